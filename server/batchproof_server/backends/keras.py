@@ -147,7 +147,7 @@ class Penultimate:
     """The layer before the one that makes the scores.
 
     Attributes:
-        layer: its name.
+        layer: its name; of dropout or an activation between the two, if there is one.
         model: from the inputs to its output.
     """
 
@@ -171,7 +171,8 @@ def penultimate(model: Any) -> Penultimate | None:
     source = getattr(layers[-1], "input", None) if layers else None
     if len(layers) < _LEAST_LAYERS or not keras.backend.is_keras_tensor(source):
         return None
-    return Penultimate(layers[-2].name, keras.Model(model.inputs, source))
+    names = [each.name for each in model.layers if getattr(each, "output", None) is source]
+    return Penultimate((names or [source.name])[0], keras.Model(model.inputs, source))
 
 
 _AFTER_THE_SCORES = (
