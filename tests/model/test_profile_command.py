@@ -113,14 +113,14 @@ def test_the_layer_before_the_scores_is_found_behind_activations_and_dropout() -
     model = functional(
         layers.Flatten(),
         layers.Dense(5, name="seen"),
-        layers.Dropout(0.5, name="dropped"),
+        layers.Dropout(0.5),
         layers.Dense(3, name="scores"),
         layers.Softmax(),
         shape=(4, 4, 1),
     )
     found = penultimate(model)
     assert found is not None
-    assert found.layer == "dropped"
+    assert found.layer == "seen"
     row = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype(np.float32)
     assert found(row).shape == (2, 5)
 
