@@ -161,16 +161,18 @@ class Metrics(Collector):
 
     Args:
         build_version: the version of the server.
+        others: write the families of their own field.
     """
 
-    def __init__(self, build_version: str) -> None:
+    def __init__(self, build_version: str, others: Iterable[Collector] = ()) -> None:
         self._build_version = build_version
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
         self._families = {spec.name: _Family(spec, self._admission) for spec in _SPECS}
         self._models: dict[ModelVersion, ModelRecord] = {}
         self._registry = CollectorRegistry()
-        self._registry.register(self)
+        for collector in (self, *others):
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
