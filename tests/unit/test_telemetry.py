@@ -53,6 +53,7 @@ def test_an_event_reaches_every_observer_although_one_fails(event: str) -> None:
     getattr(observers, event)(*EVENTS[event])
     told = [
         *after.requests,
+        *after.predictions,
         *after.batches,
         *after.decoded,
         *after.shed,
