@@ -12,6 +12,8 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from batchproof_server.metrics import Metrics
+from batchproof_server.outcome_metrics import OutcomeMetrics
+from batchproof_server.outcomes.counting import class_bins
 from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
@@ -29,7 +31,9 @@ STANDARD = ("process_", "python_")
 
 @pytest.fixture
 def metrics() -> Metrics:
-    metrics = Metrics("0.1.0")
+    outcomes = OutcomeMetrics()
+    outcomes.outcomes_possible("digits", 3, class_bins(["0", "1"]))
+    metrics = Metrics("0.1.0", (outcomes,))
     metrics.model_changed(model())
     return metrics
 
