@@ -9,6 +9,7 @@ from batchproof_server.batching.batcher import Batcher
 from batchproof_server.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.config import Config
 from batchproof_server.decoding import Decoding
+from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.engine import Engine
 from batchproof_server.errors import ModelRefused
 from batchproof_server.http import HttpServer, Pages
@@ -58,6 +59,7 @@ class Server:
     plugs: LoadingPlugs
     repository: ModelRepository
     decoding: Decoding
+    drift: DriftMetrics
     calls: Calls
     streams: Streams
     health: Health
@@ -136,10 +138,17 @@ class Server:
             loaded.bundle.manifest.max_request_rows or self.config.requests.max_request_rows,
             loaded.batching.max_queued_rows,
         )
+        self._watch(place, loaded)
         served = ServedModel(loaded, batcher, device, min(limits))
         self.outcomes.model_ready(served)
         self.repository.became_ready(served)
         self._record(place, ModelState.READY, started_s, loaded=loaded)
+
+    def _watch(self, place: Place, loaded: LoadedModel) -> None:
+        if loaded.classes:
+            self.drift.watch(place.name, place.version, loaded.profile)
+        for finding in loaded.profile_findings:
+            self.log_observer.profile_ignored(place.name, place.version, finding)
 
     def _failed(self, place: Place, findings: tuple[str, ...], started_s: float) -> None:
         self.repository.became_failed(place.name, place.version, findings)
@@ -196,6 +205,7 @@ class Server:
         self.http.stop()
         self.heartbeat.stop()
         self.decoding.close()
+        self.drift.close()
         for model in self.repository.loaded():
             model.close()
 
@@ -215,7 +225,8 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     build_version = importlib.metadata.version("batchproof")
     outcome_metrics = OutcomeMetrics()
     outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
-    metrics = Metrics(build_version, (outcome_metrics,))
+    drift = DriftMetrics(log_observer.failed)
+    metrics = Metrics(build_version, drift, (outcome_metrics,))
     statistics = Statistics(epoch_ms)
     observers = (metrics, statistics, outcomes, log_observer)
     observer = Observers(observers, on_failure=log_observer.failed)
@@ -245,6 +256,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         plugs=loading_plugs(config, log_observer.proof_progressed),
         repository=repository,
         decoding=decoding,
+        drift=drift,
         calls=calls,
         streams=streams,
         health=health,

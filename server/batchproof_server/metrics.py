@@ -18,6 +18,7 @@ from prometheus_client import metrics_core as core
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.label_admission import LabelAdmission, Labels, ModelVersion
 from batchproof_server.telemetry import (
     PREDICT_METHODS,
@@ -161,11 +162,18 @@ class Metrics(Collector):
 
     Args:
         build_version: the version of the server.
+        drift: counts what predictions look like; without it nothing does.
         others: write the families of their own field.
     """
 
-    def __init__(self, build_version: str, others: Iterable[Collector] = ()) -> None:
+    def __init__(
+        self,
+        build_version: str,
+        drift: DriftMetrics | None = None,
+        others: Iterable[Collector] = (),
+    ) -> None:
         self._build_version = build_version
+        self._drift = drift
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
         self._families = {spec.name: _Family(spec, self._admission) for spec in _SPECS}
@@ -173,6 +181,8 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         for collector in (self, *others):
             self._registry.register(collector)
+        if drift is not None:
+            self._registry.register(drift)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -200,7 +210,9 @@ class Metrics(Collector):
             )
 
     def predicted(self, record: PredictionRecord) -> None:
-        """Counts nothing: the request itself is counted."""
+        """Leaves the scores to the one who counts them."""
+        if self._drift is not None:
+            self._drift.predicted(record)
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Counts the time of one image."""

@@ -111,28 +111,20 @@ class OutcomeDesk(IgnoringObserver):
         self._clock = clock
         self._observer = observer
         self._models: dict[tuple[str, int], _Labels] = {}
-        # Versions whose signature leaves the number of classes open, until their first answer.
-        self._unsized: dict[tuple[str, int], ServedModel] = {}
 
     def model_ready(self, model: ServedModel) -> None:
         """A version answers from now on; nothing is remembered of one whose output is raw."""
-        classes = _classes(model)
-        if classes is None:
-            self._unsized[(model.name, model.version)] = model
-        elif classes:
-            self._open(model, classes)
-
-    def _open(self, model: ServedModel, classes: int) -> None:
+        classes, known = model.loaded.classes, model.loaded.profile
+        if not classes:
+            return
         labels = tuple(model.label(each) for each in range(classes))
+        bins = class_bins(labels, () if known is None else known.profile.class_bins)
         self._models[(model.name, model.version)] = _Labels(labels)
-        self._observer.outcomes_possible(model.name, model.version, class_bins(labels))
+        self._observer.outcomes_possible(model.name, model.version, bins)
 
     def predicted(self, record: PredictionRecord) -> None:
         """Remembers class and confidence of each row."""
         probabilities = record.probabilities
-        unsized = self._unsized.pop((record.model, record.version), None)
-        if unsized is not None:
-            self._open(unsized, probabilities.shape[1])
         answer = Answer(
             model=record.model,
             version=record.version,
@@ -200,15 +192,6 @@ class OutcomeDesk(IgnoringObserver):
 
 
 _SHOWN_LABELS = 20
-
-
-def _classes(model: ServedModel) -> int | None:
-    """How many classes a version tells apart: 0 when its output is raw, None when that is open."""
-    output = model.loaded.output
-    shapes = {spec.name: spec.row_shape for spec in model.loaded.backend.signature.outputs}
-    if output.kind == "raw" or output.name is None:
-        return 0
-    return len(model.loaded.bundle.labels) or shapes[output.name][-1]
 
 
 def _refusal(outcome: Outcome, reason: Refusal) -> ServingError:

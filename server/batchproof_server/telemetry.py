@@ -19,6 +19,9 @@ PREDICT_METHODS: Final = (
 )
 """The methods whose requests are predictions, over every protocol."""
 
+INPUT_SIGNALS: Final = ("brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean")
+"""What is known of a row before the model sees it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
@@ -149,6 +152,11 @@ class PredictionRecord:
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
+        inputs: float64 [rows, 5], the ``INPUT_SIGNALS``, NaN where a row has none; None where
+            nobody wants them.
+        flip_rate: float64 [rows], the share of the views that name another class than the answer;
+            None without test-time augmentation.
+        mutual_information: float64 [rows], in nats, between class and view; None as above.
     """
 
     model: str
@@ -158,6 +166,9 @@ class PredictionRecord:
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
+    inputs: npt.NDArray[Any] | None = None
+    flip_rate: npt.NDArray[Any] | None = None
+    mutual_information: npt.NDArray[Any] | None = None
 
 
 class Observer(Protocol):

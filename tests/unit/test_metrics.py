@@ -33,7 +33,7 @@ STANDARD = ("process_", "python_")
 def metrics() -> Metrics:
     outcomes = OutcomeMetrics()
     outcomes.outcomes_possible("digits", 3, class_bins(["0", "1"]))
-    metrics = Metrics("0.1.0", (outcomes,))
+    metrics = Metrics("0.1.0", others=(outcomes,))
     metrics.model_changed(model())
     return metrics
 
