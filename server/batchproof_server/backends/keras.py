@@ -147,7 +147,7 @@ class Penultimate:
     """The layer before the one that makes the scores.
 
     Attributes:
-        layer: its name.
+        layer: its name; of an activation between the two, if there is one.
         model: from the inputs to its output.
     """
 
@@ -168,10 +168,14 @@ def penultimate(model: Any) -> Penultimate | None:
     Activations, dropout and reshapes after the weights of the last layer belong to the scores.
     """
     layers = [layer for layer in model.layers if not isinstance(layer, _AFTER_THE_SCORES)]
-    source = getattr(layers[-1], "input", None) if layers else None
+    source: Any = getattr(layers[-1], "input", None) if layers else None
     if len(layers) < _LEAST_LAYERS or not keras.backend.is_keras_tensor(source):
         return None
-    return Penultimate(layers[-2].name, keras.Model(model.inputs, source))
+    makers = {id(getattr(layer, "output", None)): layer for layer in model.layers}
+    while isinstance(makers.get(id(source)), keras.layers.Dropout):  # does nothing in inference
+        source = makers[id(source)].input
+    name = makers[id(source)].name if id(source) in makers else source.name
+    return Penultimate(name, keras.Model(model.inputs, source))
 
 
 _AFTER_THE_SCORES = (
