@@ -13,12 +13,12 @@ from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.clock import Clock
 from batchproof_server.decoding import Decoding, Result, Work, all_or_none
 from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull
-from batchproof_server.imaging.decoded import decoded_image, tensor_mean
+from batchproof_server.imaging.decoded import DecodedImage, decoded_image, tensor_mean
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
-from batchproof_server.telemetry import INPUT_SIGNALS, Observer, PredictionRecord, ShedRecord
+from batchproof_server.telemetry import Observer, PredictionRecord, RowInputs, ShedRecord
 from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 
@@ -66,7 +66,7 @@ class _Request:
     rows: int
     deadline_s: float
     request_id: str
-    inputs: Array | None
+    inputs: RowInputs | None
 
 
 # Contract of the engine
@@ -130,7 +130,7 @@ class Engine:
             look = partial(decoded_image, recipe)
             seen = await self._decoded(model, recipe, images, deadline_s, look)
             rows = [each.row for each in seen]
-            inputs = np.array([each.properties for each in seen])
+            inputs = image_inputs(seen)
         name = model.loaded.backend.signature.inputs[0].name
         stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
         request = _Request(len(rows), deadline_s, request_id, inputs)
@@ -222,12 +222,23 @@ def _record(model: ServedModel, scores: Scores, request: _Request) -> Prediction
     )
 
 
-def _tensor_inputs(model: ServedModel, tensors: Tensors) -> Array:
+def image_inputs(images: Sequence[DecodedImage]) -> RowInputs:
+    """What was seen of some pictures."""
+    return RowInputs(
+        lumas=tuple(image.luma for image in images),
+        aspect_ratios=np.array([image.aspect_ratio for image in images]),
+        tensor_means=np.array([image.tensor_mean for image in images]),
+    )
+
+
+def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
     """Of rows that came as tensors only their mean is known; the profile is of the one input."""
     array = tensors[model.loaded.backend.signature.inputs[0].name]
-    inputs = np.full((len(array), len(INPUT_SIGNALS)), np.nan)
-    inputs[:, INPUT_SIGNALS.index("tensor_mean")] = [tensor_mean(row) for row in array]
-    return inputs
+    return RowInputs(
+        lumas=(None,) * len(array),
+        aspect_ratios=np.full(len(array), np.nan),
+        tensor_means=np.array([tensor_mean(row) for row in array]),
+    )
 
 
 def _check_finite(name: str, array: Array) -> None:

@@ -19,9 +19,6 @@ PREDICT_METHODS: Final = (
 )
 """The methods whose requests are predictions, over every protocol."""
 
-INPUT_SIGNALS: Final = ("brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean")
-"""What is known of a row before the model sees it."""
-
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
@@ -140,6 +137,22 @@ class SelfCheckRecord:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowInputs:
+    """What was seen of some rows before the model.
+
+    Attributes:
+        lumas: of the picture of each row, uint8 [height, width], up to 128 pixels a side; None for
+            a row that came as a tensor.
+        aspect_ratios: float64 [rows], width divided by height; NaN where there is no picture.
+        tensor_means: float64 [rows].
+    """
+
+    lumas: tuple[npt.NDArray[Any] | None, ...]
+    aspect_ratios: npt.NDArray[Any]
+    tensor_means: npt.NDArray[Any]
+
+
 # Contract: the arrays are the request's own and never change again; whoever keeps the record keeps
 # them alive.
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,8 +165,7 @@ class PredictionRecord:
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
-        inputs: float64 [rows, 5], the ``INPUT_SIGNALS``, NaN where a row has none; None where
-            nobody wants them.
+        inputs: what was seen of the rows before the model; None where nobody wants it.
         flip_rate: float64 [rows], the share of the views that name another class than the answer;
             None without test-time augmentation.
         mutual_information: float64 [rows], in nats, between class and view; None as above.
@@ -166,7 +178,7 @@ class PredictionRecord:
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
-    inputs: npt.NDArray[Any] | None = None
+    inputs: RowInputs | None = None
     flip_rate: npt.NDArray[Any] | None = None
     mutual_information: npt.NDArray[Any] | None = None
 

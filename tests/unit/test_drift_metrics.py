@@ -163,8 +163,8 @@ def test_versions_keep_their_own_counts(page: Page) -> None:
 def test_rows_that_came_as_tensors_have_no_picture_but_a_class(page: Page) -> None:
     tensors = record(4)
     assert tensors.inputs is not None
-    tensors.inputs[:, :4] = np.nan
-    page.metrics.predicted(tensors)
+    unseen = replace(tensors.inputs, lumas=(None,) * 4, aspect_ratios=np.full(4, np.nan))
+    page.metrics.predicted(replace(tensors, inputs=unseen))
     page.metrics.predicted(record(2, inputs=False))
     page.metrics.predicted(record(3))
     counts = page.series("drift_observations_total", "signal", "bin")

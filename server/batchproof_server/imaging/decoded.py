@@ -1,4 +1,4 @@
-"""What a decode thread makes of one picture: its input row, and the properties of both."""
+"""What a decode thread makes of one picture: its input row, and what to remember of it."""
 
 import math
 from dataclasses import dataclass
@@ -14,8 +14,6 @@ from batchproof_server.signature import Array
 
 _MAX_SAMPLED_PIXELS: Final = 1024
 _MAX_SIDE_PIXELS: Final = 128
-_MAX_8_BITS: Final = 255
-_LEAST_SIDE_PIXELS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,12 +22,15 @@ class DecodedImage:
 
     Attributes:
         row: of the input's dtype and row shape.
-        properties: brightness, contrast, sharpness and aspect ratio of the picture, and the mean of
-            the row: the order of ``telemetry.INPUT_SIGNALS``.
+        luma: uint8 [height, width] of the picture, see ``reduced_luma``.
+        aspect_ratio: width divided by height of the picture.
+        tensor_mean: of the row.
     """
 
     row: Array
-    properties: tuple[float, ...]
+    luma: Array
+    aspect_ratio: float
+    tensor_mean: float
 
 
 def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
@@ -40,68 +41,33 @@ def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
     """
     picture = recipe.picture(encoded)
     row = recipe.row(picture)
-    return DecodedImage(row, (*picture_properties(picture), tensor_mean(row)))
+    luma, aspect_ratio = reduced_luma(picture)
+    return DecodedImage(row, luma, aspect_ratio, tensor_mean(row))
 
 
 def tensor_mean(row: Array) -> float:
     """The mean of all elements, in float64."""
-    return float(row.mean(dtype=np.float64))
+    return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
 
 
-def picture_properties(picture: Picture) -> tuple[float, float, float, float]:
-    """Brightness, contrast, sharpness and aspect ratio of a decoded, upright picture.
+def reduced_luma(picture: Picture) -> tuple[Array, float]:
+    """The luma of a decoded, upright picture, and the aspect ratio of the whole.
 
-    All but the last are of the luma (ITU-R BT.601, in 8 bits: what Pillow calls ``L``) divided by
-    255. A picture whose longer side has more than 1024 pixels is first reduced to one pixel of each
-    k x k, then one whose longer side has more than 128 pixels to the means of f x f pixels, with
-    the least whole k and f that do; so the cost has a bound.
+    The luma is ITU-R BT.601 in 8 bits: what Pillow calls ``L``. A picture whose longer side has
+    more than 1024 pixels is first reduced to one pixel of each k x k, then one whose longer side
+    has more than 128 pixels to the means of f x f pixels, with the least whole k and f that do; so
+    the cost has a bound.
 
-    - brightness: the mean, 0 to 1;
-    - contrast: the standard deviation, 0 to 0.5;
-    - sharpness: the variance of the Laplacian ``4 c - up - down - left - right`` over the pixels
-      that have four neighbours; 0 where there are none (Pech-Pacheco et al. 2000, "Diatom
-      autofocusing in brightfield microscopy");
-    - aspect ratio: width divided by height, of the whole picture.
+    Returns:
+        uint8 [height, width], up to 128 pixels a side; and width divided by height.
     """
-    luma, aspect_ratio = _luma(picture)
-    width, height = luma.size
-    levels = np.asarray(luma).astype(np.float64).ravel()
-    mean, variance = _moments(levels)
-    sharpness = _sharpness(levels, width) if min(width, height) >= _LEAST_SIDE_PIXELS else 0.0
-    unit = _MAX_8_BITS
-    return mean / unit, math.sqrt(variance) / unit, sharpness / unit**2, aspect_ratio
-
-
-def _moments(numbers: Array) -> tuple[float, float]:
-    """Mean and variance of whole numbers: the same bits in whatever order a machine adds them.
-
-    The sums stay below 2^53, where a float64 holds every whole number.
-    """
-    count = numbers.size
-    total, squares = float(numbers.sum()), float(np.square(numbers).sum())
-    return total / count, max(0.0, count * squares - total * total) / count**2
-
-
-def _sharpness(levels: Array, width: int) -> float:
-    """The variance of the Laplacian of rows that lie one after the other."""
-    laplacian = 4 * levels[width:-width]
-    laplacian -= levels[: -2 * width]
-    laplacian -= levels[2 * width :]
-    laplacian -= levels[width - 1 : -width - 1]
-    laplacian -= levels[width + 1 : levels.size - width + 1]
-    # At both ends of a row the neighbour is of another row.
-    return _moments(laplacian.reshape(-1, width)[:, 1:-1].ravel())[1]
-
-
-def _luma(picture: Picture) -> tuple[Image.Image, float]:
-    """The reduced luma, and the aspect ratio of the whole."""
     image, aspect_ratio = _sampled(picture)
     if image.mode not in ("L", "RGB"):  # 16 bits a pixel
         image = image_of_8_bits(np.asarray(image))
     if image.mode == "RGB":
         image = image.convert("L")
     factor = math.ceil(max(image.size) / _MAX_SIDE_PIXELS)
-    return image if factor == 1 else image.reduce(factor), aspect_ratio
+    return np.asarray(image if factor == 1 else image.reduce(factor)), aspect_ratio
 
 
 def _sampled(picture: Picture) -> tuple[Image.Image, float]:
