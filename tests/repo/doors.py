@@ -49,12 +49,14 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "openvino": ("batchproof_server.backends.openvino",),
     "PIL": (
         "batchproof_server.imaging",
+        "batchproof_server.tta.pixels",
         "batchproof_client.loadtest.corruption",
         "batchproof_client.loadtest.pictures",
     ),
     "hdrh": ("batchproof_client.loadtest.histogram",),
     "prometheus_client": (
         "batchproof_server.metrics",
+        "batchproof_server.metric_families",
         "batchproof_server.drift_metrics",
         "batchproof_server.drift_series",
         "batchproof_server.outcome_metrics",
@@ -73,6 +75,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
 
 # Modules that only compute: they wait for nothing, start nothing and open nothing.
 PURE = (
+    "batchproof_server.augmentation",
     "batchproof_server.batching.assembly",
     "batchproof_server.batching.microbatch",
     "batchproof_server.drift",
@@ -90,6 +93,7 @@ PURE = (
     "batchproof_server.registry",
     "batchproof_server.scores",
     "batchproof_server.signature",
+    "batchproof_server.tta",
     "batchproof_server.telemetry",
     "batchproof_server.validation",
 )

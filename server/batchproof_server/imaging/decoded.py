@@ -40,7 +40,17 @@ def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
     """
     picture = recipe.picture(encoded)
     row = recipe.row(picture)
-    return DecodedImage(row, (*picture_properties(picture), tensor_mean(row)))
+    return DecodedImage(row, input_signals(picture, row))
+
+
+def input_signals(picture: Picture, row: Array | None) -> tuple[float, ...]:
+    """The ``telemetry.INPUT_SIGNALS`` of a decoded, upright picture and of its row.
+
+    Args:
+        picture: not resized.
+        row: of the picture itself; None where only views of it were made, whose mean says nothing.
+    """
+    return *picture_properties(picture), math.nan if row is None else tensor_mean(row)
 
 
 def tensor_mean(row: Array) -> float:
