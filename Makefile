@@ -21,7 +21,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 .PHONY: help demo test check format types layers lint-proto lint-image pytest venv interop system \
-        test-pythons bench stubs lock clean
+        test-pythons bench generate monitor stubs lock clean
 
 help: ## list the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ $(INTEROP)/.installed: requirements/build.txt requirements/interop.txt
 
 bench: venv ## the benchmarks; prints their figures
 	@$(BIN)/python benchmarks/serving.py
+
+generate: venv ## write the Prometheus rules and the Grafana dashboards again
+	@$(BIN)/python deploy/generate.py
 
 stubs: venv ## generate the stubs from proto/ again
 	@PYTHON=$(BIN)/python proto/generate
