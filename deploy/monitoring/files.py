@@ -1,8 +1,10 @@
 """Which files are generated, and what is in them."""
 
 from monitoring.accuracy_rules import accuracy_group, accuracy_reference_group, health_group
+from monitoring.drift_dashboard import drift_dashboard
 from monitoring.drift_rules import drift_group, reference_group
 from monitoring.rules import Group, rule_file
+from monitoring.serving_dashboard import serving_dashboard
 from monitoring.serving_rules import serving_group
 
 _HEADING = "Written by deploy/generate.py: change that, and run make generate.\n"
@@ -31,6 +33,8 @@ def generated_files() -> dict[str, str]:
             + "The same over 5 minutes, to see it happen. Leave this file out in production.",
             _windows(_DEMO_WINDOWS),
         ),
+        "grafana/dashboards/serving.json": serving_dashboard().text(),
+        "grafana/dashboards/drift.json": drift_dashboard().text(),
     }
 
 
