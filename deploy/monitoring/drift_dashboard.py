@@ -53,6 +53,7 @@ def _now() -> tuple[Panel, ...]:
             "PSI above the noise floor",
             f"Effect, for each signal. From {ALERT_PSI} on it alerts, if it is significant.",
             Query(f"model_signal:psi_above_noise:$window{{{_MODEL}}}", "{{signal}}"),
+            has_names=True,
             width=24,
             decimals=2,
             limits=_PSI_LIMITS,
@@ -93,7 +94,7 @@ def _now() -> tuple[Panel, ...]:
             limits=((None, "text"),),
         ),
         stat(
-            "Accuracy of the reference",
+            "Reference accuracy",
             "On the labelled set that the profile was made of.",
             Query(f"model:reference_accuracy_ratio{{{_MODEL}}}"),
             width=4,
@@ -149,6 +150,7 @@ def _signal() -> tuple[Panel, ...]:
                 Query(f"model_signal:psi_noise_floor:$window{{{_SIGNAL}}}", "noise floor"),
             ],
             minimum=0,
+            usual_maximum=0.3,
             limits=_PSI_LINES,
             has_limit_lines=True,
             overrides=[named("noise floor", color=_GREY, custom__lineStyle=_DASHED)],
@@ -172,8 +174,17 @@ def _signal() -> tuple[Panel, ...]:
         ),
         table(
             "Bins that changed most",
-            "Share now minus share of the reference.",
-            [Query(_worst(), "difference")],
+            "Share now and in the reference, and the difference.",
+            [
+                Query(
+                    _worst(f"model_signal_bin:share_difference:$window{{{_SIGNAL}}}"), "difference"
+                ),
+                Query(_worst(f"model_signal_bin:share:$window{{{_SIGNAL}}}"), "now"),
+                Query(
+                    _worst(f"model_signal_bin:drift_reference_share_ratio{{{_SIGNAL}}}"),
+                    "reference",
+                ),
+            ],
             by="label",
             unit="percentunit",
             decimals=1,
@@ -187,14 +198,9 @@ def _by_bin(values: str) -> str:
     return f"sort(sum by (bin, label) ({values} {_NAMED}))"
 
 
-def _worst() -> str:
-    difference = f"model_signal_bin:share_difference:$window{{{_SIGNAL}}}"
-    info = f"max by ({_KEY}, label, lower, upper) (batchproof_drift_bin_info{{{_SIGNAL}}})"
-    return (
-        f"sum by (bin, label, lower, upper) ({difference}"
-        f" * on ({_KEY}) group_left (label, lower, upper) {info}"
-        f" and topk(5, abs({difference})))"
-    )
+def _worst(values: str) -> str:
+    worst = f"topk(5, abs(model_signal_bin:share_difference:$window{{{_SIGNAL}}}))"
+    return f"sum by (bin, label) ({values} {_NAMED} and on ({_KEY}) {worst})"
 
 
 def _confidence() -> tuple[Panel, ...]:
@@ -296,6 +302,7 @@ def _accuracy() -> tuple[Panel, ...]:
             ],
             unit="percentunit",
             minimum=0,
+            usual_maximum=0.1,
             width=6,
             overrides=[named("reference", color=_GREY, custom__lineStyle=_DASHED)],
         ),

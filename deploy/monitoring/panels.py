@@ -86,15 +86,17 @@ class Panel:
         }
 
 
-def stat(title: str, description: str, query: Query, **settings: Any) -> Panel:
-    """The last value, large; one for each series."""
+def stat(
+    title: str, description: str, query: Query, *, has_names: bool = False, **settings: Any
+) -> Panel:
+    """The last value, large; one for each series, with its legend if that ``has_names``."""
     options = {
         "colorMode": "value",
         "graphMode": "area",
         "justifyMode": "auto",
         "orientation": "auto",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        "textMode": "auto",
+        "textMode": "value_and_name" if has_names else "auto",
     }
     return Panel("stat", title, description, [query], options=options, **{"height": 4, **settings})
 
@@ -106,9 +108,10 @@ def lines(
     *,
     is_stacked: bool = False,
     has_limit_lines: bool = False,
+    usual_maximum: float | None = None,
     **settings: Any,
 ) -> Panel:
-    """Values over time."""
+    """Values over time; the axis reaches ``usual_maximum`` also when all are smaller."""
     custom = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -118,6 +121,7 @@ def lines(
         "spanNulls": False,
         "stacking": {"mode": "normal" if is_stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if has_limit_lines else "off"},
+        **({} if usual_maximum is None else {"axisSoftMax": usual_maximum}),
     }
     options = {
         "legend": {

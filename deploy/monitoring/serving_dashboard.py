@@ -140,6 +140,7 @@ def _latency() -> tuple[Panel, ...]:
             ],
             unit="percentunit",
             minimum=0,
+            usual_maximum=2 * SLOW_BUDGET,
             limits=((None, "transparent"), (SLOW_BUDGET, "red")),
             has_limit_lines=True,
             width=12,
@@ -188,6 +189,7 @@ def _micro_batches() -> tuple[Panel, ...]:
             [Query(f"{padding} / ({padding} + {rows} > 0)", "padding")],
             unit="percentunit",
             minimum=0,
+            usual_maximum=0.5,
             width=6,
         ),
         lines(
@@ -205,6 +207,7 @@ def _micro_batches() -> tuple[Panel, ...]:
             [Query(f"sum by (instance) ({_rate('execution_seconds_sum')})", "{{instance}}")],
             unit="percentunit",
             minimum=0,
+            usual_maximum=1,
             width=6,
         ),
     )
@@ -218,6 +221,7 @@ def _refusals() -> tuple[Panel, ...]:
             [Query(f"sum by (reason) ({_rate('shed_total')})", "{{reason}}")],
             unit="reqps",
             minimum=0,
+            usual_maximum=1,
             is_stacked=True,
         ),
         lines(
@@ -225,6 +229,7 @@ def _refusals() -> tuple[Panel, ...]:
             "Rows in the queue of each replica.",
             [Query(f"sum by (instance) (batchproof_queue_rows{{{_MODEL}}})", "{{instance}}")],
             minimum=0,
+            usual_maximum=10,
         ),
         lines(
             "Self-checks",
