@@ -144,12 +144,15 @@ def _chi_square(window: str) -> tuple[Rule, ...]:
 
 def _mean_shift(window: str) -> tuple[Rule, ...]:
     shift = f"model_signal:mean_shift:{window}"
+    deviation = "batchproof_drift_deviation"
     return (
+        # The sum of the bins will not do: increase() extrapolates each counter on its own.
         Record(
             shift,
             f"""
-            sum by ({SIGNAL}) (increase(batchproof_drift_deviation_sum_total[{window}]))
-              / ({_total(window)} > 0)
+            sum by ({SIGNAL}) (increase({deviation}_sum_total[{window}]))
+              /
+            (sum by ({SIGNAL}) (increase({deviation}s_total[{window}])) > 0)
               - {DEVIATION_OFFSET}
             """,
         ),

@@ -50,7 +50,7 @@ def _case(random: np.random.Generator, number: int) -> dict[str, Any]:
         "input_series": [
             *_reference(labels, p, size),
             *_replicas(labels, n, random.uniform(0, 1, bins)),
-            *([_counter(f"deviation_sum_total{{{labels}}}", deviations)] * (signal != "class")),
+            *(_deviations(labels, deviations, n.sum()) if signal != "class" else ()),
         ],
         "promql_expr_test": list(_comparisons(labels, figures, n.sum())),
     }
@@ -72,6 +72,13 @@ def _replicas(labels: str, n: Floats, parts: Floats) -> Iterator[dict[str, str]]
         for replica, share in (("a", part), ("b", 1 - part)):
             series = f'{labels}, bin="{number:02d}", instance="{replica}"'
             yield _counter(f"observations_total{{{series}}}", count * share)
+
+
+def _deviations(labels: str, total: float, count: float) -> tuple[dict[str, str], ...]:
+    return (
+        _counter(f"deviation_sum_total{{{labels}}}", total),
+        _counter(f"deviations_total{{{labels}}}", count),
+    )
 
 
 def _gauge(series: str, value: float) -> dict[str, str]:
