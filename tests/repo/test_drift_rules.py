@@ -1,6 +1,7 @@
 """The rules of drift against numpy: promtool computes both sides of every comparison."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,12 @@ def _expected(expression: str, labels: str, value: float) -> dict[str, Any]:
 def _promtool(folder: Path, cases: list[dict[str, Any]]) -> None:
     """Runs the cases; JSON is YAML too."""
     file = folder / "cases.json"
-    file.write_text(
-        json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1h", "tests": cases})
-    )
+    order = re.findall(r"^  - name: (\S+)", RULES.read_text(), re.MULTILINE)
+    suite = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": "1h",
+        "group_eval_order": order,
+        "tests": cases,
+    }
+    file.write_text(json.dumps(suite))
     assert "SUCCESS" in run(["promtool", "test", "rules", file]).stdout
