@@ -21,8 +21,7 @@ def test_no_generated_file_is_left_over() -> None:
         for path in tracked_files()
         if path.is_relative_to(DEPLOY)
         and (
-            path.suffix == ".json"
-            or path.read_text().startswith("# Written by deploy/generate.py")
+            path.suffix == ".json" or path.read_text().startswith("# Written by deploy/generate.py")
         )
     }
 
