@@ -90,6 +90,9 @@ $(INTEROP)/.installed: requirements/build.txt requirements/interop.txt
 bench: venv ## the benchmarks; prints their figures
 	@$(BIN)/python benchmarks/serving.py
 
+monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C
+	@$(BIN)/python deploy/monitor.py
+
 generate: venv ## write the Prometheus rules and the Grafana dashboards again
 	@$(BIN)/python deploy/generate.py
 
@@ -100,7 +103,7 @@ lock: venv ## resolve requirements/ again; UPGRADE=--upgrade moves every pin to 
 	@echo "==> uv pip compile"
 	@$(UV_COMPILE) --group build --output-file requirements/build.txt
 	@$(UV_COMPILE) --group stubs --output-file requirements/stubs.txt
-	@$(UV_COMPILE) pyproject.toml --extra cpu --output-file requirements/cpu.txt
+	@$(UV_COMPILE) pyproject.toml --extra cpu --extra load --output-file requirements/cpu.txt
 	@$(UV_COMPILE) pyproject.toml --extra cpu --extra plots --extra load --group dev --constraint requirements/cpu.txt \
 	    --constraint requirements/build.txt --output-file requirements/dev.txt
 	@$(UV_COMPILE) pyproject.toml --group interop --override requirements/interop.overrides \
