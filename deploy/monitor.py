@@ -196,9 +196,20 @@ def _watch(
         if is_short and any(text.startswith("PredictionDrift") for text in firing):
             return 0
         time.sleep(_POLL_S)
-    for log in ("server.log", "prometheus.log", "traffic.log"):
-        print("\n".join((folder / log).read_text().splitlines()[-5:]), file=sys.stderr)
+    _print_what_ended(processes, folder)
     return 1
+
+
+def _print_what_ended(processes: Sequence["subprocess.Popen[str]"], folder: Path) -> None:
+    for process, name in zip(processes, ("server", "prometheus", "traffic"), strict=True):
+        if process.poll() is not None:
+            last = (folder / f"{name}.log").read_text().splitlines()[-5:]
+            print(
+                f"{name} ended with exit code {process.returncode}:",
+                *last,
+                sep="\n  ",
+                file=sys.stderr,
+            )
 
 
 def _firing(page: str) -> set[str]:
