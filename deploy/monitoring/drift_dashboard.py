@@ -10,6 +10,8 @@ _SIGNAL = f'{_MODEL}, signal="$signal"'
 _KEY = "model, version, profile, signal, bin"
 # Each bin's number and meaning, to be multiplied with a value of that bin.
 _NAMED = f"* on ({_KEY}) group_left (label) max by ({_KEY}, label) (batchproof_drift_bin_info{{{_SIGNAL}}})"
+# An outcome for an answer that nobody knows has no model.
+_REPORTED = 'model=~"|$model"'
 _INPUTS = f'{_MODEL}, signal=~"brightness|contrast|sharpness|aspect_ratio|tensor_mean"'
 _PSI_LIMITS = ((None, "green"), (ALERT_PSI, "orange"), (ALERT_PSI_SEVERE, "red"))
 _PSI_LINES = ((None, "transparent"), (ALERT_PSI, "orange"), (ALERT_PSI_SEVERE, "red"))
@@ -315,7 +317,7 @@ def _accuracy() -> tuple[Panel, ...]:
                     "correct: {{correct}}",
                 ),
                 Query(
-                    f"sum by (reason) (increase(batchproof_outcomes_refused_total{{{_VERSION}}}[$window]))",
+                    f"sum by (reason) (increase(batchproof_outcomes_refused_total{{{_REPORTED}}}[$window]))",
                     "refused: {{reason}}",
                 ),
             ],

@@ -70,7 +70,7 @@ def watched(
 
 def _write_profile(bundle: Path, data: Path) -> None:
     pixels = _pixels(np.random.default_rng(0), 600, brightest=255)
-    np.savez(data, images=pixels, labels=pixels[:, 0, :CLASSES].argmax(axis=1))
+    np.savez(data, images=pixels, labels=_labels(pixels))
     made = process.run("profile", bundle, "--data", data)
     assert made.returncode == 0, made.stderr
 
@@ -90,10 +90,25 @@ async def _traffic(servers: list[ServerProcess]) -> list[list[pb.RowPrediction]]
 
 
 async def _rows(server: ServerProcess, pixels: NDArray[np.uint8]) -> list[pb.RowPrediction]:
+    """Asks about each picture, and reports what it truly was."""
+    rows: list[pb.RowPrediction] = []
     async with connected(server.grpc) as stub:
-        requests = [images(map(_png, part)) for part in np.array_split(pixels, len(pixels) // 40)]
-        answers = [(await ask(stub, request)).answer for request in requests]
-    return [row for answer in answers if answer is not None for row in answer.rows]
+        for part in np.array_split(pixels, len(pixels) // 40):
+            answer = (await ask(stub, images(map(_png, part)))).answer
+            assert answer is not None
+            rows.extend(answer.rows)
+            outcomes = [
+                pb.Outcome(request_id=answer.request_id, row=row, class_index=label)
+                for row, label in enumerate(_labels(part))
+            ]
+            await stub.ReportOutcome(pb.ReportOutcomeRequest(outcomes=outcomes), timeout=60)
+    return rows
+
+
+def _labels(pixels: NDArray[np.uint8]) -> list[int]:
+    """The brightest of the pixels that the model looks at."""
+    labels: list[int] = pixels[:, 0, :CLASSES].argmax(axis=1).tolist()
+    return labels
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
@@ -151,6 +166,17 @@ def test_psi_in_promql_over_any_window_is_exact(watched: Watched, signal: str) -
     )
 
 
+def test_accuracy_by_reported_labels_is_that_of_the_answers(watched: Watched) -> None:
+    reported = sum(map(len, watched.rows.values()))
+    by_correct = "sum by (correct) (batchproof_outcomes_total)"
+
+    until("outcomes", lambda: watched.prometheus.by("correct", by_correct)["true"] == reported, 15)
+    accuracy = until("the rule", lambda: watched.prometheus.value("model:accuracy:5m"), 15)
+
+    assert watched.prometheus.by("correct", by_correct)["false"] == 0
+    assert accuracy == 1
+
+
 def test_a_shift_of_two_thirds_of_the_pictures_is_significant(watched: Watched) -> None:
     significant = watched.prometheus.by("signal", "model_signal:drift_significant:5m")
 
@@ -181,7 +207,8 @@ def test_every_query_of_every_panel_returns_data(watched: Watched, expression: s
 
     filled = re.sub(r"\$(\w+)", lambda match: variables[match[1]], expression)
 
-    assert watched.prometheus.query(filled)
+    # A rate needs a second scrape, and a rule its next evaluation.
+    assert until("there is data", lambda: watched.prometheus.query(filled), patience_s=15)
 
 
 def test_the_choices_above_the_panels_are_those_that_prometheus_knows(watched: Watched) -> None:
