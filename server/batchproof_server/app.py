@@ -9,6 +9,7 @@ from batchproof_server.batching.batcher import Batcher
 from batchproof_server.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.config import Config
 from batchproof_server.decoding import Decoding
+from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.engine import Engine
 from batchproof_server.errors import ModelRefused
 from batchproof_server.http import HttpServer, Pages
@@ -55,6 +56,7 @@ class Server:
     plugs: LoadingPlugs
     repository: ModelRepository
     decoding: Decoding
+    drift: DriftMetrics
     calls: Calls
     streams: Streams
     health: Health
@@ -132,8 +134,15 @@ class Server:
             loaded.bundle.manifest.max_request_rows or self.config.requests.max_request_rows,
             loaded.batching.max_queued_rows,
         )
+        self._watch(place, loaded)
         self.repository.became_ready(ServedModel(loaded, batcher, device, min(limits)))
         self._record(place, ModelState.READY, started_s, loaded=loaded)
+
+    def _watch(self, place: Place, loaded: LoadedModel) -> None:
+        if loaded.classes:
+            self.drift.watch(place.name, place.version, loaded.profile)
+        for finding in loaded.profile_findings:
+            self.log_observer.profile_ignored(place.name, place.version, finding)
 
     def _failed(self, place: Place, findings: tuple[str, ...], started_s: float) -> None:
         self.repository.became_failed(place.name, place.version, findings)
@@ -190,6 +199,7 @@ class Server:
         self.http.stop()
         self.heartbeat.stop()
         self.decoding.close()
+        self.drift.close()
         for model in self.repository.loaded():
             model.close()
 
@@ -207,7 +217,8 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     clock = MonotonicClock()
     log_observer = LogObserver(logger)
     build_version = importlib.metadata.version("batchproof")
-    metrics = Metrics(build_version)
+    drift = DriftMetrics(log_observer.failed)
+    metrics = Metrics(build_version, drift)
     statistics = Statistics(epoch_ms)
     observer = Observers((metrics, statistics, log_observer), on_failure=log_observer.failed)
     repository = ModelRepository(places, config.version_labels)
@@ -236,6 +247,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         plugs=loading_plugs(config, log_observer.proof_progressed),
         repository=repository,
         decoding=decoding,
+        drift=drift,
         calls=calls,
         streams=streams,
         health=health,

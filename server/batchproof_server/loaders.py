@@ -37,6 +37,7 @@ def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
         image_limits=config.images,
         prove=_prover(config, tell),
         allow_unproven=config.proof.allow_unproven,
+        drift=config.drift,
     )
 
 

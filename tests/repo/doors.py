@@ -53,7 +53,11 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_client.loadtest.pictures",
     ),
     "hdrh": ("batchproof_client.loadtest.histogram",),
-    "prometheus_client": ("batchproof_server.metrics",),
+    "prometheus_client": (
+        "batchproof_server.metrics",
+        "batchproof_server.drift_metrics",
+        "batchproof_server.drift_series",
+    ),
     "structlog": ("batchproof_server.logs",),
     "pydantic": ("batchproof_server.validation",),
     # A dataclass of settings refuses unknown keys by carrying a ConfigDict.
@@ -70,6 +74,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
 PURE = (
     "batchproof_server.batching.assembly",
     "batchproof_server.batching.microbatch",
+    "batchproof_server.drift",
     "batchproof_server.errors",
     "batchproof_server.evaluation.measures",
     "batchproof_server.imaging",

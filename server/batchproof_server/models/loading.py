@@ -1,12 +1,14 @@
 """Loads one version: artefact, signature, recipe, proof. Blocks; runs on a loading thread."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from batchproof_server.backends.protocol import Backend, EngineSettings
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
+from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.errors import InvalidInput, ModelRefused
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
@@ -14,6 +16,7 @@ from batchproof_server.imaging.recipe import Recipe, compile_recipe
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.manifest import DeclaredSignature, OutputSettings
+from batchproof_server.models.profiles import bundle_profile
 from batchproof_server.models.samples import read_samples
 from batchproof_server.proof.certificate import Certificate
 from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoader
@@ -38,6 +41,7 @@ class LoadingPlugs:
         prove: makes the certificate; without it a version is loaded unproven and has none, which is
             for measurements of the engine alone.
         allow_unproven: load a version whose certificate says "unproven".
+        drift: whether to read the bundle's profile, and what to do with one that does not fit.
     """
 
     backends: Registry[ExaminedLoader]
@@ -47,6 +51,7 @@ class LoadingPlugs:
     image_limits: ImageLimits
     prove: Prove | None = None
     allow_unproven: bool = False
+    drift: DriftSettings = field(default_factory=DriftSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class LoadedModel:
         recipe: None for a model that takes tensors only.
         certificate: None where no proof was asked for.
         certificate_digest: the certificate's, computed once; empty without one.
+        classes: of its scores; 0 for a model whose output is raw.
+        profile: what its predictions are compared with; None without one, and where it was ignored.
+        profile_findings: why a profile was ignored.
     """
 
     bundle: Bundle
@@ -68,6 +76,9 @@ class LoadedModel:
     recipe: Recipe | None
     certificate: Certificate | None = None
     certificate_digest: str = ""
+    classes: int = 0
+    profile: KnownProfile | None = None
+    profile_findings: tuple[str, ...] = ()
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
@@ -84,6 +95,7 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
     )
     try:
         model = _fitted(bundle, examined.backend, batching, plugs)
+        model = _profiled(model, place, plugs.drift)
         if plugs.prove is None:
             return model
         certificate = plugs.prove(_candidate(model, place, examined))
@@ -91,6 +103,21 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
     except BaseException:
         examined.backend.close()
         raise
+
+
+def _profiled(model: LoadedModel, place: Place, settings: DriftSettings) -> LoadedModel:
+    profile, findings = bundle_profile(place.directory, model_facts(model), settings)
+    return replace(model, profile=profile, profile_findings=findings)
+
+
+def model_facts(model: LoadedModel) -> ModelFacts:
+    """What a profile of this model must be of."""
+    return ModelFacts(
+        model_digest=model.bundle.model_digest,
+        recipe_digest="" if model.recipe is None else model.recipe.digest,
+        labels=model.bundle.labels,
+        classes=model.classes,
+    )
 
 
 def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidate:
@@ -134,7 +161,9 @@ def _fitted(
     outputs = warm_up(backend, batching.buckets_rows[: 1 if plugs.prove else None])
     if output.name is not None:
         _check_scores(output, outputs, bundle.labels)
-    return LoadedModel(bundle, backend, batching, output, _recipe(bundle, signature, plugs))
+    classes = 0 if output.name is None else int(outputs[output.name].shape[1])
+    recipe = _recipe(bundle, signature, plugs)
+    return LoadedModel(bundle, backend, batching, output, recipe, classes=classes)
 
 
 def _check_declared(declared: DeclaredSignature, actual: Signature) -> None:
