@@ -127,14 +127,14 @@ def _confidence() -> tuple[Panel, ...]:
             "The band is the reference, give or take three standard errors of so many observations.",
             [
                 Query(f"model:confidence_mean:$window{{{VERSION}}}", "now"),
-                Query(f"{mean} + {band}", "reference, upper"),
+                Query(f"{mean} + {band}", "reference"),
                 Query(f"{mean} - {band}", "reference, lower"),
             ],
             unit="percentunit",
             width=12,
             overrides=[
                 named(
-                    "reference, upper",
+                    "reference",
                     color=GREY,
                     custom__fillBelowTo="reference, lower",
                     custom__fillOpacity=15,

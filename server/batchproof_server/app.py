@@ -20,9 +20,12 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
 from batchproof_server.models.repository import ModelRepository, ModelState
 from batchproof_server.models.served import ServedModel, self_checks
+from batchproof_server.outcome_metrics import OutcomeMetrics
+from batchproof_server.reporting import OutcomeDesk
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.open_inference import OpenInferenceService
+from batchproof_server.rpc.outcomes import OutcomeReports
 from batchproof_server.rpc.prediction import PredictionService
 from batchproof_server.rpc.server import PortUnavailable, RpcServer
 from batchproof_server.rpc.statistics import Statistics
@@ -64,6 +67,7 @@ class Server:
     http: HttpServer
     heartbeat: Heartbeat
     observer: Observer
+    outcomes: OutcomeDesk
     log_observer: LogObserver
     clock: Clock
 
@@ -135,7 +139,9 @@ class Server:
             loaded.batching.max_queued_rows,
         )
         self._watch(place, loaded)
-        self.repository.became_ready(ServedModel(loaded, batcher, device, min(limits)))
+        served = ServedModel(loaded, batcher, device, min(limits))
+        self.outcomes.model_ready(served)
+        self.repository.became_ready(served)
         self._record(place, ModelState.READY, started_s, loaded=loaded)
 
     def _watch(self, place: Place, loaded: LoadedModel) -> None:
@@ -217,10 +223,13 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     clock = MonotonicClock()
     log_observer = LogObserver(logger)
     build_version = importlib.metadata.version("batchproof")
+    outcome_metrics = OutcomeMetrics()
+    outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
     drift = DriftMetrics(log_observer.failed)
-    metrics = Metrics(build_version, drift)
+    metrics = Metrics(build_version, drift, (outcome_metrics,))
     statistics = Statistics(epoch_ms)
-    observer = Observers((metrics, statistics, log_observer), on_failure=log_observer.failed)
+    observers = (metrics, statistics, outcomes, log_observer)
+    observer = Observers(observers, on_failure=log_observer.failed)
     repository = ModelRepository(places, config.version_labels)
     health = Health(repository)
     heartbeat = Heartbeat(clock)
@@ -228,7 +237,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     calls = Calls(config.rpc.max_concurrent_requests, clock, observer, log_observer.failed)
     engine = Engine(config.requests, decoding, clock, observer)
-    service = PredictionService(engine, repository, calls, streams)
+    service = PredictionService(engine, repository, calls, streams, OutcomeReports(outcomes))
     open_inference = OpenInferenceService(
         engine,
         repository,
@@ -255,6 +264,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         http=HttpServer(config.server.host, config.server.http_port, pages, log_observer.failed),
         heartbeat=heartbeat,
         observer=observer,
+        outcomes=outcomes,
         log_observer=log_observer,
         clock=clock,
     )

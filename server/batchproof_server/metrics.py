@@ -163,9 +163,15 @@ class Metrics(Collector):
     Args:
         build_version: the version of the server.
         drift: counts what predictions look like; without it nothing does.
+        others: write the families of their own field.
     """
 
-    def __init__(self, build_version: str, drift: DriftMetrics | None = None) -> None:
+    def __init__(
+        self,
+        build_version: str,
+        drift: DriftMetrics | None = None,
+        others: Iterable[Collector] = (),
+    ) -> None:
         self._build_version = build_version
         self._drift = drift
         self._lock = threading.Lock()
@@ -173,7 +179,8 @@ class Metrics(Collector):
         self._families = {spec.name: _Family(spec, self._admission) for spec in _SPECS}
         self._models: dict[ModelVersion, ModelRecord] = {}
         self._registry = CollectorRegistry()
-        self._registry.register(self)
+        for collector in (self, *others):
+            self._registry.register(collector)
         if drift is not None:
             self._registry.register(drift)
         ProcessCollector(registry=self._registry)

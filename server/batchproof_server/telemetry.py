@@ -207,6 +207,34 @@ class Observer(Protocol):
         ...
 
 
+class IgnoringObserver:
+    """Wants to know nothing: a base for observers of few events."""
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Does nothing."""
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Does nothing."""
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Does nothing."""
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Does nothing."""
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Does nothing."""
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """Does nothing."""
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Does nothing."""
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Does nothing."""
+
+
 class Observers:
     """Passes every event on to each observer; a failing observer changes nothing for the others.
 
