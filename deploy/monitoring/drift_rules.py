@@ -5,13 +5,12 @@ from monitoring.thresholds import (
     ALERT_OBSERVATIONS,
     ALERT_PSI,
     ALERT_PSI_SEVERE,
+    ANDERSON_DARLING,
     CHI2_Z,
     CLASS_CHI2_Z,
     DEVIATION_OFFSET,
     KS_FACTOR,
     LEAST_OBSERVATIONS,
-    MEAN_Z,
-    MEAN_Z_FEW,
     MOST_BINS,
     PRIOR_OBSERVATIONS,
 )
@@ -23,6 +22,8 @@ BIN = f"{SIGNAL}, bin"
 P = "model_signal_bin:drift_reference_share_ratio"
 M = "model_signal:drift_reference_observations"
 B = "model_signal:drift_bins"
+# Where the middle of a bin stands among the reference, from 0 to 1.
+U = "model_signal_bin:drift_reference_midrank_ratio"
 
 
 def reference_group() -> Group:
@@ -33,7 +34,26 @@ def reference_group() -> Group:
             Record(P, f"max by ({BIN}) (batchproof_drift_reference_share_ratio)"),
             Record(M, f"max by ({SIGNAL}) (batchproof_drift_reference_observations)"),
             Record(B, f"count by ({SIGNAL}) ({P})"),
+            *_cumulative("model_signal_bin:drift_reference_cumulative_ratio", P),
+            Record(U, f"model_signal_bin:drift_reference_cumulative_ratio - {P} / 2"),
         ),
+    )
+
+
+def _cumulative(name: str, values: str) -> tuple[Record, ...]:
+    """Sums up to each bin, itself included. PromQL cannot add up over a label."""
+    bins = [f"{number:02d}" for number in range(MOST_BINS)]
+    return tuple(
+        Record(
+            name,
+            f"""
+            sum by ({SIGNAL}) ({values}{{signal!="class", bin=~"{"|".join(bins[: number + 1])}"}})
+              and on ({SIGNAL})
+            {P}{{bin="{bins[number]}"}}
+            """,
+            {"bin": bins[number]},
+        )
+        for number in range(MOST_BINS)
     )
 
 
@@ -44,7 +64,7 @@ def drift_group(window: str, hold: str) -> Group:
         *_distances(window),
         *_chi_square(window),
         *_mean_shift(window),
-        *_kolmogorov_smirnov(window),
+        *_cumulative_tests(window),
         *_significance(window),
         *_alerts(window, hold),
     )
@@ -163,22 +183,19 @@ def _mean_shift(window: str) -> tuple[Rule, ...]:
     )
 
 
-def _kolmogorov_smirnov(window: str) -> tuple[Rule, ...]:
-    """PromQL cannot add up over a label, so that each cut between two bins has its rule."""
+def _cumulative_tests(window: str) -> tuple[Rule, ...]:
+    """Anderson-Darling over the midranks of the bins, and Kolmogorov-Smirnov."""
+    difference = f"model_signal_bin:share_difference:{window}"
     cumulative = f"model_signal_bin:cumulative_difference:{window}"
-    bins = [f"{number:02d}" for number in range(MOST_BINS)]
+    total = f"({_total(window)} > 0)"
     return (
-        *(
-            Record(
-                cumulative,
-                f"""
-                sum by ({SIGNAL}) (
-                  model_signal_bin:share_difference:{window}{{signal!="class", bin=~"{"|".join(bins[:last])}"}}
-                )
-                """,
-                {"bin": bins[last - 1]},
-            )
-            for last in range(1, MOST_BINS)
+        *_cumulative(cumulative, difference),
+        Record(
+            f"model_signal:anderson_darling:{window}",
+            f"""
+            sum by ({SIGNAL}) ({P} * ({cumulative} - {difference} / 2) ^ 2 / ({U} * (1 - {U})))
+              * {total} / (1 + {total} / {M})
+            """,
         ),
         Record(f"model_signal:ks:{window}", f"max by ({SIGNAL}) (abs({cumulative}))"),
         Record(
@@ -203,15 +220,8 @@ def _significance(window: str) -> tuple[Rule, ...]:
         ),
         Record(
             name,
-            f"""
-            abs(model_signal:mean_shift_zscore:{window}) / ({MEAN_Z} + {MEAN_Z_FEW} / {total})
-            """,
-            {"test": "mean"},
-        ),
-        Record(
-            name,
-            f"model_signal:ks:{window} / model_signal:ks_critical:{window}",
-            {"test": "ks"},
+            f"(model_signal:anderson_darling:{window} and on ({SIGNAL}) {B} > 1) / {ANDERSON_DARLING}",
+            {"test": "anderson_darling"},
         ),
         Record(
             f"model_signal:drift_significant:{window}",

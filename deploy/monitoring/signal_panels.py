@@ -71,7 +71,7 @@ def _figures() -> tuple[Panel, ...]:
         ),
         lines(
             "Tests over their critical values",
-            "Above 1 the difference is more than chance: chi-square, mean shift, Kolmogorov-Smirnov.",
+            "Above 1 the difference is more than chance: chi-square and, but for class, Anderson-Darling.",
             [Query(f"model_signal_test:drift_significance:$window{{{SIGNAL}}}", "{{test}}")],
             minimum=0,
             limits=((None, "transparent"), (1, "orange")),

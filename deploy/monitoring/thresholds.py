@@ -6,13 +6,12 @@ PRIOR_OBSERVATIONS = 10
 DEVIATION_OFFSET = 10
 MOST_BINS = 20
 
-# Together the three tests raise no more than 1 % false alarms for one signal and window.
+# Together the two tests raise no more than 1 % false alarms for one signal and window.
 CHI2_Z = 2.75
-# The class has no order, so that this test stands alone.
+ANDERSON_DARLING = 4.33
+# The class has no order, so that chi-square stands alone.
 CLASS_CHI2_Z = 2.6
-# A mean of few observations of a skewed signal strays further than a normal one.
-MEAN_Z = 3.1
-MEAN_Z_FEW = 20
+# Of the line beside the Kolmogorov-Smirnov distance: 1 %.
 KS_FACTOR = 1.628
 LEAST_OBSERVATIONS = 50
 

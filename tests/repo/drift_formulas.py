@@ -43,24 +43,25 @@ def chi_square(n: Floats, p: Floats, reference: float) -> dict[str, float]:
 
 
 def ordered(n: Floats, p: Floats, reference: float, deviations: float) -> dict[str, float]:
-    """Mean shift and binned KS; ``deviations`` is the sum of the standard scores, each plus 10."""
+    """What needs an order; ``deviations`` is the sum of the standard scores, each plus 10."""
     total = n.sum()
     error = np.sqrt(1 / total + 1 / reference)
     shift = deviations / total - 10
+    difference = n / total - p
+    cumulative = np.cumsum(difference)
+    rank = np.cumsum(p) - p / 2
+    squares = p * (cumulative - difference / 2) ** 2 / (rank * (1 - rank))
     return {
+        "anderson_darling": float(squares.sum() * total / (1 + total / reference)),
         "mean_shift": float(shift),
         "mean_shift_zscore": float(shift / error),
-        "ks": float(np.abs(np.cumsum(n / total - p)[:-1]).max()),
+        "ks": float(np.abs(cumulative).max()),
         "ks_critical": float(1.628 * error),
     }
 
 
 def significant(figures: dict[str, float], total: float) -> bool:
-    """The decision; a class has no mean and no KS."""
-    if "ks" not in figures:
+    """The decision; a class has no order."""
+    if "anderson_darling" not in figures:
         return total >= 50 and figures["chi2_zscore"] > 2.6
-    return total >= 50 and (
-        figures["chi2_zscore"] > 2.75
-        or abs(figures["mean_shift_zscore"]) > 3.1 + 20 / total
-        or figures["ks"] > figures["ks_critical"]
-    )
+    return total >= 50 and (figures["chi2_zscore"] > 2.75 or figures["anderson_darling"] > 4.33)

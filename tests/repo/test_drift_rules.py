@@ -25,6 +25,13 @@ def test_every_figure_equals_numpy(tmp_path: Path, seed: int) -> None:
     _promtool(tmp_path, cases)
 
 
+def test_anderson_darling_is_that_of_an_example_worked_out_by_hand() -> None:
+    n, p = np.array([300.0, 300.0, 0.0]), np.array([0.5, 0.3, 0.2])
+    by_hand = 600 * (0.3 * 0.1**2 / (0.65 * 0.35) + 0.2 * 0.1**2 / (0.9 * 0.1))
+
+    assert ordered(n, p, 1e12, 6000)["anderson_darling"] == pytest.approx(by_hand, rel=1e-6)
+
+
 def test_a_wrong_figure_would_be_noticed(tmp_path: Path) -> None:
     case = _case(np.random.default_rng(0), 0)
     case["promql_expr_test"][0]["expr"] += " - 1"
