@@ -200,6 +200,14 @@ def named(series: str, **properties: Any) -> Json:
     }
 
 
+def colored(colors: Mapping[str, str]) -> tuple[Json, ...]:
+    """Overrides that give the series of each legend its colour."""
+    return tuple(
+        named(series, color={"mode": "fixed", "fixedColor": color})
+        for series, color in colors.items()
+    )
+
+
 def _join(by: str) -> Json:
     return {"id": "joinByField", "options": {"byField": by, "mode": "outer"}}
 

@@ -1,7 +1,7 @@
 """The dashboard of serving: traffic, latency, micro-batches, shedding, the self-check."""
 
 from monitoring.dashboard import Dashboard, Section, Variable
-from monitoring.panels import Panel, Query, lines, stat
+from monitoring.panels import Panel, Query, colored, lines, stat
 from monitoring.serving_rules import ASKED
 from monitoring.thresholds import SHED_BUDGET, SLOW_BUDGET, SLOW_S
 
@@ -99,6 +99,7 @@ def _traffic() -> tuple[Panel, ...]:
             "Requests by code",
             "The gRPC code of each answer.",
             [Query(f"sum by (code) ({_rate('requests_total')})", "{{code}}")],
+            overrides=colored(_CODE_COLORS),
             unit="reqps",
             minimum=0,
             is_stacked=True,
@@ -237,7 +238,7 @@ def _refusals() -> tuple[Panel, ...]:
             [Query(f"sum by (result) ({_rate('selfcheck_total')})", "{{result}}")],
             unit="ops",
             minimum=0,
-            overrides=_RESULT_COLORS,
+            overrides=colored(_RESULT_COLORS),
         ),
     )
 
@@ -263,10 +264,13 @@ def _process() -> tuple[Panel, ...]:
     )
 
 
-_RESULT_COLORS = tuple(
-    {
-        "matcher": {"id": "byName", "options": result},
-        "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}],
-    }
-    for result, color in (("identical", "green"), ("different", "red"), ("skipped", "yellow"))
-)
+_RESULT_COLORS = {"identical": "green", "different": "red", "skipped": "yellow"}
+_CODE_COLORS = {
+    "OK": "green",
+    "CANCELLED": "text",
+    "INVALID_ARGUMENT": "blue",
+    "RESOURCE_EXHAUSTED": "yellow",
+    "DEADLINE_EXCEEDED": "orange",
+    "UNAVAILABLE": "purple",
+    "INTERNAL": "red",
+}

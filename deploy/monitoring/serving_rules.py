@@ -12,8 +12,10 @@ from monitoring.thresholds import (
 
 VERSION = "model, version"
 WINDOWS = ("5m", "30m", "1h", "6h")
-# Streams are bulk; a request for a model that does not exist has no model.
-ASKED = 'model!="", method!~".*Stream.*"'
+# Requests for an answer, of any protocol; a request for a model that does not exist has no model.
+PREDICTIONS = 'model!="", method=~".*(Predict|PredictStream|Infer)"'
+# Single ones: streams are bulk.
+ASKED = 'model!="", method=~".*(Predict|ModelInfer)"'
 
 
 def serving_group() -> Group:
@@ -46,7 +48,7 @@ def _shares(window: str) -> tuple[Record, Record]:
             f"""
             sum by ({VERSION}) (rate(batchproof_shed_total{{model!="", reason!="draining"}}[{window}]))
               /
-            (sum by ({VERSION}) (rate(batchproof_requests_total{{model!=""}}[{window}])) > 0)
+            (sum by ({VERSION}) (rate(batchproof_requests_total{{{PREDICTIONS}}}[{window}])) > 0)
             """,
         ),
     )
@@ -60,7 +62,7 @@ def _burns(share: str, windows: tuple[str, str], limit: float) -> str:
           and
         ({short} > {limit:.3g})
           and
-        (sum by ({VERSION}) (increase(batchproof_requests_total{{model!=""}}[{windows[0]}])) >= {SLO_REQUESTS})
+        (sum by ({VERSION}) (increase(batchproof_requests_total{{{PREDICTIONS}}}[{windows[0]}])) >= {SLO_REQUESTS})
     """
 
 
