@@ -68,6 +68,7 @@ def test_every_series_is_there_at_zero_before_the_first_request(page: Page) -> N
     assert page.series("drift_atc_above_total") == {(): 0}
     assert page.series("confidence_ratio_count") == {(): 0}
     assert set(page.series("drift_deviation_sum_total", "signal").values()) == {0}
+    assert set(page.series("drift_deviations_total", "signal").values()) == {0}
 
 
 def test_the_reference_stands_beside_the_counts(page: Page) -> None:
@@ -119,8 +120,10 @@ def test_a_scrape_shows_what_numpy_counts_of_the_same_predictions(page: Page) ->
         assert shown == expected.bins[place].tolist()
     assert page.series("drift_atc_above_total") == {(): expected.atc_above}
     sums = page.series("drift_deviation_sum_total", "signal")
+    values = page.series("drift_deviations_total", "signal")
     for place, name in enumerate(ruler.names[1:], start=1):
         assert sums[name,] == pytest.approx(expected.deviation_sum[place], rel=1e-12)
+        assert values[name,] == expected.bins[place].sum()
     assert page.series("confidence_ratio_count") == {(): 60}
     assert page.series("confidence_ratio_sum")[()] == pytest.approx(confidence, rel=1e-12)
 
