@@ -1,6 +1,7 @@
 """What the commands write: lines, and a progress line on a terminal."""
 
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -16,6 +17,22 @@ def write_error(text: str) -> None:
     """Writes lines to standard error, each marked as ours."""
     for line in text.splitlines():
         sys.stderr.write(f"batchproof-server: {line}\n")
+
+
+def table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterator[str]:
+    """The lines of a table, the first row being its headings.
+
+    Args:
+        rows: all of the same length.
+        left: so many columns go to the left, the others to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield ("  " + "  ".join(cells)).rstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,116 @@
+"""Whether any policy is worth its cost: the rule, and its sentence. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchproof_server.evaluation.augmentation.figures import Figures
+from batchproof_server.evaluation.augmentation.paired import SIGNIFICANT, Paired, holm
+
+NONE = "none"
+"""The policy of a plain answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an answer costs.
+
+    Attributes:
+        views: rows that the model executes for a picture.
+        picture_s: seconds from the encoded picture to its scores, alone; the median.
+        ratio: that, divided by the same of a plain answer.
+    """
+
+    views: int
+    picture_s: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One policy with one aggregation, against the plain answers.
+
+    Attributes:
+        policy: its name.
+        aggregation: of the views' answers.
+        figures: of the answers.
+        change: corrected and corrupted pictures.
+        adjusted_p: McNemar's p-value after Holm's adjustment over all trials.
+        cost: of an answer.
+    """
+
+    policy: str
+    aggregation: str
+    figures: Figures
+    change: Paired
+    adjusted_p: float
+    cost: Cost
+
+    @property
+    def title(self) -> str:
+        """As reports call it."""
+        return f"{self.policy}, {self.aggregation}"
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether it corrects more than it corrupts, and not by luck."""
+        return self.change.net > 0 and self.adjusted_p < SIGNIFICANT
+
+    @property
+    def is_harm(self) -> bool:
+        """Whether it corrupts more than it corrects, and not by luck."""
+        return self.change.net < 0 and self.adjusted_p < SIGNIFICANT
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What to serve.
+
+    Attributes:
+        policy: "none" where no gain is significant.
+        aggregation: empty with "none".
+        why: one sentence.
+    """
+
+    policy: str
+    aggregation: str
+    why: str
+
+
+def adjusted(changes: Sequence[Paired]) -> tuple[float, ...]:
+    """The p-values of all trials, adjusted for how many there are."""
+    return holm([change.p_value for change in changes])
+
+
+def recommended(trials: Sequence[Trial]) -> Recommendation:
+    """The trial with the greatest significant gain, the cheaper of equals; or none.
+
+    Args:
+        trials: all that were made, one or more.
+    """
+    best = max(trials, key=lambda trial: (trial.change.net, -trial.cost.views))
+    gains = [trial for trial in trials if trial.is_gain]
+    if not gains:
+        return Recommendation(NONE, "", _no_gain(best, len(trials)))
+    best = max(gains, key=lambda trial: (trial.change.net, -trial.cost.views))
+    return Recommendation(best.policy, best.aggregation, _gain(best, len(trials)))
+
+
+def _gain(trial: Trial, tried: int) -> str:
+    return f"{_change(trial)}, {_p_value(trial, tried)} is below {SIGNIFICANT}"
+
+
+def _no_gain(best: Trial, tried: int) -> str:
+    if best.change.net <= 0:
+        return f"nothing corrects more than it corrupts; the least bad: {best.title}"
+    return (
+        f"no gain is significant; the greatest, {best.title}, {_change(best)}, but "
+        f"{_p_value(best, tried)} is not below {SIGNIFICANT}"
+    )
+
+
+def _change(trial: Trial) -> str:
+    return f"corrects {trial.change.corrected} pictures and corrupts {trial.change.corrupted}"
+
+
+def _p_value(trial: Trial, tried: int) -> str:
+    return f"p = {trial.adjusted_p:.2g} (McNemar, Holm over {tried} trials)"
