@@ -2,9 +2,9 @@
 
     python examples/fashion_mnist/turned.py --output build/fashion-mnist
 
-The data is that of Debian's package ``dataset-fashion-mnist``. Each picture of ``turned.npz`` is turned about its
-middle by an angle of its own, uniform between -15 and 15 degrees, bilinear, black beyond the edge.
-The same seed gives the same files.
+The data is that of Debian's package ``dataset-fashion-mnist``. Each picture of ``turned.npz`` is
+turned about its middle by an angle of its own, uniform between -15 and 15 degrees, bilinear, black
+beyond the edge. The same seed gives the same files.
 """
 
 import argparse

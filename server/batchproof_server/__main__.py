@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from batchproof_server.commands.tta_arguments import add_tta
+
 USAGE = 2
 _THREAD_PATIENCE_S = 1.0
 # What the bare install does not bring, and the extra "server" does.
@@ -48,6 +50,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from batchproof_server.commands.evaluate import evaluate  # noqa: PLC0415 - as below
 
     return evaluate(arguments)
+
+
+def _tta(arguments: argparse.Namespace) -> int:
+    from batchproof_server.commands.tta_evaluate import tta_evaluate  # noqa: PLC0415 - as below
+    from batchproof_server.commands.tta_fit import tta_fit  # noqa: PLC0415 - as below
+
+    return {"evaluate": tta_evaluate, "fit": tta_fit}[arguments.action](arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -129,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_certify(commands)
     _add_repair(commands)
     _add_evaluate(commands)
+    add_tta(commands)
     return parser
 
 
@@ -227,7 +237,13 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
 
 
-_COMMANDS = {"serve": _serve, "certify": _certify, "repair": _repair, "evaluate": _evaluate}
+_COMMANDS = {
+    "serve": _serve,
+    "certify": _certify,
+    "repair": _repair,
+    "evaluate": _evaluate,
+    "tta": _tta,
+}
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ def _add_evaluate(actions: Any) -> None:
     )
     evaluate.add_argument(
         "--aggregations",
-        default="mean,logit_mean",
         metavar="A,A",
-        help="which to try with each; the first judges single views (mean,logit_mean)",
+        help="which to try with each; the first judges single views and early exit (mean, "
+        "logit_mean and the policy's own)",
     )
     evaluate.add_argument(
         "--early-exit",

@@ -10,8 +10,9 @@ from batchproof_server.evaluation.augmentation.result import (
     PolicyDetail,
     is_recommended,
 )
-from batchproof_server.evaluation.augmentation.verdict import NONE, Cost, Trial
+from batchproof_server.evaluation.augmentation.verdict import Cost, Trial
 from batchproof_server.evaluation.result import Subject
+from batchproof_server.tta.policies import NONE
 
 _TRIALS: Final = (
     "policy", "aggregation", "views", "right", "accuracy", "corrected", "corrupted",
@@ -59,8 +60,7 @@ def subject_lines(subject: Subject) -> Iterator[str]:
 def _trials(evaluation: AugmentationEvaluation) -> Iterator[tuple[str, ...]]:
     plain = evaluation.plain
     yield (
-        NONE,
-        "-",
+            "-",
         "1",
         *_accuracy(plain.figures),
         *("" for _ in range(4)),

@@ -1,5 +1,6 @@
 """McNemar's exact test and Holm's adjustment against what the books and whole numbers say."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -64,7 +65,7 @@ def test_holm_never_lowers_a_p_value_keeps_the_order_and_is_no_harsher_than_bonf
         for value, after in zip(values, adjusted, strict=True)
     )
     pairs = sorted(zip(values, adjusted, strict=True))
-    assert all(one[1] <= other[1] for one, other in zip(pairs, pairs[1:], strict=False))
+    assert all(one[1] <= other[1] for one, other in itertools.pairwise(pairs))
 
 
 @given(P_VALUES, st.randoms(use_true_random=False))

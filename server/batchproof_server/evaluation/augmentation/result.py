@@ -13,7 +13,6 @@ from batchproof_server.evaluation.augmentation.figures import Figures
 from batchproof_server.evaluation.augmentation.paired import Paired, paired
 from batchproof_server.evaluation.augmentation.running import Course
 from batchproof_server.evaluation.augmentation.verdict import (
-    NONE,
     Cost,
     Recommendation,
     Trial,
@@ -21,6 +20,7 @@ from batchproof_server.evaluation.augmentation.verdict import (
     recommended,
 )
 from batchproof_server.evaluation.result import Subject
+from batchproof_server.tta.policies import NONE
 
 FORMAT: Final = 1
 

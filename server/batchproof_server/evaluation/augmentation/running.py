@@ -9,14 +9,21 @@ import numpy as np
 from batchproof_server.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.errors import InvalidInput, ServingError
 from batchproof_server.evaluation.augmentation.figures import Answers, no_answers
-from batchproof_server.evaluation.paths import Count, EvaluationFailed, Execute
+from batchproof_server.evaluation.evaluating import scores_kind
+from batchproof_server.evaluation.paths import (
+    Count,
+    EvaluationFailed,
+    Execute,
+    served_execution,
+)
+from batchproof_server.models.loading import LoadedModel
 from batchproof_server.scores import score
 from batchproof_server.signature import Array
 
 Expand: TypeAlias = Callable[[bytes], Array]
 """From an encoded picture to one row of the model's input for each view, stacked."""
 Combine: TypeAlias = Callable[[Array], Array]
-"""From probabilities [views, classes] to those of the answer, [classes]."""
+"""From probabilities, float64 [views, classes], to those of the answer, [classes]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +34,15 @@ class Policy:
         name: as requests call it.
         views: their names, one or more.
         expand: makes them.
-        combine: by the names of the aggregations; the first is used to judge single views.
+        combine: by the names of the aggregations.
+        combine_without: the first of them with each view left out; empty for a single view.
     """
 
     name: str
     views: tuple[str, ...]
     expand: Expand
     combine: Mapping[str, Combine]
+    combine_without: tuple[Combine, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,15 +64,14 @@ class Course:
     picture_s: Array
 
     def note(self, place: int, probabilities: Array, seconds: float) -> None:
-        """Keeps what the views of one picture answered, floating [views, classes]."""
+        """Keeps what the views of one picture answered, float64 [views, classes]."""
         self.picture_s[place] = seconds
         for name, combine in self.policy.combine.items():
             self.answers[name].note(place, combine(probabilities))
         for own, row in zip(self.alone, probabilities, strict=True):
             own.note(place, row)
-        first = next(iter(self.policy.combine.values()))
-        for view, others in enumerate(self.without):
-            others.note(place, first(np.delete(probabilities, view, axis=0)))
+        for others, combine in zip(self.without, self.policy.combine_without, strict=True):
+            others.note(place, combine(probabilities))
 
 
 def new_course(policy: Policy, truth: Array) -> Course:
@@ -73,12 +81,11 @@ def new_course(policy: Policy, truth: Array) -> Course:
         policy: the policy.
         truth: int64 [pictures], the true classes.
     """
-    views = len(policy.views)
     return Course(
         policy=policy,
         answers={name: no_answers(truth) for name in policy.combine},
-        alone=tuple(no_answers(truth) for _ in range(views)),
-        without=tuple(no_answers(truth) for _ in range(views if views > 1 else 0)),
+        alone=tuple(no_answers(truth) for _ in policy.views),
+        without=tuple(no_answers(truth) for _ in policy.combine_without),
         picture_s=np.zeros(len(truth)),
     )
 
@@ -133,4 +140,16 @@ class Runner:
     def _probabilities(self, rows: Array) -> Array:
         starts = range(0, len(rows), self.largest_rows)
         outputs = [self.execute(rows[start : start + self.largest_rows])[0] for start in starts]
-        return score(np.concatenate(outputs), self.kind).probabilities
+        probabilities = score(np.concatenate(outputs), self.kind).probabilities
+        return probabilities.astype(np.float64)
+
+
+def served_runner(model: LoadedModel, now_s: Callable[[], float], count: Count) -> Runner:
+    """The runner of a model that gives class scores, on the thread that executes it."""
+    return Runner(
+        execute=served_execution(model),
+        kind=scores_kind(model),
+        largest_rows=model.batching.max_batch_rows,
+        now_s=now_s,
+        count=count,
+    )

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 from batchproof_server.evaluation.augmentation.figures import Figures
 from batchproof_server.evaluation.augmentation.paired import SIGNIFICANT, Paired, holm
-
-NONE = "none"
-"""The policy of a plain answer."""
-
+from batchproof_server.tta.policies import NONE
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -66,8 +63,8 @@ class Recommendation:
     """What to serve.
 
     Attributes:
-        policy: "none" where no gain is significant.
-        aggregation: empty with "none".
+        policy: ``none`` where no gain is significant.
+        aggregation: empty with ``none``.
         why: one sentence.
     """
 
