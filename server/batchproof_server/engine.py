@@ -16,7 +16,7 @@ from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
-from batchproof_server.telemetry import Observer, ShedRecord
+from batchproof_server.telemetry import Observer, PredictionRecord, ShedRecord
 from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 
@@ -69,7 +69,7 @@ class Engine:
         limits: what one request may ask for.
         decoding: turns pictures into input rows.
         clock: for deadlines.
-        observer: told of requests that are shed while their pictures are decoded.
+        observer: told of scores, and of requests that are shed while their pictures are decoded.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Engine:
         self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
     ) -> list[Array]:
         try:
-            rows = await self._decoding.decode(recipe, images)
+            rows = await self._decoding.decode(recipe, images, recipe.apply)
         except QueueFull:
             self._observer.request_shed(ShedRecord(model.name, model.version, "decode_budget"))
             raise
@@ -177,7 +177,22 @@ class Engine:
                 model.batcher.submit(part, count, deadline_s, request_id)
                 for part, count in _slices(tensors, rows, largest)
             )
-        return _prediction(model, executions)
+        prediction = _prediction(model, executions)
+        if prediction.scores is not None:
+            self._observer.predicted(_record(model, prediction.scores, request_id))
+        return prediction
+
+
+def _record(model: ServedModel, scores: Scores, request_id: str) -> PredictionRecord:
+    return PredictionRecord(
+        model=model.name,
+        version=model.version,
+        request_id=request_id,
+        probabilities=scores.probabilities,
+        logits=scores.logits,
+        entropy=scores.entropy,
+        margin=scores.margin,
+    )
 
 
 def _check_finite(name: str, array: Array) -> None:

@@ -20,6 +20,7 @@ from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -139,6 +140,9 @@ class LogObserver:
             bucket_rows=record.bucket_rows,
             execution_ms=_ms(record.execution_s),
         )
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Writes nothing: scores belong to the caller."""
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Writes nothing: the request's line says enough."""

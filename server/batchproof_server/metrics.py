@@ -24,6 +24,7 @@ from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -195,6 +196,9 @@ class Metrics(Collector):
             families["execution_seconds"].observe(
                 (*version, record.bucket_rows), record.execution_s
             )
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Counts nothing: the request itself is counted."""
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Counts the time of one image."""

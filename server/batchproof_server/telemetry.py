@@ -6,7 +6,9 @@ promise for them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+import numpy.typing as npt
 
 PREDICT_METHODS: Final = (
     "Predict",
@@ -135,11 +137,38 @@ class SelfCheckRecord:
     reason: str = ""
 
 
+# Contract: the arrays are the request's own and never change again; whoever keeps the record keeps
+# them alive.
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictionRecord:
+    """The class scores that one request was answered with, whatever its protocol.
+
+    Attributes:
+        request_id: the caller's or ours.
+        probabilities: float32 [rows, classes].
+        logits: float32 [rows, classes]; None where the model answers with probabilities.
+        entropy: float64 [rows], in nats.
+        margin: float64 [rows], highest minus second highest probability.
+    """
+
+    model: str
+    version: int
+    request_id: str
+    probabilities: npt.NDArray[Any]
+    logits: npt.NDArray[Any] | None
+    entropy: npt.NDArray[Any]
+    margin: npt.NDArray[Any]
+
+
 class Observer(Protocol):
     """Learns what happened. Called on the loop thread; must be quick."""
 
     def request_finished(self, record: RequestRecord) -> None:
         """One RPC, or one request of a stream, was answered."""
+        ...
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """One request has its class scores; not told of models whose output is raw."""
         ...
 
     def batch_executed(self, record: BatchRecord) -> None:
@@ -191,6 +220,10 @@ class Observers:
     def request_finished(self, record: RequestRecord) -> None:
         """Passes it on."""
         self._tell(lambda observer: observer.request_finished(record))
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Passes it on."""
+        self._tell(lambda observer: observer.predicted(record))
 
     def batch_executed(self, record: BatchRecord) -> None:
         """Passes it on."""

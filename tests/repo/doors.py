@@ -49,6 +49,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "openvino": ("batchproof_server.backends.openvino",),
     "PIL": (
         "batchproof_server.imaging",
+        "batchproof_server.tta.pixels",
         "batchproof_client.loadtest.corruption",
         "batchproof_client.loadtest.pictures",
     ),
@@ -83,6 +84,7 @@ PURE = (
     "batchproof_server.registry",
     "batchproof_server.scores",
     "batchproof_server.signature",
+    "batchproof_server.tta",
     "batchproof_server.telemetry",
     "batchproof_server.validation",
 )
