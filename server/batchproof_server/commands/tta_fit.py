@@ -76,12 +76,14 @@ def fit_report(found: WeightsFit) -> str:
     weights, change = found.weights, found.against_mean
     said = "BETTER" if found.is_better else "NOT BETTER"
     title = f"{found.subject.model} version {found.subject.version}"
+    before, after = weights.loss_before_nats, weights.loss_after_nats
+    losses = f"NLL {before:.4f} with equal weights, {after:.4f} with these"
+    changed = f"corrects {change.corrected}, corrupts {change.corrupted}"
     pairs = zip(weights.views, weights.weights, strict=True)
     lines = [
         f"{title}: weights of {weights.policy}, {said} than equal ones on held-out pictures",
         *subject_lines(found.subject),
-        f"  fitted on     {weights.rows} pictures: NLL {weights.loss_before_nats:.4f} with equal "
-        f"weights, {weights.loss_after_nats:.4f} with these",
+        f"  fitted on     {weights.rows} pictures: {losses}",
         f"  method        {weights.method}",
         f"  digest        {weights.digest}",
         "",
@@ -90,8 +92,7 @@ def fit_report(found: WeightsFit) -> str:
         f"  {found.held_out_pictures} held-out pictures:",
         *table([_HEADINGS, *_rows(found.judged)]),
         "",
-        f"  Against equal weights: corrects {change.corrected}, corrupts {change.corrupted}, "
-        f"p = {change.p_value:.2g}. NLL in nats.",
+        f"  Against equal weights: {changed}, p = {change.p_value:.2g}. NLL in nats.",
     ]
     return "\n".join(lines)
 

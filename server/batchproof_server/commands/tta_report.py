@@ -60,7 +60,8 @@ def subject_lines(subject: Subject) -> Iterator[str]:
 def _trials(evaluation: AugmentationEvaluation) -> Iterator[tuple[str, ...]]:
     plain = evaluation.plain
     yield (
-            "-",
+        NONE,
+        "-",
         "1",
         *_accuracy(plain.figures),
         *("" for _ in range(4)),

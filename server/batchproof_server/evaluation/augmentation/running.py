@@ -111,7 +111,8 @@ class Runner:
     def run(self, pictures: Sequence[LabelledPicture], courses: Sequence[Course]) -> None:
         """Fills the courses; every picture goes through all of them before the next one comes.
 
-        Whatever else the machine does meanwhile slows all policies down, and not one of them.
+        Whatever else the machine does meanwhile slows all policies down, and not one of them; and
+        each picture begins with another one, since the first finds the caches cold.
 
         Raises:
             InvalidData: pictures that cannot be read, or that the recipe refuses.
@@ -132,7 +133,8 @@ class Runner:
             raise InvalidData(refused)
 
     def _picture(self, place: int, encoded: bytes, courses: Sequence[Course]) -> None:
-        for course in courses:
+        first = place % len(courses)
+        for course in (*courses[first:], *courses[:first]):
             began_s = self.now_s()
             probabilities = self._probabilities(course.policy.expand(encoded))
             course.note(place, probabilities, self.now_s() - began_s)

@@ -7,6 +7,7 @@ from batchproof_server.evaluation.augmentation.figures import Figures
 from batchproof_server.evaluation.augmentation.paired import SIGNIFICANT, Paired, holm
 from batchproof_server.tta.policies import NONE
 
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What an answer costs.
