@@ -29,7 +29,10 @@ def _add_evaluate(actions: Any) -> None:
     evaluate.add_argument(
         "--policies",
         metavar="P,P",
-        help="which to try (every named one, and those of the manifest)",
+        help="which to try (every named one, and those of the manifest; none with --views)",
+    )
+    evaluate.add_argument(
+        "--views", metavar="V,V", help='try these too, as in "identity,rotate(8),rotate(-8)"'
     )
     evaluate.add_argument(
         "--aggregations",

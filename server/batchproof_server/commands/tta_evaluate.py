@@ -16,6 +16,7 @@ from batchproof_server.commands.tta_report import tta_report
 from batchproof_server.errors import ModelRefused
 from batchproof_server.evaluation.augmentation import plots
 from batchproof_server.evaluation.augmentation.policies import (
+    Wanted,
     plain_policy,
     tried_policies,
     view_warnings,
@@ -71,20 +72,20 @@ def _evaluated(
     study: Studied, arguments: Namespace, thresholds: tuple[float, ...]
 ) -> AugmentationEvaluation:
     truth = np.array([picture.class_index for picture in study.pictures])
-    policies = tried_policies(
-        study.choice,
-        study.recipe,
-        listed(arguments.policies),
-        listed(arguments.aggregations),
-        arguments.seed,
+    wanted = Wanted(
+        policies=listed(arguments.policies),
+        views=listed(arguments.views),
+        aggregations=listed(arguments.aggregations),
+        seed=arguments.seed,
     )
+    policies = tried_policies(study.choice, study.recipe, wanted)
     plain = new_course(plain_policy(study.choice, study.recipe), truth)
     courses = [new_course(policy, truth) for policy in policies]
     with shown_bars(len(study.pictures)) as bars:
         count = bars.begin(f"plainly and with {len(courses)} policies")
         runner = served_runner(study.model, MonotonicClock().now_s, count)
         runner.run(study.pictures, [plain, *courses])
-    warnings = view_warnings(study.choice, [policy.name for policy in policies])
+    warnings = view_warnings(study.choice, policies)
     return evaluation_of(study.subject, plain, courses, thresholds, warnings)
 
 

@@ -10,7 +10,7 @@ from batchproof_server.evaluation.augmentation.result import (
     PolicyDetail,
     is_recommended,
 )
-from batchproof_server.evaluation.augmentation.verdict import Cost, Trial
+from batchproof_server.evaluation.augmentation.verdict import Cost, Trial, p_text
 from batchproof_server.evaluation.result import Subject
 from batchproof_server.tta.policies import NONE
 
@@ -82,8 +82,8 @@ def _trial(trial: Trial) -> tuple[str, ...]:
         *_accuracy(trial.figures),
         str(trial.change.corrected),
         str(trial.change.corrupted),
-        f"{trial.change.p_value:.2g}",
-        f"{trial.adjusted_p:.2g}",
+        p_text(trial.change.p_value),
+        p_text(trial.adjusted_p),
         *_calibration(trial.figures),
         *_time(trial.cost),
     )

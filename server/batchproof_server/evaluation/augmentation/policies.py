@@ -1,7 +1,7 @@
 """The policies of a served model, as they are tried: the server's own views and aggregations."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -17,9 +17,44 @@ from batchproof_server.tta.choice import Choice, TtaRequest
 from batchproof_server.tta.expansion import view_rows
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.policies import NONE
+from batchproof_server.tta.views import parse_views
 
 USUAL: Final = ("mean", "logit_mean")
 """Aggregations that are tried when none is asked for, beside the policy's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to try.
+
+    Attributes:
+        policies: by name, each once; None tries all that the model allows, or, with views, none.
+        views: of one policy more, as requests name them; None for none.
+        aggregations: for each policy; None tries the usual ones and the policy's own.
+        seed: of views that draw random numbers.
+    """
+
+    policies: tuple[str, ...] | None = None
+    views: tuple[str, ...] | None = None
+    aggregations: tuple[str, ...] | None = None
+    seed: int = 0
+
+    def requests(self, choice: Choice) -> Iterator[TtaRequest]:
+        """One request for each policy.
+
+        Raises:
+            InvalidData: there is none.
+        """
+        names = self.policies
+        if names is None:
+            names = () if self.views else tuple(choice.plans)
+        requests = [TtaRequest(policy=name) for name in dict.fromkeys(names) if name != NONE]
+        if self.views is not None:
+            requests.append(TtaRequest(views=self.views))
+        if not requests:
+            known = ", ".join(choice.plans)
+            raise InvalidData([f'no policy beside "{NONE}", expected one of {known}'])
+        yield from requests
 
 
 def plain_policy(choice: Choice, recipe: Recipe) -> Policy:
@@ -27,34 +62,17 @@ def plain_policy(choice: Choice, recipe: Recipe) -> Policy:
     return policy_of(recipe, [choice.plan(TtaRequest(policy=NONE))])
 
 
-def tried_policies(
-    choice: Choice,
-    recipe: Recipe,
-    names: Sequence[str] | None,
-    aggregations: Sequence[str] | None,
-    seed: int,
-) -> tuple[Policy, ...]:
-    """The policies to try, in the order asked for, each once.
-
-    Args:
-        choice: of the model.
-        recipe: of the model.
-        names: of policies; None tries all that the model allows.
-        aggregations: for each of them; None tries the usual ones and the policy's own.
-        seed: of views that draw random numbers.
+def tried_policies(choice: Choice, recipe: Recipe, wanted: Wanted) -> tuple[Policy, ...]:
+    """The policies to try, in the order asked for.
 
     Raises:
-        InvalidData: there is none, or one is unknown, or an aggregation does not fit.
+        InvalidData: there is none, or a policy, a view or an aggregation is unknown or does not
+            fit.
     """
-    wanted = choice.plans if names is None else dict.fromkeys(names)
-    tried = tuple(
-        policy_of(recipe, list(_plans(choice, name, aggregations, seed)))
-        for name in wanted
-        if name != NONE
+    return tuple(
+        policy_of(recipe, list(_plans(choice, request, wanted.aggregations, wanted.seed)))
+        for request in wanted.requests(choice)
     )
-    if not tried:
-        raise InvalidData([f'no policy beside "{NONE}", expected one of {", ".join(choice.plans)}'])
-    return tried
 
 
 def policy_of(recipe: Recipe, plans: Sequence[Plan]) -> Policy:
@@ -84,29 +102,31 @@ def fit_plan(choice: Choice, name: str, seed: int) -> Plan:
     Raises:
         InvalidData: the policy is unknown, or has one view.
     """
-    (plan,) = _plans(choice, name, ("mean",), seed)
+    (plan,) = _plans(choice, TtaRequest(policy=name), ("mean",), seed)
     if len(plan.views) == 1:
         raise InvalidData([f'the policy "{name}" has one view, expected several to weigh'])
     return plan
 
 
-def view_warnings(choice: Choice, names: Sequence[str]) -> tuple[str, ...]:
+def view_warnings(choice: Choice, policies: Sequence[Policy]) -> tuple[str, ...]:
     """What to know of the policies' views: one sentence for each policy with unsafe ones."""
     return tuple(
-        f"{name}: {warning}"
-        for name in names
-        for warning in choice.warnings(choice.plans[name].views)
+        f"{policy.name}: {warning}"
+        for policy in policies
+        for warning in choice.warnings(parse_views(policy.views))
     )
 
 
 def _plans(
-    choice: Choice, name: str, aggregations: Sequence[str] | None, seed: int
+    choice: Choice, asked: TtaRequest, aggregations: Sequence[str] | None, seed: int
 ) -> Iterator[Plan]:
     try:
-        own = choice.plan(TtaRequest(policy=name, seed=seed))
+        if not (asked.policy or asked.views):  # which a request may leave out, for the default
+            raise ValueError(f'unknown policy "", one of {", ".join(choice.plans)}')  # noqa: TRY301 - one place says what is wrong
+        own = choice.plan(replace(asked, seed=seed))
         texts = _usual(choice, own) if aggregations is None else aggregations
         for text in dict.fromkeys(parse_aggregation(each).text for each in texts):
-            plan = choice.plan(TtaRequest(policy=name, aggregation=text, seed=seed))
+            plan = choice.plan(replace(asked, aggregation=text, seed=seed))
             yield replace(plan, early_exit=None)
     except (InvalidInput, ValueError) as fault:
         said = str(fault).removeprefix("options.tta: ")

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from batchproof_server.evaluation.augmentation.figures import Figures
 from batchproof_server.evaluation.augmentation.paired import SIGNIFICANT, Paired, holm
 from batchproof_server.tta.policies import NONE
+
+_SMALLEST_P: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,11 @@ def recommended(trials: Sequence[Trial]) -> Recommendation:
     return Recommendation(best.policy, best.aggregation, _gain(best, len(trials)))
 
 
+def p_text(p_value: float) -> str:
+    """A p-value to two digits; one that is too small for a float is told as below 1e-300."""
+    return f"{p_value:.2g}" if p_value >= _SMALLEST_P else f"<{_SMALLEST_P:g}"
+
+
 def _gain(trial: Trial, tried: int) -> str:
     return f"{_change(trial)}, {_p_value(trial, tried)} is below {SIGNIFICANT}"
 
@@ -111,4 +119,4 @@ def _change(trial: Trial) -> str:
 
 
 def _p_value(trial: Trial, tried: int) -> str:
-    return f"p = {trial.adjusted_p:.2g} (McNemar, Holm over {tried} trials)"
+    return f"p = {p_text(trial.adjusted_p)} (McNemar, Holm over {tried} trials)"
