@@ -35,15 +35,26 @@ def tta_fit(arguments: Namespace) -> int:
     """
     out: Path = arguments.out or arguments.bundle / WEIGHTS_NAME
     try:
-        if not 0 < arguments.held_out < 1:
-            raise ValueError(f"--held-out: {arguments.held_out:g}, expected above 0 and below 1")  # noqa: TRY301 - one place reports usage
-        if out.exists() or out.is_symlink():
-            raise ValueError(f"{out}: exists already, expected a new file")  # noqa: TRY301 - as above
+        _check(arguments.held_out, out)
         with studied(arguments) as study:
             found = _fitted(study, arguments)
     except (ModelRefused, EvaluationFailed, ValueError) as fault:
         return told_fault(arguments.bundle, fault)
     return _told(found, out, as_json=arguments.json)
+
+
+def _check(held_out: float, out: Path) -> None:
+    """Finds out before the work what would spoil its end.
+
+    Raises:
+        ValueError: the share is none, or the file is there already or cannot be made.
+    """
+    if not 0 < held_out < 1:
+        raise ValueError(f"--held-out: {held_out:g}, expected above 0 and below 1")
+    if out.exists() or out.is_symlink():
+        raise ValueError(f"{out}: exists already, expected a new file")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out}: cannot be written, {out.parent} is no directory")
 
 
 def _fitted(study: Studied, arguments: Namespace) -> WeightsFit:

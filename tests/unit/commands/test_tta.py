@@ -245,6 +245,22 @@ def test_weights_lie_beside_the_model_and_the_same_command_gives_the_same(
     assert parse_weights(written).digest == document["weights_digest"]
 
 
+def test_a_disk_that_is_full_is_one_line(
+    bundle: Path, data: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Path.open
+
+    def full(self: Path, mode: str = "r", **keys: Any) -> Any:
+        if mode == "x":
+            raise OSError(28, "No space left on device")
+        return usual(self, mode, **keys)
+
+    monkeypatch.setattr(Path, "open", full)
+    assert fit(bundle, data, "--policy", "flip", "-o", str(data.parent / "w.json")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("w.json: cannot be written (No space left on device)")
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -254,7 +270,10 @@ def test_weights_lie_beside_the_model_and_the_same_command_gives_the_same(
         (("--policy", "flip", "--held-out", "1"), "--held-out: 1, expected above 0 and below 1"),
         (("--policy", "flip", "--held-out", "nan"), "--held-out: nan, expected above 0"),
         (("--policy", "flip", "--limit", "1"), "1 picture, expected at least 2"),
-        (("--policy", "flip", "-o", "absent/w.json"), "absent/w.json: cannot be written"),
+        (
+            ("--policy", "flip", "-o", "absent/w.json"),
+            "absent/w.json: cannot be written, absent is no",
+        ),
     ],
 )
 def test_a_fit_that_cannot_be_made_is_one_line_and_exits_2(
