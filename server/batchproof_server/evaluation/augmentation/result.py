@@ -112,12 +112,13 @@ def evaluation_of(
         warnings: for the reader.
     """
     trials = tuple(_trials(plain, courses))
+    right = [answers.is_right for course in courses for answers in course.answers.values()]
     return AugmentationEvaluation(
         subject=subject,
         plain=Plain(plain.alone[0].figures(), _cost(plain, plain)),
         trials=trials,
         details=tuple(_detail(plain, course, thresholds) for course in courses),
-        recommendation=recommended(trials),
+        recommendation=recommended(trials, right),
         warnings=warnings,
     )
 

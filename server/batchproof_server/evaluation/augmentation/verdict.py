@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchproof_server.evaluation.augmentation.figures import Figures
-from batchproof_server.evaluation.augmentation.paired import SIGNIFICANT, Paired, holm
+from batchproof_server.evaluation.augmentation.paired import SIGNIFICANT, Paired, holm, paired
+from batchproof_server.signature import Array
 from batchproof_server.tta.policies import NONE
 
 _SMALLEST_P: Final = 1e-300
@@ -82,18 +83,26 @@ def adjusted(changes: Sequence[Paired]) -> tuple[float, ...]:
     return holm([change.p_value for change in changes])
 
 
-def recommended(trials: Sequence[Trial]) -> Recommendation:
-    """The trial with the greatest significant gain, the cheaper of equals; or none.
+def recommended(trials: Sequence[Trial], right: Sequence[Array]) -> Recommendation:
+    """Of the significant gains that are not shown to be smaller than the greatest, the cheapest.
+
+    Which is the one with the fewest views, and among equals that with the lowest NLL. A gain is
+    shown to be smaller when McNemar's p-value of the two is below 0.05.
 
     Args:
         trials: all that were made, one or more.
+        right: of each, bool [pictures], which were right.
     """
-    best = max(trials, key=lambda trial: (trial.change.net, -trial.cost.views))
-    gains = [trial for trial in trials if trial.is_gain]
+    made = sorted(zip(trials, right, strict=True), key=lambda pair: -pair[0].change.net)
+    gains = [(trial, answers) for trial, answers in made if trial.is_gain]
     if not gains:
-        return Recommendation(NONE, "", _no_gain(best, len(trials)))
-    best = max(gains, key=lambda trial: (trial.change.net, -trial.cost.views))
-    return Recommendation(best.policy, best.aggregation, _gain(best, len(trials)))
+        return Recommendation(NONE, "", _no_gain(made[0][0], len(trials)))
+    greatest = gains[0][1]
+    as_good = [
+        trial for trial, answers in gains if paired(greatest, answers).p_value >= SIGNIFICANT
+    ]
+    chosen = min(as_good, key=lambda trial: (trial.cost.views, trial.figures.nll))
+    return Recommendation(chosen.policy, chosen.aggregation, _gain(chosen, len(trials)))
 
 
 def p_text(p_value: float) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from batchproof_server.evaluation.augmentation.paired import Paired
 from batchproof_server.evaluation.augmentation.result import evaluation_of, is_recommended
-from batchproof_server.evaluation.augmentation.verdict import p_text, recommended
+from batchproof_server.evaluation.augmentation.verdict import Trial, p_text, recommended
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import is_sure
 from batchproof_server.tta.views import IDENTITY
@@ -110,11 +110,36 @@ def test_what_harms_is_never_recommended_however_significant() -> None:
     assert not any(is_recommended(trial, result.recommendation) for trial in result.trials)
 
 
-def test_of_equal_gains_the_cheaper_is_recommended() -> None:
-    dear, other = evaluation(corrected=12, corrupted=0).trials
-    cheap = replace(other, policy="cheap", cost=replace(other.cost, views=1))
-    chosen = recommended([dear, cheap])
-    assert (chosen.policy, chosen.aggregation) == ("cheap", "max")
+def trials_of(*rights: tuple[list[int], int, float]) -> tuple[list[Trial], list[Any]]:
+    """Trials against plain answers that are all wrong: who is right, views, NLL."""
+    some = evaluation().trials[0]
+    trials = [
+        replace(
+            some,
+            policy=f"t{number}",
+            figures=replace(some.figures, nll=nll),
+            change=Paired(sum(right), 0),
+            adjusted_p=0.001,
+            cost=replace(some.cost, views=views),
+        )
+        for number, (right, views, nll) in enumerate(rights)
+    ]
+    return trials, [np.array(right, bool) for right, _, _ in rights]
+
+
+def test_of_gains_that_differ_by_chance_the_cheaper_is_recommended() -> None:
+    trials, right = trials_of(([1] * 20, 8, 0.1), ([0] * 3 + [1] * 17, 2, 0.3))
+    assert recommended(trials, right).policy == "t1"
+
+
+def test_a_gain_that_is_significantly_smaller_is_not_recommended_for_being_cheap() -> None:
+    trials, right = trials_of(([0] * 6 + [1] * 14, 2, 0.1), ([1] * 20, 8, 0.3))
+    assert recommended(trials, right).policy == "t1"
+
+
+def test_of_equally_cheap_gains_the_better_calibrated_is_recommended() -> None:
+    trials, right = trials_of(([1] * 20, 2, 0.3), ([0, 0] + [1] * 18, 2, 0.2))
+    assert recommended(trials, right).policy == "t1"
 
 
 def test_a_p_value_below_what_a_float_holds_is_not_told_as_0() -> None:
