@@ -23,6 +23,14 @@ from batchproof_client.answers import (
     TensorSpec,
     Verdict,
 )
+from batchproof_client.augmentation import (
+    AppliedAugmentation,
+    Augmentation,
+    RowAugmentation,
+    TtaLimits,
+    TtaPolicy,
+    ViewPrediction,
+)
 from batchproof_client.client import AsyncClient
 from batchproof_client.connection import TlsOptions
 from batchproof_client.errors import (
@@ -46,7 +54,9 @@ from batchproof_client.retry import RetryPolicy
 from batchproof_client.sync import Client
 
 __all__ = [
+    "AppliedAugmentation",
     "AsyncClient",
+    "Augmentation",
     "BatchproofError",
     "Client",
     "ClientClosed",
@@ -69,13 +79,17 @@ __all__ = [
     "Prediction",
     "Provenance",
     "RetryPolicy",
+    "RowAugmentation",
     "ScoredClass",
     "ServerBusy",
     "ServerFailed",
     "StreamAnswer",
     "TensorSpec",
     "TlsOptions",
+    "TtaLimits",
+    "TtaPolicy",
     "Unauthenticated",
     "Unavailable",
     "Verdict",
+    "ViewPrediction",
 ]

@@ -132,7 +132,11 @@ class Server:
             loaded.bundle.manifest.max_request_rows or self.config.requests.max_request_rows,
             loaded.batching.max_queued_rows,
         )
-        self.repository.became_ready(ServedModel(loaded, batcher, device, min(limits)))
+        max_request_views = min(
+            self.config.requests.max_request_views, loaded.batching.max_queued_rows
+        )
+        served = ServedModel(loaded, batcher, device, min(limits), max_request_views)
+        self.repository.became_ready(served)
         self._record(place, ModelState.READY, started_s, loaded=loaded)
 
     def _failed(self, place: Place, findings: tuple[str, ...], started_s: float) -> None:
@@ -163,6 +167,7 @@ class Server:
                 certificate_digest="" if loaded is None else loaded.certificate_digest,
                 verdict="" if certificate is None else certificate.verdict,
                 consistency="" if certificate is None else certificate.consistency,
+                tta_policies=() if loaded is None or recipe is None else loaded.tta.names,
             )
         )
 

@@ -52,6 +52,8 @@ _USUAL_CODES = (
 _SELF_CHECK_RESULTS = ("identical", "different", "skipped")
 _SHED_REASONS = ("queue_full", "deadline", "draining", "decode_budget")
 
+_TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
+
 _WORTH_AN_ARRAY = 16  # below it, one value at a time is quicker
 
 
@@ -149,6 +151,9 @@ _SPECS = (
     _Spec("micro_batches_failed", "Micro-batches whose execution failed.", "model version"),
     _Spec("shed", "Requests answered without execution.", "model version reason"),
     _Spec("selfcheck", "Answers tried again in other company.", "model version result"),
+    _Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
+    _Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
+    _Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),
     _Spec("queue_rows", "Rows that wait now.", "model version", is_counter=False),
     _Spec("model_ready", "1 while the version answers, else 0.", "model version", is_counter=False),
 )
@@ -198,7 +203,14 @@ class Metrics(Collector):
             )
 
     def predicted(self, record: PredictionRecord) -> None:
-        """Counts nothing: the request itself is counted."""
+        """Counts rows and views of augmented requests; the request itself is counted already."""
+        if not record.policy:
+            return
+        labels = (record.model, record.version, record.policy)
+        with self._lock:
+            self._families["tta_views"].add(labels, record.views)
+            self._families["tta_rows"].add(labels, len(record.entropy))
+            self._families["tta_early_exits"].add(labels, record.early_exits)
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Counts the time of one image."""
@@ -228,6 +240,9 @@ class Metrics(Collector):
             if record.model_digest:
                 self._models[version] = record
             self._create_series(version)
+            for policy in record.tta_policies:
+                for name in _TTA_FAMILIES:
+                    self._families[name].row((*version, policy))
             self._families["model_ready"].set(version, record.state == "ready")
 
     def _create_series(self, version: ModelVersion) -> None:

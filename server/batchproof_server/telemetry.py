@@ -98,6 +98,7 @@ class ModelRecord:
         certificate_digest: empty until it is loaded, as are the two below.
         verdict: ``proven`` or ``unproven``.
         consistency: ``strict`` or ``tolerant``.
+        tta_policies: the policies of test-time augmentation that may be asked for.
     """
 
     model: str
@@ -111,6 +112,7 @@ class ModelRecord:
     certificate_digest: str = ""
     verdict: str = ""
     consistency: str = ""
+    tta_policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,12 @@ class PredictionRecord:
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
+        policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
+        views: executed for all rows together; 0 without augmentation.
+        early_exits: rows that stopped after their plain view.
+        flip_rate: float64 [rows], share of the views with another best class than the answer; None
+            without augmentation.
+        mutual_information: float64 [rows], disagreement of the views in nats; None without.
     """
 
     model: str
@@ -158,6 +166,11 @@ class PredictionRecord:
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
+    policy: str = ""
+    views: int = 0
+    early_exits: int = 0
+    flip_rate: npt.NDArray[Any] | None = None
+    mutual_information: npt.NDArray[Any] | None = None
 
 
 class Observer(Protocol):

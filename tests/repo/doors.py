@@ -72,6 +72,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
 
 # Modules that only compute: they wait for nothing, start nothing and open nothing.
 PURE = (
+    "batchproof_server.augmentation",
     "batchproof_server.batching.assembly",
     "batchproof_server.batching.microbatch",
     "batchproof_server.errors",

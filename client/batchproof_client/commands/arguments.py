@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
+from batchproof_client.augmentation import Augmentation
+from batchproof_client.commands.tta_options import add_tta_options, tta_of
 from batchproof_client.connection import TlsOptions
 from batchproof_client.loadtest.options import add_options, settings_of
 from batchproof_client.loadtest.settings import LoadSettings
@@ -45,6 +47,7 @@ class PredictArguments:
         top_k: classes to show.
         probabilities: whether to show all probabilities.
         concurrency: requests under way.
+        tta: what to ask for; None leaves it to the model.
     """
 
     server: ServerArguments
@@ -53,6 +56,7 @@ class PredictArguments:
     top_k: int
     probabilities: bool
     concurrency: int
+    tta: Augmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
                 top_k=parsed.top_k,
                 probabilities=parsed.probabilities,
                 concurrency=parsed.concurrency,
+                tta=tta_of(parsed),
             )
         case "models":
             return ModelsArguments(server)
@@ -169,6 +174,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--concurrency", type=_at_least_1, default=8, metavar="N", help="requests under way; 8"
     )
+    add_tta_options(parser)
 
 
 def _common(default_server: str) -> _Parser:

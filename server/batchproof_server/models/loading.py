@@ -20,6 +20,8 @@ from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoa
 from batchproof_server.proof.proving import Prove
 from batchproof_server.registry import Registry
 from batchproof_server.signature import Array, Signature, Tensors, TensorSpec
+from batchproof_server.tta.choice import SERVER_CHOICE, Choice, choice_of
+from batchproof_server.tta.policies import NONE
 from batchproof_server.validation import InvalidSettings
 
 _SUM_TOLERANCE = 1e-3
@@ -59,6 +61,7 @@ class LoadedModel:
         recipe: None for a model that takes tensors only.
         certificate: None where no proof was asked for.
         certificate_digest: the certificate's, computed once; empty without one.
+        tta: the policies of test-time augmentation.
     """
 
     bundle: Bundle
@@ -68,6 +71,7 @@ class LoadedModel:
     recipe: Recipe | None
     certificate: Certificate | None = None
     certificate_digest: str = ""
+    tta: Choice = SERVER_CHOICE
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
@@ -134,7 +138,9 @@ def _fitted(
     outputs = warm_up(backend, batching.buckets_rows[: 1 if plugs.prove else None])
     if output.name is not None:
         _check_scores(output, outputs, bundle.labels)
-    return LoadedModel(bundle, backend, batching, output, _recipe(bundle, signature, plugs))
+    recipe = _recipe(bundle, signature, plugs)
+    tta = _tta(bundle, output, recipe)
+    return LoadedModel(bundle, backend, batching, output, recipe, tta=tta)
 
 
 def _check_declared(declared: DeclaredSignature, actual: Signature) -> None:
@@ -224,6 +230,26 @@ def _check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, .
 def _are_probabilities(scores: Array) -> bool:
     sums = scores.sum(axis=1, dtype=np.float64)
     return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
+
+
+def _tta(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) -> Choice:
+    settings = bundle.manifest.tta
+    lacks = [
+        what
+        for what, missing in (
+            ("a recipe", recipe is None),
+            ("class scores, and the output is raw", output.kind == "raw"),
+        )
+        if missing and (settings.default != NONE or settings.policies or bundle.tta_weights)
+    ]
+    if lacks:
+        findings = tuple(f"tta: augmentation needs {what}" for what in lacks)
+        raise ModelRefused("the model cannot be augmented", findings)
+    digest = "" if recipe is None else recipe.digest
+    try:
+        return choice_of(settings, bundle.tta_weights, bundle.model_digest, digest)
+    except InvalidSettings as invalid:
+        raise ModelRefused("the augmentation does not fit the model", invalid.faults) from invalid
 
 
 def _recipe(bundle: Bundle, signature: Signature, plugs: LoadingPlugs) -> Recipe | None:

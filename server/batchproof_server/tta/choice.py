@@ -7,7 +7,7 @@ from typing import Final
 from batchproof_server.errors import InvalidInput
 from batchproof_server.tta.aggregation import WEIGHTED, Aggregation, parse_aggregation
 from batchproof_server.tta.plan import CUSTOM, Plan
-from batchproof_server.tta.policies import NONE, TtaSettings
+from batchproof_server.tta.policies import NO_TTA_SETTINGS, NONE, TtaSettings
 from batchproof_server.tta.views import View, parse_views
 from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, mismatches
 from batchproof_server.validation import InvalidSettings
@@ -52,6 +52,11 @@ class Choice:
     default: Plan
     takes_views: bool
     fitted: FittedWeights | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that a plan may carry."""
+        return (*self.plans, CUSTOM) if self.takes_views else tuple(self.plans)
 
     def plan(self, asked: TtaRequest | None) -> Plan:
         """What a request comes to.
@@ -200,3 +205,7 @@ def _fitted_faults(
         return (f'policy: the manifest names weights for "{fitted.policy}" too',)
     views = tuple(view.text for view in policy.plan(fitted.policy).views)
     return mismatches(fitted, model_digest, recipe_digest, views)
+
+
+SERVER_CHOICE: Final = choice_of(NO_TTA_SETTINGS, None, "", "")
+"""The policies of a model whose manifest says nothing."""

@@ -139,3 +139,7 @@ class TtaSettings:
 
 def _unknown(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     return f'unknown policy "{name[:40]}", one of {", ".join(known)}'
+
+
+NO_TTA_SETTINGS: Final = TtaSettings()
+"""The table of a manifest that says nothing."""
