@@ -17,8 +17,7 @@ from batchproof_server.evaluation.result import Subject
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.logs import configure_logs, library_logs
 from batchproof_server.models.loading import LoadedModel, load_version
-from batchproof_server.tta.choice import Choice, choice_of
-from batchproof_server.tta.policies import TtaSettings
+from batchproof_server.tta.choice import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,6 @@ def studied(arguments: Namespace) -> Iterator[Studied]:
             classes = class_count(model)
             check_classes(pictures, classes)
             subject = subject_of(model, str(arguments.data), len(pictures), there, classes)
-            choice = choice_of(TtaSettings(), None, model.bundle.model_digest, recipe.digest)
-            yield Studied(model, recipe, choice, pictures, subject)
+            yield Studied(model, recipe, model.tta, pictures, subject)
         finally:
             model.backend.close()

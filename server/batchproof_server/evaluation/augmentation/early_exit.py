@@ -48,7 +48,7 @@ def exit_point(
         full: the answers of all views together.
         costs: of both.
     """
-    stops = plain.confidence >= threshold
+    stops = plain.sureness >= threshold
     top1 = np.where(stops, plain.top1, full.top1)
     right = top1 == plain.truth
     alone, together = costs

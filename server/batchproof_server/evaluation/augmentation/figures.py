@@ -27,30 +27,32 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What was answered to each picture. Made by ``no_answers``, filled by ``note``.
+    """What was answered to each picture, as a caller gets it: rounded to float32.
+
+    Made by ``no_answers``, filled by ``note``.
 
     Attributes:
         truth: int64 [pictures], the true classes.
         top1: int64 [pictures], the best classes.
         confidence: float64 [pictures], the highest probability.
-        margin: float64 [pictures], highest minus second highest probability.
+        sureness: float64 [pictures], the same before rounding, on which early exit decides.
         true_probability: float64 [pictures], that of the true class.
     """
 
     truth: Array
     top1: Array
     confidence: Array
-    margin: Array
+    sureness: Array
     true_probability: Array
 
     def note(self, place: int, probabilities: Array) -> None:
-        """Keeps the answer to one picture, floating [classes]; a tie goes to the lower index."""
-        best = int(probabilities.argmax())
+        """Keeps the answer to one picture, float64 [classes]; a tie goes to the lower index."""
+        given = probabilities.astype(np.float32)
+        best = int(given.argmax())
         self.top1[place] = best
-        self.confidence[place] = probabilities[best]
-        others = np.delete(probabilities, best)
-        self.margin[place] = probabilities[best] - others.max(initial=0.0)
-        self.true_probability[place] = probabilities[self.truth[place]]
+        self.confidence[place] = given[best]
+        self.sureness[place] = probabilities.max()
+        self.true_probability[place] = given[self.truth[place]]
 
     @property
     def is_right(self) -> Array:
@@ -79,6 +81,6 @@ def no_answers(truth: Array) -> Answers:
         truth=truth,
         top1=np.full(len(truth), -1),
         confidence=np.zeros(len(truth)),
-        margin=np.zeros(len(truth)),
+        sureness=np.zeros(len(truth)),
         true_probability=np.zeros(len(truth)),
     )

@@ -17,7 +17,7 @@ from batchproof_server.evaluation.paths import (
     served_execution,
 )
 from batchproof_server.models.loading import LoadedModel
-from batchproof_server.scores import score
+from batchproof_server.scores import probabilities_of
 from batchproof_server.signature import Array
 
 Expand: TypeAlias = Callable[[bytes], Array]
@@ -136,14 +136,17 @@ class Runner:
         first = place % len(courses)
         for course in (*courses[first:], *courses[:first]):
             began_s = self.now_s()
-            probabilities = self._probabilities(course.policy.expand(encoded))
+            probabilities = self._probabilities(course.policy, course.policy.expand(encoded))
             course.note(place, probabilities, self.now_s() - began_s)
 
-    def _probabilities(self, rows: Array) -> Array:
+    def _probabilities(self, policy: Policy, rows: Array) -> Array:
         starts = range(0, len(rows), self.largest_rows)
         outputs = [self.execute(rows[start : start + self.largest_rows])[0] for start in starts]
-        probabilities = score(np.concatenate(outputs), self.kind).probabilities
-        return probabilities.astype(np.float64)
+
+        def name_of(place: int) -> str:
+            return f'view "{policy.views[place]}"'
+
+        return probabilities_of(np.concatenate(outputs), self.kind, name_of)
 
 
 def served_runner(model: LoadedModel, now_s: Callable[[], float], count: Count) -> Runner:

@@ -25,7 +25,7 @@ from batchproof_server.evaluation.paths import EvaluationFailed
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version
-from batchproof_server.scores import score
+from batchproof_server.scores import probabilities_of, scored
 from batchproof_server.tta.choice import Choice, TtaRequest, choice_of
 from batchproof_server.tta.expansion import view_rows
 from batchproof_server.tta.policies import PolicySettings, TtaSettings
@@ -82,8 +82,10 @@ def test_the_answers_are_those_of_the_servers_views_and_aggregation(
         for place, each in enumerate(pictures):
             rows = view_rows(recipe, recipe.picture(each.read()), plan)
             logits = 0.01 * rows.reshape(len(rows), -1)[:, :3] + 1
-            views = score(logits.astype(np.float32), "logits").probabilities.astype(float)
-            answer = row_result(plan, views).probabilities
+            views = probabilities_of(logits.astype(np.float32), "logits")
+            (answer,) = scored(
+                row_result(plan, views).probabilities[np.newaxis], None
+            ).probabilities
             answers = course.answers[plan.aggregation.text]
             assert answers.top1[place] == answer.argmax()
             assert answers.confidence[place] == answer.max()
@@ -175,6 +177,18 @@ def test_every_picture_is_answered_by_all_policies_and_each_time_by_another_one_
     runner(model).run(pictures, courses)
     assert "".join(begun) == "abcbcacababc"
     assert all(course.picture_s.tolist() == [1.0] * len(pictures) for course in courses)
+
+
+def test_an_output_that_is_not_finite_is_refused_with_the_name_of_its_view(
+    model: LoadedModel, pictures: list[LabelledPicture]
+) -> None:
+    def execute(rows: Any) -> Any:
+        return np.where(np.arange(len(rows))[:, np.newaxis] == 1, np.nan, np.zeros(3)), 4
+
+    (flip,) = tried_policies(choice(), recipe_of(model), Wanted(("flip",)))
+    broken = Runner(execute, "logits", 4, lambda: 0.0, lambda _done: None)
+    with pytest.raises(InvalidData, match='p0: the model\'s output for view "hflip" is not finite'):
+        broken.run(pictures[:1], [new_course(flip, TRUTH[:1])])
 
 
 def test_every_picture_that_is_refused_is_named_and_a_failure_ends_it(
