@@ -87,12 +87,14 @@ def _transverse(pixels: Array) -> Array:
 def _rotate(pixels: Array, degrees: float) -> Array:
     """Turned counter-clockwise about (width/2, height/2), bilinear, in the same frame.
 
+    Levels of 8 bits are cut down to whole ones, as Pillow does.
+
     The output pixel (x, y) shows the picture at (u, v) where, with X = x + 1/2 - width/2 and
     Y = y + 1/2 - height/2, u = X cos d - Y sin d + width/2 and v = X sin d + Y cos d + height/2;
     outside 0..width and 0..height it shows the pixel nearest to (u, v).
     """
     height, width = pixels.shape[:2]
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    cos, sin = _cosine(degrees), _cosine(degrees - 90)
     left = width / 2 - cos * width / 2 + sin * height / 2
     top = height / 2 - sin * width / 2 - cos * height / 2
     matrix = (cos, -sin, left, sin, cos, top)
@@ -102,6 +104,11 @@ def _rotate(pixels: Array, degrees: float) -> Array:
     result = np.array(_levels(turned, pixels))
     _fill_outside(result, pixels, matrix)
     return result
+
+
+def _cosine(degrees: float) -> float:
+    # Of a right angle the cosine in radians is not quite 0, and Pillow cuts levels down.
+    return 0.0 if degrees % 180 == 90 else math.cos(math.radians(degrees))  # noqa: PLR2004 - degrees
 
 
 def _fill_outside(
