@@ -14,7 +14,7 @@ CHART_NAME: Final = "tta.png"
 
 _BLUE, _RED, _GREY = "#1f5fa8", "#c0392b", "#666666"
 _MARKERS: Final = "osDv^<>Pp*hX"
-_ROOM: Final = 1.2
+_ROOM: Final = 1.3
 _SHOWN_POINTS: Final = 8.0
 
 
@@ -93,8 +93,8 @@ def _draw_accuracy(axes: Any, evaluation: AugmentationEvaluation) -> None:
             s=46,
             facecolors=[_colour(trial) if _is_sure(trial) else "none" for trial in trials],
             edgecolors=[_colour(trial) for trial in trials],
-            label=aggregation,
         )
+        axes.scatter([], [], marker=marker, s=46, c="none", edgecolors=_GREY, label=aggregation)
     _write_policies(axes, evaluation.trials, lowest)
     most = max(trial.cost.views for trial in evaluation.trials)
     axes.set(xlabel="views: rows that the model executes for a picture", ylabel="accuracy, %")
@@ -102,7 +102,9 @@ def _draw_accuracy(axes: Any, evaluation: AugmentationEvaluation) -> None:
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.margins(y=0.15)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    axes.set_title("accuracy against cost; filled: p < 0.05", fontsize=10)
+    axes.set_title(
+        "accuracy against cost; blue: more corrected than corrupted; filled: p < 0.05", fontsize=9
+    )
 
 
 def _write_policies(axes: Any, trials: Sequence[Trial], lowest: float) -> None:
@@ -111,7 +113,7 @@ def _write_policies(axes: Any, trials: Sequence[Trial], lowest: float) -> None:
         accuracies = [100 * t.figures.accuracy for t in trials if t.policy == name]
         views = next(trial.cost.views for trial in trials if trial.policy == name)
         best, worst = max(accuracies), min(accuracies)
-        below = "" if best > lowest else f"\n{worst:.0f} to {best:.0f} %"
+        below = "" if best > lowest else f"\nfar below:\n{worst:.0f} to {best:.0f} %"
         axes.annotate(
             name + below,
             (views, max(lowest, best)),
