@@ -17,7 +17,7 @@ from batchproof_server.errors import ModelRefused
 from batchproof_server.evaluation.augmentation.fitting import Fitter, Judged, WeightsFit, split
 from batchproof_server.evaluation.augmentation.policies import fit_plan
 from batchproof_server.evaluation.augmentation.running import served_runner
-from batchproof_server.evaluation.augmentation.verdict import p_text
+from batchproof_server.evaluation.augmentation.verdict import p_sentence, p_text
 from batchproof_server.evaluation.paths import EvaluationFailed
 from batchproof_server.tta.weights import WEIGHTS_NAME
 
@@ -104,7 +104,7 @@ def fit_report(found: WeightsFit) -> str:
         f"  {found.held_out_pictures} held-out pictures:",
         *table([_HEADINGS, *_rows(found.judged)]),
         "",
-        f"  Against equal weights: {changed}, p = {p_text(change.p_value)}. NLL in nats.",
+        f"  Against equal weights: {changed}, {p_sentence(change.p_value)}. NLL in nats.",
     ]
     return "\n".join(lines)
 

@@ -110,6 +110,11 @@ def p_text(p_value: float) -> str:
     return f"{p_value:.2g}" if p_value >= _SMALLEST_P else f"<{_SMALLEST_P:g}"
 
 
+def p_sentence(p_value: float) -> str:
+    """The same as it stands in a sentence: ``p = 0.02``, or ``p < 1e-300``."""
+    return f"p = {p_text(p_value)}".replace("= <", "< ")
+
+
 def _gain(trial: Trial, tried: int) -> str:
     return f"{_change(trial)}, {_p_value(trial, tried)} is below {SIGNIFICANT}"
 
@@ -128,4 +133,4 @@ def _change(trial: Trial) -> str:
 
 
 def _p_value(trial: Trial, tried: int) -> str:
-    return f"p = {p_text(trial.adjusted_p)} (McNemar, Holm over {tried} trials)"
+    return f"{p_sentence(trial.adjusted_p)} (McNemar, Holm over {tried} trials)"

@@ -12,7 +12,7 @@ import pytest
 
 from batchproof_server.evaluation.augmentation.paired import Paired
 from batchproof_server.evaluation.augmentation.result import evaluation_of, is_recommended
-from batchproof_server.evaluation.augmentation.verdict import Trial, p_text, recommended
+from batchproof_server.evaluation.augmentation.verdict import Trial, p_sentence, p_text, recommended
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import is_sure
 from batchproof_server.tta.views import IDENTITY
@@ -145,6 +145,7 @@ def test_of_equally_cheap_gains_the_better_calibrated_is_recommended() -> None:
 def test_a_p_value_below_what_a_float_holds_is_not_told_as_0() -> None:
     assert p_text(0.0) == p_text(1e-301) == "<1e-300"
     assert p_text(0.01234) == "0.012"
+    assert (p_sentence(0.0), p_sentence(0.5)) == ("p < 1e-300", "p = 0.5")
 
 
 def test_the_document_fits_the_published_schema() -> None:
