@@ -66,7 +66,10 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     # A dataclass of settings refuses unknown keys by carrying a ConfigDict.
     "pydantic.ConfigDict": ("batchproof_server",),
     "pydantic_core": ("batchproof_server.validation",),
-    "matplotlib": ("batchproof_server.evaluation.plots",),
+    "matplotlib": (
+        "batchproof_server.evaluation.augmentation.plots",
+        "batchproof_server.evaluation.plots",
+    ),
     "rich": ("batchproof_client", "batchproof_server.commands.bars"),
     "os.environ": ("batchproof_server.config", "batchproof_client.__main__"),
     "os.getenv": ("batchproof_server.config", "batchproof_client.__main__"),
@@ -80,6 +83,11 @@ PURE = (
     "batchproof_server.batching.microbatch",
     "batchproof_server.drift",
     "batchproof_server.errors",
+    "batchproof_server.evaluation.augmentation.early_exit",
+    "batchproof_server.evaluation.augmentation.figures",
+    "batchproof_server.evaluation.augmentation.mixture",
+    "batchproof_server.evaluation.augmentation.paired",
+    "batchproof_server.evaluation.augmentation.verdict",
     "batchproof_server.evaluation.measures",
     "batchproof_server.imaging",
     "batchproof_server.outcomes",
