@@ -110,7 +110,7 @@ class Engine:
                 f'model "{model.name}" has no recipe for images, expected input tensors'
             )
         self.check_rows(model, len(images))
-        model.batcher.check_room(len(images))
+        model.batcher.check_room(len(images), deadline_s)
         rows = await self._decoded(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
         stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
@@ -172,7 +172,7 @@ class Engine:
                 await model.batcher.submit(tensors, rows, deadline_s, request_id),
             )
         else:
-            model.batcher.check_room(rows)
+            model.batcher.check_room(rows, deadline_s)
             executions = await all_or_none(
                 model.batcher.submit(part, count, deadline_s, request_id)
                 for part, count in _slices(tensors, rows, largest)

@@ -16,11 +16,12 @@ from batchproof_server.batching.background import Background
 from batchproof_server.batching.device import Device
 from batchproof_server.batching.execution import Executed
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
+from batchproof_server.batching.outlook import Outlook
 from batchproof_server.batching.replies import SHED_REASONS, Batch, Member, settle
 from batchproof_server.batching.replies import BatchedRows as BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.clock import Clock
-from batchproof_server.errors import DeadlineExceeded, Draining, ServingError
+from batchproof_server.errors import DeadlineExceeded, Draining, QueueFull, ServingError
 from batchproof_server.proof.selfcheck import SelfChecks
 from batchproof_server.proof.verdict import Check
 from batchproof_server.signature import Tensors
@@ -40,6 +41,8 @@ from batchproof_server.telemetry import Observer, ShedRecord
 # Deadline    A task is refused or shed at the first opportunity at or after its deadline, unless it
 #             executes by then; then its answer is delivered and the caller's deadline decides.
 # Company     Tasks submitted in one iteration of the loop ride together when they fit.
+# Quick       A micro-batch that is expected to take no longer than the hand-over to the device
+#             thread is executed on the loop thread, when nothing else waits.
 # Background  A self-check is handed to the device only while no task waits. A task that arrives
 #             then waits at most for that one small micro-batch, which no record counts.
 # Shutdown    drain() refuses what is new and returns when all accepted tasks are answered and no
@@ -53,6 +56,7 @@ class Batcher:
         version: the model's version, for records.
         backend: loaded for every bucket of ``settings``.
         settings: sizes and limits.
+        execution_s: what each bucket took when nothing else ran; empty when that is not known.
         clock: time and alarms.
         device: an executor of one thread.
         observer: told of micro-batches, shed requests, the queue and self-checks; must not raise.
@@ -66,6 +70,7 @@ class Batcher:
         backend: Backend,
         settings: BatchingSettings,
         *,
+        execution_s: tuple[float, ...] = (),
         clock: Clock,
         device: concurrent.futures.Executor,
         observer: Observer,
@@ -83,6 +88,7 @@ class Batcher:
                 max_queued_rows=settings.max_queued_rows,
                 max_queue_delay=settings.max_queue_delay_s,
                 buckets_rows=settings.buckets_rows,
+                buckets_cost=tuple(alone_s + _HAND_OVER_S for alone_s in execution_s),
             )
         )
         # Inputs with open sizes: rows of different shapes cannot share a micro-batch.
@@ -95,6 +101,7 @@ class Batcher:
         self._alarm = Alarm(clock, self._pump)
         self._reported_rows = 0
         self._mean_execution_s = _FIRST_EXECUTION_S
+        self._outlook = Outlook(settings.buckets_rows, execution_s)
         self._drained = asyncio.Event()
 
     @property
@@ -117,7 +124,7 @@ class Batcher:
         Raises:
             Draining: nothing new is accepted.
             DeadlineExceeded: the deadline passed before execution began.
-            QueueFull: too many rows wait.
+            QueueFull: too many rows wait, or too many for this deadline.
             BackendFailed: the model raised or broke its contract; the cause is chained.
             ValueError: ``rows`` is not what the inputs hold, or more than one micro-batch.
         """
@@ -134,20 +141,32 @@ class Batcher:
             return outcome
         raise outcome()
 
-    def check_room(self, rows: int) -> None:
+    @property
+    def is_pressed(self) -> bool:
+        """Whether what comes now has to wait for more than the running micro-batch."""
+        return self._device.is_busy and self._queue.waiting_tasks > 0
+
+    def check_room(self, rows: int, deadline_s: float | None = None) -> None:
         """Returns when ``submit`` would accept ``rows`` now; queues nothing.
 
         A refusal counts as a shed request.
 
         Raises:
             Draining: nothing new is accepted.
-            QueueFull: too many rows wait.
+            QueueFull: too many rows wait, or too many for this deadline.
         """
+        if (refusal := self.refusal(rows, deadline_s)) is not None:
+            self._record_refusal(refusal)
+            raise refusal
+
+    def refusal(self, rows: int, deadline_s: float | None = None) -> ServingError | None:
+        """What ``check_room`` would raise; counts nothing."""
         try:
             self._queue.check_room(rows, self._retry_after_s())
+            self._check_outlook(rows, deadline_s)
         except ServingError as refusal:
-            self._record_refusal(refusal)
-            raise
+            return refusal
+        return None
 
     async def drain(self) -> None:
         """Refuses what is new and returns when every accepted task is answered.
@@ -182,7 +201,22 @@ class Batcher:
         late = task.deadline is not None and task.deadline <= now_s
         if late and not self._queue.draining:
             raise DeadlineExceeded("the deadline had passed before the request was queued")
-        self._queue.offer(task, now_s, self._retry_after_s())
+        self._queue.check_room(task.rows, self._retry_after_s())
+        self._check_outlook(task.rows, task.deadline)
+        self._queue.offer(task, now_s)
+
+    def _check_outlook(self, rows: int, deadline_s: float | None) -> None:
+        # While the device is idle nothing is refused: what is executed is what the outlook learns.
+        if deadline_s is None or not self._device.is_busy:
+            return
+        now_s = self._clock.now_s()
+        wait_s = self._outlook.wait_s(self._queue.waiting_rows + rows, now_s)
+        if now_s + wait_s * _CAUTION > deadline_s:
+            raise QueueFull(
+                f"the answer would come in {wait_s:.3f} s and is wanted in "
+                f"{deadline_s - now_s:.3f} s",
+                self._retry_after_s(),
+            )
 
     def _kind_of(self, inputs: Tensors) -> Hashable:
         return tuple(inputs[name].shape[1:] for name in self._open_inputs)
@@ -225,13 +259,30 @@ class Batcher:
 
     def _execute(self, batch: Batch) -> None:
         self._unfinished_batches += 1
+        self._outlook.started(batch.bucket_rows, batch.taken_s)
         parts = tuple(task.payload.inputs for task in batch.members)
-        self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch))
+        if self._is_quick(batch):
+            self._answer(batch, self._device.execute_here(parts, batch.bucket_rows))
+        else:
+            self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch))
+
+    def _is_quick(self, batch: Batch) -> bool:
+        expected_s = self._outlook.execution_s(batch.bucket_rows)
+        alone = not self._queue.waiting_tasks
+        return alone and expected_s is not None and expected_s < _QUICK_S
 
     def _finish(self, batch: Batch, executed: Executed) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
+        self._outlook.finished(batch.bucket_rows, self._clock.now_s() - batch.taken_s)
         self._pump()
+        self._answer(batch, executed)
+
+    def _answer(self, batch: Batch, executed: Executed) -> None:
         batch.answer(executed)
+        # The callers go on first; nobody waits for the books.
+        asyncio.get_running_loop().call_soon(self._account, batch, executed)
+
+    def _account(self, batch: Batch, executed: Executed) -> None:
         self._unfinished_batches -= 1
         self._record_batch(batch, executed)
         self._report()
@@ -289,6 +340,12 @@ class Batcher:
 
 
 _CLOSED = "the server or this version went away before the request was executed"
+# Handing a micro-batch to the device thread and back takes as long as this.
+_QUICK_S = 0.0005
+# What is promised to come by the deadline is expected well before it.
+_CAUTION = 1.15
+# From the end of one execution to the start of the next, beside what is executed.
+_HAND_OVER_S = 0.0002
 # Before anything ran. From then on a moving mean of about ten micro-batches.
 _FIRST_EXECUTION_S = 0.05
 _SHARE_OF_LATEST = 0.1

@@ -1,5 +1,6 @@
 """Loads one version: artefact, signature, recipe, proof. Blocks; runs on a loading thread."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from batchproof_server.backends.protocol import Backend, EngineSettings
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.clock import Clock
 from batchproof_server.errors import InvalidInput, ModelRefused
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
@@ -35,6 +37,7 @@ class LoadingPlugs:
         batching: for bundles that declare none.
         engine: how engines use the machine.
         image_limits: checked before a picture is decoded.
+        clock: measures what each bucket takes.
         prove: makes the certificate; without it a version is loaded unproven and has none, which is
             for measurements of the engine alone.
         allow_unproven: load a version whose certificate says "unproven".
@@ -45,6 +48,7 @@ class LoadingPlugs:
     batching: BatchingSettings
     engine: EngineSettings
     image_limits: ImageLimits
+    clock: Clock
     prove: Prove | None = None
     allow_unproven: bool = False
 
@@ -59,6 +63,8 @@ class LoadedModel:
         recipe: None for a model that takes tensors only.
         certificate: None where no proof was asked for.
         certificate_digest: the certificate's, computed once; empty without one.
+        execution_s: what each served bucket took alone on this machine; empty where no proof was
+            asked for.
     """
 
     bundle: Bundle
@@ -68,6 +74,7 @@ class LoadedModel:
     recipe: Recipe | None
     certificate: Certificate | None = None
     certificate_digest: str = ""
+    execution_s: tuple[float, ...] = ()
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
@@ -87,7 +94,9 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
         if plugs.prove is None:
             return model
         certificate = plugs.prove(_candidate(model, place, examined))
-        return _certified(model, certificate, allow_unproven=plugs.allow_unproven)
+        certified = _certified(model, certificate, allow_unproven=plugs.allow_unproven)
+        took_s = measure(certified.backend, certified.batching.buckets_rows, plugs.clock)
+        return replace(certified, execution_s=took_s)
     except BaseException:
         examined.backend.close()
         raise
@@ -187,6 +196,33 @@ def warm_up(backend: Backend, buckets_rows: tuple[int, ...]) -> Tensors:
     for rows in buckets_rows:
         outputs = backend.execute(_zeros(backend.signature, rows))
     return outputs
+
+
+def measure(backend: Backend, buckets_rows: tuple[int, ...], clock: Clock) -> tuple[float, ...]:
+    """The shortest of a few executions of each bucket, which were all executed before.
+
+    Returns:
+        Seconds, in the order of the buckets.
+    """
+    return tuple(_shortest_s(backend, rows, clock) for rows in buckets_rows)
+
+
+def _shortest_s(backend: Backend, rows: int, clock: Clock) -> float:
+    inputs = _zeros(backend.signature, rows)
+    begun_s = started_s = clock.now_s()
+    shortest_s = math.inf
+    for _ in range(_MOST_EXECUTIONS):
+        backend.execute(inputs)
+        ended_s = clock.now_s()
+        shortest_s = min(shortest_s, ended_s - started_s)
+        if ended_s - begun_s > _ENOUGH_S:
+            break
+        started_s = ended_s
+    return shortest_s
+
+
+_MOST_EXECUTIONS = 5
+_ENOUGH_S = 0.2
 
 
 def _zeros(signature: Signature, rows: int) -> Tensors:

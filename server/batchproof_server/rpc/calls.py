@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.clock import Clock
-from batchproof_server.errors import InvalidInput, QueueFull
+from batchproof_server.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.rpc.status import Failure, failure_of
 from batchproof_server.telemetry import Observer, RequestRecord
 
@@ -80,6 +80,30 @@ class Calls:
         """Whether no request is being answered."""
         return self._running == 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more request would be refused."""
+        return self._running >= self._max_concurrent_requests
+
+    def check_room(self) -> None:
+        """Returns when one more request may be answered.
+
+        Raises:
+            QueueFull: too many are being answered.
+        """
+        if self.is_full:
+            raise self._too_many()
+
+    async def refuse(
+        self, method: str, context: Context, error: ServingError, model: str = "", version: int = 0
+    ) -> NoReturn:
+        """Records and aborts an RPC of one request whose message nobody reads."""
+        request_id = _readable(_from_metadata(context)) or uuid.uuid4().hex
+        failure = self._failed(request_id, error)
+        call = Call(request_id, None, model, version)
+        self._record(method, call, 0.0, failure.code.name, failure.message)
+        await _abort(context, failure, request_id)
+
     async def unary(
         self, method: str, request_id: str, context: Context, work: Work[Answer]
     ) -> Answer:
@@ -102,8 +126,7 @@ class Calls:
         except Exception as error:  # noqa: BLE001 - the last resort of every stream
             request_id = uuid.uuid4().hex
             failure = self._failed(request_id, error)
-            now_s = self._clock.now_s()
-            self._record(method, Call(request_id, None), now_s, failure.code.name, failure.message)
+            self._record(method, Call(request_id, None), 0.0, failure.code.name, failure.message)
             await _abort(context, failure, request_id)
 
     async def run(
@@ -116,35 +139,40 @@ class Calls:
         """
         started_s = self._clock.now_s()
         call = Call(_readable(request_id) or uuid.uuid4().hex, context.time_remaining())
+        is_full = self.is_full
         self._running += 1
         try:
-            self._admit(request_id)
+            self._admit(request_id, is_full=is_full)
             answer = await work(call)
         except asyncio.CancelledError as cancelled:
             failure = self._cancelled(call, context, cancelled)
         except Exception as error:  # noqa: BLE001 - the last resort of every RPC
             failure = self._failed(call.request_id, error)
         else:
-            self._record(method, call, started_s, "OK", "")
+            # After the answer is on its way: nobody waits for the books.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._record, method, call, self._since(started_s), "OK", "")
             return answer
         finally:
             self._running -= 1
-        self._record(method, call, started_s, failure.code.name, failure.message)
+        duration_s = self._since(started_s)
+        self._record(method, call, duration_s, failure.code.name, failure.message)
         if _is_cancelled():
             raise asyncio.CancelledError
         return failure, call.request_id
 
-    def _admit(self, request_id: str) -> None:
+    def _admit(self, request_id: str, *, is_full: bool) -> None:
         if request_id and not _readable(request_id):
             raise InvalidInput(
                 f"request_id has {len(request_id)} characters or unprintable ones, expected "
                 f"{_MAX_REQUEST_ID_CHARACTERS} of printable ASCII at most"
             )
-        if self._running > self._max_concurrent_requests:
-            raise QueueFull(
-                f"{self._max_concurrent_requests} requests are being answered already",
-                _RETRY_AFTER_S,
-            )
+        if is_full:
+            raise self._too_many()
+
+    def _too_many(self) -> QueueFull:
+        limit = self._max_concurrent_requests
+        return QueueFull(f"{limit} requests are being answered already", _RETRY_AFTER_S)
 
     def _cancelled(
         self, call: Call, context: Context, cancelled: asyncio.CancelledError
@@ -162,7 +190,10 @@ class Calls:
             self._report_unforeseen(error, request_id)
         return failure
 
-    def _record(self, method: str, call: Call, started_s: float, code: str, message: str) -> None:
+    def _since(self, started_s: float) -> float:
+        return self._clock.now_s() - started_s
+
+    def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
         self._observer.request_finished(
             RequestRecord(
                 method=method,
@@ -170,7 +201,7 @@ class Calls:
                 model=call.model,
                 version=call.version,
                 code=code,
-                duration_s=self._clock.now_s() - started_s,
+                duration_s=duration_s,
                 rows=call.rows,
                 message=message,
             )
