@@ -141,11 +141,6 @@ class Batcher:
             return outcome
         raise outcome()
 
-    @property
-    def is_pressed(self) -> bool:
-        """Whether what comes now has to wait for more than the running micro-batch."""
-        return self._device.is_busy and self._queue.waiting_tasks > 0
-
     def check_room(self, rows: int, deadline_s: float | None = None) -> None:
         """Returns when ``submit`` would accept ``rows`` now; queues nothing.
 

@@ -38,11 +38,8 @@ class Admission:
         self._calls = calls
 
     def is_pressed(self) -> bool:
-        """Whether looking closer is worth it: too many calls run, or every version has a queue."""
-        models = self._repository.ready()
-        return self._calls.is_full or (
-            bool(models) and all(model.batcher.is_pressed for model in models)
-        )
+        """Whether looking closer is worth it."""
+        return self._calls.is_busy
 
     def check(self, timeout_s: float | None) -> None:
         """Returns when some version would accept one row.
@@ -53,8 +50,8 @@ class Admission:
         Raises:
             QueueFull: none would.
         """
-        self._calls.check_room()
         models = self._repository.ready()
+        self._calls.check_room((model.name for model in models), timeout_s)
         deadline_s = self._engine.deadline_s(timeout_s)
         if len(models) == 1:  # the refusal is this version's, and counted as such
             models[0].batcher.check_room(1, deadline_s)

@@ -69,7 +69,7 @@ class RpcSettings:
 
 
 # Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
-_MOST_PENDING = 1 << 16
+_MOST_PENDING = 1 << 14
 
 
 class PortUnavailable(OSError):
