@@ -18,6 +18,7 @@ from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -253,6 +254,7 @@ class Recorder:
 
     requests: list[RequestRecord] = field(default_factory=list)
     batches: list[BatchRecord] = field(default_factory=list)
+    predictions: list[PredictionRecord] = field(default_factory=list)
     decoded: list[DecodeRecord] = field(default_factory=list)
     shed: list[ShedRecord] = field(default_factory=list)
     queue_rows: list[int] = field(default_factory=list)
@@ -266,6 +268,10 @@ class Recorder:
     def batch_executed(self, record: BatchRecord) -> None:
         """Remembers it."""
         self.batches.append(record)
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Remembers it."""
+        self.predictions.append(record)
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Remembers it."""

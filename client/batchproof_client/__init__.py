@@ -26,6 +26,7 @@ from batchproof_client.answers import (
 from batchproof_client.client import AsyncClient
 from batchproof_client.connection import TlsOptions
 from batchproof_client.errors import (
+    AnswerNotFound,
     BatchproofError,
     ClientClosed,
     DeadlineExceeded,
@@ -35,6 +36,7 @@ from batchproof_client.errors import (
     ModelNotFound,
     ModelRefused,
     NotSupported,
+    OutcomeAlreadyReported,
     PermissionDenied,
     ServerBusy,
     ServerFailed,
@@ -42,10 +44,13 @@ from batchproof_client.errors import (
     Unavailable,
 )
 from batchproof_client.inputs import PredictRequest
+from batchproof_client.outcomes import AcceptedOutcome, Outcome, OutcomeResult
 from batchproof_client.retry import RetryPolicy
 from batchproof_client.sync import Client
 
 __all__ = [
+    "AcceptedOutcome",
+    "AnswerNotFound",
     "AsyncClient",
     "BatchproofError",
     "Client",
@@ -62,6 +67,9 @@ __all__ = [
     "ModelState",
     "ModelSummary",
     "NotSupported",
+    "Outcome",
+    "OutcomeAlreadyReported",
+    "OutcomeResult",
     "OutputKind",
     "PermissionDenied",
     "PredictRequest",

@@ -2,22 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import ConfigDict
 
 from batchproof_server.clock import Clock
 from batchproof_server.errors import InvalidInput, QueueFull
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.signature import Array
 from batchproof_server.telemetry import DecodeRecord, Observer
 from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 Result = TypeVar("Result")
+Work: TypeAlias = Callable[[bytes], Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +94,49 @@ class Decoding:
         self._clock = clock
         self._observer = observer
 
-    async def decode(self, recipe: Recipe, images: Sequence[bytes]) -> list[Array]:
-        """One row for each picture, in their order.
+    async def decode(
+        self, recipe: Recipe, images: Sequence[bytes], work: Work[Result]
+    ) -> list[Result]:
+        """What ``work`` makes of each picture, in their order.
+
+        Args:
+            recipe: checks each header first.
+            images: encoded.
+            work: runs on a decode thread, within the budget of decoded bytes.
 
         Raises:
             InvalidInput: a picture is refused; the text says which when there are several.
             QueueFull: the budget of decoded bytes is used up.
         """
         if len(images) == 1:
-            return [await self._decode_one(recipe, images[0])]
+            return [await self._decode_one(recipe, images[0], work)]
         numbered = enumerate(images)
         return list(
-            await all_or_none(self._decode_member(recipe, image, n) for n, image in numbered)
+            await all_or_none(self._decode_member(recipe, image, work, n) for n, image in numbered)
         )
 
-    async def _decode_member(self, recipe: Recipe, image: bytes, number: int) -> Array:
+    async def _decode_member(
+        self, recipe: Recipe, image: bytes, work: Work[Result], number: int
+    ) -> Result:
         try:
-            return await self._decode_one(recipe, image)
+            return await self._decode_one(recipe, image, work)
         except InvalidInput as refused:
             raise InvalidInput(f"image {number}: {refused}") from refused
 
-    async def _decode_one(self, recipe: Recipe, image: bytes) -> Array:
+    async def _decode_one(self, recipe: Recipe, image: bytes, work: Work[Result]) -> Result:
         loop = asyncio.get_running_loop()
-        image_format, row, duration_s = await loop.run_in_executor(
-            self._threads, self._apply, recipe, image
+        image_format, result, duration_s = await loop.run_in_executor(
+            self._threads, self._run, recipe, image, work
         )
         self._observer.image_decoded(DecodeRecord(image_format, duration_s))
-        return row
+        return result
 
-    def _apply(self, recipe: Recipe, image: bytes) -> tuple[str, Array, float]:
+    def _run(self, recipe: Recipe, image: bytes, work: Work[Result]) -> tuple[str, Result, float]:
         started_s = self._clock.now_s()
         header = recipe.header(image)
         with self._budget.reserve(header.decoded_bytes):
-            row = recipe.apply(image)
-        return header.format, row, self._clock.now_s() - started_s
+            result = work(image)
+        return header.format, result, self._clock.now_s() - started_s
 
     def close(self) -> None:
         """Stops the threads once the pictures at hand are done."""

@@ -1,8 +1,10 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
+import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,13 +12,14 @@ from pydantic import ConfigDict
 
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.clock import Clock
-from batchproof_server.decoding import Decoding, all_or_none
+from batchproof_server.decoding import Decoding, Result, Work, all_or_none
 from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull
+from batchproof_server.imaging.decoded import decoded_image, tensor_mean
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
-from batchproof_server.telemetry import Observer, ShedRecord
+from batchproof_server.telemetry import INPUT_SIGNALS, Observer, PredictionRecord, ShedRecord
 from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 
@@ -57,6 +60,16 @@ class Prediction:
     executions: tuple[BatchedRows, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """What goes with the tensors of one request."""
+
+    rows: int
+    deadline_s: float
+    request_id: str
+    inputs: Array | None
+
+
 # Contract of the engine
 #
 # The answer to a row depends on the row and the model version alone: not on the other rows of the
@@ -69,7 +82,7 @@ class Engine:
         limits: what one request may ask for.
         decoding: turns pictures into input rows.
         clock: for deadlines.
-        observer: told of requests that are shed while their pictures are decoded.
+        observer: told of scores, and of requests that are shed while their pictures are decoded.
     """
 
     def __init__(
@@ -111,16 +124,29 @@ class Engine:
             )
         self.check_rows(model, len(images))
         model.batcher.check_room(len(images), deadline_s)
-        rows = await self._decoded(model, recipe, images, deadline_s)
+        if model.loaded.profile is None:
+            rows = await self._decoded(model, recipe, images, deadline_s, recipe.apply)
+            inputs = None
+        else:
+            look = partial(decoded_image, recipe)
+            seen = await self._decoded(model, recipe, images, deadline_s, look)
+            rows = [each.row for each in seen]
+            inputs = np.array([each.properties for each in seen])
         name = model.loaded.backend.signature.inputs[0].name
         stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
-        return await self._predict(model, {name: stacked}, len(rows), deadline_s, request_id)
+        request = _Request(len(rows), deadline_s, request_id, inputs)
+        return await self._predict(model, {name: stacked}, request)
 
     async def _decoded(
-        self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
-    ) -> list[Array]:
+        self,
+        model: ServedModel,
+        recipe: Recipe,
+        images: Sequence[bytes],
+        deadline_s: float,
+        work: Work[Result],
+    ) -> list[Result]:
         try:
-            rows = await self._decoding.decode(recipe, images)
+            rows = await self._decoding.decode(recipe, images, work)
         except QueueFull:
             self._observer.request_shed(ShedRecord(model.name, model.version, "decode_budget"))
             raise
@@ -148,7 +174,9 @@ class Engine:
         self.check_rows(model, rows)
         for name, array in tensors.items():
             _check_finite(name, array)
-        return await self._predict(model, tensors, rows, deadline_s, request_id)
+        inputs = None if model.loaded.profile is None else _tensor_inputs(model, tensors)
+        request = _Request(rows, deadline_s, request_id, inputs)
+        return await self._predict(model, tensors, request)
 
     def check_rows(self, model: ServedModel, rows: int) -> None:
         """Returns when a request may have so many rows.
@@ -163,10 +191,9 @@ class Engine:
                 f"the request has {rows} rows, expected at most {model.max_request_rows}"
             )
 
-    async def _predict(
-        self, model: ServedModel, tensors: Tensors, rows: int, deadline_s: float, request_id: str
-    ) -> Prediction:
+    async def _predict(self, model: ServedModel, tensors: Tensors, request: _Request) -> Prediction:
         largest = model.loaded.batching.max_batch_rows
+        rows, deadline_s, request_id = request.rows, request.deadline_s, request.request_id
         if rows <= largest:
             executions: tuple[BatchedRows, ...] = (
                 await model.batcher.submit(tensors, rows, deadline_s, request_id),
@@ -177,7 +204,33 @@ class Engine:
                 model.batcher.submit(part, count, deadline_s, request_id)
                 for part, count in _slices(tensors, rows, largest)
             )
-        return _prediction(model, executions)
+        prediction = _prediction(model, executions)
+        if prediction.scores is not None:
+            record = _record(model, prediction.scores, request)
+            # After the answer is on its way: nobody waits for the books.
+            asyncio.get_running_loop().call_soon(self._observer.predicted, record)
+        return prediction
+
+
+def _record(model: ServedModel, scores: Scores, request: _Request) -> PredictionRecord:
+    return PredictionRecord(
+        model=model.name,
+        version=model.version,
+        request_id=request.request_id,
+        probabilities=scores.probabilities,
+        logits=scores.logits,
+        entropy=scores.entropy,
+        margin=scores.margin,
+        inputs=request.inputs,
+    )
+
+
+def _tensor_inputs(model: ServedModel, tensors: Tensors) -> Array:
+    """Of rows that came as tensors only their mean is known; the profile is of the one input."""
+    array = tensors[model.loaded.backend.signature.inputs[0].name]
+    inputs = np.full((len(array), len(INPUT_SIGNALS)), np.nan)
+    inputs[:, INPUT_SIGNALS.index("tensor_mean")] = [tensor_mean(row) for row in array]
+    return inputs
 
 
 def _check_finite(name: str, array: Array) -> None:

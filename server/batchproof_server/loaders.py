@@ -38,6 +38,7 @@ def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
         clock=MonotonicClock(),
         prove=_prover(config, tell),
         allow_unproven=config.proof.allow_unproven,
+        drift=config.drift,
     )
 
 

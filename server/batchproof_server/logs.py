@@ -20,6 +20,7 @@ from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -140,6 +141,9 @@ class LogObserver:
             execution_ms=_ms(record.execution_s),
         )
 
+    def predicted(self, record: PredictionRecord) -> None:
+        """Writes nothing: scores belong to the caller."""
+
     def image_decoded(self, record: DecodeRecord) -> None:
         """Writes nothing: the request's line says enough."""
 
@@ -201,6 +205,11 @@ class LogObserver:
             fields["detail"] = _cut(progress.detail)
         inside = 0 < progress.done < progress.total
         (self._logger.debug if inside else self._logger.info)("proof", **fields)
+
+    def profile_ignored(self, model: str, version: int, finding: str) -> None:
+        """Writes why predictions are not compared with the bundle's profile."""
+        fields: dict[str, Any] = {"model": model, "version": version}
+        self._logger.warning("drift profile ignored", **fields, finding=_cut(finding))
 
     def failed(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""

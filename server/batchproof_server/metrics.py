@@ -18,12 +18,14 @@ from prometheus_client import metrics_core as core
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.label_admission import LabelAdmission, Labels, ModelVersion
 from batchproof_server.telemetry import (
     PREDICT_METHODS,
     BatchRecord,
     DecodeRecord,
     ModelRecord,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -160,16 +162,27 @@ class Metrics(Collector):
 
     Args:
         build_version: the version of the server.
+        drift: counts what predictions look like; without it nothing does.
+        others: write the families of their own field.
     """
 
-    def __init__(self, build_version: str) -> None:
+    def __init__(
+        self,
+        build_version: str,
+        drift: DriftMetrics | None = None,
+        others: Iterable[Collector] = (),
+    ) -> None:
         self._build_version = build_version
+        self._drift = drift
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
         self._families = {spec.name: _Family(spec, self._admission) for spec in _SPECS}
         self._models: dict[ModelVersion, ModelRecord] = {}
         self._registry = CollectorRegistry()
-        self._registry.register(self)
+        for collector in (self, *others):
+            self._registry.register(collector)
+        if drift is not None:
+            self._registry.register(drift)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -195,6 +208,11 @@ class Metrics(Collector):
             families["execution_seconds"].observe(
                 (*version, record.bucket_rows), record.execution_s
             )
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Leaves the scores to the one who counts them."""
+        if self._drift is not None:
+            self._drift.predicted(record)
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Counts the time of one image."""

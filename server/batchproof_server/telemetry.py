@@ -6,7 +6,9 @@ promise for them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+import numpy.typing as npt
 
 PREDICT_METHODS: Final = (
     "Predict",
@@ -16,6 +18,9 @@ PREDICT_METHODS: Final = (
     "tensorflow.Predict",
 )
 """The methods whose requests are predictions, over every protocol."""
+
+INPUT_SIGNALS: Final = ("brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean")
+"""What is known of a row before the model sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +140,46 @@ class SelfCheckRecord:
     reason: str = ""
 
 
+# Contract: the arrays are the request's own and never change again; whoever keeps the record keeps
+# them alive.
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictionRecord:
+    """The class scores that one request was answered with, whatever its protocol.
+
+    Attributes:
+        request_id: the caller's or ours.
+        probabilities: float32 [rows, classes].
+        logits: float32 [rows, classes]; None where the model answers with probabilities.
+        entropy: float64 [rows], in nats.
+        margin: float64 [rows], highest minus second highest probability.
+        inputs: float64 [rows, 5], the ``INPUT_SIGNALS``, NaN where a row has none; None where
+            nobody wants them.
+        flip_rate: float64 [rows], the share of the views that name another class than the answer;
+            None without test-time augmentation.
+        mutual_information: float64 [rows], in nats, between class and view; None as above.
+    """
+
+    model: str
+    version: int
+    request_id: str
+    probabilities: npt.NDArray[Any]
+    logits: npt.NDArray[Any] | None
+    entropy: npt.NDArray[Any]
+    margin: npt.NDArray[Any]
+    inputs: npt.NDArray[Any] | None = None
+    flip_rate: npt.NDArray[Any] | None = None
+    mutual_information: npt.NDArray[Any] | None = None
+
+
 class Observer(Protocol):
     """Learns what happened. Called on the loop thread; must be quick."""
 
     def request_finished(self, record: RequestRecord) -> None:
         """One RPC, or one request of a stream, was answered."""
+        ...
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """One request has its class scores; not told of models whose output is raw."""
         ...
 
     def batch_executed(self, record: BatchRecord) -> None:
@@ -167,6 +207,34 @@ class Observer(Protocol):
         ...
 
 
+class IgnoringObserver:
+    """Wants to know nothing: a base for observers of few events."""
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Does nothing."""
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Does nothing."""
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Does nothing."""
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Does nothing."""
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Does nothing."""
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """Does nothing."""
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Does nothing."""
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Does nothing."""
+
+
 class Observers:
     """Passes every event on to each observer; a failing observer changes nothing for the others.
 
@@ -191,6 +259,10 @@ class Observers:
     def request_finished(self, record: RequestRecord) -> None:
         """Passes it on."""
         self._tell(lambda observer: observer.request_finished(record))
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Passes it on."""
+        self._tell(lambda observer: observer.predicted(record))
 
     def batch_executed(self, record: BatchRecord) -> None:
         """Passes it on."""

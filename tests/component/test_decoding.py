@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -56,10 +56,15 @@ class GatedRecipe:
         return cast("Recipe", self)
 
 
+async def gated(decodes: Decoding, recipe: GatedRecipe, images: Sequence[bytes]) -> list[Array]:
+    """Decodes with a gated recipe."""
+    return await decodes.decode(recipe.as_recipe(), images, recipe.apply)
+
+
 async def test_one_row_for_each_picture_in_their_order() -> None:
     recipe = recipe_for(2, 2, 3)
     with decoding() as (decodes, recorder):
-        rows = await decodes.decode(recipe, [picture(level) for level in range(5)])
+        rows = await decodes.decode(recipe, [picture(level) for level in range(5)], recipe.apply)
     assert [row[0, 0, 0] for row in rows] == [0, 1, 2, 3, 4]
     assert [record.image_format for record in recorder.decoded] == ["png"] * 5
 
@@ -68,24 +73,24 @@ async def test_the_picture_to_blame_is_named_by_its_index_among_several() -> Non
     recipe = recipe_for(2, 2, 3)
     with decoding() as (decodes, recorder):
         with pytest.raises(InvalidInput, match=r"^image 1: "):
-            await decodes.decode(recipe, [picture(), b"junk"])
+            await decodes.decode(recipe, [picture(), b"junk"], recipe.apply)
         with pytest.raises(InvalidInput, match=r"^(?!image)"):
-            await decodes.decode(recipe, [b"junk"])
+            await decodes.decode(recipe, [b"junk"], recipe.apply)
     assert len(recorder.decoded) <= 1
 
 
 async def test_the_budget_refuses_what_does_not_fit_now_and_what_never_would() -> None:
     recipe = GatedRecipe()
     with decoding(threads=2, max_decoded_bytes=15) as (decodes, _):
-        first = asyncio.ensure_future(decodes.decode(recipe.as_recipe(), [b"a"]))
+        first = asyncio.ensure_future(gated(decodes, recipe, [b"a"]))
         await until(lambda: recipe.begun == [b"a"])
         with pytest.raises(QueueFull, match="too many pictures"):
-            await decodes.decode(recipe.as_recipe(), [b"b"])
+            await gated(decodes, recipe, [b"b"])
         with pytest.raises(InvalidInput, match="decodes to 99 bytes, expected at most 15"):
-            await decodes.decode(recipe.as_recipe(), [b""])
+            await gated(decodes, recipe, [b""])
         recipe.opened.set()
         assert len(await first) == 1
-        assert len(await decodes.decode(recipe.as_recipe(), [b"b"])) == 1
+        assert len(await gated(decodes, recipe, [b"b"])) == 1
 
 
 async def test_a_failed_picture_gives_its_bytes_back() -> None:
@@ -95,22 +100,22 @@ async def test_a_failed_picture_gives_its_bytes_back() -> None:
     with decoding(max_decoded_bytes=10) as (decodes, _):
         for _ in range(3):
             with pytest.raises(InvalidInput, match="corrupt"):
-                await decodes.decode(recipe.as_recipe(), [b"bad"])
-        assert len(await decodes.decode(recipe.as_recipe(), [b"good"])) == 1
+                await gated(decodes, recipe, [b"bad"])
+        assert len(await gated(decodes, recipe, [b"good"])) == 1
 
 
 async def test_a_cancelled_request_decodes_no_further_and_gives_its_bytes_back() -> None:
     recipe = GatedRecipe()
     with decoding(threads=1, max_decoded_bytes=10) as (decodes, recorder):
         images = [bytes([number]) for number in range(1, 9)]
-        task = asyncio.ensure_future(decodes.decode(recipe.as_recipe(), images))
+        task = asyncio.ensure_future(gated(decodes, recipe, images))
         await until(lambda: len(recipe.begun) == 1)
         task.cancel()
         await asyncio.wait({task})
         assert task.cancelled()
         recipe.opened.set()
         await until(lambda: decodes._budget._used_bytes == 0)
-        assert len(await decodes.decode(recipe.as_recipe(), [b"next"])) == 1
+        assert len(await gated(decodes, recipe, [b"next"])) == 1
     assert recipe.begun == [images[0], b"next"]
     assert len(recorder.decoded) == 1
 
@@ -120,9 +125,9 @@ async def test_one_bad_picture_stops_the_rest_of_its_request() -> None:
     recipe.opened_to_bad.set()
     with decoding(threads=1) as (decodes, _):
         with pytest.raises(InvalidInput, match="image 0: corrupt"):
-            await decodes.decode(recipe.as_recipe(), [b"bad", *[b"other"] * 9])
+            await gated(decodes, recipe, [b"bad", *[b"other"] * 9])
         recipe.opened.set()
-        await decodes.decode(recipe.as_recipe(), [b"next"])
+        await gated(decodes, recipe, [b"next"])
     # The one thread may have begun the next picture before it heard of it.
     assert recipe.begun.count(b"other") <= 1
 

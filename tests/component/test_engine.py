@@ -246,3 +246,22 @@ async def test_slices_of_one_request_ride_with_other_requests() -> None:
         [15, 17],
     ]
     assert [record.rows for record in bench.recorder.batches] == [1, 4, 4]
+
+
+async def test_the_scores_of_a_request_are_told_once_and_are_those_of_its_answer() -> None:
+    logits = OutputSettings("logits", "y")
+    with engine_bench(ElementwiseBackend(3), output=logits) as bench:
+        asked = {"x": np.arange(18.0).reshape(6, 3)}
+        answer = await bench.engine.predict_tensors(bench.model, asked, NO_HURRY_S, "asked")
+    (told,) = bench.recorder.predictions
+    assert answer.scores is not None
+    assert (told.model, told.version, told.request_id) == ("model", 1, "asked")
+    assert told.probabilities is answer.scores.probabilities
+    assert told.logits is answer.scores.logits
+    assert len(told.entropy) == len(told.margin) == 6
+
+
+async def test_nothing_is_told_of_the_scores_of_a_model_that_has_none() -> None:
+    with engine_bench(ElementwiseBackend(1)) as bench:
+        await bench.engine.predict_tensors(bench.model, rows(1), NO_HURRY_S)
+    assert bench.recorder.predictions == []

@@ -53,7 +53,12 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_client.loadtest.pictures",
     ),
     "hdrh": ("batchproof_client.loadtest.histogram",),
-    "prometheus_client": ("batchproof_server.metrics",),
+    "prometheus_client": (
+        "batchproof_server.metrics",
+        "batchproof_server.drift_metrics",
+        "batchproof_server.drift_series",
+        "batchproof_server.outcome_metrics",
+    ),
     "structlog": ("batchproof_server.logs",),
     "pydantic": ("batchproof_server.validation",),
     # A dataclass of settings refuses unknown keys by carrying a ConfigDict.
@@ -70,9 +75,11 @@ DOORS: Mapping[str, tuple[str, ...]] = {
 PURE = (
     "batchproof_server.batching.assembly",
     "batchproof_server.batching.microbatch",
+    "batchproof_server.drift",
     "batchproof_server.errors",
     "batchproof_server.evaluation.measures",
     "batchproof_server.imaging",
+    "batchproof_server.outcomes",
     "batchproof_server.proof.artefact_rules",
     "batchproof_server.proof.effects",
     "batchproof_server.proof.findings",

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from repo.checkout import BIN, ROOT, run
@@ -90,8 +91,11 @@ def _unknown_targets(targets: list[str]) -> Iterator[str]:
 
 
 def _unknown_options(program: str, words: list[str]) -> Iterator[str]:
-    """Asks the command's own help whether it knows the subcommand and each option."""
-    subcommand = [word for word in words[:1] if not word.startswith("-")]
+    """Asks the command's own help whether it knows the subcommand and each option.
+
+    The first two words, such as ``profile merge``, choose the help.
+    """
+    subcommand = list(takewhile(lambda word: not word.startswith("-"), words[:2]))
     shown = run([BIN / program, *subcommand, "--help"], expected=None)
     if shown.returncode != 0:
         yield f"{program} has no {' '.join(subcommand)}"

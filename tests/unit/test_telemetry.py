@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from batchproof_server.telemetry import (
@@ -10,14 +11,17 @@ from batchproof_server.telemetry import (
     ModelRecord,
     Observer,
     Observers,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
 )
 from fakes import Recorder
 
+ONES = np.ones((1, 1))
 EVENTS: dict[str, tuple[Any, ...]] = {
     "request_finished": (RequestRecord("Predict", "id", "m", 1, "OK", 0.1, 1, ""),),
+    "predicted": (PredictionRecord("m", 1, "id", ONES, None, ONES[0], ONES[0]),),
     "batch_executed": (BatchRecord("m", 1, 1, 2, (0.0,), 0.1, failed=False),),
     "image_decoded": (DecodeRecord("png", 0.1),),
     "request_shed": (ShedRecord("m", 1, "draining"),),
@@ -49,6 +53,7 @@ def test_an_event_reaches_every_observer_although_one_fails(event: str) -> None:
     getattr(observers, event)(*EVENTS[event])
     told = [
         *after.requests,
+        *after.predictions,
         *after.batches,
         *after.decoded,
         *after.shed,

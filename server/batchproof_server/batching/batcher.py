@@ -19,9 +19,10 @@ from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
 from batchproof_server.batching.outlook import Outlook
 from batchproof_server.batching.replies import SHED_REASONS, Batch, Member, settle
 from batchproof_server.batching.replies import BatchedRows as BatchedRows
+from batchproof_server.batching.room import Room
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.clock import Clock
-from batchproof_server.errors import DeadlineExceeded, Draining, QueueFull, ServingError
+from batchproof_server.errors import DeadlineExceeded, Draining, ServingError
 from batchproof_server.proof.selfcheck import SelfChecks
 from batchproof_server.proof.verdict import Check
 from batchproof_server.signature import Tensors
@@ -100,8 +101,8 @@ class Batcher:
         self._pump_is_due = False
         self._alarm = Alarm(clock, self._pump)
         self._reported_rows = 0
-        self._mean_execution_s = _FIRST_EXECUTION_S
         self._outlook = Outlook(settings.buckets_rows, execution_s)
+        self._room = Room(self._queue, self._device, self._outlook, clock, settings)
         self._drained = asyncio.Event()
 
     @property
@@ -157,8 +158,7 @@ class Batcher:
     def refusal(self, rows: int, deadline_s: float | None = None) -> ServingError | None:
         """What ``check_room`` would raise; counts nothing."""
         try:
-            self._queue.check_room(rows, self._retry_after_s())
-            self._check_outlook(rows, deadline_s)
+            self._room.check(rows, deadline_s)
         except ServingError as refusal:
             return refusal
         return None
@@ -196,22 +196,8 @@ class Batcher:
         late = task.deadline is not None and task.deadline <= now_s
         if late and not self._queue.draining:
             raise DeadlineExceeded("the deadline had passed before the request was queued")
-        self._queue.check_room(task.rows, self._retry_after_s())
-        self._check_outlook(task.rows, task.deadline)
+        self._room.check(task.rows, task.deadline)
         self._queue.offer(task, now_s)
-
-    def _check_outlook(self, rows: int, deadline_s: float | None) -> None:
-        # While the device is idle nothing is refused: what is executed is what the outlook learns.
-        if deadline_s is None or not self._device.is_busy:
-            return
-        now_s = self._clock.now_s()
-        wait_s = self._outlook.wait_s(self._queue.waiting_rows + rows, now_s)
-        if now_s + wait_s * _CAUTION > deadline_s:
-            raise QueueFull(
-                f"the answer would come in {wait_s:.3f} s and is wanted in "
-                f"{deadline_s - now_s:.3f} s",
-                self._retry_after_s(),
-            )
 
     def _kind_of(self, inputs: Tensors) -> Hashable:
         return tuple(inputs[name].shape[1:] for name in self._open_inputs)
@@ -299,8 +285,7 @@ class Batcher:
 
     def _record_batch(self, batch: Batch, executed: Executed) -> None:
         if executed.failure is None:
-            change_s = executed.execution_s - self._mean_execution_s
-            self._mean_execution_s += change_s * _SHARE_OF_LATEST
+            self._room.learn(executed.execution_s)
         self._observer.batch_executed(batch.record(self._model, self._version, executed))
 
     def _shed(self, task: Task[Member], refusal: Callable[[], ServingError], reason: str) -> None:
@@ -310,11 +295,6 @@ class Batcher:
     def _record_refusal(self, refusal: ServingError) -> None:
         reason = SHED_REASONS[type(refusal)]
         self._observer.request_shed(ShedRecord(self._model, self._version, reason))
-
-    def _retry_after_s(self) -> float:
-        # When all that waits and what runs now will have been executed.
-        batches = self._queue.waiting_rows / self._settings.max_batch_rows + 1
-        return batches * self._mean_execution_s
 
     def _set_alarm(self) -> None:
         # While the device is busy only deadlines matter; its completion pumps anyway.
@@ -337,10 +317,5 @@ class Batcher:
 _CLOSED = "the server or this version went away before the request was executed"
 # Handing a micro-batch to the device thread and back takes as long as this.
 _QUICK_S = 0.0005
-# What is promised to come by the deadline is expected well before it.
-_CAUTION = 1.15
 # From the end of one execution to the start of the next, beside what is executed.
 _HAND_OVER_S = 0.0002
-# Before anything ran. From then on a moving mean of about ten micro-batches.
-_FIRST_EXECUTION_S = 0.05
-_SHARE_OF_LATEST = 0.1

@@ -70,10 +70,26 @@ class Recipe:
             InvalidInput: see ``read_header``; or the file is corrupt, or has a size or a depth that
                 the recipe cannot bring to the row.
         """
+        return self.row(self.picture(encoded))
+
+    def picture(self, encoded: bytes) -> Picture:
+        """The decoded picture, upright; not resized yet.
+
+        Raises:
+            InvalidInput: see ``read_header``; or the file is corrupt, or too deep for the recipe.
+        """
         header = self.header(encoded)
         picture = self.decoder.decode(encoded, header, self.plan.channels)
         picture = self._upright(picture, encoded, header)
         self._check_depth(picture)
+        return picture
+
+    def row(self, picture: Picture) -> Array:
+        """The row of a picture that ``picture`` gave, or of one of the same dtype and channels.
+
+        Raises:
+            InvalidInput: it has a size that the recipe cannot bring to the row.
+        """
         return self._row(self._sized(picture))
 
     def warm_up(self) -> None:

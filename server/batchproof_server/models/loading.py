@@ -1,14 +1,15 @@
 """Loads one version: artefact, signature, recipe, proof. Blocks; runs on a loading thread."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from batchproof_server.backends.protocol import Backend, EngineSettings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.clock import Clock
+from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
+from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.errors import InvalidInput, ModelRefused
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
@@ -16,7 +17,9 @@ from batchproof_server.imaging.recipe import Recipe, compile_recipe
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.manifest import DeclaredSignature, OutputSettings
+from batchproof_server.models.profiles import bundle_profile
 from batchproof_server.models.samples import read_samples
+from batchproof_server.models.warm_up import measured_s, warm_up
 from batchproof_server.proof.certificate import Certificate
 from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoader
 from batchproof_server.proof.proving import Prove
@@ -41,6 +44,7 @@ class LoadingPlugs:
         prove: makes the certificate; without it a version is loaded unproven and has none, which is
             for measurements of the engine alone.
         allow_unproven: load a version whose certificate says "unproven".
+        drift: whether to read the bundle's profile, and what to do with one that does not fit.
     """
 
     backends: Registry[ExaminedLoader]
@@ -51,6 +55,7 @@ class LoadingPlugs:
     clock: Clock
     prove: Prove | None = None
     allow_unproven: bool = False
+    drift: DriftSettings = field(default_factory=DriftSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,9 @@ class LoadedModel:
         certificate_digest: the certificate's, computed once; empty without one.
         execution_s: what each served bucket took alone on this machine; empty where no proof was
             asked for.
+        classes: of its scores; 0 for a model whose output is raw.
+        profile: what its predictions are compared with; None without one, and where it was ignored.
+        profile_findings: why a profile was ignored.
     """
 
     bundle: Bundle
@@ -75,6 +83,9 @@ class LoadedModel:
     certificate: Certificate | None = None
     certificate_digest: str = ""
     execution_s: tuple[float, ...] = ()
+    classes: int = 0
+    profile: KnownProfile | None = None
+    profile_findings: tuple[str, ...] = ()
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
@@ -91,15 +102,31 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
     )
     try:
         model = _fitted(bundle, examined.backend, batching, plugs)
+        model = _profiled(model, place, plugs.drift)
         if plugs.prove is None:
             return model
         certificate = plugs.prove(_candidate(model, place, examined))
         certified = _certified(model, certificate, allow_unproven=plugs.allow_unproven)
-        took_s = measure(certified.backend, certified.batching.buckets_rows, plugs.clock)
+        took_s = measured_s(certified.backend, certified.batching.buckets_rows, plugs.clock)
         return replace(certified, execution_s=took_s)
     except BaseException:
         examined.backend.close()
         raise
+
+
+def _profiled(model: LoadedModel, place: Place, settings: DriftSettings) -> LoadedModel:
+    profile, findings = bundle_profile(place.directory, model_facts(model), settings)
+    return replace(model, profile=profile, profile_findings=findings)
+
+
+def model_facts(model: LoadedModel) -> ModelFacts:
+    """What a profile of this model must be of."""
+    return ModelFacts(
+        model_digest=model.bundle.model_digest,
+        recipe_digest="" if model.recipe is None else model.recipe.digest,
+        labels=model.bundle.labels,
+        classes=model.classes,
+    )
 
 
 def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidate:
@@ -143,7 +170,9 @@ def _fitted(
     outputs = warm_up(backend, batching.buckets_rows[: 1 if plugs.prove else None])
     if output.name is not None:
         _check_scores(output, outputs, bundle.labels)
-    return LoadedModel(bundle, backend, batching, output, _recipe(bundle, signature, plugs))
+    classes = 0 if output.name is None else int(outputs[output.name].shape[1])
+    recipe = _recipe(bundle, signature, plugs)
+    return LoadedModel(bundle, backend, batching, output, recipe, classes=classes)
 
 
 def _check_declared(declared: DeclaredSignature, actual: Signature) -> None:
@@ -184,56 +213,6 @@ def _named_output(output: OutputSettings, signature: Signature) -> OutputSetting
             (f"output.name: {came}, one of {', '.join(names)}",),
         )
     return replace(output, name=name)
-
-
-def warm_up(backend: Backend, buckets_rows: tuple[int, ...]) -> Tensors:
-    """Executes every bucket once with zeros, so that no request pays for the first execution.
-
-    Returns:
-        The outputs of the last bucket.
-    """
-    outputs: Tensors = {}
-    for rows in buckets_rows:
-        outputs = backend.execute(_zeros(backend.signature, rows))
-    return outputs
-
-
-def measure(backend: Backend, buckets_rows: tuple[int, ...], clock: Clock) -> tuple[float, ...]:
-    """The shortest of a few executions of each bucket, which were all executed before.
-
-    Returns:
-        Seconds, in the order of the buckets.
-    """
-    return tuple(_shortest_s(backend, rows, clock) for rows in buckets_rows)
-
-
-def _shortest_s(backend: Backend, rows: int, clock: Clock) -> float:
-    inputs = _zeros(backend.signature, rows)
-    begun_s = started_s = clock.now_s()
-    shortest_s = math.inf
-    for _ in range(_MOST_EXECUTIONS):
-        backend.execute(inputs)
-        ended_s = clock.now_s()
-        shortest_s = min(shortest_s, ended_s - started_s)
-        if ended_s - begun_s > _ENOUGH_S:
-            break
-        started_s = ended_s
-    return shortest_s
-
-
-_MOST_EXECUTIONS = 5
-_ENOUGH_S = 0.2
-
-
-def _zeros(signature: Signature, rows: int) -> Tensors:
-    return {
-        spec.name: np.zeros((rows, *(size or _ANY_SIZE for size in spec.row_shape)), spec.dtype)
-        for spec in signature.inputs
-    }
-
-
-# What a dimension of any size is taken to be for the warm-up.
-_ANY_SIZE = 64
 
 
 def _check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ...]) -> None:

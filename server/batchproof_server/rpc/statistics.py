@@ -8,6 +8,7 @@ from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -91,6 +92,9 @@ class Statistics:
         version.queue.add(sum(record.queue_delays_s), tasks)
         version.compute.add(record.execution_s * tasks, tasks)
         version.by_bucket_rows.setdefault(record.bucket_rows, Total()).add(record.execution_s)
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Counts nothing: the request itself is counted."""
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Counts nothing: Triton's statistics know no decoding."""
