@@ -109,7 +109,7 @@ class Augmenting:
         return await self._with_early_exit(asked)
 
     async def _in_full(self, asked: Asked) -> Augmented:
-        asked.model.batcher.check_room(len(asked.images) * len(asked.plan.views))
+        asked.model.batcher.check_room(len(asked.images) * len(asked.plan.views), asked.deadline_s)
         rows = range(len(asked.images))
         executed, inputs = await self._executed(asked, asked.plan, rows)
         views, plain = len(asked.plan.views), asked.plan.plain or 0
@@ -127,7 +127,7 @@ class Augmenting:
 
     async def _with_early_exit(self, asked: Asked) -> Augmented:
         model, plan = asked.model, asked.plan
-        model.batcher.check_room(len(asked.images))
+        model.batcher.check_room(len(asked.images), asked.deadline_s)
         rows = range(len(asked.images))
         first, inputs = await self._executed(asked, Plan(plan.policy, (IDENTITY,)), rows)
         output = model.loaded.output

@@ -1,5 +1,6 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -133,7 +134,7 @@ class Engine:
         if not plan.is_plain:
             asked = Asked(model, images, plan, deadline_s, request_id)
             return await self._augmented(asked)
-        model.batcher.check_room(len(images))
+        model.batcher.check_room(len(images), deadline_s)
         rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
         stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
@@ -213,7 +214,8 @@ class Engine:
     def _told(self, prediction: Prediction, request_id: str, inputs: Array | None) -> Prediction:
         if prediction.scores is not None:
             record = _record(prediction, prediction.scores, request_id, inputs)
-            self._observer.predicted(record)
+            # After the answer is on its way: nobody waits for the books.
+            asyncio.get_running_loop().call_soon(self._observer.predicted, record)
         return prediction
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from batchproof_server.backends.protocol import Backend, EngineSettings
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.clock import Clock
 from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.errors import ModelRefused
@@ -25,11 +24,11 @@ from batchproof_server.models.fitting import (
 from batchproof_server.models.manifest import OutputSettings
 from batchproof_server.models.profiles import bundle_profile
 from batchproof_server.models.samples import read_samples
+from batchproof_server.models.warm_up import measured_s, warm_up
 from batchproof_server.proof.certificate import Certificate
 from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoader
 from batchproof_server.proof.proving import Prove
 from batchproof_server.registry import Registry
-from batchproof_server.signature import Signature, Tensors
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 
 
@@ -43,6 +42,7 @@ class LoadingPlugs:
         batching: for bundles that declare none.
         engine: how engines use the machine.
         image_limits: checked before a picture is decoded.
+        clock: measures what each bucket takes.
         prove: makes the certificate; without it a version is loaded unproven and has none, which is
             for measurements of the engine alone.
         allow_unproven: load a version whose certificate says "unproven".
@@ -54,6 +54,7 @@ class LoadingPlugs:
     batching: BatchingSettings
     engine: EngineSettings
     image_limits: ImageLimits
+    clock: Clock
     prove: Prove | None = None
     allow_unproven: bool = False
     drift: DriftSettings = field(default_factory=DriftSettings)
@@ -69,6 +70,8 @@ class LoadedModel:
         recipe: None for a model that takes tensors only.
         certificate: None where no proof was asked for.
         certificate_digest: the certificate's, computed once; empty without one.
+        execution_s: what each served bucket took alone on this machine; empty where no proof was
+            asked for.
         classes: of its scores; 0 for a model whose output is raw.
         profile: what its predictions are compared with; None without one, and where it was ignored.
         profile_findings: why a profile was ignored.
@@ -82,6 +85,7 @@ class LoadedModel:
     recipe: Recipe | None
     certificate: Certificate | None = None
     certificate_digest: str = ""
+    execution_s: tuple[float, ...] = ()
     classes: int = 0
     profile: KnownProfile | None = None
     profile_findings: tuple[str, ...] = ()
@@ -106,7 +110,9 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
         if plugs.prove is None:
             return model
         certificate = plugs.prove(_candidate(model, place, examined))
-        return _certified(model, certificate, allow_unproven=plugs.allow_unproven)
+        certified = _certified(model, certificate, allow_unproven=plugs.allow_unproven)
+        took_s = measured_s(certified.backend, certified.batching.buckets_rows, plugs.clock)
+        return replace(certified, execution_s=took_s)
     except BaseException:
         examined.backend.close()
         raise
@@ -173,26 +179,3 @@ def _fitted(
     recipe = fitted_recipe(bundle, signature, imaging, plugs.image_limits)
     tta = tta_choice(bundle, output, recipe)
     return LoadedModel(bundle, backend, batching, output, recipe, classes=classes, tta=tta)
-
-
-def warm_up(backend: Backend, buckets_rows: tuple[int, ...]) -> Tensors:
-    """Executes every bucket once with zeros, so that no request pays for the first execution.
-
-    Returns:
-        The outputs of the last bucket.
-    """
-    outputs: Tensors = {}
-    for rows in buckets_rows:
-        outputs = backend.execute(_zeros(backend.signature, rows))
-    return outputs
-
-
-def _zeros(signature: Signature, rows: int) -> Tensors:
-    return {
-        spec.name: np.zeros((rows, *(size or _ANY_SIZE for size in spec.row_shape)), spec.dtype)
-        for spec in signature.inputs
-    }
-
-
-# What a dimension of any size is taken to be for the warm-up.
-_ANY_SIZE = 64
