@@ -22,8 +22,7 @@ from batchproof_client.loadtest.corruption import Step, corrupted
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.engine import image_inputs
-from batchproof_server.imaging.decoded import decoded_image
+from batchproof_server.imaging.decoded import decoded_image, row_inputs
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, compile_recipe, pillow_plugs
@@ -174,7 +173,7 @@ class Bench:
             np.stack([row.logits for row in rows if row.logits is not None]),
             np.array([row.entropy for row in rows]),
         )
-        inputs = image_inputs([decoded_image(self._recipe, each) for each in chunk])
+        inputs = row_inputs([decoded_image(self._recipe, each).seen for each in chunk])
         values = {**signals.values, **input_values([inputs])}
         return Signals(signals.classes, values, signals.log_probabilities)
 

@@ -118,14 +118,16 @@ class DriftMetrics(Collector):
             self._on_failure(failure)
 
     def _count_locked(self) -> None:
-        by_version: dict[tuple[str, int], list[PredictionRecord]] = {}
+        # Answers of test-time augmentation have no logits where the plain ones have.
+        alike: dict[tuple[str, int, bool], list[PredictionRecord]] = {}
         for _ in range(len(self._pending)):
             record = self._pending.popleft()
-            by_version.setdefault((record.model, record.version), []).append(record)
+            key = (record.model, record.version, record.logits is None)
+            alike.setdefault(key, []).append(record)
             self._counted_rows += len(record.probabilities)
-        for version, records in by_version.items():
-            if version in self._watched:
-                self._watched[version].add(records)
+        for (model, version, _), records in alike.items():
+            if watched := self._watched.get((model, version)):
+                watched.add(records)
 
     def collect(self) -> Iterable[core.Metric]:
         """Called by the registry: counts and copies under the lock, formats outside it."""

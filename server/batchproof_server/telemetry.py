@@ -98,6 +98,7 @@ class ModelRecord:
         certificate_digest: empty until it is loaded, as are the two below.
         verdict: ``proven`` or ``unproven``.
         consistency: ``strict`` or ``tolerant``.
+        tta_policies: the policies of test-time augmentation that may be asked for.
     """
 
     model: str
@@ -111,6 +112,7 @@ class ModelRecord:
     certificate_digest: str = ""
     verdict: str = ""
     consistency: str = ""
+    tta_policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class RowInputs:
         lumas: of the picture of each row, uint8 [height, width], up to 128 pixels a side; None for
             a row that came as a tensor.
         aspect_ratios: float64 [rows], width divided by height; NaN where there is no picture.
-        tensor_means: float64 [rows].
+        tensor_means: float64 [rows]; NaN where the row itself was not made.
     """
 
     lumas: tuple[npt.NDArray[Any] | None, ...]
@@ -166,9 +168,12 @@ class PredictionRecord:
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
         inputs: what was seen of the rows before the model; None where nobody wants it.
-        flip_rate: float64 [rows], the share of the views that name another class than the answer;
-            None without test-time augmentation.
-        mutual_information: float64 [rows], in nats, between class and view; None as above.
+        policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
+        views: executed for all rows together; 0 without augmentation.
+        early_exits: rows that stopped after their plain view.
+        flip_rate: float64 [rows], share of the views with another best class than the answer; None
+            without augmentation.
+        mutual_information: float64 [rows], disagreement of the views in nats; None without.
     """
 
     model: str
@@ -179,6 +184,9 @@ class PredictionRecord:
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
     inputs: RowInputs | None = None
+    policy: str = ""
+    views: int = 0
+    early_exits: int = 0
     flip_rate: npt.NDArray[Any] | None = None
     mutual_information: npt.NDArray[Any] | None = None
 

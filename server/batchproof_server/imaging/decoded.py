@@ -1,6 +1,7 @@
 """What a decode thread makes of one picture: its input row, and what to remember of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,26 +12,38 @@ from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.plugs import Picture
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.signature import Array
+from batchproof_server.telemetry import RowInputs
 
 _MAX_SAMPLED_PIXELS: Final = 1024
 _MAX_SIDE_PIXELS: Final = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DecodedImage:
-    """One picture as the model gets it, and what was seen on the way.
+class Seen:
+    """What is remembered of one picture.
 
     Attributes:
-        row: of the input's dtype and row shape.
-        luma: uint8 [height, width] of the picture, see ``reduced_luma``.
-        aspect_ratio: width divided by height of the picture.
-        tensor_mean: of the row.
+        luma: uint8 [height, width], see ``reduced_luma``.
+        aspect_ratio: width divided by height.
+        tensor_mean: of its row; NaN where only views of it were made, whose mean says nothing.
     """
 
-    row: Array
     luma: Array
     aspect_ratio: float
     tensor_mean: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedImage:
+    """One picture as the model gets it.
+
+    Attributes:
+        row: of the input's dtype and row shape.
+        seen: on the way.
+    """
+
+    row: Array
+    seen: Seen
 
 
 def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
@@ -41,8 +54,22 @@ def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
     """
     picture = recipe.picture(encoded)
     row = recipe.row(picture)
+    return DecodedImage(row, seen_of(picture, row))
+
+
+def seen_of(picture: Picture, row: Array | None) -> Seen:
+    """What is remembered of a decoded, upright picture and of its row, if that was made."""
     luma, aspect_ratio = reduced_luma(picture)
-    return DecodedImage(row, luma, aspect_ratio, tensor_mean(row))
+    return Seen(luma, aspect_ratio, math.nan if row is None else tensor_mean(row))
+
+
+def row_inputs(seen: Sequence[Seen]) -> RowInputs:
+    """What was seen of the pictures of some rows, as observers get it."""
+    return RowInputs(
+        lumas=tuple(each.luma for each in seen),
+        aspect_ratios=np.array([each.aspect_ratio for each in seen]),
+        tensor_means=np.array([each.tensor_mean for each in seen]),
+    )
 
 
 def tensor_mean(row: Array) -> float:

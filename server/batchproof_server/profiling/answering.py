@@ -11,9 +11,8 @@ from batchproof_server.batching.assembly import assemble, bucket_for
 from batchproof_server.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.engine import image_inputs
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import DecodedImage, decoded_image
+from batchproof_server.imaging.decoded import DecodedImage, decoded_image, row_inputs
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loading import LoadedModel
 from batchproof_server.scores import Scores, score
@@ -123,7 +122,7 @@ def _executed(
     except InvalidInput as fault:
         place = int(np.argmin(np.isfinite(output).all(axis=1)))
         raise InvalidData([f"{pictures[place].name}: {fault}"]) from fault
-    return _Chunk(scores, image_inputs(images))
+    return _Chunk(scores, row_inputs([image.seen for image in images]))
 
 
 def _outputs(model: LoadedModel, rows: Array) -> Array:

@@ -122,8 +122,8 @@ def test_the_row_is_the_recipes_own_and_the_picture_is_measured_before_the_resiz
     seen = decoded_image(recipe, file)
     assert (seen.row == recipe.apply(file)).all()
     luma, aspect_ratio = reduced_luma(Image.fromarray(scene(40, 20)))
-    assert (seen.luma == luma).all()
-    assert (seen.aspect_ratio, seen.tensor_mean) == (aspect_ratio, tensor_mean(seen.row))
+    assert (seen.seen.luma == luma).all()
+    assert (seen.seen.aspect_ratio, seen.seen.tensor_mean) == (aspect_ratio, tensor_mean(seen.row))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
