@@ -6,9 +6,10 @@ from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.signals import NUMERIC_SIGNALS, Signals, prediction_signals
 from batchproof_server.drift.summarising import Frame, Subject, summarised
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import score
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import PredictionRecord, RowInputs
+from batchproof_server.telemetry import PredictionRecord
 
 MODEL_DIGEST = "aa" * 32
 RECIPE_DIGEST = "bb" * 32

@@ -20,10 +20,10 @@ from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import Executed, submit
-from batchproof_server.telemetry import RowInputs
 from batchproof_server.tta.expansion import view_rows
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, early_result, is_sure

@@ -20,8 +20,9 @@ from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.drift_series import ReferenceSeries, confidence_family, version_families
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import PredictionRecord, RowInputs
+from batchproof_server.telemetry import PredictionRecord
 
 _ROWS_A_COUNT: Final = 256
 _MAX_PENDING_ROWS: Final = 4096

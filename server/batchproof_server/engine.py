@@ -20,10 +20,11 @@ from batchproof_server.imaging.decoded import decoded_image, row_inputs, tensor_
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import submit
-from batchproof_server.telemetry import Observer, PredictionRecord, RowInputs
+from batchproof_server.telemetry import Observer, PredictionRecord
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import row_result

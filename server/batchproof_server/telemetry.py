@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 import numpy.typing as npt
 
+from batchproof_server.row_inputs import RowInputs
+
 PREDICT_METHODS: Final = (
     "Predict",
     "PredictStream",
@@ -137,22 +139,6 @@ class SelfCheckRecord:
     answered_bucket_rows: int = 0
     greatest_difference: float | None = 0.0
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RowInputs:
-    """What was seen of some rows before the model.
-
-    Attributes:
-        lumas: of the picture of each row, uint8 [height, width], up to 128 pixels a side; None for
-            a row that came as a tensor.
-        aspect_ratios: float64 [rows], width divided by height; NaN where there is no picture.
-        tensor_means: float64 [rows]; NaN where the row itself was not made.
-    """
-
-    lumas: tuple[npt.NDArray[Any] | None, ...]
-    aspect_ratios: npt.NDArray[Any]
-    tensor_means: npt.NDArray[Any]
 
 
 # Contract: the arrays are the request's own and never change again; whoever keeps the record keeps

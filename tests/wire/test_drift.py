@@ -24,9 +24,9 @@ from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.imaging.decoded import reduced_luma
 from batchproof_server.proof.settings import SelfCheckSettings
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import score
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import RowInputs
 from bundles_on_disk import PICTURES, write_bundle
 from compat_requests import infer, open_inference
 from fakes import PATIENCE_S

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import RowInputs
 
 PICTURE_SIGNALS: Final = ("brightness", "contrast", "sharpness")
 

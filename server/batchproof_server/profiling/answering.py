@@ -15,9 +15,9 @@ from batchproof_server.errors import InvalidInput
 from batchproof_server.imaging.decoded import DecodedImage, decoded_image, row_inputs
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loading import LoadedModel
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import RowInputs
 
 Count: TypeAlias = Callable[[int], None]
 """Told how many pictures are done."""
