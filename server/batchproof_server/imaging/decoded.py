@@ -94,7 +94,10 @@ def reduced_luma(picture: Picture) -> tuple[Array, float]:
     if image.mode == "RGB":
         image = image.convert("L")
     factor = math.ceil(max(image.size) / _MAX_SIDE_PIXELS)
-    return np.asarray(image if factor == 1 else image.reduce(factor)), aspect_ratio
+    reduced = image if factor == 1 else image.reduce(factor)
+    # Twice as quick as np.asarray, which asks Pillow for more.
+    luma = np.frombuffer(reduced.tobytes(), np.uint8).reshape(reduced.height, reduced.width)
+    return luma, aspect_ratio
 
 
 def _sampled(picture: Picture) -> tuple[Image.Image, float]:
