@@ -1,6 +1,5 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
-import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -206,9 +205,7 @@ class Engine:
             )
         prediction = _prediction(model, executions)
         if prediction.scores is not None:
-            record = _record(model, prediction.scores, request)
-            # After the answer is on its way: nobody waits for the books.
-            asyncio.get_running_loop().call_soon(self._observer.predicted, record)
+            self._observer.predicted(_record(model, prediction.scores, request))
         return prediction
 
 
