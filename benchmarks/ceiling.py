@@ -77,7 +77,7 @@ def _measured(
 
 def _one(bench: Bench, subject: Subject, server: Server, ceiling: Ceiling, side: int) -> Figures:
     if side > 0:
-        return {"images_per_s": ceiling.images_per_s(side, bench.seconds / 2)}
+        return {"images_per_s": ceiling.images_per_s(side, bench.seconds / 3)}
     return closed_loop(server.grpc, subject.message, -side, bench.seconds)
 
 
