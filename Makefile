@@ -4,6 +4,7 @@
 PYTHON  ?= python3
 WORKERS ?= 2
 UPGRADE ?=
+SCENARIOS ?=
 
 VENV := .venv
 DEMO := .venv-demo
@@ -87,8 +88,8 @@ $(INTEROP)/.installed: requirements/build.txt requirements/interop.txt
 	@scripts/make-venv "$(PYTHON)" $(INTEROP) requirements/interop.txt
 	@touch $@
 
-bench: venv ## the benchmarks; prints their figures
-	@$(BIN)/python benchmarks/serving.py
+bench: venv ## the benchmarks, 20 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
+	@$(BIN)/python benchmarks/run.py --scenarios "$(SCENARIOS)"
 
 monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C
 	@$(BIN)/python deploy/monitor.py

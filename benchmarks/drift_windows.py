@@ -16,7 +16,7 @@ from drift_tests import (
     Floats,
     any_signal,
     is_significant,
-    ks_pvalue,
+    ks_fires,
     naive_psi,
 )
 
@@ -101,7 +101,8 @@ def fired_by(windows: Mapping[str, Floats], reference: Reference, tests: Sequenc
         if tests == (RULE,):
             continue
         level = KS_LEVEL / len(windows)
-        fired[KS][name] = ks_pvalue(np.sort(values, axis=1), reference.values[name]) < level
+        ordered = np.sort(values, axis=1)
+        fired[KS][name] = ks_fires(ordered, reference.values[name], level)
         index = naive_psi(counts, reference.counts[name])
         for test, limit in zip(PSI, PSI_LIMITS, strict=True):
             fired[test][name] = index > limit

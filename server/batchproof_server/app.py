@@ -23,6 +23,7 @@ from batchproof_server.models.served import ServedModel, self_checks
 from batchproof_server.outcome_metrics import OutcomeMetrics
 from batchproof_server.reporting import OutcomeDesk
 from batchproof_server.rpc.calls import Calls
+from batchproof_server.rpc.gate import Admission, Gate
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.open_inference import OpenInferenceService
 from batchproof_server.rpc.outcomes import OutcomeReports
@@ -128,6 +129,7 @@ class Server:
             place.version,
             loaded.backend,
             loaded.batching,
+            execution_s=loaded.execution_s,
             clock=self.clock,
             device=device,
             observer=self.observer,
@@ -138,8 +140,11 @@ class Server:
             loaded.bundle.manifest.max_request_rows or self.config.requests.max_request_rows,
             loaded.batching.max_queued_rows,
         )
+        max_request_views = min(
+            self.config.requests.max_request_views, loaded.batching.max_queued_rows
+        )
         self._watch(place, loaded)
-        served = ServedModel(loaded, batcher, device, min(limits))
+        served = ServedModel(loaded, batcher, device, min(limits), max_request_views)
         self.outcomes.model_ready(served)
         self.repository.became_ready(served)
         self._record(place, ModelState.READY, started_s, loaded=loaded)
@@ -178,6 +183,7 @@ class Server:
                 certificate_digest="" if loaded is None else loaded.certificate_digest,
                 verdict="" if certificate is None else certificate.verdict,
                 consistency="" if certificate is None else certificate.consistency,
+                tta_policies=() if loaded is None or recipe is None else loaded.tta.names,
             )
         )
 
@@ -237,6 +243,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     calls = Calls(config.rpc.max_concurrent_requests, clock, observer, log_observer.failed)
     engine = Engine(config.requests, decoding, clock, observer)
+    gate = Gate(Admission(engine, repository, calls), calls)
     service = PredictionService(engine, repository, calls, streams, OutcomeReports(outcomes))
     open_inference = OpenInferenceService(
         engine,
@@ -260,7 +267,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         calls=calls,
         streams=streams,
         health=health,
-        rpc=RpcServer(config.rpc, service, health, public),
+        rpc=RpcServer(config.rpc, service, health, public, gate),
         http=HttpServer(config.server.host, config.server.http_port, pages, log_observer.failed),
         heartbeat=heartbeat,
         observer=observer,

@@ -35,6 +35,7 @@ def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
         batching=config.batching,
         engine=config.engine,
         image_limits=config.images,
+        clock=MonotonicClock(),
         prove=_prover(config, tell),
         allow_unproven=config.proof.allow_unproven,
         drift=config.drift,

@@ -101,6 +101,7 @@ class ModelRecord:
         certificate_digest: empty until it is loaded, as are the two below.
         verdict: ``proven`` or ``unproven``.
         consistency: ``strict`` or ``tolerant``.
+        tta_policies: the policies of test-time augmentation that may be asked for.
     """
 
     model: str
@@ -114,6 +115,7 @@ class ModelRecord:
     certificate_digest: str = ""
     verdict: str = ""
     consistency: str = ""
+    tta_policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,12 @@ class PredictionRecord:
         margin: float64 [rows], highest minus second highest probability.
         inputs: float64 [rows, 5], the ``INPUT_SIGNALS``, NaN where a row has none; None where
             nobody wants them.
-        flip_rate: float64 [rows], the share of the views that name another class than the answer;
-            None without test-time augmentation.
-        mutual_information: float64 [rows], in nats, between class and view; None as above.
+        policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
+        views: executed for all rows together; 0 without augmentation.
+        early_exits: rows that stopped after their plain view.
+        flip_rate: float64 [rows], share of the views with another best class than the answer; None
+            without augmentation.
+        mutual_information: float64 [rows], disagreement of the views in nats; None without.
     """
 
     model: str
@@ -167,6 +172,9 @@ class PredictionRecord:
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
     inputs: npt.NDArray[Any] | None = None
+    policy: str = ""
+    views: int = 0
+    early_exits: int = 0
     flip_rate: npt.NDArray[Any] | None = None
     mutual_information: npt.NDArray[Any] | None = None
 

@@ -40,7 +40,17 @@ def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
     """
     picture = recipe.picture(encoded)
     row = recipe.row(picture)
-    return DecodedImage(row, (*picture_properties(picture), tensor_mean(row)))
+    return DecodedImage(row, input_signals(picture, row))
+
+
+def input_signals(picture: Picture, row: Array | None) -> tuple[float, ...]:
+    """The ``telemetry.INPUT_SIGNALS`` of a decoded, upright picture and of its row.
+
+    Args:
+        picture: not resized.
+        row: of the picture itself; None where only views of it were made, whose mean says nothing.
+    """
+    return *picture_properties(picture), math.nan if row is None else tensor_mean(row)
 
 
 def tensor_mean(row: Array) -> float:
@@ -64,30 +74,33 @@ def picture_properties(picture: Picture) -> tuple[float, float, float, float]:
     - aspect ratio: width divided by height, of the whole picture.
     """
     luma, aspect_ratio = _luma(picture)
-    levels = np.asarray(luma).astype(np.int64)
-    pixels = levels.size
-    total, squares = int(levels.sum()), int(np.vdot(levels, levels))
-    # Whole numbers as long as they go: the same pixels give the same bits on every machine.
-    variance = max(0, pixels * squares - total * total)
-    return (
-        total / (pixels * _MAX_8_BITS),
-        math.sqrt(variance) / (pixels * _MAX_8_BITS),
-        _sharpness(levels),
-        aspect_ratio,
-    )
+    width, height = luma.size
+    levels = np.asarray(luma).astype(np.float64).ravel()
+    mean, variance = _moments(levels)
+    sharpness = _sharpness(levels, width) if min(width, height) >= _LEAST_SIDE_PIXELS else 0.0
+    unit = _MAX_8_BITS
+    return mean / unit, math.sqrt(variance) / unit, sharpness / unit**2, aspect_ratio
 
 
-def _sharpness(levels: Array) -> float:
-    if min(levels.shape) < _LEAST_SIDE_PIXELS:
-        return 0.0
-    laplacian = 4 * levels[1:-1, 1:-1]
-    laplacian -= levels[:-2, 1:-1]
-    laplacian -= levels[2:, 1:-1]
-    laplacian -= levels[1:-1, :-2]
-    laplacian -= levels[1:-1, 2:]
-    pixels, total = laplacian.size, int(laplacian.sum())
-    squares = int(np.vdot(laplacian, laplacian))
-    return (pixels * squares - total * total) / (pixels * _MAX_8_BITS) ** 2
+def _moments(numbers: Array) -> tuple[float, float]:
+    """Mean and variance of whole numbers: the same bits in whatever order a machine adds them.
+
+    The sums stay below 2^53, where a float64 holds every whole number.
+    """
+    count = numbers.size
+    total, squares = float(numbers.sum()), float(np.square(numbers).sum())
+    return total / count, max(0.0, count * squares - total * total) / count**2
+
+
+def _sharpness(levels: Array, width: int) -> float:
+    """The variance of the Laplacian of rows that lie one after the other."""
+    laplacian = 4 * levels[width:-width]
+    laplacian -= levels[: -2 * width]
+    laplacian -= levels[2 * width :]
+    laplacian -= levels[width - 1 : -width - 1]
+    laplacian -= levels[width + 1 : levels.size - width + 1]
+    # At both ends of a row the neighbour is of another row.
+    return _moments(laplacian.reshape(-1, width)[:, 1:-1].ravel())[1]
 
 
 def _luma(picture: Picture) -> tuple[Image.Image, float]:
