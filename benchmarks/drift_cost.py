@@ -4,7 +4,7 @@
 
 Two servers on the first core with one engine thread, one with `drift.enabled = false`; the load,
 one real picture a request, on the second core. They are measured in turn, and each round is
-compared with its neighbour. The server with drift is scraped every 5 seconds, as Prometheus would.
+compared with its neighbour. Both are scraped every 15 seconds, as Prometheus would.
 The processor time of the server for a request is shown too: other work on the machine spoils it
 less than the throughput.
 """
@@ -36,7 +36,7 @@ SETTINGS = {
     "BATCHPROOF_ENGINE__INTER_OP_THREADS": "1",
 }
 CONCURRENCY = (1, 32)
-SCRAPE_S = 5.0
+SCRAPE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,13 @@ def _message(file: Path) -> Path:
 
 
 def _load(server: Serving, message: Path, concurrency: int, seconds: float) -> dict[str, float]:
-    cpu_s, answered = server.cpu_s(), server.answered()
+    answered, cpu_s = server.answered(), server.cpu_s()
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, str(HERE / "closed_loop.py")]
     arguments = [server.grpc, str(message), str(concurrency), str(seconds)]
     run = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(run.stdout)
-    result["cpu_us"] = (server.cpu_s() - cpu_s) / (server.answered() - answered) * 1e6
+    spent_s = server.cpu_s() - cpu_s
+    result["cpu_us"] = spent_s / (server.answered() - answered) * 1e6
     return result
 
 
@@ -127,7 +128,8 @@ def measured(message: Path, seconds: float, repeats: int) -> dict[str, dict[str,
     rounds: dict[tuple[int, bool], list[dict[str, float]]] = {}
     with ExitStack() as stack:
         servers = [stack.enter_context(_served(drift=drift)) for drift in (False, True)]
-        stack.enter_context(_scraped(servers[1]))
+        for server in servers:
+            stack.enter_context(_scraped(server))
         for turn in range(repeats):
             for concurrency in CONCURRENCY:
                 # Each comes first as often as the other.

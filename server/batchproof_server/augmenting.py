@@ -16,10 +16,11 @@ from batchproof_server.augmentation import (
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.decoding import Work, all_or_none
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import input_signals
+from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import Executed, submit
@@ -43,22 +44,22 @@ class Augmented:
         outputs: as ``augmentation.answer`` says.
         executions: the slices of all views.
         augmentation: what was done.
-        inputs: float64 [rows, 5], the input signals of the pictures; None without a profile.
+        inputs: what was seen of the pictures; None without a profile.
     """
 
     scores: Scores
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation
-    inputs: Array | None
+    inputs: RowInputs | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Expanded:
-    """The rows of one picture's views [views, *row shape], and its input signals if wanted."""
+    """The rows of one picture's views [views, *row shape], and what was seen of it if wanted."""
 
     rows: Array
-    signals: tuple[float, ...] | None
+    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,8 @@ class Augmenting:
 
     async def _executed(
         self, asked: Asked, plan: Plan, rows: Sequence[int]
-    ) -> tuple[Executed, Array | None]:
-        """The views of some rows, and their input signals where a profile wants them."""
+    ) -> tuple[Executed, RowInputs | None]:
+        """The views of some rows, and what was seen of them where a profile wants it."""
         model = asked.model
         is_watched = model.loaded.profile is not None
         work = partial(_expand, recipe_of(model), plan, is_watched)
@@ -173,8 +174,8 @@ class Augmenting:
         executed = await submit(
             model, {name: stacked}, len(stacked), asked.deadline_s, asked.request_id
         )
-        inputs = np.array([each.signals for each in expanded]) if is_watched else None
-        return executed, inputs
+        seen = [each.seen for each in expanded if each.seen is not None]
+        return executed, row_inputs(seen) if is_watched else None
 
     async def _expanded(
         self, asked: Asked, rows: Sequence[int], work: Work[_Expanded]
@@ -203,7 +204,7 @@ def _expand(recipe: Recipe, plan: Plan, is_watched: bool, image: bytes) -> _Expa
     if not is_watched:
         return _Expanded(rows, None)
     plain = None if plan.plain is None else rows[plan.plain]
-    return _Expanded(rows, input_signals(picture, plain))
+    return _Expanded(rows, seen_of(picture, plain))
 
 
 def _stacked(expanded: Sequence[Array]) -> Array:

@@ -15,14 +15,15 @@ from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.clock import Clock
 from batchproof_server.decoding import Decoding
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import decoded_image, tensor_mean
+from batchproof_server.imaging.decoded import decoded_image, row_inputs, tensor_mean
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import submit
-from batchproof_server.telemetry import INPUT_SIGNALS, Observer, PredictionRecord
+from batchproof_server.telemetry import Observer, PredictionRecord
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import row_result
@@ -145,13 +146,13 @@ class Engine:
 
     async def _rows(
         self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
-    ) -> tuple[list[Array], Array | None]:
-        """The rows, and their input signals where a profile wants them."""
+    ) -> tuple[list[Array], RowInputs | None]:
+        """The rows, and what was seen of them where a profile wants it."""
         if model.loaded.profile is None:
             return await self._intake.decoded(model, images, deadline_s, recipe.apply), None
         look = partial(decoded_image, recipe)
         seen = await self._intake.decoded(model, images, deadline_s, look)
-        return [each.row for each in seen], np.array([each.properties for each in seen])
+        return [each.row for each in seen], row_inputs([each.seen for each in seen])
 
     async def _augmented(self, asked: Asked) -> Prediction:
         answered = await self._augmenting.predict(asked)
@@ -210,7 +211,9 @@ class Engine:
             scores = score(outputs[output.name], output.kind)
         return Prediction(model, scores, outputs, executed.executions)
 
-    def _told(self, prediction: Prediction, request_id: str, inputs: Array | None) -> Prediction:
+    def _told(
+        self, prediction: Prediction, request_id: str, inputs: RowInputs | None
+    ) -> Prediction:
         if prediction.scores is not None:
             self._observer.predicted(_record(prediction, prediction.scores, request_id, inputs))
         return prediction
@@ -235,7 +238,7 @@ def _plain_augmentation(plan: Plan, scores: Scores) -> Augmentation:
 
 
 def _record(
-    prediction: Prediction, scores: Scores, request_id: str, inputs: Array | None
+    prediction: Prediction, scores: Scores, request_id: str, inputs: RowInputs | None
 ) -> PredictionRecord:
     augmentation = prediction.augmentation
     results = () if augmentation is None else augmentation.results
@@ -258,12 +261,14 @@ def _record(
     )
 
 
-def _tensor_inputs(model: ServedModel, tensors: Tensors) -> Array:
+def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
     """Of rows that came as tensors only their mean is known; the profile is of the one input."""
     array = tensors[model.loaded.backend.signature.inputs[0].name]
-    inputs = np.full((len(array), len(INPUT_SIGNALS)), np.nan)
-    inputs[:, INPUT_SIGNALS.index("tensor_mean")] = [tensor_mean(row) for row in array]
-    return inputs
+    return RowInputs(
+        lumas=(None,) * len(array),
+        aspect_ratios=np.full(len(array), np.nan),
+        tensor_means=np.array([tensor_mean(row) for row in array]),
+    )
 
 
 def _check_finite(name: str, array: Array) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 import numpy.typing as npt
 
+from batchproof_server.row_inputs import RowInputs
+
 PREDICT_METHODS: Final = (
     "Predict",
     "PredictStream",
@@ -18,9 +20,6 @@ PREDICT_METHODS: Final = (
     "tensorflow.Predict",
 )
 """The methods whose requests are predictions, over every protocol."""
-
-INPUT_SIGNALS: Final = ("brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean")
-"""What is known of a row before the model sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +153,7 @@ class PredictionRecord:
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
-        inputs: float64 [rows, 5], the ``INPUT_SIGNALS``, NaN where a row has none; None where
-            nobody wants them.
+        inputs: what was seen of the rows before the model; None where nobody wants it.
         policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
         views: executed for all rows together; 0 without augmentation.
         early_exits: rows that stopped after their plain view.
@@ -171,7 +169,7 @@ class PredictionRecord:
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
-    inputs: npt.NDArray[Any] | None = None
+    inputs: RowInputs | None = None
     policy: str = ""
     views: int = 0
     early_exits: int = 0

@@ -99,6 +99,7 @@ PURE = (
     "batchproof_server.proof.rows",
     "batchproof_server.proof.rules",
     "batchproof_server.registry",
+    "batchproof_server.row_inputs",
     "batchproof_server.scores",
     "batchproof_server.signature",
     "batchproof_server.tta",
