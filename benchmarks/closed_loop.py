@@ -1,9 +1,10 @@
 """A closed loop over raw stubs: each of C workers sends its next request when it has its answer.
 
-    python benchmarks/closed_loop.py ADDRESS MESSAGE_FILE CONCURRENCY SECONDS
+    python benchmarks/closed_loop.py
 
-prints one JSON object: requests/s, latency percentiles in milliseconds, and errors. The message is
-sent as it is, so that the client spends nothing on building it.
+answers every line "ADDRESS CONCURRENCY SECONDS MESSAGE_FILE" on standard input by one JSON object:
+requests/s, latency percentiles in milliseconds, and errors. The message is sent as it is, so that
+the client spends nothing on building it.
 """
 
 import asyncio
@@ -61,6 +62,9 @@ async def _run(
 
 
 if __name__ == "__main__":
-    target, file, workers, seconds = sys.argv[1:]
-    outcome = asyncio.run(_run(target, Path(file).read_bytes(), int(workers), float(seconds)))
-    print(json.dumps(outcome))
+    for line in sys.stdin:
+        target, workers, seconds, file = line.rstrip("\n").split(" ", 3)
+        content = Path(file).read_bytes()
+        print(
+            json.dumps(asyncio.run(_run(target, content, int(workers), float(seconds)))), flush=True
+        )

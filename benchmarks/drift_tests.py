@@ -19,6 +19,7 @@ ANDERSON_DARLING: Final = 4.33
 CLASS_CHI2_ZSCORE: Final = 2.6
 """Of the class, which has no order and so no Anderson-Darling."""
 KS_LEVEL: Final = 0.05
+EVEN_LEVEL: Final = 0.0075
 PSI_LIMITS: Final = (0.1, 0.2)
 _LEAST_SHARE: Final = 1e-4
 

@@ -1,5 +1,6 @@
 """The processes of a measurement, each on its core: servers, ceilings, and whoever asks them."""
 
+import atexit
 import json
 import os
 import subprocess
@@ -7,8 +8,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,11 +133,18 @@ def closed_loop(
     address: str, message: Path, concurrency: int, duration_s: float
 ) -> dict[str, float]:
     """Requests/s and latencies of a closed loop that spends as little as it can."""
-    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, str(HERE / "closed_loop.py")]
-    arguments = [address, str(message), str(concurrency), str(duration_s)]
-    run = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True)
-    figures: dict[str, float] = json.loads(run.stdout)
+    process = _asker()
+    print(address, concurrency, duration_s, message, file=process.stdin, flush=True)
+    figures: dict[str, float] = json.loads(process.stdout.readline())
     return figures
+
+
+@cache
+def _asker() -> Any:
+    """One for the whole run: starting a process takes longer than a measurement."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(started(LOAD_CORE, str(HERE / "closed_loop.py")))
 
 
 def load(server: Server, *options: str) -> dict[str, Any]:

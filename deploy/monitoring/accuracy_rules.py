@@ -37,13 +37,13 @@ def _estimates(window: str) -> tuple[Rule, ...]:
             (sum by ({VERSION}) (increase({confidence}_count[{window}])) > 0)
             """,
         ),
-        # Both counters carry the profile, so that two profiles side by side do not mix.
+        # One counter over one counter of the same profile: increase() extrapolates both alike.
         Record(
             f"model:accuracy_estimate_atc:{window}",
             f"""
             sum by ({MODEL}) (increase(batchproof_drift_atc_above_total[{window}]))
               /
-            (sum by ({MODEL}) (model_signal:drift_observations:increase{window}{{signal="confidence"}}) > 0)
+            (sum by ({MODEL}) (increase(batchproof_drift_deviations_total{{signal="confidence"}}[{window}])) > 0)
             """,
         ),
         Record(

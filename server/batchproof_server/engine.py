@@ -1,6 +1,5 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
-import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -216,9 +215,7 @@ class Engine:
         self, prediction: Prediction, request_id: str, inputs: RowInputs | None
     ) -> Prediction:
         if prediction.scores is not None:
-            record = _record(prediction, prediction.scores, request_id, inputs)
-            # After the answer is on its way: nobody waits for the books.
-            asyncio.get_running_loop().call_soon(self._observer.predicted, record)
+            self._observer.predicted(_record(prediction, prediction.scores, request_id, inputs))
         return prediction
 
 

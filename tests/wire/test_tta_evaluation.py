@@ -113,7 +113,8 @@ async def test_fitted_weights_are_served_where_they_belong_and_refused_elsewhere
 ) -> None:
     assert main(["tta", "fit", str(bundle), "--data", str(data), "--policy", "flip", "--json"]) == 0
     fitted = json.loads(capsys.readouterr().out)
-    (course,) = tried(bundle, Wanted(("flip",), None, ("weighted",), SEED))
+    (course,) = tried(bundle, Wanted(("flip",), seed=SEED))
+    assert list(course.answers) == ["mean", "logit_mean", "weighted"]
     async with running(bundle) as serving:
         answers = await rows(serving, policy="flip", aggregation="weighted", return_views=True)
         assert_same(course, "weighted", answers)

@@ -3,16 +3,16 @@
 import math
 
 WINDOW_S = 1.0
-"""What is remembered is at least as old as this window and at most as old as two."""
+"""An answer is remembered for as long as this at least, and less than three times as long."""
 
 
 # Contract
 #
 # shortest_s is at most the duration of every answer that was learned within the last window, and
-# nothing is remembered for longer than two: a server that refuses by it and therefore answers
+# nothing is remembered for three: a server that refuses by it and therefore answers
 # nothing forgets, and tries again.
 class Pace:
-    """Remembers the shortest duration of one or two windows."""
+    """Remembers the shortest duration of the window at hand and of the one before."""
 
     def __init__(self) -> None:
         self._began_s = -math.inf
