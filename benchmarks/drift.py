@@ -60,6 +60,7 @@ from drift_windows import (
 
 SEED: Final = 2017
 CLASSES: Final = 10
+MIN_PICTURES, MAX_PICTURES = 1_000, 3_500  # a window of the largest size; what is left of shoes
 SHOES: Final = (5, 7, 9)
 GRADES: Final = {
     "noise": (0.01, 0.03, 0.1),
@@ -101,12 +102,12 @@ def chosen(
     pictures: Pictures, shift: Shift, count: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Which pictures a stream is made of, in random order."""
-    weights = np.ones(len(pictures.labels))
+    rows: NDArray[np.intp] = rng.permutation(len(pictures.labels))
     if shift.kind == "shoes":
-        weights[np.isin(pictures.labels, SHOES)] = shift.amount
-    # The exponential trick draws without replacement by weight (Efraimidis and Spirakis 2006).
-    rows: NDArray[np.intp] = np.argsort(rng.exponential(size=len(weights)) / weights)[:count]
-    return rows
+        shoes = rows[np.isin(pictures.labels[rows], SHOES)]
+        dropped = shoes[round(shift.amount * len(shoes)) :]
+        rows = rows[~np.isin(rows, dropped)]
+    return rows[:count]
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +252,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=3_000, help="cuts of the unshifted pictures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw the power curves")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not MIN_PICTURES <= arguments.pictures <= MAX_PICTURES:
+        parser.error(f"--pictures: expected {MIN_PICTURES} to {MAX_PICTURES}")
+    return arguments
 
 
 if __name__ == "__main__":
