@@ -63,8 +63,8 @@ CLASSES: Final = 10
 SHOES: Final = (5, 7, 9)
 GRADES: Final = {
     "noise": (0.01, 0.03, 0.1),
-    "blur": (0.3, 0.5, 0.8),
-    "rotate": (3, 6, 12),
+    "blur": (0.15, 0.25, 0.5),
+    "rotate": (0.2, 1, 10),
     "brightness": (0.97, 0.93, 0.85),
     "jpeg": (90, 60, 20),
     "contrast": (0.97, 0.93, 0.85),

@@ -19,7 +19,7 @@ def draw(result: dict[str, Any], file: Path) -> None:
         kinds.setdefault(shift.partition(":")[0], []).append(shift)
     rows = -(-(len(kinds) + 1) // _COLUMNS)
     figure = Figure(figsize=(13, 3.2 * rows), layout="constrained")
-    axes = figure.subplots(rows, _COLUMNS).ravel()
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axis, (kind, shifts) in zip(axes, kinds.items(), strict=False):
         for shift, colour in zip(shifts, _COLOURS, strict=True):
             _curve(axis, result["detection"][shift], shift.partition(":")[2], colour)
@@ -28,8 +28,9 @@ def draw(result: dict[str, Any], file: Path) -> None:
     _false_alarms(axes[len(kinds)], result)
     for axis in axes[len(kinds) + 1 :]:
         axis.set_visible(False)
-    title = "Share of windows in which any signal drifts significantly (line), KS (dashes)"
+    title = "Windows in which any signal has drifted: the rule (lines), Kolmogorov-Smirnov (dashes)"
     figure.suptitle(title, fontsize=11)
+    figure.supxlabel("pictures in the window", fontsize=9)
     figure.savefig(file, dpi=_DOTS_PER_INCH)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from drift_windows import KS, PSI, RULE, SIZES, TESTS
+from drift_windows import KS, KS_EVEN, PSI, RULE, SIZES, TESTS
 
 _FEW_FALSE_ALARMS: Final = 0.05
 _AIM: Final = 0.01
@@ -73,7 +73,7 @@ def _detection(result: dict[str, Any]) -> Iterator[str]:
 
 def _cell(result: dict[str, Any], tests: dict[str, Any], size: str) -> str:
     texts = []
-    for test in TESTS:
+    for test in (RULE, KS, *PSI):
         text = f"{tests[test][size]['any']:.0%}".removesuffix("%")
         texts.append(text if test == RULE or _is_fair(result, test, size) else f"({text})")
     return " / ".join(texts)
@@ -132,6 +132,16 @@ def _verdict(result: dict[str, Any]) -> Iterator[str]:
         f"Detection by any signal against the better classical test with under 5 % false alarms: "
         f"{len(cells)} cells, mean difference {_points(cells)}, worst {100 * cells[0][0]:+.1f} "
         f"points ({cells[0][1]}, N = {cells[0][2]}); {len(behind)} cells behind by more than chance"
+    )
+    even = sorted(
+        (tests[RULE][size]["any"] - tests[KS_EVEN][size]["any"], shift, size)
+        for shift, tests in result["detection"].items()
+        for size in map(str, SIZES)
+    )
+    yield (
+        f"Detection by any signal against KS with 0.75 % false alarms for each signal: mean "
+        f"difference {_points(even)}, worst {100 * even[0][0]:+.1f} points ({even[0][1]}, "
+        f"N = {even[0][2]})"
     )
     single = sorted(_single(result))
     behind = [cell for cell in single if cell[0] < -2 * (0.5 / windows) ** 0.5]

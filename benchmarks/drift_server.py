@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from batchproof_client import Client, PredictResult
 from batchproof_client.loadtest.corruption import Step, corrupted
 from batchproof_server.drift.counters import Ruler
+from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.imaging.decoded import decoded_image
+from batchproof_server.imaging.decoded import decoded_image, row_inputs
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, compile_recipe, pillow_plugs
 from batchproof_server.models.manifest import parse_manifest
 from batchproof_server.models.profiles import read_profile
 from batchproof_server.signature import TensorSpec
-from batchproof_server.telemetry import INPUT_SIGNALS
 from drift_tests import Floats
 
 EMBEDDED: Final = Path(__file__).parents[1] / "examples/fashion_mnist/models/fashion-mnist/1"
@@ -173,8 +173,8 @@ class Bench:
             np.stack([row.logits for row in rows if row.logits is not None]),
             np.array([row.entropy for row in rows]),
         )
-        inputs = np.array([decoded_image(self._recipe, each).properties for each in chunk])
-        values = {**signals.values, **dict(zip(INPUT_SIGNALS, inputs.T, strict=True))}
+        inputs = row_inputs([decoded_image(self._recipe, each).seen for each in chunk])
+        values = {**signals.values, **input_values([inputs])}
         return Signals(signals.classes, values, signals.log_probabilities)
 
     def _check(self, signals: Signals, before: Reading, after: Reading) -> None:

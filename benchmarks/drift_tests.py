@@ -4,6 +4,7 @@ Everything works on many windows at once: counts are [windows, bins], values [wi
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -13,11 +14,12 @@ from scipy import stats
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
-CHI2_ZSCORE: Final = 2.88
+CHI2_ZSCORE: Final = 2.75
 ANDERSON_DARLING: Final = 4.33
-CLASS_CHI2_ZSCORE: Final = 2.46
+CLASS_CHI2_ZSCORE: Final = 2.6
 """Of the class, which has no order and so no Anderson-Darling."""
 KS_LEVEL: Final = 0.05
+EVEN_LEVEL: Final = 0.0075
 PSI_LIMITS: Final = (0.1, 0.2)
 _LEAST_SHARE: Final = 1e-4
 
@@ -25,13 +27,19 @@ _LEAST_SHARE: Final = 1e-4
 def chi2_zscore(counts: Floats, shares: Floats, reference: int) -> Floats:
     """Pearson's chi-square as a standard score (Wilson and Hilferty 1931), float64 [windows].
 
-    It is divided by ``1 + N / M``, because the shares were estimated from M observations.
+    It is divided by ``1 + N / M``, because the shares were estimated from M observations. A bin in
+    which less than one observation is expected counts as if one were, and the spread is that of
+    the statistic itself (Haldane 1937) and not of its limit: otherwise a single observation in a
+    rare bin would be significant.
     """
     total = counts.sum(axis=1)
     expected = total[:, np.newaxis] * shares
-    chi2 = ((counts - expected) ** 2 / expected).sum(axis=1) / (1 + total / reference)
-    freedom = len(shares) - 1
-    spread = 2 / (9 * freedom)
+    squares = (counts - expected) ** 2 / np.maximum(expected, 1)
+    chi2 = squares.sum(axis=1) / (1 + total / reference)
+    bins, freedom = len(shares), len(shares) - 1
+    rarity = np.minimum(1 / shares, total[:, np.newaxis]).sum(axis=1)
+    excess = np.maximum(0, (rarity - (bins**2 + 2 * bins - 2)) / total)
+    spread = (2 * freedom + excess) / (9 * freedom**2)
     zscore: Floats = ((chi2 / freedom) ** (1 / 3) - (1 - spread)) / np.sqrt(spread)
     return zscore
 
@@ -73,10 +81,28 @@ def naive_psi(counts: Floats, reference_counts: Floats) -> Floats:
     return index
 
 
-def ks_pvalue(windows: Floats, reference: Floats) -> Floats:
-    """The two-sample Kolmogorov-Smirnov test of many windows, float64 [windows].
+def ks_fires(windows: Floats, reference: Floats, level: float) -> Flags:
+    """The two-sample Kolmogorov-Smirnov test of many windows, bool [windows].
 
-    The p-value is that of ``scipy.stats.ks_2samp(..., method="asymp")``.
+    It fires where ``scipy.stats.ks_2samp(..., method="asymp")`` has a p-value below the level; the
+    distance that has this p-value is looked for once, because that is slow.
+
+    Args:
+        windows: [windows, N], ascending in each.
+        reference: [M], ascending.
+        level: of the test.
+    """
+    size, known = windows.shape[1], len(reference)
+    return ks_distance(windows, reference) > _critical(round(size * known / (size + known)), level)
+
+
+@lru_cache
+def _critical(pairs: int, level: float) -> float:
+    return float(stats.kstwo.isf(level, pairs))
+
+
+def ks_distance(windows: Floats, reference: Floats) -> Floats:
+    """The greatest difference of the two distribution functions, float64 [windows].
 
     Args:
         windows: [windows, N], ascending in each.
@@ -97,9 +123,8 @@ def ks_pvalue(windows: Floats, reference: Floats) -> Floats:
     start[:, 1:] = last[:, :-1]
     above = np.where(last, np.abs(step - reference_upto), 0).max(axis=1)
     under = np.where(start, np.abs(step - 1 / size - reference_below), 0).max(axis=1)
-    pairs = size * len(reference) / (size + len(reference))
-    pvalue: Floats = stats.kstwo.sf(np.maximum(above, under), round(pairs))
-    return pvalue
+    distance: Floats = np.maximum(above, under)
+    return distance
 
 
 def any_signal(by_signal: Mapping[str, Any]) -> Flags:

@@ -10,13 +10,14 @@ from batchproof_server.drift.binning import bins_of, decile_edges, reference_sha
 from batchproof_server.drift.signals import NATURAL_RANGE
 from drift_server import CHUNK_ROWS, Reading, Sent
 from drift_tests import (
+    EVEN_LEVEL,
     KS_LEVEL,
     PSI_LIMITS,
     Flags,
     Floats,
     any_signal,
     is_significant,
-    ks_pvalue,
+    ks_fires,
     naive_psi,
 )
 
@@ -24,7 +25,9 @@ SIZES: Final = (50, 100, 200, 500, 1000)
 RULE: Final = "rule"
 KS: Final = "KS, Bonferroni"
 PSI: Final = tuple(f"PSI > {limit}" for limit in PSI_LIMITS)
-TESTS: Final = (RULE, KS, *PSI)
+KS_EVEN: Final = "KS, 0.75 %"
+"""With as many false alarms for each signal as the rule."""
+TESTS: Final = (RULE, KS, *PSI, KS_EVEN)
 Fired: TypeAlias = dict[str, dict[str, Flags]]
 """Test -> signal -> bool [windows]."""
 
@@ -100,8 +103,9 @@ def fired_by(windows: Mapping[str, Floats], reference: Reference, tests: Sequenc
         fired[RULE][name] = is_significant(name, counts, reference.shares[name], observations)
         if tests == (RULE,):
             continue
-        level = KS_LEVEL / len(windows)
-        fired[KS][name] = ks_pvalue(np.sort(values, axis=1), reference.values[name]) < level
+        ordered = np.sort(values, axis=1)
+        for test, level in ((KS, KS_LEVEL / len(windows)), (KS_EVEN, EVEN_LEVEL)):
+            fired[test][name] = ks_fires(ordered, reference.values[name], level)
         index = naive_psi(counts, reference.counts[name])
         for test, limit in zip(PSI, PSI_LIMITS, strict=True):
             fired[test][name] = index > limit

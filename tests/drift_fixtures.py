@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.signals import NUMERIC_SIGNALS, Signals, prediction_signals
 from batchproof_server.drift.summarising import Frame, Subject, summarised
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import score
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import INPUT_SIGNALS, PredictionRecord
+from batchproof_server.telemetry import PredictionRecord
 
 MODEL_DIGEST = "aa" * 32
 RECIPE_DIGEST = "bb" * 32
@@ -25,12 +27,21 @@ def logits(rows: int, classes: int = 3, seed: int = 0) -> Array:
     return (numbers.normal(0, 1, (rows, classes)) * sharpness).astype(np.float32)
 
 
+def _inputs(rows: int, seed: int) -> RowInputs:
+    numbers = np.random.default_rng(seed + 1)
+    lumas = (numbers.random((rows, 8, 8)) * numbers.uniform(10, 255, (rows, 1, 1))).astype(np.uint8)
+    return RowInputs(
+        lumas=tuple(lumas),
+        aspect_ratios=numbers.uniform(0.5, 2, rows),
+        tensor_means=numbers.uniform(0, 1, rows),
+    )
+
+
 def record(
     rows: int, classes: int = 3, seed: int = 0, *, inputs: bool = True, version: int = 1
 ) -> PredictionRecord:
     """What the engine says of one request."""
     scores = score(logits(rows, classes, seed), "logits")
-    numbers = np.random.default_rng(seed + 1)
     return PredictionRecord(
         model="shoes",
         version=version,
@@ -39,7 +50,7 @@ def record(
         logits=scores.logits,
         entropy=scores.entropy,
         margin=scores.margin,
-        inputs=numbers.uniform(0, 1, (rows, len(INPUT_SIGNALS))) if inputs else None,
+        inputs=_inputs(rows, seed) if inputs else None,
     )
 
 
@@ -48,7 +59,7 @@ def signals(rows: int, classes: int = 3, seed: int = 0) -> Signals:
     made = record(rows, classes, seed)
     assert made.inputs is not None
     known = prediction_signals(made.probabilities, made.logits, made.entropy)
-    values = {**known.values, **dict(zip(INPUT_SIGNALS, made.inputs.T, strict=True))}
+    values = {**known.values, **input_values([made.inputs])}
     assert set(values) <= set(NUMERIC_SIGNALS)
     return Signals(known.classes, values, known.log_probabilities)
 

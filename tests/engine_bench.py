@@ -66,7 +66,7 @@ def engine_bench(  # noqa: PLR0913 - each may be replaced
     bundle = Bundle("model", 1, "affine", Path(), NO_MANIFEST, (), "digest")
     loaded = LoadedModel(bundle, backend, batching, output, recipe)
     batcher = Batcher("model", 1, backend, batching, clock=clock, device=device, observer=recorder)
-    model = ServedModel(loaded, batcher, device, batching.max_queued_rows)
+    model = ServedModel(loaded, batcher, device, batching.max_queued_rows, batching.max_queued_rows)
     decodes = Decoding(decoding or DecodingSettings(), clock, recorder)
     engine = Engine(RequestLimits(), decodes, clock, recorder)
     try:

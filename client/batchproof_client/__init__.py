@@ -23,6 +23,14 @@ from batchproof_client.answers import (
     TensorSpec,
     Verdict,
 )
+from batchproof_client.augmentation import (
+    AppliedAugmentation,
+    Augmentation,
+    RowAugmentation,
+    TtaLimits,
+    TtaPolicy,
+    ViewPrediction,
+)
 from batchproof_client.client import AsyncClient
 from batchproof_client.connection import TlsOptions
 from batchproof_client.errors import (
@@ -51,7 +59,9 @@ from batchproof_client.sync import Client
 __all__ = [
     "AcceptedOutcome",
     "AnswerNotFound",
+    "AppliedAugmentation",
     "AsyncClient",
+    "Augmentation",
     "BatchproofError",
     "Client",
     "ClientClosed",
@@ -77,13 +87,17 @@ __all__ = [
     "Prediction",
     "Provenance",
     "RetryPolicy",
+    "RowAugmentation",
     "ScoredClass",
     "ServerBusy",
     "ServerFailed",
     "StreamAnswer",
     "TensorSpec",
     "TlsOptions",
+    "TtaLimits",
+    "TtaPolicy",
     "Unauthenticated",
     "Unavailable",
     "Verdict",
+    "ViewPrediction",
 ]

@@ -9,6 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from batchproof.v1 import prediction_pb2 as pb
+from batchproof_client.augmentation import (
+    AppliedAugmentation,
+    RowAugmentation,
+    TtaLimits,
+    TtaPolicy,
+)
 from batchproof_client.errors import BatchproofError
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -40,6 +46,7 @@ class Prediction:
         logits: float32 of shape [classes] when asked for.
         entropy: of the probabilities, in nats.
         margin: the highest probability minus the second highest.
+        tta: how the views of the row agreed; None when nothing was augmented or asked for.
     """
 
     classes: tuple[ScoredClass, ...]
@@ -47,6 +54,7 @@ class Prediction:
     logits: Float32 | None
     entropy: float
     margin: float
+    tta: RowAugmentation | None = None
 
     @property
     def top(self) -> ScoredClass:
@@ -89,6 +97,7 @@ class Provenance:
         engine: the engine and its version.
         executions: one for each run of the model.
         certificate_digest: SHA-256 of the certificate, in hexadecimal; empty without one.
+        tta: what was done to each row; None when nothing was augmented or asked for.
     """
 
     model: str
@@ -98,6 +107,7 @@ class Provenance:
     engine: str
     executions: tuple[Execution, ...]
     certificate_digest: str = ""
+    tta: AppliedAugmentation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,6 +263,9 @@ class ModelDescription:
         certificate_json: the certificate; empty without one.
         certificate_digest: SHA-256 of the certificate, in hexadecimal; empty without one.
         consistency: ``strict`` or ``tolerant``; empty without a certificate.
+        tta_policies: those that may be asked for; none for a model that takes no augmentation.
+        tta_default_policy: of pictures that come without a word about it.
+        tta_limits: None for a model that takes no augmentation.
     """
 
     summary: ModelSummary
@@ -271,3 +284,6 @@ class ModelDescription:
     certificate_json: str = ""
     certificate_digest: str = ""
     consistency: str = ""
+    tta_policies: tuple[TtaPolicy, ...] = ()
+    tta_default_policy: str = ""
+    tta_limits: TtaLimits | None = None

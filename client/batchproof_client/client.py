@@ -17,6 +17,7 @@ from batchproof_client.answers import (
     StreamAnswer,
     TensorSpec,
 )
+from batchproof_client.augmentation import Augmentation
 from batchproof_client.connection import (
     DEFAULT_MAX_MESSAGE_BYTES,
     ChannelOptions,
@@ -102,6 +103,7 @@ class AsyncClient(OutcomeReports):
         return_logits: bool = False,
         timeout_s: float | None = None,
         request_id: str = "",
+        tta: str | Augmentation | None = None,
     ) -> PredictResult:
         """Asks for the answer to a picture, an array, or a list of these, in one request.
 
@@ -117,6 +119,8 @@ class AsyncClient(OutcomeReports):
             return_logits: whether to return the logits, which only some models have.
             timeout_s: until the answer, retries included; None for the client's.
             request_id: printable ASCII, at most 128 characters; empty to have one made.
+            tta: test-time augmentation of pictures: a policy's name, or an
+                :class:`~batchproof_client.augmentation.Augmentation`; None leaves it to the model.
 
         Returns:
             One row for each picture or row of the array; ``result.top`` is the best class of a
@@ -134,6 +138,7 @@ class AsyncClient(OutcomeReports):
             top_k=top_k,
             return_probabilities=return_probabilities,
             return_logits=return_logits,
+            tta=tta,
         )
         message = await self._prepare(request, request_id, deadline_s)
         try:

@@ -21,6 +21,12 @@ from batchproof_client.answers import (
     TensorSpec,
     Verdict,
 )
+from batchproof_client.augmentation import (
+    applied_augmentation_of,
+    limits_of,
+    policy_of,
+    row_augmentation_of,
+)
 from batchproof_client.errors import ServerFailed
 
 Kind = TypeVar("Kind", bound=Enum)
@@ -78,6 +84,9 @@ def description_of(response: pb.GetModelResponse) -> ModelDescription:
         certificate_json=response.certificate_json,
         certificate_digest=response.certificate_digest,
         consistency=response.consistency,
+        tta_policies=tuple(policy_of(each) for each in response.tta_policies),
+        tta_default_policy=response.tta_default_policy,
+        tta_limits=limits_of(response.tta_limits) if response.HasField("tta_limits") else None,
     )
 
 
@@ -91,6 +100,7 @@ def _prediction(row: pb.RowPrediction) -> Prediction:
         logits=_float32(row.logits) if row.logits else None,
         entropy=row.entropy,
         margin=row.margin,
+        tta=row_augmentation_of(row.tta) if row.HasField("tta") else None,
     )
 
 
@@ -115,6 +125,7 @@ def _provenance(provenance: pb.Provenance) -> Provenance:
             for each in provenance.executions
         ),
         certificate_digest=provenance.certificate_digest,
+        tta=applied_augmentation_of(provenance.tta) if provenance.HasField("tta") else None,
     )
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from batchproof.tensors import TensorError, fill
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.answers import TensorSpec
+from batchproof_client.augmentation import Augmentation, augmentation_of
 from batchproof_client.errors import LocalInputError
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -42,6 +43,8 @@ class PredictRequest:
         return_probabilities: whether to return the probabilities of all classes.
         return_logits: whether to return the logits, which only some models have.
         request_id: printable ASCII, 128 characters at most; empty to have one made.
+        tta: test-time augmentation of pictures: a policy's name or more; None leaves it to the
+            model's manifest.
     """
 
     image: Image
@@ -50,6 +53,7 @@ class PredictRequest:
     return_probabilities: bool = False
     return_logits: bool = False
     request_id: str = ""
+    tta: str | Augmentation | None = None
 
 
 def selector_of(model: str | None) -> pb.ModelSelector:
@@ -88,6 +92,7 @@ def message_of(request: PredictRequest, request_id: str) -> pb.PredictRequest:
             top_k=request.top_k,
             return_probabilities=request.return_probabilities,
             return_logits=request.return_logits,
+            tta=None if request.tta is None else augmentation_of(request.tta).message(),
         ),
     )
 

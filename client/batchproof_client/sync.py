@@ -26,6 +26,7 @@ from batchproof_client.answers import (
     PredictResult,
     StreamAnswer,
 )
+from batchproof_client.augmentation import Augmentation
 from batchproof_client.client import (
     DEFAULT_MAX_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
@@ -188,6 +189,7 @@ class Client:
         return_logits: bool = False,
         timeout_s: float | None = None,
         request_id: str = "",
+        tta: str | Augmentation | None = None,
     ) -> PredictResult:
         """Asks for the answer to a picture, an array, or a list of these, in one request.
 
@@ -202,6 +204,7 @@ class Client:
                 return_logits=return_logits,
                 timeout_s=timeout_s,
                 request_id=request_id,
+                tta=tta,
             )
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchproof_server.commands.profile_arguments import add_profile, spelled_out
+from batchproof_server.commands.tta_arguments import add_tta
 
 USAGE = 2
 _THREAD_PATIENCE_S = 1.0
@@ -56,6 +57,13 @@ def _profile(arguments: argparse.Namespace) -> int:
     from batchproof_server.commands.profile import profile  # noqa: PLC0415 - as below
 
     return profile(arguments)
+
+
+def _tta(arguments: argparse.Namespace) -> int:
+    from batchproof_server.commands.tta_evaluate import tta_evaluate  # noqa: PLC0415 - as below
+    from batchproof_server.commands.tta_fit import tta_fit  # noqa: PLC0415 - as below
+
+    return {"evaluate": tta_evaluate, "fit": tta_fit}[arguments.action](arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -138,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_repair(commands)
     _add_evaluate(commands)
     add_profile(commands)
+    add_tta(commands)
     return parser
 
 
@@ -242,6 +251,7 @@ _COMMANDS = {
     "repair": _repair,
     "evaluate": _evaluate,
     "profile": _profile,
+    "tta": _tta,
 }
 
 

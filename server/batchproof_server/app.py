@@ -140,8 +140,11 @@ class Server:
             loaded.bundle.manifest.max_request_rows or self.config.requests.max_request_rows,
             loaded.batching.max_queued_rows,
         )
+        max_request_views = min(
+            self.config.requests.max_request_views, loaded.batching.max_queued_rows
+        )
         self._watch(place, loaded)
-        served = ServedModel(loaded, batcher, device, min(limits))
+        served = ServedModel(loaded, batcher, device, min(limits), max_request_views)
         self.outcomes.model_ready(served)
         self.repository.became_ready(served)
         self._record(place, ModelState.READY, started_s, loaded=loaded)
@@ -180,6 +183,7 @@ class Server:
                 certificate_digest="" if loaded is None else loaded.certificate_digest,
                 verdict="" if certificate is None else certificate.verdict,
                 consistency="" if certificate is None else certificate.consistency,
+                tta_policies=() if loaded is None or recipe is None else loaded.tta.names,
             )
         )
 

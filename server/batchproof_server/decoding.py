@@ -138,6 +138,10 @@ class Decoding:
             result = work(image)
         return header.format, result, self._clock.now_s() - started_s
 
+    async def off_loop(self, work: Callable[[], Result]) -> Result:
+        """Runs work that decodes nothing on one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     def close(self) -> None:
         """Stops the threads once the pictures at hand are done."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -16,11 +16,13 @@ from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
 from batchproof_server.drift.counters import DriftCounts, Ruler
+from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.drift_series import ReferenceSeries, confidence_family, version_families
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import INPUT_SIGNALS, PredictionRecord
+from batchproof_server.telemetry import PredictionRecord
 
 _ROWS_A_COUNT: Final = 256
 _MAX_PENDING_ROWS: Final = 4096
@@ -117,14 +119,16 @@ class DriftMetrics(Collector):
             self._on_failure(failure)
 
     def _count_locked(self) -> None:
-        by_version: dict[tuple[str, int], list[PredictionRecord]] = {}
+        # Answers of test-time augmentation have no logits where the plain ones have.
+        alike: dict[tuple[str, int, bool], list[PredictionRecord]] = {}
         for _ in range(len(self._pending)):
             record = self._pending.popleft()
-            by_version.setdefault((record.model, record.version), []).append(record)
+            key = (record.model, record.version, record.logits is None)
+            alike.setdefault(key, []).append(record)
             self._counted_rows += len(record.probabilities)
-        for version, records in by_version.items():
-            if version in self._watched:
-                self._watched[version].add(records)
+        for (model, version, _), records in alike.items():
+            if watched := self._watched.get((model, version)):
+                watched.add(records)
 
     def collect(self) -> Iterable[core.Metric]:
         """Called by the registry: counts and copies under the lock, formats outside it."""
@@ -164,24 +168,26 @@ def _signals(records: Sequence[PredictionRecord]) -> tuple[Signals, int]:
 def _given(records: Sequence[PredictionRecord]) -> dict[str, Array]:
     """The values that came with the records; NaN for the rows of those that had none."""
     rows = [len(record.probabilities) for record in records]
-    inputs = _stacked([record.inputs for record in records], rows, (len(INPUT_SIGNALS),))
     given = {
         "tta_flip_rate": _stacked([record.flip_rate for record in records], rows),
         "tta_mutual_information": _stacked([r.mutual_information for r in records], rows),
     }
-    if inputs is not None:
-        given |= dict(zip(INPUT_SIGNALS, inputs.T, strict=True))
+    if any(record.inputs is not None for record in records):
+        given |= input_values([record.inputs or _unseen(len(record.entropy)) for record in records])
     return {name: values for name, values in given.items() if values is not None}
 
 
-def _stacked(
-    parts: Sequence[Array | None], rows: Sequence[int], shape: tuple[int, ...] = ()
-) -> Array | None:
+def _unseen(rows: int) -> RowInputs:
+    nothing = np.full(rows, np.nan)
+    return RowInputs((None,) * rows, nothing, nothing)
+
+
+def _stacked(parts: Sequence[Array | None], rows: Sequence[int]) -> Array | None:
     if all(part is None for part in parts):
         return None
     return np.concatenate(
         [
-            np.full((count, *shape), np.nan) if part is None else part
+            np.full(count, np.nan) if part is None else part
             for part, count in zip(parts, rows, strict=True)
         ]
     )

@@ -141,6 +141,7 @@ def _count_families(
     deviations = _counter(
         "deviation_sum", "Sum of standard scores against the reference, plus 10 each.", _SIGNAL
     )
+    scored = _counter("deviations", "Observations in the sum of standard scores.", _SIGNAL)
     above = _counter("atc_above", "Rows whose ATC score reaches the threshold.", _PROFILE)
     unusable = _counter("unusable", "Rows or values left out.", (*_PROFILE, "reason"))
     for series, counts in profiled:
@@ -153,7 +154,8 @@ def _count_families(
                 observations.add_metric(labels, count)
             if signal.mean is not None:
                 deviations.add_metric(signal.labels, float(counts.deviation_sum[place]))
-    yield from (observations, deviations, above, unusable)
+                scored.add_metric(signal.labels, sum(row))
+    yield from (observations, deviations, scored, above, unusable)
 
 
 def _reference_families(profiled: Sequence[ReferenceSeries]) -> Iterable[core.Metric]:

@@ -1,24 +1,32 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from pydantic import ConfigDict
 
+from batchproof_server.augmentation import Augmentation
+from batchproof_server.augmenting import Asked, Augmenting
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.clock import Clock
-from batchproof_server.decoding import Decoding, Result, Work, all_or_none
-from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull
-from batchproof_server.imaging.decoded import decoded_image, tensor_mean
+from batchproof_server.decoding import Decoding
+from batchproof_server.errors import InvalidInput
+from batchproof_server.imaging.decoded import decoded_image, row_inputs, tensor_mean
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
+from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
-from batchproof_server.telemetry import INPUT_SIGNALS, Observer, PredictionRecord, ShedRecord
+from batchproof_server.submission import submit
+from batchproof_server.telemetry import Observer, PredictionRecord
+from batchproof_server.tta.choice import TtaRequest
+from batchproof_server.tta.plan import Plan
+from batchproof_server.tta.result import row_result
 from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 
@@ -29,16 +37,20 @@ class RequestLimits:
     Attributes:
         max_request_rows: images or rows of the input tensors; a manifest may lower it.
         max_timeout_s: a request without a deadline, or with a later one, gets this.
+        max_request_views: rows times views of one request with test-time augmentation.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     max_request_rows: int = 256
     max_timeout_s: float = 60.0
+    max_request_views: int = 256
 
     def __post_init__(self) -> None:
         if self.max_request_rows < 1:
             raise ValueError(f"max_request_rows is {self.max_request_rows}, expected 1 or more")
+        if self.max_request_views < 1:
+            raise ValueError(f"max_request_views is {self.max_request_views}, expected 1 or more")
         if not 0 < self.max_timeout_s < math.inf:
             raise ValueError(f"max_timeout_s is {self.max_timeout_s}, expected a positive number")
 
@@ -49,24 +61,17 @@ class Prediction:
 
     Attributes:
         scores: of each row, in the request's order; None for a model whose output is raw.
-        outputs: every output of the signature as the model gave it, rows on axis 0.
+        outputs: every output of the signature as the model gave it, rows on axis 0; of augmented
+            rows as ``augmentation.answer`` says.
         executions: the slices of the request, in its order.
+        augmentation: what was done to the rows; None where nothing was, and nothing was asked for.
     """
 
     model: ServedModel
     scores: Scores | None
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    """What goes with the tensors of one request."""
-
-    rows: int
-    deadline_s: float
-    request_id: str
-    inputs: Array | None
+    augmentation: Augmentation | None = None
 
 
 # Contract of the engine
@@ -88,9 +93,10 @@ class Engine:
         self, limits: RequestLimits, decoding: Decoding, clock: Clock, observer: Observer
     ) -> None:
         self._limits = limits
-        self._decoding = decoding
         self._clock = clock
         self._observer = observer
+        self._intake = PictureIntake(decoding, clock, observer)
+        self._augmenting = Augmenting(self._intake)
 
     def deadline_s(self, timeout_s: float | None) -> float:
         """The instant until which a request that arrives now is worth answering."""
@@ -103,6 +109,8 @@ class Engine:
         images: Sequence[bytes],
         deadline_s: float,
         request_id: str = "",
+        *,
+        tta: TtaRequest | None = None,
     ) -> Prediction:
         """Answers encoded pictures, each one row.
 
@@ -111,48 +119,51 @@ class Engine:
             images: encoded.
             deadline_s: an instant of the clock.
             request_id: names the request should a self-check find its answer wrong.
+            tta: what the request says about augmentation; None leaves it to the manifest.
 
         Raises:
-            InvalidInput: the model takes tensors only, or a picture or the number is refused.
+            InvalidInput: the model takes tensors only, or a picture, the number, or what is said
+                about augmentation is refused.
             QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
         """
-        recipe = model.loaded.recipe
-        if recipe is None:
-            raise InvalidInput(
-                f'model "{model.name}" has no recipe for images, expected input tensors'
-            )
+        recipe = recipe_of(model)
         self.check_rows(model, len(images))
+        plan = model.loaded.tta.plan(tta)
+        if tta is not None or not plan.is_plain:
+            _check_views(model, len(images), len(plan.views))
+        if not plan.is_plain:
+            asked = Asked(model, images, plan, deadline_s, request_id)
+            return await self._augmented(asked)
         model.batcher.check_room(len(images), deadline_s)
-        if model.loaded.profile is None:
-            rows = await self._decoded(model, recipe, images, deadline_s, recipe.apply)
-            inputs = None
-        else:
-            look = partial(decoded_image, recipe)
-            seen = await self._decoded(model, recipe, images, deadline_s, look)
-            rows = [each.row for each in seen]
-            inputs = np.array([each.properties for each in seen])
+        rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
         stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
-        request = _Request(len(rows), deadline_s, request_id, inputs)
-        return await self._predict(model, {name: stacked}, request)
+        prediction = await self._predict(model, {name: stacked}, len(rows), deadline_s, request_id)
+        if tta is not None and prediction.scores is not None:
+            augmentation = _plain_augmentation(plan, prediction.scores)
+            prediction = replace(prediction, augmentation=augmentation)
+        return self._told(prediction, request_id, inputs)
 
-    async def _decoded(
-        self,
-        model: ServedModel,
-        recipe: Recipe,
-        images: Sequence[bytes],
-        deadline_s: float,
-        work: Work[Result],
-    ) -> list[Result]:
-        try:
-            rows = await self._decoding.decode(recipe, images, work)
-        except QueueFull:
-            self._observer.request_shed(ShedRecord(model.name, model.version, "decode_budget"))
-            raise
-        if self._clock.now_s() >= deadline_s:
-            self._observer.request_shed(ShedRecord(model.name, model.version, "deadline"))
-            raise DeadlineExceeded("the deadline passed while the picture was decoded")
-        return rows
+    async def _rows(
+        self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
+    ) -> tuple[list[Array], RowInputs | None]:
+        """The rows, and what was seen of them where a profile wants it."""
+        if model.loaded.profile is None:
+            return await self._intake.decoded(model, images, deadline_s, recipe.apply), None
+        look = partial(decoded_image, recipe)
+        seen = await self._intake.decoded(model, images, deadline_s, look)
+        return [each.row for each in seen], row_inputs([each.seen for each in seen])
+
+    async def _augmented(self, asked: Asked) -> Prediction:
+        answered = await self._augmenting.predict(asked)
+        prediction = Prediction(
+            asked.model,
+            answered.scores,
+            answered.outputs,
+            answered.executions,
+            answered.augmentation,
+        )
+        return self._told(prediction, asked.request_id, answered.inputs)
 
     async def predict_tensors(
         self, model: ServedModel, tensors: Tensors, deadline_s: float, request_id: str = ""
@@ -174,8 +185,8 @@ class Engine:
         for name, array in tensors.items():
             _check_finite(name, array)
         inputs = None if model.loaded.profile is None else _tensor_inputs(model, tensors)
-        request = _Request(rows, deadline_s, request_id, inputs)
-        return await self._predict(model, tensors, request)
+        prediction = await self._predict(model, tensors, rows, deadline_s, request_id)
+        return self._told(prediction, request_id, inputs)
 
     def check_rows(self, model: ServedModel, rows: int) -> None:
         """Returns when a request may have so many rows.
@@ -190,44 +201,74 @@ class Engine:
                 f"the request has {rows} rows, expected at most {model.max_request_rows}"
             )
 
-    async def _predict(self, model: ServedModel, tensors: Tensors, request: _Request) -> Prediction:
-        largest = model.loaded.batching.max_batch_rows
-        rows, deadline_s, request_id = request.rows, request.deadline_s, request.request_id
-        if rows <= largest:
-            executions: tuple[BatchedRows, ...] = (
-                await model.batcher.submit(tensors, rows, deadline_s, request_id),
-            )
-        else:
-            model.batcher.check_room(rows, deadline_s)
-            executions = await all_or_none(
-                model.batcher.submit(part, count, deadline_s, request_id)
-                for part, count in _slices(tensors, rows, largest)
-            )
-        prediction = _prediction(model, executions)
+    async def _predict(
+        self, model: ServedModel, tensors: Tensors, rows: int, deadline_s: float, request_id: str
+    ) -> Prediction:
+        executed = await submit(model, tensors, rows, deadline_s, request_id)
+        output, outputs = model.loaded.output, executed.outputs
+        scores = None
+        if output.kind != "raw" and output.name is not None:
+            scores = score(outputs[output.name], output.kind)
+        return Prediction(model, scores, outputs, executed.executions)
+
+    def _told(
+        self, prediction: Prediction, request_id: str, inputs: RowInputs | None
+    ) -> Prediction:
         if prediction.scores is not None:
-            self._observer.predicted(_record(model, prediction.scores, request))
+            self._observer.predicted(_record(prediction, prediction.scores, request_id, inputs))
         return prediction
 
 
-def _record(model: ServedModel, scores: Scores, request: _Request) -> PredictionRecord:
+def _check_views(model: ServedModel, rows: int, views: int) -> None:
+    if model.loaded.output.kind == "raw":
+        raise InvalidInput(
+            f'options.tta: the output of model "{model.name}" is raw, it has no classes'
+        )
+    if rows * views > model.max_request_views:
+        raise InvalidInput(
+            f"options.tta: {rows} row(s) of {views} views are {rows * views}, expected at most "
+            f"{model.max_request_views} rows x views"
+        )
+
+
+def _plain_augmentation(plan: Plan, scores: Scores) -> Augmentation:
+    probabilities = scores.probabilities.astype(np.float64)
+    results = (row_result(plan, row[np.newaxis]) for row in probabilities)
+    return Augmentation(plan, tuple(results), ())
+
+
+def _record(
+    prediction: Prediction, scores: Scores, request_id: str, inputs: RowInputs | None
+) -> PredictionRecord:
+    augmentation = prediction.augmentation
+    results = () if augmentation is None else augmentation.results
     return PredictionRecord(
-        model=model.name,
-        version=model.version,
-        request_id=request.request_id,
+        model=prediction.model.name,
+        version=prediction.model.version,
+        request_id=request_id,
         probabilities=scores.probabilities,
         logits=scores.logits,
         entropy=scores.entropy,
         margin=scores.margin,
-        inputs=request.inputs,
+        inputs=inputs,
+        policy="" if augmentation is None else augmentation.plan.policy,
+        views=sum(len(result.views) for result in results),
+        early_exits=sum(result.exited_early for result in results),
+        flip_rate=np.array([result.flip_rate for result in results]) if results else None,
+        mutual_information=(
+            np.array([result.mutual_information for result in results]) if results else None
+        ),
     )
 
 
-def _tensor_inputs(model: ServedModel, tensors: Tensors) -> Array:
+def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
     """Of rows that came as tensors only their mean is known; the profile is of the one input."""
     array = tensors[model.loaded.backend.signature.inputs[0].name]
-    inputs = np.full((len(array), len(INPUT_SIGNALS)), np.nan)
-    inputs[:, INPUT_SIGNALS.index("tensor_mean")] = [tensor_mean(row) for row in array]
-    return inputs
+    return RowInputs(
+        lumas=(None,) * len(array),
+        aspect_ratios=np.full(len(array), np.nan),
+        tensor_means=np.array([tensor_mean(row) for row in array]),
+    )
 
 
 def _check_finite(name: str, array: Array) -> None:
@@ -238,24 +279,3 @@ def _check_finite(name: str, array: Array) -> None:
         return
     row = int(np.argwhere(~np.isfinite(array))[0][0])
     raise InvalidInput(f'input "{name}" holds NaN or infinity in row {row}, expected finite values')
-
-
-def _slices(tensors: Tensors, rows: int, largest: int) -> Iterator[tuple[Tensors, int]]:
-    for start in range(0, rows, largest):
-        stop = min(start + largest, rows)
-        yield {name: array[start:stop] for name, array in tensors.items()}, stop - start
-
-
-def _prediction(model: ServedModel, executions: tuple[BatchedRows, ...]) -> Prediction:
-    output = model.loaded.output
-    outputs = {
-        spec.name: _joined([execution.outputs[spec.name] for execution in executions])
-        for spec in model.loaded.backend.signature.outputs
-    }
-    if output.kind == "raw" or output.name is None:
-        return Prediction(model, None, outputs, executions)
-    return Prediction(model, score(outputs[output.name], output.kind), outputs, executions)
-
-
-def _joined(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -3,6 +3,7 @@
 Every figure of a row is computed from that row alone, so it does not depend on the other rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,23 +39,45 @@ def score(output: Array, kind: Literal["logits", "probabilities"]) -> Scores:
     """Scores the rows of ``output``, [rows, classes] of a floating dtype.
 
     Raises:
+        InvalidInput: as ``probabilities_of``.
+    """
+    logits = output.astype(np.float32, copy=False) if kind == "logits" else None
+    return scored(probabilities_of(output, kind), logits)
+
+
+def probabilities_of(
+    output: Array,
+    kind: Literal["logits", "probabilities"],
+    name_of: Callable[[int], str] = "row {}".format,
+) -> Array:
+    """The probabilities of the rows of ``output``, float64 [rows, classes].
+
+    Args:
+        output: [rows, classes] of a floating dtype.
+        kind: what it is.
+        name_of: what a row is called in an error.
+
+    Raises:
         InvalidInput: the output is not finite. A model whose load succeeded answers finitely, so it
             is the input that went beyond what the model can compute.
     """
     finite = np.isfinite(output).all(axis=1)
     if not finite.all():
-        row = int(np.argmin(finite))
         raise InvalidInput(
-            f"the model's output for row {row} is not finite; expected an input within the range "
-            "that the model can compute"
+            f"the model's output for {name_of(int(np.argmin(finite)))} is not finite; expected an "
+            "input within the range that the model can compute"
         )
     exact = output.astype(np.float64)
-    if kind == "logits":
-        probabilities = _softmax(exact)
-        logits = output.astype(np.float32, copy=False)
-    else:
-        probabilities = exact
-        logits = None
+    return _softmax(exact) if kind == "logits" else exact
+
+
+def scored(probabilities: Array, logits: Array | None) -> Scores:
+    """Scores rows of float64 probabilities [rows, classes].
+
+    Args:
+        probabilities: each row sums to 1.
+        logits: float32 [rows, classes], or None where there are none.
+    """
     best = np.sort(probabilities, axis=1)[:, ::-1]
     return Scores(
         probabilities=probabilities.astype(np.float32),

@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 import numpy.typing as npt
 
+from batchproof_server.row_inputs import RowInputs
+
 PREDICT_METHODS: Final = (
     "Predict",
     "PredictStream",
@@ -18,9 +20,6 @@ PREDICT_METHODS: Final = (
     "tensorflow.Predict",
 )
 """The methods whose requests are predictions, over every protocol."""
-
-INPUT_SIGNALS: Final = ("brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean")
-"""What is known of a row before the model sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +100,7 @@ class ModelRecord:
         certificate_digest: empty until it is loaded, as are the two below.
         verdict: ``proven`` or ``unproven``.
         consistency: ``strict`` or ``tolerant``.
+        tta_policies: the policies of test-time augmentation that may be asked for.
     """
 
     model: str
@@ -114,6 +114,7 @@ class ModelRecord:
     certificate_digest: str = ""
     verdict: str = ""
     consistency: str = ""
+    tta_policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +153,13 @@ class PredictionRecord:
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
-        inputs: float64 [rows, 5], the ``INPUT_SIGNALS``, NaN where a row has none; None where
-            nobody wants them.
-        flip_rate: float64 [rows], the share of the views that name another class than the answer;
-            None without test-time augmentation.
-        mutual_information: float64 [rows], in nats, between class and view; None as above.
+        inputs: what was seen of the rows before the model; None where nobody wants it.
+        policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
+        views: executed for all rows together; 0 without augmentation.
+        early_exits: rows that stopped after their plain view.
+        flip_rate: float64 [rows], share of the views with another best class than the answer; None
+            without augmentation.
+        mutual_information: float64 [rows], disagreement of the views in nats; None without.
     """
 
     model: str
@@ -166,7 +169,10 @@ class PredictionRecord:
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
-    inputs: npt.NDArray[Any] | None = None
+    inputs: RowInputs | None = None
+    policy: str = ""
+    views: int = 0
+    early_exits: int = 0
     flip_rate: npt.NDArray[Any] | None = None
     mutual_information: npt.NDArray[Any] | None = None
 

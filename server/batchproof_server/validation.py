@@ -1,9 +1,9 @@
 """Checks untrusted configuration against frozen dataclasses and names every fault at once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 # Every dataclass of settings carries this as ``__pydantic_config__``: an unknown key is a fault.
@@ -27,6 +27,8 @@ class InvalidSettings(ValueError):
 def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """Builds a frozen dataclass (and those that it nests) from plain values.
 
+    A dataclass that raises ``InvalidSettings`` has each of its faults put under its own path.
+
     Raises:
         InvalidSettings: with every fault, not only the first.
     """
@@ -34,8 +36,31 @@ def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as invalid:
         raise InvalidSettings(
-            tuple(_sentence(fault) for fault in invalid.errors(include_url=False))
+            tuple(
+                sentence
+                for fault in invalid.errors(include_url=False)
+                for sentence in _sentences(fault)
+            )
         ) from invalid
+
+
+def checked_by(check: Callable[[str], object]) -> AfterValidator:
+    """For ``Annotated[str, ...]``: the text is kept when the check raises no ValueError."""
+
+    def checked(text: str) -> str:
+        check(text)
+        return text
+
+    return AfterValidator(checked)
+
+
+def _sentences(fault: ErrorDetails) -> Iterator[str]:
+    cause = fault.get("ctx", {}).get("error")
+    if not isinstance(cause, InvalidSettings):
+        yield _sentence(fault)
+        return
+    path = "".join(f"{part}." for part in fault["loc"])
+    yield from (path + nested for nested in cause.faults)
 
 
 def _sentence(fault: ErrorDetails) -> str:

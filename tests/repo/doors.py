@@ -49,12 +49,14 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "openvino": ("batchproof_server.backends.openvino",),
     "PIL": (
         "batchproof_server.imaging",
+        "batchproof_server.tta.pixels",
         "batchproof_client.loadtest.corruption",
         "batchproof_client.loadtest.pictures",
     ),
     "hdrh": ("batchproof_client.loadtest.histogram",),
     "prometheus_client": (
         "batchproof_server.metrics",
+        "batchproof_server.metric_families",
         "batchproof_server.drift_metrics",
         "batchproof_server.drift_series",
         "batchproof_server.outcome_metrics",
@@ -64,7 +66,10 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     # A dataclass of settings refuses unknown keys by carrying a ConfigDict.
     "pydantic.ConfigDict": ("batchproof_server",),
     "pydantic_core": ("batchproof_server.validation",),
-    "matplotlib": ("batchproof_server.evaluation.plots",),
+    "matplotlib": (
+        "batchproof_server.evaluation.augmentation.plots",
+        "batchproof_server.evaluation.plots",
+    ),
     "rich": ("batchproof_client", "batchproof_server.commands.bars"),
     "os.environ": ("batchproof_server.config", "batchproof_client.__main__"),
     "os.getenv": ("batchproof_server.config", "batchproof_client.__main__"),
@@ -73,10 +78,16 @@ DOORS: Mapping[str, tuple[str, ...]] = {
 
 # Modules that only compute: they wait for nothing, start nothing and open nothing.
 PURE = (
+    "batchproof_server.augmentation",
     "batchproof_server.batching.assembly",
     "batchproof_server.batching.microbatch",
     "batchproof_server.drift",
     "batchproof_server.errors",
+    "batchproof_server.evaluation.augmentation.early_exit",
+    "batchproof_server.evaluation.augmentation.figures",
+    "batchproof_server.evaluation.augmentation.mixture",
+    "batchproof_server.evaluation.augmentation.paired",
+    "batchproof_server.evaluation.augmentation.verdict",
     "batchproof_server.evaluation.measures",
     "batchproof_server.imaging",
     "batchproof_server.outcomes",
@@ -88,8 +99,10 @@ PURE = (
     "batchproof_server.proof.rows",
     "batchproof_server.proof.rules",
     "batchproof_server.registry",
+    "batchproof_server.row_inputs",
     "batchproof_server.scores",
     "batchproof_server.signature",
+    "batchproof_server.tta",
     "batchproof_server.telemetry",
     "batchproof_server.validation",
 )

@@ -48,6 +48,8 @@ def test_planted_faults_are_found() -> None:
         "make tea",
         "batchproof juggle x.png",
         ".venv/bin/batchproof-server serve x --no-such-option",
+        "batchproof-server tta juggle",
+        "batchproof-server tta fit --no-such-option",
         "python3 no_such_file.py",
         "no-such-program",
     ):
@@ -97,6 +99,9 @@ def _unknown_options(program: str, words: list[str]) -> Iterator[str]:
     """
     subcommand = list(takewhile(lambda word: not word.startswith("-"), words[:2]))
     shown = run([BIN / program, *subcommand, "--help"], expected=None)
+    if " ACTION ..." in shown.stdout:  # a command of commands, as tta
+        subcommand = words[:2]
+        shown = run([BIN / program, *subcommand, "--help"], expected=None)
     if shown.returncode != 0:
         yield f"{program} has no {' '.join(subcommand)}"
     for word in words:

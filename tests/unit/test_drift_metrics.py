@@ -68,6 +68,7 @@ def test_every_series_is_there_at_zero_before_the_first_request(page: Page) -> N
     assert page.series("drift_atc_above_total") == {(): 0}
     assert page.series("confidence_ratio_count") == {(): 0}
     assert set(page.series("drift_deviation_sum_total", "signal").values()) == {0}
+    assert set(page.series("drift_deviations_total", "signal").values()) == {0}
 
 
 def test_the_reference_stands_beside_the_counts(page: Page) -> None:
@@ -119,8 +120,10 @@ def test_a_scrape_shows_what_numpy_counts_of_the_same_predictions(page: Page) ->
         assert shown == expected.bins[place].tolist()
     assert page.series("drift_atc_above_total") == {(): expected.atc_above}
     sums = page.series("drift_deviation_sum_total", "signal")
+    values = page.series("drift_deviations_total", "signal")
     for place, name in enumerate(ruler.names[1:], start=1):
         assert sums[name,] == pytest.approx(expected.deviation_sum[place], rel=1e-12)
+        assert values[name,] == expected.bins[place].sum()
     assert page.series("confidence_ratio_count") == {(): 60}
     assert page.series("confidence_ratio_sum")[()] == pytest.approx(confidence, rel=1e-12)
 
@@ -163,8 +166,8 @@ def test_versions_keep_their_own_counts(page: Page) -> None:
 def test_rows_that_came_as_tensors_have_no_picture_but_a_class(page: Page) -> None:
     tensors = record(4)
     assert tensors.inputs is not None
-    tensors.inputs[:, :4] = np.nan
-    page.metrics.predicted(tensors)
+    unseen = replace(tensors.inputs, lumas=(None,) * 4, aspect_ratios=np.full(4, np.nan))
+    page.metrics.predicted(replace(tensors, inputs=unseen))
     page.metrics.predicted(record(2, inputs=False))
     page.metrics.predicted(record(3))
     counts = page.series("drift_observations_total", "signal", "bin")
@@ -203,6 +206,17 @@ def test_signals_of_test_time_augmentation_are_counted_where_the_profile_knows_t
     counts = page.series("drift_observations_total", "signal", "bin")
     assert sum(count for (signal, _), count in counts.items() if signal == "tta_flip_rate") == 2
     page.drift.close()
+
+
+def test_augmented_answers_without_logits_count_beside_plain_ones(page: Page) -> None:
+    page.metrics.predicted(record(3))
+    page.metrics.predicted(replace(record(2, seed=1), logits=None))
+    counts = page.series("drift_observations_total", "signal", "bin")
+    seen = {
+        name: sum(count for (signal, _), count in counts.items() if signal == name)
+        for name in ("class", "confidence", "energy")
+    }
+    assert seen == {"class": 5, "confidence": 5, "energy": 3}
 
 
 def test_many_rows_are_counted_before_a_scrape_asks(page: Page) -> None:

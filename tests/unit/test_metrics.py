@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from batchproof_server.telemetry import (
     DecodeRecord,
     ModelRecord,
     Observer,
+    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -41,7 +43,18 @@ def metrics() -> Metrics:
 
 def model(state: str = "ready", digest: str = "sha256:aa", name: str = "digits") -> ModelRecord:
     return ModelRecord(
-        name, 3, state, digest, "sha256:bb", "affine 1", (), 0.5, "sha256:dd", "proven", "strict"
+        name,
+        3,
+        state,
+        digest,
+        "sha256:bb",
+        "affine 1",
+        (),
+        0.5,
+        "sha256:dd",
+        "proven",
+        "strict",
+        ("flip", "custom"),
     )
 
 
@@ -57,6 +70,25 @@ def request(
 
 def batch(rows: int, delays_s: tuple[float, ...], *, failed: bool = False) -> BatchRecord:
     return BatchRecord("digits", 3, rows, 8, delays_s, 0.02, failed)
+
+
+def augmented(policy: str = "flip", views: int = 5, early_exits: int = 1) -> PredictionRecord:
+    scores = np.full((3, 2), 0.5, np.float32)
+    row = np.zeros(3)
+    return PredictionRecord(
+        "digits",
+        3,
+        "id",
+        scores,
+        None,
+        row,
+        row,
+        policy=policy,
+        views=views,
+        early_exits=early_exits,
+        flip_rate=row,
+        mutual_information=row,
+    )
 
 
 def values(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -90,12 +122,27 @@ def everything_once(metrics: Metrics) -> None:
     metrics.request_shed(ShedRecord("digits", 3, "queue_full"))
     metrics.queue_changed("digits", 3, 7)
     metrics.self_checked(SelfCheckRecord("digits", 3, "identical", "id", 2, 8))
+    metrics.predicted(augmented())
 
 
 def test_metrics_are_an_observer(metrics: Metrics) -> None:
     observer: Observer = metrics
     observer.queue_changed("digits", 3, 1)
     assert value(metrics, "queue_rows", DIGITS) == 1
+
+
+def test_the_rows_views_and_early_exits_of_a_policy_are_counted(metrics: Metrics) -> None:
+    metrics.predicted(augmented())
+    metrics.predicted(augmented(views=6, early_exits=0))
+    labels = {**DIGITS, "policy": "flip"}
+    assert value(metrics, "tta_rows_total", labels) == 6
+    assert value(metrics, "tta_views_total", labels) == 11
+    assert value(metrics, "tta_early_exits_total", labels) == 1
+
+
+def test_a_plain_prediction_counts_under_no_policy(metrics: Metrics) -> None:
+    metrics.predicted(augmented(policy="", views=0, early_exits=0))
+    assert label_values(metrics, "tta_rows", "policy") == {"flip", "custom"}
 
 
 def test_a_request_counts_once_under_its_method_and_code(metrics: Metrics) -> None:

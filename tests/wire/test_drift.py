@@ -17,15 +17,16 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.__main__ import main
 from batchproof_server.config import Config
 from batchproof_server.drift.counters import DriftCounts, Ruler
+from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import parse_profile, profile_digest, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.imaging.decoded import picture_properties
+from batchproof_server.imaging.decoded import reduced_luma
 from batchproof_server.proof.settings import SelfCheckSettings
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import score
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import INPUT_SIGNALS
 from bundles_on_disk import PICTURES, write_bundle
 from compat_requests import infer, open_inference
 from fakes import PATIENCE_S
@@ -85,10 +86,12 @@ def expected(reference: Profile, images: Array) -> DriftCounts:
     logits = rows.reshape(len(rows), -1)[:, :3] * np.float32(0.02) + np.float32(1)
     scores = score(logits, "logits")
     known = prediction_signals(scores.probabilities, scores.logits, scores.entropy)
-    seen = np.array([picture_properties(each) for each in images])
-    means = rows.mean(axis=(1, 2, 3), dtype=np.float64)[:, np.newaxis]
-    inputs = zip(INPUT_SIGNALS, np.hstack([seen, means]).T, strict=True)
-    values = {**known.values, **dict(inputs)}
+    seen = RowInputs(
+        lumas=tuple(reduced_luma(each)[0] for each in images),
+        aspect_ratios=np.ones(len(images)),
+        tensor_means=rows.mean(axis=(1, 2, 3), dtype=np.float64),
+    )
+    values = {**known.values, **input_values([seen])}
     return Ruler(reference).counted(Signals(known.classes, values, known.log_probabilities))
 
 

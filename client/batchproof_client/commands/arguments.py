@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
+from batchproof_client.augmentation import Augmentation
+from batchproof_client.commands.tta_options import add_tta_options, tta_of
 from batchproof_client.connection import TlsOptions
 from batchproof_client.loadtest.options import add_options, settings_of
 from batchproof_client.loadtest.settings import LoadSettings
@@ -46,6 +48,7 @@ class PredictArguments:
         top_k: classes to show.
         probabilities: whether to show all probabilities.
         concurrency: requests under way.
+        tta: what to ask for; None leaves it to the model.
     """
 
     server: ServerArguments
@@ -54,6 +57,7 @@ class PredictArguments:
     top_k: int
     probabilities: bool
     concurrency: int
+    tta: Augmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
                 top_k=parsed.top_k,
                 probabilities=parsed.probabilities,
                 concurrency=parsed.concurrency,
+                tta=tta_of(parsed),
             )
         case "models":
             return ModelsArguments(server)
@@ -202,6 +207,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--concurrency", type=_at_least_1, default=8, metavar="N", help="requests under way; 8"
     )
+    add_tta_options(parser)
 
 
 def _add_report_outcome(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from batchproof_client.answers import Array, Prediction, PredictResult
+from batchproof_client.augmentation import RowAugmentation
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import PredictArguments
 from batchproof_client.commands.pictures import Picture, expand
-from batchproof_client.commands.terminal import progress, write_json, write_table
+from batchproof_client.commands.terminal import progress, write_error, write_json, write_table
 from batchproof_client.errors import (
     BatchproofError,
     DeadlineExceeded,
@@ -53,7 +54,7 @@ async def predict(client: AsyncClient, arguments: PredictArguments) -> int:
         BatchproofError: the server or the model cannot answer any picture.
     """
     # A wrong address or name is one fault of the command, not one of each picture.
-    await client.get_model(arguments.model)
+    model = await client.get_model(arguments.model)
     pictures = await asyncio.to_thread(expand, arguments.images)
     outcomes: list[Outcome] = []
     failed = False
@@ -66,7 +67,7 @@ async def predict(client: AsyncClient, arguments: PredictArguments) -> int:
                 outcomes.append(outcome)
             bar.advance(bar.task_ids[0])
     if not arguments.server.json:
-        _show(outcomes, probabilities=arguments.probabilities)
+        _show(outcomes, model.labels, probabilities=arguments.probabilities)
     return 1 if failed else 0
 
 
@@ -96,6 +97,7 @@ async def _ask(client: AsyncClient, arguments: PredictArguments, picture: Pictur
             model=arguments.model,
             top_k=arguments.top_k,
             return_probabilities=arguments.probabilities,
+            tta=arguments.tta,
         )
     except _PRIVATE_FAULTS as fault:
         return Outcome(picture.name, error=fault)
@@ -122,6 +124,8 @@ def _row_record(row: Prediction) -> dict[str, object]:
     }
     if row.probabilities is not None:
         record["probabilities"] = row.probabilities.tolist()
+    if row.tta is not None:
+        record["tta"] = row.tta.record()
     return record
 
 
@@ -139,12 +143,23 @@ def _error_record(error: BatchproofError | None) -> dict[str, object]:
     }
 
 
-def _show(outcomes: Sequence[Outcome], *, probabilities: bool) -> None:
-    rows = [row for outcome in outcomes for row in _rows(outcome, probabilities=probabilities)]
+def _show(outcomes: Sequence[Outcome], labels: Sequence[str], *, probabilities: bool) -> None:
+    rows = [
+        row for outcome in outcomes for row in _rows(outcome, labels, probabilities=probabilities)
+    ]
     write_table(_HEADINGS, rows, caption=_caption(outcomes))
+    for warning in _warnings(outcomes):
+        write_error(f"warning: {warning}")
 
 
-def _rows(outcome: Outcome, *, probabilities: bool) -> Iterator[Sequence[str]]:
+def _warnings(outcomes: Iterable[Outcome]) -> Iterable[str]:
+    applied = (outcome.result.provenance.tta for outcome in outcomes if outcome.result)
+    return dict.fromkeys(warning for each in applied if each for warning in each.warnings)
+
+
+def _rows(
+    outcome: Outcome, labels: Sequence[str], *, probabilities: bool
+) -> Iterator[Sequence[str]]:
     result = outcome.result
     if result is None:
         yield (outcome.name, "", f"error: {outcome.error}", "")
@@ -156,6 +171,22 @@ def _rows(outcome: Outcome, *, probabilities: bool) -> Iterator[Sequence[str]]:
             yield (outcome.name, str(rank), each.label, f"{each.score:.4f}")
         if probabilities:
             yield (outcome.name, "", "probabilities", _probabilities(row))
+        if row.tta is not None:
+            yield from ((outcome.name, *cells) for cells in _augmentation(row.tta, labels))
+
+
+def _augmentation(tta: RowAugmentation, labels: Sequence[str]) -> Iterator[Sequence[str]]:
+    for each in tta.views:
+        best = int(each.probabilities.argmax())
+        label = labels[best] if best < len(labels) else str(best)
+        text = f"{each.view} (weight {each.weight:.3g}): {label}"
+        yield ("view", text, f"{each.probabilities[best]:.4f}")
+    stopped = ", stopped early" if tta.exited_early else ""
+    agreement = (
+        f"{tta.views_executed} view(s){stopped}, flip rate {tta.flip_rate:.3g}, "
+        f"mutual information {tta.mutual_information:.3g} nats"
+    )
+    yield ("tta", agreement, f"+- {tta.confidence_stddev:.4f}")
 
 
 def _probabilities(row: Prediction) -> str:

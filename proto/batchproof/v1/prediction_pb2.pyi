@@ -168,18 +168,46 @@ class PredictResponse(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowPrediction, _Mapping]]] = ..., outputs: _Optional[_Mapping[str, Tensor]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class RowPrediction(_message.Message):
-    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin")
+    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta")
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     LOGITS_FIELD_NUMBER: _ClassVar[int]
     ENTROPY_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
+    TTA_FIELD_NUMBER: _ClassVar[int]
     classes: _containers.RepeatedCompositeFieldContainer[ScoredClass]
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     logits: _containers.RepeatedScalarFieldContainer[float]
     entropy: float
     margin: float
-    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ...) -> None: ...
+    tta: RowAugmentation
+    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ..., tta: _Optional[_Union[RowAugmentation, _Mapping]] = ...) -> None: ...
+
+class RowAugmentation(_message.Message):
+    __slots__ = ("views_executed", "exited_early", "flip_rate", "mutual_information", "confidence_stddev", "views")
+    VIEWS_EXECUTED_FIELD_NUMBER: _ClassVar[int]
+    EXITED_EARLY_FIELD_NUMBER: _ClassVar[int]
+    FLIP_RATE_FIELD_NUMBER: _ClassVar[int]
+    MUTUAL_INFORMATION_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_STDDEV_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    views_executed: int
+    exited_early: bool
+    flip_rate: float
+    mutual_information: float
+    confidence_stddev: float
+    views: _containers.RepeatedCompositeFieldContainer[ViewPrediction]
+    def __init__(self, views_executed: _Optional[int] = ..., exited_early: bool = ..., flip_rate: _Optional[float] = ..., mutual_information: _Optional[float] = ..., confidence_stddev: _Optional[float] = ..., views: _Optional[_Iterable[_Union[ViewPrediction, _Mapping]]] = ...) -> None: ...
+
+class ViewPrediction(_message.Message):
+    __slots__ = ("view", "weight", "probabilities")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    view: str
+    weight: float
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, view: _Optional[str] = ..., weight: _Optional[float] = ..., probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ScoredClass(_message.Message):
     __slots__ = ("index", "label", "score")
@@ -192,7 +220,7 @@ class ScoredClass(_message.Message):
     def __init__(self, index: _Optional[int] = ..., label: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("model", "version", "model_digest", "recipe_digest", "engine", "executions", "certificate_digest")
+    __slots__ = ("model", "version", "model_digest", "recipe_digest", "engine", "executions", "certificate_digest", "tta")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -200,6 +228,7 @@ class Provenance(_message.Message):
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TTA_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     model_digest: str
@@ -207,7 +236,28 @@ class Provenance(_message.Message):
     engine: str
     executions: _containers.RepeatedCompositeFieldContainer[Execution]
     certificate_digest: str
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., executions: _Optional[_Iterable[_Union[Execution, _Mapping]]] = ..., certificate_digest: _Optional[str] = ...) -> None: ...
+    tta: Augmentation
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., executions: _Optional[_Iterable[_Union[Execution, _Mapping]]] = ..., certificate_digest: _Optional[str] = ..., tta: _Optional[_Union[Augmentation, _Mapping]] = ...) -> None: ...
+
+class Augmentation(_message.Message):
+    __slots__ = ("policy", "views", "aggregation", "early_exit", "policy_digest", "weights_digest", "seed", "warnings")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATION_FIELD_NUMBER: _ClassVar[int]
+    EARLY_EXIT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    views: _containers.RepeatedScalarFieldContainer[str]
+    aggregation: str
+    early_exit: float
+    policy_digest: str
+    weights_digest: str
+    seed: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, policy: _Optional[str] = ..., views: _Optional[_Iterable[str]] = ..., aggregation: _Optional[str] = ..., early_exit: _Optional[float] = ..., policy_digest: _Optional[str] = ..., weights_digest: _Optional[str] = ..., seed: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Execution(_message.Message):
     __slots__ = ("rows", "bucket_rows", "queue_delay_s", "execution_s")
@@ -326,7 +376,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "profile_digest", "profile_json")
+    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json")
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +393,9 @@ class GetModelResponse(_message.Message):
     CERTIFICATE_JSON_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    TTA_POLICIES_FIELD_NUMBER: _ClassVar[int]
+    TTA_DEFAULT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    TTA_LIMITS_FIELD_NUMBER: _ClassVar[int]
     PROFILE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PROFILE_JSON_FIELD_NUMBER: _ClassVar[int]
     summary: ModelSummary
@@ -361,9 +414,40 @@ class GetModelResponse(_message.Message):
     certificate_json: str
     certificate_digest: str
     consistency: str
+    tta_policies: _containers.RepeatedCompositeFieldContainer[TtaPolicy]
+    tta_default_policy: str
+    tta_limits: TtaLimits
     profile_digest: str
     profile_json: str
-    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ...) -> None: ...
+    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ...) -> None: ...
+
+class TtaPolicy(_message.Message):
+    __slots__ = ("name", "views", "aggregation", "early_exit", "policy_digest", "weights_digest", "warnings")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATION_FIELD_NUMBER: _ClassVar[int]
+    EARLY_EXIT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    views: _containers.RepeatedScalarFieldContainer[str]
+    aggregation: str
+    early_exit: float
+    policy_digest: str
+    weights_digest: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., views: _Optional[_Iterable[str]] = ..., aggregation: _Optional[str] = ..., early_exit: _Optional[float] = ..., policy_digest: _Optional[str] = ..., weights_digest: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TtaLimits(_message.Message):
+    __slots__ = ("max_views", "max_request_views", "takes_views")
+    MAX_VIEWS_FIELD_NUMBER: _ClassVar[int]
+    MAX_REQUEST_VIEWS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_VIEWS_FIELD_NUMBER: _ClassVar[int]
+    max_views: int
+    max_request_views: int
+    takes_views: bool
+    def __init__(self, max_views: _Optional[int] = ..., max_request_views: _Optional[int] = ..., takes_views: bool = ...) -> None: ...
 
 class TensorSpec(_message.Message):
     __slots__ = ("name", "data_type", "shape")

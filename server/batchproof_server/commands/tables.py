@@ -3,10 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The first column to the left, the others to the right."""
+def table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterator[str]:
+    """The lines of a table, the first row being its headings.
+
+    Args:
+        rows: all of the same length.
+        left: so many columns go to the left, the others to the right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        first, *others = zip(row, widths, strict=True)
-        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        cells = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         yield ("  " + "  ".join(cells)).rstrip()

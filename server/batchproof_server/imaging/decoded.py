@@ -1,6 +1,7 @@
-"""What a decode thread makes of one picture: its input row, and the properties of both."""
+"""What a decode thread makes of one picture: its input row, and what to remember of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,26 +11,39 @@ from PIL import Image
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.plugs import Picture
 from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.signature import Array
 
 _MAX_SAMPLED_PIXELS: Final = 1024
 _MAX_SIDE_PIXELS: Final = 128
-_MAX_8_BITS: Final = 255
-_LEAST_SIDE_PIXELS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What is remembered of one picture.
+
+    Attributes:
+        luma: uint8 [height, width], see ``reduced_luma``.
+        aspect_ratio: width divided by height.
+        tensor_mean: of its row; NaN where only views of it were made, whose mean says nothing.
+    """
+
+    luma: Array
+    aspect_ratio: float
+    tensor_mean: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedImage:
-    """One picture as the model gets it, and what was seen on the way.
+    """One picture as the model gets it.
 
     Attributes:
         row: of the input's dtype and row shape.
-        properties: brightness, contrast, sharpness and aspect ratio of the picture, and the mean of
-            the row: the order of ``telemetry.INPUT_SIGNALS``.
+        seen: on the way.
     """
 
     row: Array
-    properties: tuple[float, ...]
+    seen: Seen
 
 
 def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
@@ -40,65 +54,47 @@ def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
     """
     picture = recipe.picture(encoded)
     row = recipe.row(picture)
-    return DecodedImage(row, (*picture_properties(picture), tensor_mean(row)))
+    return DecodedImage(row, seen_of(picture, row))
+
+
+def seen_of(picture: Picture, row: Array | None) -> Seen:
+    """What is remembered of a decoded, upright picture and of its row, if that was made."""
+    luma, aspect_ratio = reduced_luma(picture)
+    return Seen(luma, aspect_ratio, math.nan if row is None else tensor_mean(row))
+
+
+def row_inputs(seen: Sequence[Seen]) -> RowInputs:
+    """What was seen of the pictures of some rows, as observers get it."""
+    return RowInputs(
+        lumas=tuple(each.luma for each in seen),
+        aspect_ratios=np.array([each.aspect_ratio for each in seen]),
+        tensor_means=np.array([each.tensor_mean for each in seen]),
+    )
 
 
 def tensor_mean(row: Array) -> float:
     """The mean of all elements, in float64."""
-    return float(row.mean(dtype=np.float64))
+    return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
 
 
-def picture_properties(picture: Picture) -> tuple[float, float, float, float]:
-    """Brightness, contrast, sharpness and aspect ratio of a decoded, upright picture.
+def reduced_luma(picture: Picture) -> tuple[Array, float]:
+    """The luma of a decoded, upright picture, and the aspect ratio of the whole.
 
-    All but the last are of the luma (ITU-R BT.601, in 8 bits: what Pillow calls ``L``) divided by
-    255. A picture whose longer side has more than 1024 pixels is first reduced to one pixel of each
-    k x k, then one whose longer side has more than 128 pixels to the means of f x f pixels, with
-    the least whole k and f that do; so the cost has a bound.
+    The luma is ITU-R BT.601 in 8 bits: what Pillow calls ``L``. A picture whose longer side has
+    more than 1024 pixels is first reduced to one pixel of each k x k, then one whose longer side
+    has more than 128 pixels to the means of f x f pixels, with the least whole k and f that do; so
+    the cost has a bound.
 
-    - brightness: the mean, 0 to 1;
-    - contrast: the standard deviation, 0 to 0.5;
-    - sharpness: the variance of the Laplacian ``4 c - up - down - left - right`` over the pixels
-      that have four neighbours; 0 where there are none (Pech-Pacheco et al. 2000, "Diatom
-      autofocusing in brightfield microscopy");
-    - aspect ratio: width divided by height, of the whole picture.
+    Returns:
+        uint8 [height, width], up to 128 pixels a side; and width divided by height.
     """
-    luma, aspect_ratio = _luma(picture)
-    levels = np.asarray(luma).astype(np.int64)
-    pixels = levels.size
-    total, squares = int(levels.sum()), int(np.vdot(levels, levels))
-    # Whole numbers as long as they go: the same pixels give the same bits on every machine.
-    variance = max(0, pixels * squares - total * total)
-    return (
-        total / (pixels * _MAX_8_BITS),
-        math.sqrt(variance) / (pixels * _MAX_8_BITS),
-        _sharpness(levels),
-        aspect_ratio,
-    )
-
-
-def _sharpness(levels: Array) -> float:
-    if min(levels.shape) < _LEAST_SIDE_PIXELS:
-        return 0.0
-    laplacian = 4 * levels[1:-1, 1:-1]
-    laplacian -= levels[:-2, 1:-1]
-    laplacian -= levels[2:, 1:-1]
-    laplacian -= levels[1:-1, :-2]
-    laplacian -= levels[1:-1, 2:]
-    pixels, total = laplacian.size, int(laplacian.sum())
-    squares = int(np.vdot(laplacian, laplacian))
-    return (pixels * squares - total * total) / (pixels * _MAX_8_BITS) ** 2
-
-
-def _luma(picture: Picture) -> tuple[Image.Image, float]:
-    """The reduced luma, and the aspect ratio of the whole."""
     image, aspect_ratio = _sampled(picture)
     if image.mode not in ("L", "RGB"):  # 16 bits a pixel
         image = image_of_8_bits(np.asarray(image))
     if image.mode == "RGB":
         image = image.convert("L")
     factor = math.ceil(max(image.size) / _MAX_SIDE_PIXELS)
-    return image if factor == 1 else image.reduce(factor), aspect_ratio
+    return np.asarray(image if factor == 1 else image.reduce(factor)), aspect_ratio
 
 
 def _sampled(picture: Picture) -> tuple[Image.Image, float]:

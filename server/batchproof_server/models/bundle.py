@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batchproof_server.errors import ModelRefused
 from batchproof_server.models.manifest import MANIFEST_NAME, NO_MANIFEST, Manifest, parse_manifest
+from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, parse_weights
 
 LABELS_NAME = "labels.txt"
 MAX_TEXT_BYTES = 1 << 20
@@ -32,6 +33,7 @@ class Bundle:
         artefact: the file or, for a SavedModel, the directory.
         labels: one for each class; empty when the bundle names none.
         model_digest: SHA-256 of the artefact, in hexadecimal.
+        tta_weights: fitted weights of test-time augmentation, if the bundle has any.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Bundle:
     manifest: Manifest
     labels: tuple[str, ...]
     model_digest: str
+    tta_weights: FittedWeights | None = None
 
 
 def has_artefact(directory: Path) -> bool:
@@ -73,6 +76,7 @@ def read_bundle(name: str, version: int, directory: Path) -> Bundle:
         manifest=manifest,
         labels=_read_labels(directory, manifest),
         model_digest=digest_artefact(artefact),
+        tta_weights=_read_tta_weights(directory),
     )
 
 
@@ -95,6 +99,17 @@ def _read_labels(directory: Path, manifest: Manifest) -> tuple[str, ...]:
     if manifest.labels is None and not file.exists():
         return ()
     return tuple(line.strip() for line in _text(file).splitlines() if line.strip())
+
+
+def _read_tta_weights(directory: Path) -> FittedWeights | None:
+    file = directory / WEIGHTS_NAME
+    if not file.exists():
+        return None
+    try:
+        return parse_weights(_text(file))
+    except ValueError as fault:
+        findings = tuple(f"{WEIGHTS_NAME}: {line}" for line in str(fault).splitlines())
+        raise ModelRefused(f"{WEIGHTS_NAME} cannot be used", findings) from fault
 
 
 def digest_artefact(artefact: Path) -> str:

@@ -3,20 +3,25 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from batchproof_server.backends.protocol import Backend, EngineSettings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.clock import Clock
 from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.drift.settings import DriftSettings
-from batchproof_server.errors import InvalidInput, ModelRefused
+from batchproof_server.errors import ModelRefused
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
-from batchproof_server.imaging.recipe import Recipe, compile_recipe
+from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.manifest import DeclaredSignature, OutputSettings
+from batchproof_server.models.fitting import (
+    check_declared,
+    check_scores,
+    fitted_recipe,
+    named_output,
+    tta_choice,
+)
+from batchproof_server.models.manifest import OutputSettings
 from batchproof_server.models.profiles import bundle_profile
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measured_s, warm_up
@@ -24,10 +29,7 @@ from batchproof_server.proof.certificate import Certificate
 from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoader
 from batchproof_server.proof.proving import Prove
 from batchproof_server.registry import Registry
-from batchproof_server.signature import Array, Signature, Tensors, TensorSpec
-from batchproof_server.validation import InvalidSettings
-
-_SUM_TOLERANCE = 1e-3
+from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class LoadedModel:
         classes: of its scores; 0 for a model whose output is raw.
         profile: what its predictions are compared with; None without one, and where it was ignored.
         profile_findings: why a profile was ignored.
+        tta: the policies of test-time augmentation.
     """
 
     bundle: Bundle
@@ -86,6 +89,7 @@ class LoadedModel:
     classes: int = 0
     profile: KnownProfile | None = None
     profile_findings: tuple[str, ...] = ()
+    tta: Choice = SERVER_CHOICE
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
@@ -164,100 +168,14 @@ def _fitted(
 ) -> LoadedModel:
     signature = backend.signature
     if bundle.manifest.signature is not None:
-        _check_declared(bundle.manifest.signature, signature)
-    output = _named_output(bundle.manifest.output, signature)
+        check_declared(bundle.manifest.signature, signature)
+    output = named_output(bundle.manifest.output, signature)
     # The proof executes every bucket; without one, this is what warms them up.
     outputs = warm_up(backend, batching.buckets_rows[: 1 if plugs.prove else None])
     if output.name is not None:
-        _check_scores(output, outputs, bundle.labels)
+        check_scores(output, outputs, bundle.labels)
     classes = 0 if output.name is None else int(outputs[output.name].shape[1])
-    recipe = _recipe(bundle, signature, plugs)
-    return LoadedModel(bundle, backend, batching, output, recipe, classes=classes)
-
-
-def _check_declared(declared: DeclaredSignature, actual: Signature) -> None:
-    findings = tuple(
-        finding
-        for side, tensors, has in (
-            ("inputs", declared.inputs, actual.inputs),
-            ("outputs", declared.outputs, actual.outputs),
-        )
-        if (finding := _difference(side, tuple(tensor.spec() for tensor in tensors), has))
-    )
-    if findings:
-        raise ModelRefused("the artefact has another signature than declared", findings)
-
-
-def _difference(
-    side: str, declared: tuple[TensorSpec, ...], actual: tuple[TensorSpec, ...]
-) -> str | None:
-    if {spec.name: spec for spec in declared} == {spec.name: spec for spec in actual}:
-        return None
-    came, has = _listed(declared), _listed(actual)
-    return f"signature.{side}: the manifest declares {came}, the artefact has {has}"
-
-
-def _listed(specs: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{spec.name} {spec}" for spec in specs)
-
-
-def _named_output(output: OutputSettings, signature: Signature) -> OutputSettings:
-    if output.kind == "raw":
-        return output
-    names = [spec.name for spec in signature.outputs]
-    name = output.name if output.name is not None or len(names) > 1 else names[0]
-    if name not in names:
-        came = "nothing" if name is None else f'"{name}"'
-        raise ModelRefused(
-            "the output of the scores is not clear",
-            (f"output.name: {came}, one of {', '.join(names)}",),
-        )
-    return replace(output, name=name)
-
-
-def _check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ...]) -> None:
-    scores = outputs[output.name or ""]
-    findings = []
-    matrix = scores.ndim == 2 and scores.size > 0  # noqa: PLR2004 - [rows, classes]
-    if not matrix or not np.issubdtype(scores.dtype, np.floating):
-        came = f"{scores.dtype.name} {list(scores.shape)}"
-        raise ModelRefused(
-            "the output holds no class scores",
-            (f'output.kind: "{output.kind}" needs floats [rows, classes], the output is {came}',),
-        )
-    if labels and len(labels) != scores.shape[1]:
-        findings.append(f"labels: {len(labels)} for {scores.shape[1]} classes")
-    if output.kind == "probabilities" and not _are_probabilities(scores):
-        findings.append(
-            'output.kind: declared "probabilities", but a row has values below 0 or a sum other '
-            "than 1"
-        )
-    if findings:
-        raise ModelRefused("the output does not fit its declaration", tuple(findings))
-
-
-def _are_probabilities(scores: Array) -> bool:
-    sums = scores.sum(axis=1, dtype=np.float64)
-    return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
-
-
-def _recipe(bundle: Bundle, signature: Signature, plugs: LoadingPlugs) -> Recipe | None:
-    settings = bundle.manifest.recipe
-    if settings is None:
-        return None
-    if len(signature.inputs) != 1:
-        names = ", ".join(spec.name for spec in signature.inputs)
-        raise ModelRefused(
-            "a recipe needs a model with one input",
-            (f"recipe: the model has the inputs {names}, expected one",),
-        )
     imaging = plugs.imaging(bundle.backend)
-    try:
-        recipe = compile_recipe(settings, signature.inputs[0], imaging, plugs.image_limits)
-        recipe.warm_up()
-    except InvalidSettings as invalid:
-        raise ModelRefused("the recipe does not fit the model", invalid.faults) from invalid
-    except InvalidInput as refused:
-        finding = f"recipe: a blank picture of the model's size is refused: {refused}"
-        raise ModelRefused("the recipe does not do", (finding,)) from refused
-    return recipe
+    recipe = fitted_recipe(bundle, signature, imaging, plugs.image_limits)
+    tta = tta_choice(bundle, output, recipe)
+    return LoadedModel(bundle, backend, batching, output, recipe, classes=classes, tta=tta)

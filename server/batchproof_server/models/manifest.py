@@ -11,6 +11,7 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.errors import ModelRefused
 from batchproof_server.imaging.recipe import RecipeSettings
 from batchproof_server.signature import TensorSpec
+from batchproof_server.tta.policies import NO_TTA_SETTINGS, TtaSettings
 from batchproof_server.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 
 MANIFEST_NAME = "batchproof.toml"
@@ -94,6 +95,7 @@ class Manifest:
         labels: the file with one label a line, relative to the bundle; ``labels.txt`` is taken when
             it exists.
         max_request_rows: lowers the server's limit for this model.
+        tta: policies of test-time augmentation.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -106,6 +108,7 @@ class Manifest:
     batching: BatchingSettings | None = None
     labels: str | None = None
     max_request_rows: int | None = None
+    tta: TtaSettings = NO_TTA_SETTINGS
 
     def __post_init__(self) -> None:
         if self.max_request_rows is not None and self.max_request_rows < 1:

@@ -11,12 +11,18 @@ from batchproof_server.proof.settings import SelfCheckSettings
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A loaded version, the queue before its device, and the device's one thread."""
+    """A loaded version, the queue before its device, and the device's one thread.
+
+    Attributes:
+        max_request_rows: rows of one request.
+        max_request_views: rows times views of one request with test-time augmentation.
+    """
 
     loaded: LoadedModel
     batcher: Batcher
     device: Executor
     max_request_rows: int
+    max_request_views: int
 
     @property
     def name(self) -> str:

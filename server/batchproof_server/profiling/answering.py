@@ -9,14 +9,15 @@ import numpy as np
 
 from batchproof_server.batching.assembly import assemble, bucket_for
 from batchproof_server.datasets.pictures import InvalidData, LabelledPicture
+from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import DecodedImage, decoded_image
+from batchproof_server.imaging.decoded import DecodedImage, decoded_image, row_inputs
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loading import LoadedModel
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array
-from batchproof_server.telemetry import INPUT_SIGNALS
 
 Count: TypeAlias = Callable[[int], None]
 """Told how many pictures are done."""
@@ -28,7 +29,7 @@ _MAX_CHUNK_BYTES: Final = 64 << 20
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chunk:
     scores: Scores
-    inputs: Array
+    inputs: RowInputs
 
 
 def answered(
@@ -121,7 +122,7 @@ def _executed(
     except InvalidInput as fault:
         place = int(np.argmin(np.isfinite(output).all(axis=1)))
         raise InvalidData([f"{pictures[place].name}: {fault}"]) from fault
-    return _Chunk(scores, np.array([image.properties for image in images]))
+    return _Chunk(scores, row_inputs([image.seen for image in images]))
 
 
 def _outputs(model: LoadedModel, rows: Array) -> Array:
@@ -147,6 +148,5 @@ def _signals(chunks: Sequence[_Chunk]) -> Signals:
         np.concatenate(logits) if logits else None,
         joined(lambda chunk: chunk.scores.entropy),
     )
-    inputs = joined(lambda chunk: chunk.inputs)
-    values = {**signals.values, **dict(zip(INPUT_SIGNALS, inputs.T, strict=True))}
+    values = {**signals.values, **input_values([chunk.inputs for chunk in chunks])}
     return Signals(signals.classes, values, signals.log_probabilities)

@@ -16,6 +16,12 @@ from batchproof_server.models.repository import (
 )
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.status import Failure
+from batchproof_server.rpc.tta_messages import (
+    read_tta,
+    write_augmentation,
+    write_policies,
+    write_row_augmentation,
+)
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, TensorSpec
 
@@ -61,15 +67,15 @@ def _tensor(name: str, tensor: pb.Tensor) -> Array:
         raise InvalidInput(f'input "{name[:80]}": {fault}') from fault
 
 
-def check_options(options: pb.PredictOptions, model: ServedModel) -> None:
+def check_options(request: pb.PredictRequest, model: ServedModel) -> None:
     """Refuses what the server or the model cannot do.
 
     Raises:
         NotImplementedYet: an option that the contract reserves.
-        InvalidInput: scores of a model that has none, or logits of one that has none.
+        InvalidInput: scores of a model that has none, or logits of one that has none, or logits of
+            augmented rows, or augmentation of tensors.
     """
-    if options.HasField("tta"):
-        raise NotImplementedYet("options.tta: this server cannot do test-time augmentation yet")
+    options = request.options
     if options.HasField("diagnosis"):
         raise NotImplementedYet("options.diagnosis: this server cannot diagnose yet")
     kind = model.loaded.output.kind
@@ -77,6 +83,21 @@ def check_options(options: pb.PredictOptions, model: ServedModel) -> None:
         raise InvalidInput(f'options.return_logits: the output of model "{model.name}" is {kind}')
     if kind == "raw" and (options.return_probabilities or options.HasField("top_k")):
         raise InvalidInput(f'options: the output of model "{model.name}" is raw, it has no classes')
+    _check_tta(request, model)
+
+
+def _check_tta(request: pb.PredictRequest, model: ServedModel) -> None:
+    options = request.options
+    if request.WhichOneof("input") == "tensors":
+        if options.HasField("tta"):
+            raise InvalidInput("options.tta: the request has tensors, expected images")
+        return
+    plan = model.loaded.tta.plan(read_tta(options))
+    if options.return_logits and not plan.is_plain:
+        raise InvalidInput(
+            f'options.return_logits: the policy "{plan.policy}" aggregates views, and an aggregate '
+            'has no logits; expected options.tta.policy "none"'
+        )
 
 
 def write_prediction(
@@ -87,6 +108,8 @@ def write_prediction(
     response = pb.PredictResponse(
         request_id=request_id, provenance=_provenance(model, prediction.executions)
     )
+    if prediction.augmentation is not None:
+        write_augmentation(response.provenance.tta, prediction.augmentation)
     if prediction.scores is None:
         for name, output in prediction.outputs.items():
             fill(response.outputs[name], output)
@@ -95,6 +118,9 @@ def write_prediction(
     for row in range(len(prediction.scores.entropy)):
         _write_row(response.rows.add(), prediction.scores, row, model, top_k)
         _write_vectors(response.rows[row], prediction.scores, row, options)
+        if prediction.augmentation is not None:
+            result = prediction.augmentation.results[row]
+            write_row_augmentation(response.rows[row].tta, result, options.tta)
     return response
 
 
@@ -191,6 +217,8 @@ def write_model(status: VersionStatus, repository: ModelRepository) -> pb.GetMod
     if loaded.profile is not None:
         response.profile_digest = loaded.profile.digest
         response.profile_json = canonical_json(loaded.profile.profile)
+    if loaded.recipe is not None and loaded.output.kind != "raw":
+        write_policies(response, status.served)
     return response
 
 

@@ -21,6 +21,7 @@ from batchproof_server.rpc.messages import (
 )
 from batchproof_server.rpc.outcomes import OutcomeReports
 from batchproof_server.rpc.streams import Streams
+from batchproof_server.rpc.tta_messages import read_tta
 
 
 class PredictionService(pb_grpc.PredictionServiceServicer):
@@ -107,7 +108,7 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
         deadline_s = self._engine.deadline_s(call.timeout_s)
         model = self._repository.select(read_selector(request.model))
         call.model, call.version = model.name, model.version
-        check_options(request.options, model)
+        check_options(request, model)
         prediction = await self._answer(request, model, call, deadline_s)
         return write_prediction(prediction, request.options, call.request_id)
 
@@ -118,7 +119,9 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
             case "images":
                 images = request.images.contents
                 call.rows = len(images)
-                return await self._engine.predict_images(model, images, deadline_s, call.request_id)
+                return await self._engine.predict_images(
+                    model, images, deadline_s, call.request_id, tta=read_tta(request.options)
+                )
             case "tensors":
                 tensors = read_tensors(request.tensors)
                 call.rows = max(

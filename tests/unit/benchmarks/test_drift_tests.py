@@ -16,7 +16,8 @@ from drift_tests import (
     any_signal,
     chi2_zscore,
     is_significant,
-    ks_pvalue,
+    ks_distance,
+    ks_fires,
     naive_psi,
 )
 
@@ -24,6 +25,7 @@ KNOWN = 10**12
 """A reference so large that it is the truth."""
 SHARES = np.array([0.5, 0.3, 0.2])
 DECILES = np.full(10, 0.1)
+RARE = np.array([*[0.001] * 19, 0.981])
 
 
 def counts(*windows: tuple[float, ...]) -> Floats:
@@ -71,6 +73,9 @@ def test_the_standard_score_is_that_of_the_exact_tail(freedom: int, level: float
         ("class", DECILES),
         ("margin", SHARES),
         ("entropy", np.full(20, 0.05)),
+        ("energy", RARE),
+        ("class", RARE),
+        ("class", np.array([0.999, 0.001])),
     ],
 )
 def test_unshifted_windows_are_significant_in_at_most_one_of_a_hundred(
@@ -109,9 +114,12 @@ samples = st_numpy.arrays(np.float64, st.integers(2, 30), elements=st.integers(-
 def test_the_kolmogorov_smirnov_test_is_that_of_scipy_also_with_ties(
     window: Floats, reference: Floats
 ) -> None:
-    ours = ks_pvalue(np.sort(window)[np.newaxis], np.sort(reference))[0]
-    theirs = stats.ks_2samp(window, reference, method="asymp").pvalue
-    assert ours == pytest.approx(theirs, abs=1e-12)
+    ours, known = np.sort(window)[np.newaxis], np.sort(reference)
+    theirs = stats.ks_2samp(window, reference, method="asymp")
+    assert ks_distance(ours, known)[0] == pytest.approx(theirs.statistic, abs=1e-12)
+    for level in (0.5, 0.05, 0.005):
+        if abs(theirs.pvalue - level) > 1e-6:
+            assert ks_fires(ours, known, level)[0] == (theirs.pvalue < level)
 
 
 def test_the_naive_index_is_its_definition() -> None:

@@ -7,11 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchproof_server.imaging.decoded import decoded_image, picture_properties, tensor_mean
+from batchproof_server.drift import pictures
+from batchproof_server.imaging.decoded import decoded_image, reduced_luma, tensor_mean
 from batchproof_server.imaging.eight_bits import image_of_8_bits
+from batchproof_server.imaging.plugs import Picture
 from batchproof_server.imaging.thumbnail import thumbnail_png
 from batchproof_server.signature import Array
 from unit.imaging.pictures import compiled, encoded, scene
+
+
+def picture_properties(picture: Picture) -> tuple[float, float, float, float]:
+    """All four, as the server has them."""
+    luma, aspect_ratio = reduced_luma(picture)
+    brightness, contrast, sharpness = pictures.picture_properties([luma])[0]
+    return float(brightness), float(contrast), float(sharpness), aspect_ratio
 
 
 def grey(height: int, width: int, seed: int = 0) -> Array:
@@ -65,6 +74,14 @@ def test_a_huge_picture_costs_no_more_than_one_of_1024_pixels() -> None:
     assert picture_properties(np.asarray(huge)) == picture_properties(huge)
 
 
+def test_a_picture_is_measured_alike_alone_and_among_others() -> None:
+    sizes = [(28, 28), (5, 9), (28, 28), (128, 128), (2, 2), (28, 28)]
+    lumas = [grey(*size, seed) for seed, size in enumerate(sizes * 12)]
+    together = pictures.picture_properties(lumas)
+    alone = [pictures.picture_properties([luma])[0].tolist() for luma in lumas]
+    assert together.tolist() == alone
+
+
 def test_a_narrow_picture_has_no_sharpness() -> None:
     assert picture_properties(Image.fromarray(grey(2, 50)))[2] == 0
     assert picture_properties(Image.fromarray(grey(1, 1)))[1:3] == (0, 0)
@@ -81,12 +98,12 @@ def test_blur_lowers_the_sharpness_and_noise_raises_it() -> None:
 def test_a_picture_of_16_bits_is_measured_by_its_upper_8(kind: str) -> None:
     levels = grey(30, 30)
     wide: Any = levels.astype(np.uint16) * 256 + 77
-    pictures = {
+    kinds = {
         "I;16": Image.fromarray(wide),
         "I": Image.fromarray(wide.astype(np.int32)),
         "array": wide[:, :, np.newaxis],
     }
-    assert picture_properties(pictures[kind]) == picture_properties(Image.fromarray(levels))
+    assert picture_properties(kinds[kind]) == picture_properties(Image.fromarray(levels))
 
 
 def test_what_is_beyond_8_bits_after_the_shift_is_white() -> None:
@@ -104,8 +121,9 @@ def test_the_row_is_the_recipes_own_and_the_picture_is_measured_before_the_resiz
     file = encoded(Image.fromarray(scene(40, 20)), "PNG")
     seen = decoded_image(recipe, file)
     assert (seen.row == recipe.apply(file)).all()
-    assert seen.properties[:4] == picture_properties(Image.fromarray(scene(40, 20)))
-    assert seen.properties[4] == tensor_mean(seen.row)
+    luma, aspect_ratio = reduced_luma(Image.fromarray(scene(40, 20)))
+    assert (seen.seen.luma == luma).all()
+    assert (seen.seen.aspect_ratio, seen.seen.tensor_mean) == (aspect_ratio, tensor_mean(seen.row))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,0 +1,99 @@
+"""What the views of a row came to: the answer, and how far the views agree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchproof_server.signature import Array
+from batchproof_server.tta.aggregation import aggregate, exact_mean
+from batchproof_server.tta.plan import Plan
+from batchproof_server.tta.views import IDENTITY, View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowResult:
+    """The answer to one row.
+
+    A row of a single view, such as one that stopped early, has nothing to disagree with: its flip
+    rate, mutual information and standard deviation are 0.
+
+    Attributes:
+        probabilities: float64 [classes].
+        views: those that were executed, in the plan's order.
+        view_probabilities: float64 [views, classes].
+        weights: what each executed view counts, with sum 1.
+        exited_early: whether the plain view was sure enough to be the answer.
+        flip_rate: the share of the views whose best class is another than the answer's.
+        mutual_information: entropy of the mean of the views minus the mean of their entropies, in
+            nats; 0 when they agree (BALD: Houlsby et al. 2011, arXiv 1112.5745).
+        confidence_stddev: population standard deviation over the views of the probability of the
+            answer's best class.
+    """
+
+    probabilities: Array
+    views: tuple[View, ...]
+    view_probabilities: Array
+    weights: tuple[float, ...]
+    exited_early: bool
+    flip_rate: float
+    mutual_information: float
+    confidence_stddev: float
+
+
+def is_sure(plan: Plan, plain_probabilities: Array) -> bool:
+    """Whether a row may stop after its plain view: its best probability reaches ``early_exit``."""
+    return plan.early_exit is not None and bool(plain_probabilities.max() >= plan.early_exit)
+
+
+def early_result(plain_probabilities: Array) -> RowResult:
+    """The answer to a row that stopped after its plain view, float64 [classes]."""
+    return RowResult(
+        probabilities=plain_probabilities,
+        views=(IDENTITY,),
+        view_probabilities=plain_probabilities[np.newaxis],
+        weights=(1.0,),
+        exited_early=True,
+        flip_rate=0.0,
+        mutual_information=0.0,
+        confidence_stddev=0.0,
+    )
+
+
+def row_result(plan: Plan, view_probabilities: Array) -> RowResult:
+    """The answer to a row whose views were all executed.
+
+    Args:
+        plan: whose views.
+        view_probabilities: float64 [views, classes], in the plan's order.
+    """
+    answer = aggregate(view_probabilities, plan.aggregation, plan.weights, plan.plain)
+    best = int(answer.argmax())
+    return RowResult(
+        probabilities=answer,
+        views=plan.views,
+        view_probabilities=view_probabilities,
+        weights=plan.shares,
+        exited_early=False,
+        flip_rate=float((view_probabilities.argmax(axis=1) != best).mean()),
+        mutual_information=_mutual_information(view_probabilities),
+        confidence_stddev=_stddev(view_probabilities[:, best]),
+    )
+
+
+def _mutual_information(views: Array) -> float:
+    if len(views) == 1:
+        return 0.0
+    of_mean = _entropies(exact_mean(views)[np.newaxis])[0]
+    mean_of = exact_mean(_entropies(views)[:, np.newaxis])[0]
+    return max(0.0, float(of_mean - mean_of))
+
+
+def _stddev(values: Array) -> float:
+    column = values[:, np.newaxis]
+    return float(np.sqrt(exact_mean((column - exact_mean(column)) ** 2)[0]))
+
+
+def _entropies(probabilities: Array) -> Array:
+    positive = np.where(probabilities > 0, probabilities, 1.0)
+    entropies: Array = -(positive * np.log(positive)).sum(axis=1)
+    return entropies
