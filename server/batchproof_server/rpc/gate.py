@@ -57,8 +57,10 @@ class Admission:
             models[0].batcher.check_room(1, deadline_s)
             return
         refusals = [model.batcher.refusal(1, deadline_s) for model in models]
-        if refusals and all(refusals):
-            soonest_s = min(each.retry_after_s for each in refusals if isinstance(each, QueueFull))
+        full = [each for each in refusals if isinstance(each, QueueFull)]
+        # Where a version drains, the call goes on to be told so.
+        if full and len(full) == len(models):
+            soonest_s = min(each.retry_after_s for each in full)
             raise QueueFull("the queues of all models are full", soonest_s)
 
     def only_model(self) -> tuple[str, int]:
