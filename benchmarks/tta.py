@@ -104,8 +104,8 @@ def _served(bundle: Path) -> Iterator[Served]:
 
 def _load(address: str, message: Path, concurrency: int, seconds: float) -> dict[str, float]:
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, str(HERE / "closed_loop.py")]
-    arguments = [address, str(message), str(concurrency), str(seconds)]
-    run = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    line = f"{address} {concurrency} {seconds} {message}\n"
+    run = subprocess.run(command, check=True, input=line, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(run.stdout)
     return result
 
