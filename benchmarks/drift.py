@@ -1,6 +1,6 @@
 """How well the drift rule works: false alarms and detection on Fashion-MNIST, by a real server.
 
-    python benchmarks/drift.py [--pictures 3000] [--windows 300] [--splits 3000] [--json FILE]
+    python benchmarks/drift.py [--pictures 3000] [--windows 300] [--splits 2000] [--json FILE]
 
 The 10,000 test pictures are cut in two at random. `batchproof-server profile` makes the profile of
 one half, and a server process serves it. Each picture is sent once over gRPC: the reference, the
@@ -249,7 +249,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=DEBIAN_FOLDER, help="folder of the IDX files")
     parser.add_argument("--pictures", type=int, default=3_000, help="of each shifted stream")
     parser.add_argument("--windows", type=int, default=300, help="of each shift and size")
-    parser.add_argument("--splits", type=int, default=3_000, help="cuts of the unshifted pictures")
+    parser.add_argument("--splits", type=int, default=2_000, help="cuts of the unshifted pictures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw the power curves")
     arguments = parser.parse_args()

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ EMBEDDED: Final = Path(__file__).parents[1] / "examples/fashion_mnist/models/fas
 DEBIAN_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
 CHUNK_ROWS: Final = 50
 """Pictures of one request; the counters are read after each."""
+_PATIENCE_S: Final = 5.0
+_POLL_S: Final = 0.005
 _SERIES: Final = re.compile(
     r"^batchproof_drift_(\w+)\{(.*)\} (\S+)$",
     re.MULTILINE,
@@ -138,7 +141,7 @@ class Bench:
             result = self._client.predict(
                 list(chunk), top_k=0, return_probabilities=True, return_logits=True
             )
-            readings.append(self.read())
+            readings.append(self._read_after(readings[-1], len(chunk)))
             signals = self._signals(result, chunk)
             self._check(signals, readings[-2], readings[-1])
             parts.append(signals)
@@ -165,6 +168,16 @@ class Bench:
                 name: int(bins[""]) for name, bins in found["reference_observations"].items()
             },
         )
+
+    def _read_after(self, before: Reading, rows: int) -> Reading:
+        """The counters once they hold the rows: an answer goes out before it is counted."""
+        reached = before.counts["class"].sum() + rows
+        until_s = time.monotonic() + _PATIENCE_S
+        while (reading := self.read()).counts["class"].sum() < reached:
+            if time.monotonic() > until_s:
+                break
+            time.sleep(_POLL_S)
+        return reading
 
     def _signals(self, result: PredictResult, chunk: Sequence[bytes]) -> Signals:
         rows = result.rows
