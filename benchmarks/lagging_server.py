@@ -25,7 +25,7 @@ class LagProbe:
     """Rings every millisecond and remembers how late."""
 
     def __init__(self) -> None:
-        self._late_ms: list[float] = []
+        self._late_ms = [0.0]
 
     async def run(self) -> None:
         """Never ends."""
@@ -36,7 +36,7 @@ class LagProbe:
 
     def taken(self) -> dict[str, float]:
         """The figures since the last time."""
-        late_ms, self._late_ms = sorted(self._late_ms), []
+        late_ms, self._late_ms = sorted(self._late_ms), [0.0]
         last = len(late_ms) - 1
         marks = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999, "max_ms": 1.0}
         return {name: late_ms[int(last * mark)] for name, mark in marks.items()}

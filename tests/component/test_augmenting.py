@@ -38,10 +38,8 @@ def picture(seed: int = 0) -> bytes:
 
 
 def bench(**keys: Any) -> Any:
-    return engine_bench(
-        AffineBackend(SETTINGS, BATCHING.buckets_rows),
-        **{"batching": BATCHING, "output": LOGITS, "recipe": RECIPE} | keys,
-    )
+    usual: dict[str, Any] = {"batching": BATCHING, "output": LOGITS, "recipe": RECIPE}
+    return engine_bench(AffineBackend(SETTINGS, BATCHING.buckets_rows), **usual | keys)
 
 
 async def ask(

@@ -20,6 +20,7 @@ from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoa
 from batchproof_server.proof.proving import Prove
 from batchproof_server.registry import Registry
 from batchproof_server.signature import Array, Signature, Tensors, TensorSpec
+from batchproof_server.tta import noise
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice, choice_of
 from batchproof_server.tta.policies import NONE
 from batchproof_server.validation import InvalidSettings
@@ -246,6 +247,7 @@ def _tta(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) -> Choic
         findings = tuple(f"tta: augmentation needs {what}" for what in lacks)
         raise ModelRefused("the model cannot be augmented", findings)
     digest = "" if recipe is None else recipe.digest
+    noise.warm_up()
     try:
         return choice_of(settings, bundle.tta_weights, bundle.model_digest, digest)
     except InvalidSettings as invalid:

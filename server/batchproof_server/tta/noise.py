@@ -59,6 +59,11 @@ def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
     return noisy.reshape(pixels.shape)
 
 
+def warm_up() -> None:
+    """Makes the table, so that no request pays for it."""
+    _quantiles()
+
+
 @lru_cache(maxsize=1)
 def _quantiles() -> Array:
     inverse = NormalDist().inv_cdf

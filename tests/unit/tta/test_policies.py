@@ -1,17 +1,22 @@
 """The manifest's table, and what requests come to."""
 
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchproof_server.errors import InvalidInput
+from batchproof_server.tta.aggregation import AGGREGATION_PARAMETERS
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice, TtaRequest, choice_of
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.policies import NAMED, TtaSettings
-from batchproof_server.tta.views import parse_views
+from batchproof_server.tta.views import VIEW_PARAMETERS, parse_views
 from batchproof_server.tta.weights import FittedWeights, fitted_policy_digest
 from batchproof_server.validation import InvalidSettings, parse_settings
 
+PAGE = Path(__file__).parents[3] / "docs" / "tta.md"
 MINE = {"views": ["identity", "rotate(10)", "rotate(-10)"]}
 
 
@@ -214,7 +219,7 @@ def test_a_weighted_policy_of_the_manifest_takes_the_fitted_weights() -> None:
 def test_the_weights_of_the_manifest_are_used_as_they_stand() -> None:
     own = {"views": ["identity", "hflip"], "aggregation": "weighted", "weights": [3, 1]}
     plan = choice({"policies": {"mine": own}}).plan(TtaRequest("mine"))
-    assert plan.weights == (3, 1)
+    assert list(plan.weights) == [3, 1]
     assert plan.shares == (0.75, 0.25)
     assert plan.weights_digest == ""
     with pytest.raises(InvalidSettings, match='the manifest names weights for "mine" too'):
@@ -246,6 +251,18 @@ def test_the_shares_of_a_blend_are_those_of_its_formula() -> None:
     )
     assert plan.shares == pytest.approx((0.4, 0.3, 0.3))
     assert Plan("x", views).shares == pytest.approx((1 / 3,) * 3)
+
+
+def test_the_table_of_the_page_is_understood() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    made = choice(tomllib.loads(block)["tta"])
+    assert set(made.plans) == {"none", "tilt", "mostly-plain"}
+    assert made.default.policy == "tilt"
+
+
+def test_the_page_lists_every_view_policy_and_aggregation() -> None:
+    named = set(re.findall(r"`([a-z_0-9]+)[(`]", PAGE.read_text(encoding="utf-8")))
+    assert {*VIEW_PARAMETERS, *NAMED, *AGGREGATION_PARAMETERS} <= named
 
 
 def test_the_server_s_policies_are_their_views() -> None:
