@@ -19,7 +19,7 @@ $ make bench
 $ make bench SCENARIOS="a e"
 ```
 
-The first takes about 20 minutes, the second measures two scenarios again and keeps the rest.
+The first takes 20 to 30 minutes, the second measures two scenarios again and keeps the rest.
 """
 
 
