@@ -4,6 +4,7 @@
 PYTHON  ?= python3
 WORKERS ?= 2
 UPGRADE ?=
+SCENARIOS ?=
 
 VENV := .venv
 DEMO := .venv-demo
@@ -21,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 .PHONY: help demo test check format types layers lint-proto lint-image pytest venv interop system \
-        test-pythons bench stubs lock clean
+        test-pythons bench generate monitor stubs lock clean
 
 help: ## list the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,8 +88,14 @@ $(INTEROP)/.installed: requirements/build.txt requirements/interop.txt
 	@scripts/make-venv "$(PYTHON)" $(INTEROP) requirements/interop.txt
 	@touch $@
 
-bench: venv ## the benchmarks; prints their figures
-	@$(BIN)/python benchmarks/serving.py
+bench: venv ## the benchmarks, 20 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
+	@$(BIN)/python benchmarks/run.py --scenarios "$(SCENARIOS)"
+
+monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C
+	@$(BIN)/python deploy/monitor.py
+
+generate: venv ## write the Prometheus rules and the Grafana dashboards again
+	@$(BIN)/python deploy/generate.py
 
 stubs: venv ## generate the stubs from proto/ again
 	@PYTHON=$(BIN)/python proto/generate
@@ -97,7 +104,7 @@ lock: venv ## resolve requirements/ again; UPGRADE=--upgrade moves every pin to 
 	@echo "==> uv pip compile"
 	@$(UV_COMPILE) --group build --output-file requirements/build.txt
 	@$(UV_COMPILE) --group stubs --output-file requirements/stubs.txt
-	@$(UV_COMPILE) pyproject.toml --extra cpu --output-file requirements/cpu.txt
+	@$(UV_COMPILE) pyproject.toml --extra cpu --extra load --output-file requirements/cpu.txt
 	@$(UV_COMPILE) pyproject.toml --extra cpu --extra plots --extra load --group dev --constraint requirements/cpu.txt \
 	    --constraint requirements/build.txt --output-file requirements/dev.txt
 	@$(UV_COMPILE) pyproject.toml --group interop --override requirements/interop.overrides \

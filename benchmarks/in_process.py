@@ -2,10 +2,11 @@
 
     python benchmarks/in_process.py BUNDLE
 
-loads the bundle as the server does. Every line "ROWS SECONDS" on standard input is answered by one
-line with the images/s of that bucket.
+loads the bundle as the server does and prints the buckets as JSON. Then every line "ROWS SECONDS"
+on standard input is answered by one line with the images/s of that bucket.
 """
 
+import json
 import sys
 import time
 from dataclasses import replace
@@ -24,15 +25,16 @@ def _main() -> None:
     prepare_engines()
     config = Config(engine=EngineSettings(intra_op_threads=1, inter_op_threads=1))
     plugs = replace(loading_plugs(config), prove=None)
-    backend = load_version(discover(Path(sys.argv[1]))[0], plugs).backend
-    print("ready", flush=True)
+    loaded = load_version(discover(Path(sys.argv[1]))[0], plugs)
+    backend = loaded.backend
+    print(json.dumps(loaded.batching.buckets_rows), flush=True)
     random = np.random.default_rng(1)
     for line in sys.stdin:
         rows, duration_s = int(line.split()[0]), float(line.split()[1])
         inputs = {
-            spec.name: random.random((rows, *(size or 1 for size in spec.row_shape))).astype(
-                spec.dtype
-            )
+            spec.name: (
+                random.random((rows, *(size or 1 for size in spec.row_shape))) * 255
+            ).astype(spec.dtype)
             for spec in backend.signature.inputs
         }
         backend.execute(inputs)

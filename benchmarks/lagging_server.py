@@ -25,7 +25,7 @@ class LagProbe:
     """Rings every millisecond and remembers how late."""
 
     def __init__(self) -> None:
-        self._late_ms = [0.0]
+        self._late_ms: list[float] = []
 
     async def run(self) -> None:
         """Never ends."""
@@ -35,8 +35,8 @@ class LagProbe:
             self._late_ms.append((time.perf_counter() - due_s) * 1e3)
 
     def taken(self) -> dict[str, float]:
-        """The figures since the last time."""
-        late_ms, self._late_ms = sorted(self._late_ms), [0.0]
+        """The figures since the last time; zeros when it has not rung since."""
+        late_ms, self._late_ms = sorted(self._late_ms) or [0.0], []
         last = len(late_ms) - 1
         marks = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999, "max_ms": 1.0}
         return {name: late_ms[int(last * mark)] for name, mark in marks.items()}

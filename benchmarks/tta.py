@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from batchproof.v1 import prediction_pb2 as pb
-from bundles import write_affine, write_mobilenet
+from bundles import write_affine, write_keras
 
 HERE = Path(__file__).resolve().parent
 SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
@@ -104,8 +104,8 @@ def _served(bundle: Path) -> Iterator[Served]:
 
 def _load(address: str, message: Path, concurrency: int, seconds: float) -> dict[str, float]:
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, str(HERE / "closed_loop.py")]
-    arguments = [address, str(message), str(concurrency), str(seconds)]
-    run = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    line = f"{address} {concurrency} {seconds} {message}\n"
+    run = subprocess.run(command, check=True, input=line, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(run.stdout)
     return result
 
@@ -167,7 +167,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         bundles = {
-            "MobileNetV2 224 x 224": write_mobilenet(directory / "mobilenet" / "1", "float32"),
+            "MobileNetV2 224 x 224": write_keras(
+                directory / "mobilenet" / "1", "MobileNetV2", "float32"
+            ),
             "affine 224 x 224 (the server alone)": write_affine(
                 directory / "affine" / "1", (224, 224, 3)
             ),

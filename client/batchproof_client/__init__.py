@@ -34,6 +34,7 @@ from batchproof_client.augmentation import (
 from batchproof_client.client import AsyncClient
 from batchproof_client.connection import TlsOptions
 from batchproof_client.errors import (
+    AnswerNotFound,
     BatchproofError,
     ClientClosed,
     DeadlineExceeded,
@@ -43,6 +44,7 @@ from batchproof_client.errors import (
     ModelNotFound,
     ModelRefused,
     NotSupported,
+    OutcomeAlreadyReported,
     PermissionDenied,
     ServerBusy,
     ServerFailed,
@@ -50,10 +52,13 @@ from batchproof_client.errors import (
     Unavailable,
 )
 from batchproof_client.inputs import PredictRequest
+from batchproof_client.outcomes import AcceptedOutcome, Outcome, OutcomeResult
 from batchproof_client.retry import RetryPolicy
 from batchproof_client.sync import Client
 
 __all__ = [
+    "AcceptedOutcome",
+    "AnswerNotFound",
     "AppliedAugmentation",
     "AsyncClient",
     "Augmentation",
@@ -72,6 +77,9 @@ __all__ = [
     "ModelState",
     "ModelSummary",
     "NotSupported",
+    "Outcome",
+    "OutcomeAlreadyReported",
+    "OutcomeResult",
     "OutputKind",
     "PermissionDenied",
     "PredictRequest",

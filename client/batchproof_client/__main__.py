@@ -1,8 +1,8 @@
 """The command ``batchproof``.
 
-It exits with 0 when all went well, 1 when a picture failed, the server is not serving or a load
-broke a limit, 2 when the command cannot be done (usage, server, model), 3 when a load was limited
-by the client, 130 after Ctrl-C and 141 when its reader went away.
+It exits with 0 when all went well, 1 when a picture failed, an outcome was refused, the server is
+not serving or a load broke a limit, 2 when the command cannot be done (usage, server, model), 3
+when a load was limited by the client, 130 after Ctrl-C and 141 when its reader went away.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from batchproof_client.commands.arguments import (
     LoadArguments,
     ModelsArguments,
     PredictArguments,
+    ReportOutcomeArguments,
     StatusArguments,
     UsageError,
     parse,
@@ -24,6 +25,7 @@ from batchproof_client.commands.arguments import (
 from batchproof_client.commands.load import load
 from batchproof_client.commands.models import models
 from batchproof_client.commands.predict import predict
+from batchproof_client.commands.report_outcome import report_outcome
 from batchproof_client.commands.status import status
 from batchproof_client.commands.terminal import write_error
 from batchproof_client.errors import BatchproofError, DeadlineExceeded, LocalInputError, Unavailable
@@ -70,13 +72,17 @@ def _run(argv: Sequence[str] | None) -> int:
     return _FAILED
 
 
-async def _ask(arguments: PredictArguments | ModelsArguments | StatusArguments) -> int:
+async def _ask(
+    arguments: PredictArguments | ModelsArguments | StatusArguments | ReportOutcomeArguments,
+) -> int:
     server = arguments.server
     async with AsyncClient(server.server, timeout_s=server.timeout_s, tls=server.tls) as client:
         if isinstance(arguments, PredictArguments):
             return await predict(client, arguments)
         if isinstance(arguments, ModelsArguments):
             return await models(client, arguments)
+        if isinstance(arguments, ReportOutcomeArguments):
+            return await report_outcome(client, arguments)
         return await status(client, arguments)
 
 

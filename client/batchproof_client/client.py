@@ -40,6 +40,7 @@ from batchproof_client.inputs import (
     touches_files,
     write_tensors,
 )
+from batchproof_client.reporting import OutcomeReports
 from batchproof_client.retry import Retrier, RetryPolicy
 from batchproof_client.streaming import Stream, Window
 
@@ -47,7 +48,7 @@ DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_MAX_IN_FLIGHT: Final = 32
 
 
-class AsyncClient:
+class AsyncClient(OutcomeReports):
     """Asks one server, over one connection, on one event loop.
 
     The connection is opened by the first call. Every call has a deadline, which the server is told.

@@ -6,9 +6,11 @@
     ├── LocalInputError          found here, before anything was sent; also a ValueError
     ├── ClientClosed             the client was closed, or the process forked after it was opened
     ├── InvalidRequest           the request can never succeed
-    │   └── MessageTooLarge      larger than the server or this client allows
+    │   ├── MessageTooLarge      larger than the server or this client allows
+    │   └── OutcomeAlreadyReported  the row has its outcome
     ├── NotSupported             the server cannot do this option or this call
     ├── ModelNotFound            the text lists what is served
+    ├── AnswerNotFound           the server does not know, or no longer knows, the answer
     ├── ModelRefused             the model failed to load or to prove itself; the text has findings
     ├── Unavailable              not reachable, loading or going away; another replica may answer
     ├── ServerBusy               retry_after_s says when trying again makes sense, if the server did
@@ -56,12 +58,20 @@ class MessageTooLarge(InvalidRequest):
     """A request or an answer has more bytes than one of the two ends allows."""
 
 
+class OutcomeAlreadyReported(InvalidRequest):
+    """The row has its outcome already; after a retry, the first attempt may have counted."""
+
+
 class NotSupported(BatchproofError):
     """The contract has it and this server does not."""
 
 
 class ModelNotFound(BatchproofError):
     """No such model, version or label."""
+
+
+class AnswerNotFound(BatchproofError):
+    """The server gave no such answer, has forgotten it, or takes no more outcomes for it."""
 
 
 class ModelRefused(BatchproofError):
@@ -114,7 +124,7 @@ class ServerFailed(BatchproofError):
 _KINDS: Final[dict[grpc.StatusCode, type[BatchproofError]]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
-    grpc.StatusCode.ALREADY_EXISTS: InvalidRequest,
+    grpc.StatusCode.ALREADY_EXISTS: OutcomeAlreadyReported,
     grpc.StatusCode.UNIMPLEMENTED: NotSupported,
     grpc.StatusCode.NOT_FOUND: ModelNotFound,
     grpc.StatusCode.FAILED_PRECONDITION: ModelRefused,

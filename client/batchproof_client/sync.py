@@ -40,6 +40,7 @@ from batchproof_client.connection import (
 )
 from batchproof_client.errors import ClientClosed
 from batchproof_client.inputs import Image, PredictRequest
+from batchproof_client.outcomes import AcceptedOutcome, Outcome, OutcomeResult
 from batchproof_client.retry import RetryPolicy
 
 Answer = TypeVar("Answer")
@@ -242,6 +243,20 @@ class Client:
     def health(self, model: str = "", *, timeout_s: float | None = None) -> Health:
         """Asks the standard health service about the server, or about one model."""
         return self._thread.run(self._core.health(model, timeout_s=timeout_s))
+
+    def report_outcome(
+        self, request_id: str, label: str | int, *, row: int = 0, timeout_s: float | None = None
+    ) -> AcceptedOutcome:
+        """Tells the server what a row that it answered really was."""
+        return self._thread.run(
+            self._core.report_outcome(request_id, label, row=row, timeout_s=timeout_s)
+        )
+
+    def report_outcomes(
+        self, outcomes: Iterable[Outcome], *, timeout_s: float | None = None
+    ) -> tuple[OutcomeResult, ...]:
+        """Tells the server what many rows really were; one that is refused disturbs no other."""
+        return self._thread.run(self._core.report_outcomes(outcomes, timeout_s=timeout_s))
 
     def close(self) -> None:
         """Closes the connection and ends the thread; calls under way raise ``ClientClosed``."""

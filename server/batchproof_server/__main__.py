@@ -10,6 +10,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from batchproof_server.commands.profile_arguments import add_profile, spelled_out
+from batchproof_server.commands.tta_arguments import add_tta
+
 USAGE = 2
 _THREAD_PATIENCE_S = 1.0
 # What the bare install does not bring, and the extra "server" does.
@@ -22,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 for an orderly end, 1 for a failure, 2 for wrong usage.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(spelled_out(sys.argv[1:] if argv is None else argv))
     missing = [name for name in _SERVER_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         return _usage(
@@ -48,6 +51,19 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from batchproof_server.commands.evaluate import evaluate  # noqa: PLC0415 - as below
 
     return evaluate(arguments)
+
+
+def _profile(arguments: argparse.Namespace) -> int:
+    from batchproof_server.commands.profile import profile  # noqa: PLC0415 - as below
+
+    return profile(arguments)
+
+
+def _tta(arguments: argparse.Namespace) -> int:
+    from batchproof_server.commands.tta_evaluate import tta_evaluate  # noqa: PLC0415 - as below
+    from batchproof_server.commands.tta_fit import tta_fit  # noqa: PLC0415 - as below
+
+    return {"evaluate": tta_evaluate, "fit": tta_fit}[arguments.action](arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -129,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_certify(commands)
     _add_repair(commands)
     _add_evaluate(commands)
+    add_profile(commands)
+    add_tta(commands)
     return parser
 
 
@@ -227,7 +245,14 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
 
 
-_COMMANDS = {"serve": _serve, "certify": _certify, "repair": _repair, "evaluate": _evaluate}
+_COMMANDS = {
+    "serve": _serve,
+    "certify": _certify,
+    "repair": _repair,
+    "evaluate": _evaluate,
+    "profile": _profile,
+    "tta": _tta,
+}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from batchproof_server.batching.batcher import Batcher
 from batchproof_server.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.config import Config
 from batchproof_server.decoding import Decoding
+from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.engine import Engine
 from batchproof_server.errors import ModelRefused
 from batchproof_server.http import HttpServer, Pages
@@ -19,9 +20,13 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
 from batchproof_server.models.repository import ModelRepository, ModelState
 from batchproof_server.models.served import ServedModel, self_checks
+from batchproof_server.outcome_metrics import OutcomeMetrics
+from batchproof_server.reporting import OutcomeDesk
 from batchproof_server.rpc.calls import Calls
+from batchproof_server.rpc.gate import Admission, Gate
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.open_inference import OpenInferenceService
+from batchproof_server.rpc.outcomes import OutcomeReports
 from batchproof_server.rpc.prediction import PredictionService
 from batchproof_server.rpc.server import PortUnavailable, RpcServer
 from batchproof_server.rpc.statistics import Statistics
@@ -55,6 +60,7 @@ class Server:
     plugs: LoadingPlugs
     repository: ModelRepository
     decoding: Decoding
+    drift: DriftMetrics
     calls: Calls
     streams: Streams
     health: Health
@@ -62,6 +68,7 @@ class Server:
     http: HttpServer
     heartbeat: Heartbeat
     observer: Observer
+    outcomes: OutcomeDesk
     log_observer: LogObserver
     clock: Clock
 
@@ -122,6 +129,7 @@ class Server:
             place.version,
             loaded.backend,
             loaded.batching,
+            execution_s=loaded.execution_s,
             clock=self.clock,
             device=device,
             observer=self.observer,
@@ -135,9 +143,17 @@ class Server:
         max_request_views = min(
             self.config.requests.max_request_views, loaded.batching.max_queued_rows
         )
+        self._watch(place, loaded)
         served = ServedModel(loaded, batcher, device, min(limits), max_request_views)
+        self.outcomes.model_ready(served)
         self.repository.became_ready(served)
         self._record(place, ModelState.READY, started_s, loaded=loaded)
+
+    def _watch(self, place: Place, loaded: LoadedModel) -> None:
+        if loaded.classes:
+            self.drift.watch(place.name, place.version, loaded.profile)
+        for finding in loaded.profile_findings:
+            self.log_observer.profile_ignored(place.name, place.version, finding)
 
     def _failed(self, place: Place, findings: tuple[str, ...], started_s: float) -> None:
         self.repository.became_failed(place.name, place.version, findings)
@@ -195,6 +211,7 @@ class Server:
         self.http.stop()
         self.heartbeat.stop()
         self.decoding.close()
+        self.drift.close()
         for model in self.repository.loaded():
             model.close()
 
@@ -212,9 +229,13 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     clock = MonotonicClock()
     log_observer = LogObserver(logger)
     build_version = importlib.metadata.version("batchproof")
-    metrics = Metrics(build_version)
+    outcome_metrics = OutcomeMetrics()
+    outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
+    drift = DriftMetrics(log_observer.failed)
+    metrics = Metrics(build_version, drift, (outcome_metrics,))
     statistics = Statistics(epoch_ms)
-    observer = Observers((metrics, statistics, log_observer), on_failure=log_observer.failed)
+    observers = (metrics, statistics, outcomes, log_observer)
+    observer = Observers(observers, on_failure=log_observer.failed)
     repository = ModelRepository(places, config.version_labels)
     health = Health(repository)
     heartbeat = Heartbeat(clock)
@@ -222,7 +243,8 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     calls = Calls(config.rpc.max_concurrent_requests, clock, observer, log_observer.failed)
     engine = Engine(config.requests, decoding, clock, observer)
-    service = PredictionService(engine, repository, calls, streams)
+    gate = Gate(Admission(engine, repository, calls), calls)
+    service = PredictionService(engine, repository, calls, streams, OutcomeReports(outcomes))
     open_inference = OpenInferenceService(
         engine,
         repository,
@@ -241,13 +263,15 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         plugs=loading_plugs(config, log_observer.proof_progressed),
         repository=repository,
         decoding=decoding,
+        drift=drift,
         calls=calls,
         streams=streams,
         health=health,
-        rpc=RpcServer(config.rpc, service, health, public),
+        rpc=RpcServer(config.rpc, service, health, public, gate),
         http=HttpServer(config.server.host, config.server.http_port, pages, log_observer.failed),
         heartbeat=heartbeat,
         observer=observer,
+        outcomes=outcomes,
         log_observer=log_observer,
         clock=clock,
     )

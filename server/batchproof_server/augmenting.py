@@ -14,11 +14,13 @@ from batchproof_server.augmentation import (
     view_probabilities,
 )
 from batchproof_server.batching.batcher import BatchedRows
-from batchproof_server.decoding import all_or_none
+from batchproof_server.decoding import Work, all_or_none
 from batchproof_server.errors import InvalidInput
+from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import Executed, submit
@@ -42,12 +44,22 @@ class Augmented:
         outputs: as ``augmentation.answer`` says.
         executions: the slices of all views.
         augmentation: what was done.
+        inputs: what was seen of the pictures; None without a profile.
     """
 
     scores: Scores
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation
+    inputs: RowInputs | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Expanded:
+    """The rows of one picture's views [views, *row shape], and what was seen of it if wanted."""
+
+    rows: Array
+    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +110,9 @@ class Augmenting:
         return await self._with_early_exit(asked)
 
     async def _in_full(self, asked: Asked) -> Augmented:
-        asked.model.batcher.check_room(len(asked.images) * len(asked.plan.views))
+        asked.model.batcher.check_room(len(asked.images) * len(asked.plan.views), asked.deadline_s)
         rows = range(len(asked.images))
-        executed = await self._executed(asked, asked.plan, rows)
+        executed, inputs = await self._executed(asked, asked.plan, rows)
         views, plain = len(asked.plan.views), asked.plan.plain or 0
         plain_outputs = {name: array[plain::views] for name, array in executed.outputs.items()}
 
@@ -111,13 +123,14 @@ class Augmenting:
             return results, *answer(results, plain_outputs, output)
 
         results, scores, outputs = await self._settle(asked, executed.outputs, settled)
-        return _augmented(asked, results, scores, outputs, executed.executions)
+        answered = (scores, outputs, executed.executions)
+        return Augmented(*answered, _augmentation(asked, results), inputs)
 
     async def _with_early_exit(self, asked: Asked) -> Augmented:
         model, plan = asked.model, asked.plan
-        model.batcher.check_room(len(asked.images))
+        model.batcher.check_room(len(asked.images), asked.deadline_s)
         rows = range(len(asked.images))
-        first = await self._executed(asked, Plan(plan.policy, (IDENTITY,)), rows)
+        first, inputs = await self._executed(asked, Plan(plan.policy, (IDENTITY,)), rows)
         output = model.loaded.output
         plain = await self._settle(
             asked,
@@ -129,7 +142,7 @@ class Augmenting:
         executions = first.executions
         if unsure:
             rest = _without_plain(plan)
-            executed = await self._executed(asked, rest, unsure)
+            executed, _ = await self._executed(asked, rest, unsure)
             executions += executed.executions
 
             def completed() -> list[RowResult]:
@@ -143,28 +156,35 @@ class Augmenting:
         scores, outputs = await self._settle(
             asked, first.outputs, lambda: answer(results, first.outputs, output)
         )
-        return _augmented(asked, results, scores, outputs, executions)
+        return Augmented(scores, outputs, executions, _augmentation(asked, results), inputs)
 
-    async def _executed(self, asked: Asked, plan: Plan, rows: Sequence[int]) -> Executed:
+    async def _executed(
+        self, asked: Asked, plan: Plan, rows: Sequence[int]
+    ) -> tuple[Executed, RowInputs | None]:
+        """The views of some rows, and what was seen of them where a profile wants it."""
         model = asked.model
-        recipe = recipe_of(model)
-        expanded = await self._expanded(asked, rows, partial(_expand, recipe, plan))
+        is_watched = model.loaded.profile is not None
+        work = partial(_expand, recipe_of(model), plan, is_watched)
+        expanded = await self._expanded(asked, rows, work)
         name = model.loaded.backend.signature.inputs[0].name
-        stacked = expanded[0]
+        stacked = expanded[0].rows
         if len(expanded) > 1:
-            stacked = await self._intake.off_loop(partial(_stacked, expanded))
-        return await submit(
+            parts = [each.rows for each in expanded]
+            stacked = await self._intake.off_loop(partial(_stacked, parts))
+        executed = await submit(
             model, {name: stacked}, len(stacked), asked.deadline_s, asked.request_id
         )
+        seen = [each.seen for each in expanded if each.seen is not None]
+        return executed, row_inputs(seen) if is_watched else None
 
     async def _expanded(
-        self, asked: Asked, rows: Sequence[int], work: Callable[[bytes], Array]
-    ) -> Sequence[Array]:
+        self, asked: Asked, rows: Sequence[int], work: Work[_Expanded]
+    ) -> Sequence[_Expanded]:
         if len(rows) == len(asked.images):
             return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
         return await all_or_none(self._expanded_one(asked, row, work) for row in rows)
 
-    async def _expanded_one(self, asked: Asked, row: int, work: Callable[[bytes], Array]) -> Array:
+    async def _expanded_one(self, asked: Asked, row: int, work: Work[_Expanded]) -> _Expanded:
         image = asked.images[row]
         try:
             (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
@@ -178,8 +198,13 @@ class Augmenting:
         return await self._intake.off_loop(work)
 
 
-def _expand(recipe: Recipe, plan: Plan, image: bytes) -> Array:
-    return view_rows(recipe, recipe.picture(image), plan)
+def _expand(recipe: Recipe, plan: Plan, is_watched: bool, image: bytes) -> _Expanded:  # noqa: FBT001 - for partial
+    picture = recipe.picture(image)
+    rows = view_rows(recipe, picture, plan)
+    if not is_watched:
+        return _Expanded(rows, None)
+    plain = None if plan.plain is None else rows[plan.plain]
+    return _Expanded(rows, seen_of(picture, plain))
 
 
 def _stacked(expanded: Sequence[Array]) -> Array:
@@ -199,14 +224,6 @@ def _without_plain(plan: Plan) -> Plan:
     return Plan(plan.policy, views, seed=plan.seed)
 
 
-def _augmented(
-    asked: Asked,
-    results: Sequence[RowResult],
-    scores: Scores,
-    outputs: Tensors,
-    executions: tuple[BatchedRows, ...],
-) -> Augmented:
+def _augmentation(asked: Asked, results: Sequence[RowResult]) -> Augmentation:
     warnings = asked.model.loaded.tta.warnings(asked.plan.views)
-    return Augmented(
-        scores, outputs, executions, Augmentation(asked.plan, tuple(results), warnings)
-    )
+    return Augmentation(asked.plan, tuple(results), warnings)

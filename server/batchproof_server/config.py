@@ -18,9 +18,11 @@ from pydantic import ConfigDict
 from batchproof_server.backends.protocol import EngineSettings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.decoding import DecodingSettings
+from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.engine import RequestLimits
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.logs import LogFormat, LogLevel
+from batchproof_server.outcomes.recent import OutcomeSettings
 from batchproof_server.proof.settings import ProofSettings, SelfCheckSettings
 from batchproof_server.rpc.server import RpcSettings
 from batchproof_server.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
@@ -93,6 +95,8 @@ class Config:
     engine: EngineSettings = field(default_factory=EngineSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     self_check: SelfCheckSettings = field(default_factory=SelfCheckSettings)
+    outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)
     version_labels: dict[str, dict[str, int]] = field(default_factory=dict)
 

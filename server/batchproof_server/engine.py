@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -14,8 +15,11 @@ from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.clock import Clock
 from batchproof_server.decoding import Decoding
 from batchproof_server.errors import InvalidInput
+from batchproof_server.imaging.decoded import decoded_image, row_inputs, tensor_mean
+from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import submit
@@ -129,26 +133,37 @@ class Engine:
             _check_views(model, len(images), len(plan.views))
         if not plan.is_plain:
             asked = Asked(model, images, plan, deadline_s, request_id)
-            return self._told(await self._augmented(asked), request_id)
-        model.batcher.check_room(len(images))
-        rows = await self._intake.decoded(model, images, deadline_s, recipe.apply)
+            return await self._augmented(asked)
+        model.batcher.check_room(len(images), deadline_s)
+        rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
         stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
         prediction = await self._predict(model, {name: stacked}, len(rows), deadline_s, request_id)
         if tta is not None and prediction.scores is not None:
             augmentation = _plain_augmentation(plan, prediction.scores)
             prediction = replace(prediction, augmentation=augmentation)
-        return self._told(prediction, request_id)
+        return self._told(prediction, request_id, inputs)
+
+    async def _rows(
+        self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
+    ) -> tuple[list[Array], RowInputs | None]:
+        """The rows, and what was seen of them where a profile wants it."""
+        if model.loaded.profile is None:
+            return await self._intake.decoded(model, images, deadline_s, recipe.apply), None
+        look = partial(decoded_image, recipe)
+        seen = await self._intake.decoded(model, images, deadline_s, look)
+        return [each.row for each in seen], row_inputs([each.seen for each in seen])
 
     async def _augmented(self, asked: Asked) -> Prediction:
         answered = await self._augmenting.predict(asked)
-        return Prediction(
+        prediction = Prediction(
             asked.model,
             answered.scores,
             answered.outputs,
             answered.executions,
             answered.augmentation,
         )
+        return self._told(prediction, asked.request_id, answered.inputs)
 
     async def predict_tensors(
         self, model: ServedModel, tensors: Tensors, deadline_s: float, request_id: str = ""
@@ -169,8 +184,9 @@ class Engine:
         self.check_rows(model, rows)
         for name, array in tensors.items():
             _check_finite(name, array)
+        inputs = None if model.loaded.profile is None else _tensor_inputs(model, tensors)
         prediction = await self._predict(model, tensors, rows, deadline_s, request_id)
-        return self._told(prediction, request_id)
+        return self._told(prediction, request_id, inputs)
 
     def check_rows(self, model: ServedModel, rows: int) -> None:
         """Returns when a request may have so many rows.
@@ -195,9 +211,11 @@ class Engine:
             scores = score(outputs[output.name], output.kind)
         return Prediction(model, scores, outputs, executed.executions)
 
-    def _told(self, prediction: Prediction, request_id: str) -> Prediction:
+    def _told(
+        self, prediction: Prediction, request_id: str, inputs: RowInputs | None
+    ) -> Prediction:
         if prediction.scores is not None:
-            self._observer.predicted(_record(prediction, prediction.scores, request_id))
+            self._observer.predicted(_record(prediction, prediction.scores, request_id, inputs))
         return prediction
 
 
@@ -219,7 +237,9 @@ def _plain_augmentation(plan: Plan, scores: Scores) -> Augmentation:
     return Augmentation(plan, tuple(results), ())
 
 
-def _record(prediction: Prediction, scores: Scores, request_id: str) -> PredictionRecord:
+def _record(
+    prediction: Prediction, scores: Scores, request_id: str, inputs: RowInputs | None
+) -> PredictionRecord:
     augmentation = prediction.augmentation
     results = () if augmentation is None else augmentation.results
     return PredictionRecord(
@@ -230,6 +250,7 @@ def _record(prediction: Prediction, scores: Scores, request_id: str) -> Predicti
         logits=scores.logits,
         entropy=scores.entropy,
         margin=scores.margin,
+        inputs=inputs,
         policy="" if augmentation is None else augmentation.plan.policy,
         views=sum(len(result.views) for result in results),
         early_exits=sum(result.exited_early for result in results),
@@ -237,6 +258,16 @@ def _record(prediction: Prediction, scores: Scores, request_id: str) -> Predicti
         mutual_information=(
             np.array([result.mutual_information for result in results]) if results else None
         ),
+    )
+
+
+def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
+    """Of rows that came as tensors only their mean is known; the profile is of the one input."""
+    array = tensors[model.loaded.backend.signature.inputs[0].name]
+    return RowInputs(
+        lumas=(None,) * len(array),
+        aspect_ratios=np.full(len(array), np.nan),
+        tensor_means=np.array([tensor_mean(row) for row in array]),
     )
 
 

@@ -6,6 +6,9 @@
     ├── InvalidInput        the request can never succeed; says what came and what was expected
     ├── NotImplementedYet   an option that the contract reserves and this server cannot do
     ├── ModelNotFound       lists what is served
+    ├── AnswerUnknown       an outcome for an answer that is not, or no longer, remembered
+    ├── AnswerExpired       an outcome that comes too late
+    ├── OutcomeReported     an outcome for a row that has one
     ├── ModelNotReady       loading or warming up; another replica may answer
     ├── ModelRefused        failed to load; carries the findings
     ├── Draining            the server is going away; another replica may answer
@@ -31,6 +34,18 @@ class NotImplementedYet(ServingError):
 
 class ModelNotFound(ServingError):
     """No such model, version or label."""
+
+
+class AnswerUnknown(ServingError):
+    """The server gave no such answer, or has forgotten it."""
+
+
+class AnswerExpired(ServingError):
+    """The answer is older than outcomes are accepted for."""
+
+
+class OutcomeReported(ServingError):
+    """The row has its outcome already; it counts once."""
 
 
 class ModelNotReady(ServingError):

@@ -35,8 +35,10 @@ def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
         batching=config.batching,
         engine=config.engine,
         image_limits=config.images,
+        clock=MonotonicClock(),
         prove=_prover(config, tell),
         allow_unproven=config.proof.allow_unproven,
+        drift=config.drift,
     )
 
 

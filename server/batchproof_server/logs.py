@@ -206,6 +206,11 @@ class LogObserver:
         inside = 0 < progress.done < progress.total
         (self._logger.debug if inside else self._logger.info)("proof", **fields)
 
+    def profile_ignored(self, model: str, version: int, finding: str) -> None:
+        """Writes why predictions are not compared with the bundle's profile."""
+        fields: dict[str, Any] = {"model": model, "version": version}
+        self._logger.warning("drift profile ignored", **fields, finding=_cut(finding))
+
     def failed(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
         self._logger.error("unforeseen failure", request_id=_cut(request_id), exc_info=failure)

@@ -1,24 +1,20 @@
-"""Records become Prometheus series. Nothing outside this module knows that there are metrics.
+"""Records become Prometheus series. Observers are all that the rest knows of metrics.
 
-``docs/metrics.md`` lists every family; a test keeps the two equal. Families of which every request
-or micro-batch touches a series are rows of numpy arrays: an observation is a few additions under
-one lock, and a scrape copies the arrays under the same lock and formats the copy outside it.
+``docs/metrics.md`` lists every family; a test keeps the two equal. A scrape copies the arrays of
+the families under the lock of the observations, and formats the copy outside it.
 """
 
 import threading
-from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client import metrics_core as core
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from batchproof_server.label_admission import LabelAdmission, Labels, ModelVersion
+from batchproof_server.drift_metrics import DriftMetrics
+from batchproof_server.label_admission import LabelAdmission, ModelVersion
+from batchproof_server.metric_families import PREFIX, Family, Spec
 from batchproof_server.telemetry import (
     PREDICT_METHODS,
     BatchRecord,
@@ -30,9 +26,6 @@ from batchproof_server.telemetry import (
     ShedRecord,
 )
 
-Cells: TypeAlias = npt.NDArray[np.float64]
-
-_PREFIX = "batchproof_"
 _OPENMETRICS = "application/openmetrics-text"
 
 _LONG_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -54,108 +47,22 @@ _SHED_REASONS = ("queue_full", "deadline", "draining", "decode_budget")
 
 _TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
 
-_WORTH_AN_ARRAY = 16  # below it, one value at a time is quicker
-
-
-# Bounds make it a histogram.
-@dataclass(frozen=True, slots=True)
-class _Spec:
-    name: str
-    text: str
-    labels: str
-    bounds: tuple[float, ...] = ()
-    is_counter: bool = True
-
-
-# One row for each series. Columns: one number; or of a histogram one for each bound, one for what
-# is above all of them, and the sum. The caller holds the lock, except for ``metric``.
-# A method asks for the row before it touches the cells: a new row may replace the array.
-class _Family:
-    def __init__(self, spec: _Spec, admission: LabelAdmission) -> None:
-        self._spec = spec
-        self.labels = tuple(spec.labels.split())
-        self._bounds = spec.bounds
-        self._bounds_array = np.array(spec.bounds, np.float64)
-        self._admission = admission
-        self._rows: dict[Labels, int] = {}
-        self._cells = np.zeros((4, len(spec.bounds) + 2 if spec.bounds else 1))
-
-    def row(self, labels: Labels) -> int:
-        """Returns the row of a series; creates it at zero when it is new and admitted."""
-        known = self._rows.get(labels)
-        return self._create(labels) if known is None else known
-
-    def _create(self, labels: Labels) -> int:
-        admitted = self._admission.admit(self.labels, labels)
-        row = self._rows.setdefault(admitted, len(self._rows))
-        if row == len(self._cells):
-            self._cells = np.concatenate((self._cells, np.zeros_like(self._cells)))
-        return row
-
-    def add(self, labels: Labels, amount: float = 1.0) -> None:
-        row = self.row(labels)
-        self._cells[row, 0] += amount
-
-    def set(self, labels: Labels, value: float) -> None:
-        row = self.row(labels)
-        self._cells[row, 0] = value
-
-    def observe(self, labels: Labels, value: float) -> None:
-        row = self.row(labels)
-        self._cells[row, bisect_left(self._bounds, value)] += 1.0
-        self._cells[row, -1] += value
-
-    def observe_all(self, labels: Labels, values: tuple[float, ...]) -> None:
-        if len(values) < _WORTH_AN_ARRAY:
-            for value in values:
-                self.observe(labels, value)
-            return
-        row = self.row(labels)
-        columns = np.searchsorted(self._bounds_array, values)
-        self._cells[row, :-1] += np.bincount(columns, minlength=len(self._bounds) + 1)
-        self._cells[row, -1] += sum(values)
-
-    def snapshot(self) -> tuple[list[Labels], Cells]:
-        """Returns copies that later observations do not change."""
-        return list(self._rows), self._cells[: len(self._rows)].copy()
-
-    def metric(self, series: list[Labels], cells: Cells) -> core.Metric:
-        """Formats a snapshot; needs no lock."""
-        if self._bounds:
-            return self._histogram(series, cells)
-        kind = core.CounterMetricFamily if self._spec.is_counter else core.GaugeMetricFamily
-        metric = kind(_PREFIX + self._spec.name, self._spec.text, labels=self.labels)
-        for labels, value in zip(series, cells[:, 0].tolist(), strict=True):
-            metric.add_metric(tuple(map(str, labels)), value)
-        return metric
-
-    def _histogram(self, series: list[Labels], cells: Cells) -> core.Metric:
-        name = _PREFIX + self._spec.name
-        metric = core.HistogramMetricFamily(name, self._spec.text, labels=self.labels)
-        bounds = (*(repr(float(bound)) for bound in self._bounds), "+Inf")
-        counts = cells[:, :-1].cumsum(axis=1).tolist()
-        for labels, row, total in zip(series, counts, cells[:, -1].tolist(), strict=True):
-            buckets = list(zip(bounds, row, strict=True))
-            metric.add_metric(tuple(map(str, labels)), buckets, total)
-        return metric
-
-
 _SPECS = (
-    _Spec("requests", "Requests answered.", "model version method code"),
-    _Spec("request_duration_seconds", "Arrival to answer.", "model version method", _LONG_BOUNDS_S),
-    _Spec("queue_delay_seconds", "Wait of a task in the queue.", "model version", _SHORT_BOUNDS_S),
-    _Spec("execution_seconds", "Time on the device.", "model version bucket", _SHORT_BOUNDS_S),
-    _Spec("decode_seconds", "Time from an image to an input row.", "format", _SHORT_BOUNDS_S),
-    _Spec("micro_batch_rows", "Rows before padding.", "model version", _ROW_BOUNDS),
-    _Spec("padding_rows", "Rows added as padding.", "model version"),
-    _Spec("micro_batches_failed", "Micro-batches whose execution failed.", "model version"),
-    _Spec("shed", "Requests answered without execution.", "model version reason"),
-    _Spec("selfcheck", "Answers tried again in other company.", "model version result"),
-    _Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
-    _Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
-    _Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),
-    _Spec("queue_rows", "Rows that wait now.", "model version", is_counter=False),
-    _Spec("model_ready", "1 while the version answers, else 0.", "model version", is_counter=False),
+    Spec("requests", "Requests answered.", "model version method code"),
+    Spec("request_duration_seconds", "Arrival to answer.", "model version method", _LONG_BOUNDS_S),
+    Spec("queue_delay_seconds", "Wait of a task in the queue.", "model version", _SHORT_BOUNDS_S),
+    Spec("execution_seconds", "Time on the device.", "model version bucket", _SHORT_BOUNDS_S),
+    Spec("decode_seconds", "Time from an image to an input row.", "format", _SHORT_BOUNDS_S),
+    Spec("micro_batch_rows", "Rows before padding.", "model version", _ROW_BOUNDS),
+    Spec("padding_rows", "Rows added as padding.", "model version"),
+    Spec("micro_batches_failed", "Micro-batches whose execution failed.", "model version"),
+    Spec("shed", "Requests answered without execution.", "model version reason"),
+    Spec("selfcheck", "Answers tried again in other company.", "model version result"),
+    Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
+    Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
+    Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),
+    Spec("queue_rows", "Rows that wait now.", "model version", is_counter=False),
+    Spec("model_ready", "1 while the version answers, else 0.", "model version", is_counter=False),
 )
 
 
@@ -166,16 +73,27 @@ class Metrics(Collector):
 
     Args:
         build_version: the version of the server.
+        drift: counts what predictions look like; without it nothing does.
+        others: write the families of their own field.
     """
 
-    def __init__(self, build_version: str) -> None:
+    def __init__(
+        self,
+        build_version: str,
+        drift: DriftMetrics | None = None,
+        others: Iterable[Collector] = (),
+    ) -> None:
         self._build_version = build_version
+        self._drift = drift
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
-        self._families = {spec.name: _Family(spec, self._admission) for spec in _SPECS}
+        self._families = {spec.name: Family(spec, self._admission) for spec in _SPECS}
         self._models: dict[ModelVersion, ModelRecord] = {}
         self._registry = CollectorRegistry()
-        self._registry.register(self)
+        for collector in (self, *others):
+            self._registry.register(collector)
+        if drift is not None:
+            self._registry.register(drift)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -203,7 +121,9 @@ class Metrics(Collector):
             )
 
     def predicted(self, record: PredictionRecord) -> None:
-        """Counts rows and views of augmented requests; the request itself is counted already."""
+        """Counts rows and views of augmented requests; the scores are somebody else's."""
+        if self._drift is not None:
+            self._drift.predicted(record)
         if not record.policy:
             return
         labels = (record.model, record.version, record.policy)
@@ -280,12 +200,12 @@ class Metrics(Collector):
             yield family.metric(series, cells)
         yield _model_info(models)
         build = {"version": self._build_version}
-        yield core.InfoMetricFamily(f"{_PREFIX}build", "The version of the server.", value=build)
+        yield core.InfoMetricFamily(f"{PREFIX}build", "The version of the server.", value=build)
 
 
 def _model_info(models: Iterable[ModelRecord]) -> core.Metric:
     text = "What answers under a model version."
-    info = core.InfoMetricFamily(f"{_PREFIX}model", text, labels=("model", "version"))
+    info = core.InfoMetricFamily(f"{PREFIX}model", text, labels=("model", "version"))
     for record in models:
         what = {
             "digest": record.model_digest,

@@ -44,7 +44,7 @@ async def submit(
     if rows <= largest:
         only = await model.batcher.submit(tensors, rows, deadline_s, request_id)
         return _executed(model, (only,))
-    model.batcher.check_room(rows)
+    model.batcher.check_room(rows, deadline_s)
     executions = await all_or_none(
         model.batcher.submit(part, count, deadline_s, request_id)
         for part, count in _slices(tensors, rows, largest)

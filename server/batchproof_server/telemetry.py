@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 import numpy.typing as npt
 
+from batchproof_server.row_inputs import RowInputs
+
 PREDICT_METHODS: Final = (
     "Predict",
     "PredictStream",
@@ -151,6 +153,7 @@ class PredictionRecord:
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
+        inputs: what was seen of the rows before the model; None where nobody wants it.
         policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
         views: executed for all rows together; 0 without augmentation.
         early_exits: rows that stopped after their plain view.
@@ -166,6 +169,7 @@ class PredictionRecord:
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
+    inputs: RowInputs | None = None
     policy: str = ""
     views: int = 0
     early_exits: int = 0
@@ -207,6 +211,34 @@ class Observer(Protocol):
     def self_checked(self, record: SelfCheckRecord) -> None:
         """One selected answer was tried again in other company, or will not be."""
         ...
+
+
+class IgnoringObserver:
+    """Wants to know nothing: a base for observers of few events."""
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Does nothing."""
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Does nothing."""
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Does nothing."""
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Does nothing."""
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Does nothing."""
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """Does nothing."""
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Does nothing."""
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Does nothing."""
 
 
 class Observers:

@@ -20,7 +20,7 @@ from batchproof_server.tta.choice import TtaRequest, choice_of
 from batchproof_server.tta.policies import TtaSettings
 from batchproof_server.validation import parse_settings
 from engine_bench import NO_HURRY_S, EngineBench, engine_bench
-from fakes import FakeClock, PuppetDevice, until
+from fakes import FakeClock, PuppetDevice, settle_loop, until
 from tta_recipes import recipe_of_size
 
 BATCHING = BatchingSettings((2, 4, 8), max_queued_rows=32)
@@ -119,6 +119,7 @@ async def test_a_sure_row_stops_early_and_the_others_are_as_without_it() -> None
         between = float(best[3] + best[4]) / 2
         place.recorder.batches.clear()
         early = await ask(place, images, TtaRequest("flip", early_exit=between))
+        await settle_loop()
     assert early.augmentation is not None
     stopped = [result.exited_early for result in early.augmentation.results]
     assert sum(stopped) == 4
@@ -153,6 +154,7 @@ async def test_one_record_tells_of_the_aggregate_once_for_each_row() -> None:
     with bench() as place:
         answer = await ask(place, [picture(), picture(1)], TtaRequest("d4"))
         await ask(place, [picture()])
+        await settle_loop()
     told, plain = place.recorder.predictions
     assert answer.scores is not None
     assert told.probabilities.tobytes() == answer.scores.probabilities.tobytes()

@@ -1,13 +1,11 @@
 """The batcher's contract: what one caller does changes nothing for the others."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from batcher_bench import Bench, values
 from batchproof_server.errors import QueueFull
-from batchproof_server.telemetry import BatchRecord
 from fakes import (
     settle_loop,
 )
@@ -27,9 +25,8 @@ async def test_cancelling_one_member_changes_nothing_for_the_others(
     if moment == "executed":
         bench.device.run_next()  # the loop does not know it yet
     if moment == "answered":
-        _once_executed(bench, tasks[position].cancel)
-    else:
-        tasks[position].cancel()
+        await _settled(bench)
+    tasks[position].cancel()
     await settle_loop()
     await bench.run_device()
     others = [task for task in tasks if task is not tasks[position]]
@@ -39,16 +36,10 @@ async def test_cancelling_one_member_changes_nothing_for_the_others(
     assert bench.batcher._queue.settled
 
 
-def _once_executed(bench: Bench, act: Callable[[], object]) -> None:
-    """Acts when the replies are settled and their callers have not resumed yet."""
-    remember = bench.recorder.batches.append
-
-    class Acting(list[BatchRecord]):
-        def append(self, record: BatchRecord) -> None:
-            remember(record)
-            act()
-
-    bench.recorder.batches = Acting()
+async def _settled(bench: Bench) -> None:
+    """Returns when the replies are settled and their callers have not resumed yet."""
+    bench.device.run_next()
+    await asyncio.sleep(0)
 
 
 async def test_a_cancelled_task_that_waits_is_never_executed_and_frees_its_rows() -> None:

@@ -253,6 +253,7 @@ async def test_the_scores_of_a_request_are_told_once_and_are_those_of_its_answer
     with engine_bench(ElementwiseBackend(3), output=logits) as bench:
         asked = {"x": np.arange(18.0).reshape(6, 3)}
         answer = await bench.engine.predict_tensors(bench.model, asked, NO_HURRY_S, "asked")
+        await settle_loop()
     (told,) = bench.recorder.predictions
     assert answer.scores is not None
     assert (told.model, told.version, told.request_id) == ("model", 1, "asked")

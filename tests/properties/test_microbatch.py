@@ -54,14 +54,14 @@ class ListQueue:
         return self.lapsed + sorted(tasks, key=lambda task: task.deadline or 0)
 
     def batch(self, now: int) -> list[Task[int]]:
-        """What take has to return: the longest prefix of the live ones that may run together."""
+        """What take has to return: of the live ones the prefix that costs least for each row."""
         live = [entry for entry in self.waiting if not is_late(entry.task, now)]
         if not live or not self._is_due(live, now):
             return []
         lengths = range(len(live), 0, -1)
         prefixes = [[entry.task for entry in live[:length]] for length in lengths]
         together = [prefix for prefix in prefixes if self._may_run_together(prefix)]
-        return next((prefix for prefix in together if self._wastes_little(prefix)), together[0])
+        return min(together, key=self._cost_of_a_row)
 
     def first_instant(self, now: int) -> int | None:
         """When take or expire would first return something."""
@@ -77,10 +77,15 @@ class ListQueue:
         rows = sum(task.rows for task in tasks)
         return rows <= self.limits.max_batch_rows and len({task.kind for task in tasks}) == 1
 
-    def _wastes_little(self, tasks: Sequence[Task[int]]) -> bool:
+    def _cost_of_a_row(self, tasks: Sequence[Task[int]]) -> float:
         rows = sum(task.rows for task in tasks)
-        padded = min((size for size in self.limits.buckets_rows if size >= rows), default=rows)
-        return 4 * rows >= 3 * padded
+        buckets = self.limits.buckets_rows
+        if not buckets:
+            return -rows
+        bucket = min(size for size in buckets if size >= rows)
+        if not self.limits.buckets_cost:
+            return (bucket + buckets[-1] / 2) / rows
+        return self.limits.buckets_cost[buckets.index(bucket)] / rows
 
     def _is_due(self, live: Sequence[Waiting], now: int) -> bool:
         delay = self.limits.max_queue_delay
@@ -104,6 +109,7 @@ class QueueMachine(RuleBasedStateMachine):
         spare_rows=st.integers(0, 8),
         max_queue_delay=st.integers(0, 5),
         smaller_buckets=st.none() | st.sets(st.integers(1, 9)),
+        costs=st.none() | st.lists(st.integers(1, 12), min_size=10, max_size=10),
     )
     def start(
         self,
@@ -111,11 +117,18 @@ class QueueMachine(RuleBasedStateMachine):
         spare_rows: int,
         max_queue_delay: int,
         smaller_buckets: set[int] | None,
+        costs: list[int] | None,
     ) -> None:
         """Any limits."""
         smaller = sorted(size for size in smaller_buckets or () if size < max_batch_rows)
         buckets = () if smaller_buckets is None else (*smaller, max_batch_rows)
-        limits = Limits(max_batch_rows, max_batch_rows + spare_rows, max_queue_delay, buckets)
+        limits = Limits(
+            max_batch_rows,
+            max_batch_rows + spare_rows,
+            max_queue_delay,
+            buckets,
+            tuple(costs[: len(buckets)]) if costs else (),
+        )
         self.now = 0
         self.names = itertools.count()
         self.queue: MicroBatchQueue[int] = MicroBatchQueue(limits)

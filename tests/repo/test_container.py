@@ -142,6 +142,43 @@ def test_compose_waits_longer_than_the_server_drains() -> None:
     assert int(grace_s) > DRAIN_GRACE_S
 
 
+def test_every_image_of_others_is_pinned_to_a_version() -> None:
+    images = re.findall(r"image: (\S+)", (ROOT / "docker-compose.yml").read_text())
+    others = [image for image in images if image != "batchproof"]
+
+    assert len(others) == 2
+    assert all(re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", image) for image in others)
+
+
+def test_every_folder_and_file_that_compose_mounts_is_in_the_repository() -> None:
+    mounts = re.findall(r"- (\./\S+?):(\S+):ro", (ROOT / "docker-compose.yml").read_text())
+
+    assert len(mounts) == 6
+    assert [source for source, _ in mounts if not (ROOT / source).exists()] == []
+
+
+def test_grafana_finds_its_dashboards_and_its_data_source() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    (path,) = re.findall(r"path: (\S+)", (provisioning / "dashboards/batchproof.yml").read_text())
+    (url,) = re.findall(r"url: (\S+)", (provisioning / "datasources/prometheus.yml").read_text())
+    (home,) = re.findall(r"HOME_DASHBOARD_PATH: (\S+)", compose)
+
+    assert f"./deploy/grafana/dashboards:{path}:ro" in compose
+    assert (ROOT / "deploy/grafana/dashboards" / Path(home).relative_to(path)).exists()
+    assert url == "http://prometheus:9090"
+    assert "\n  prometheus:\n" in compose
+
+
+def test_grafana_takes_rates_over_the_interval_of_the_scrapes() -> None:
+    scraped = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+    source = (ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text()
+
+    assert re.findall(r"scrape_interval: (\S+)", scraped) == re.findall(
+        r"timeInterval: (\S+)", source
+    )
+
+
 def test_the_model_that_compose_mounts_is_in_the_repository() -> None:
     assert list((ROOT / "examples" / "fashion_mnist" / "models").glob("*/*/batchproof.toml"))
 

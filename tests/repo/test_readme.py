@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from repo.checkout import BIN, ROOT, run
@@ -47,6 +48,8 @@ def test_planted_faults_are_found() -> None:
         "make tea",
         "batchproof juggle x.png",
         ".venv/bin/batchproof-server serve x --no-such-option",
+        "batchproof-server tta juggle",
+        "batchproof-server tta fit --no-such-option",
         "python3 no_such_file.py",
         "no-such-program",
     ):
@@ -90,9 +93,15 @@ def _unknown_targets(targets: list[str]) -> Iterator[str]:
 
 
 def _unknown_options(program: str, words: list[str]) -> Iterator[str]:
-    """Asks the command's own help whether it knows the subcommand and each option."""
-    subcommand = [word for word in words[:1] if not word.startswith("-")]
+    """Asks the command's own help whether it knows the subcommand and each option.
+
+    The first two words, such as ``profile merge``, choose the help.
+    """
+    subcommand = list(takewhile(lambda word: not word.startswith("-"), words[:2]))
     shown = run([BIN / program, *subcommand, "--help"], expected=None)
+    if " ACTION ..." in shown.stdout:  # a command of commands, as tta
+        subcommand = words[:2]
+        shown = run([BIN / program, *subcommand, "--help"], expected=None)
     if shown.returncode != 0:
         yield f"{program} has no {' '.join(subcommand)}"
     for word in words:

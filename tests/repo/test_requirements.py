@@ -27,7 +27,7 @@ def test_every_line_is_a_pin_with_a_hash(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "sources"),
     [
-        ("cpu", ("", "server", "cpu")),
+        ("cpu", ("", "server", "cpu", "load")),
         ("dev", ("", "server", "cpu", "plots", "load", "group build", "group dev")),
         ("build", ("group build",)),
         ("interop", ("", "group interop")),

@@ -12,7 +12,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from batchproof_server.drift.profile_form import KnownProfile
+from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.metrics import Metrics
+from batchproof_server.outcome_metrics import OutcomeMetrics
+from batchproof_server.outcomes.counting import class_bins
 from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
@@ -23,6 +27,7 @@ from batchproof_server.telemetry import (
     SelfCheckRecord,
     ShedRecord,
 )
+from drift_fixtures import profile
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 DIGITS = {"model": "digits", "version": "3"}
@@ -71,7 +76,18 @@ def augmented(policy: str = "flip", views: int = 5, early_exits: int = 1) -> Pre
     scores = np.full((3, 2), 0.5, np.float32)
     row = np.zeros(3)
     return PredictionRecord(
-        "digits", 3, "id", scores, None, row, row, policy, views, early_exits, row, row
+        "digits",
+        3,
+        "id",
+        scores,
+        None,
+        row,
+        row,
+        policy=policy,
+        views=views,
+        early_exits=early_exits,
+        flip_rate=row,
+        mutual_information=row,
     )
 
 
@@ -403,7 +419,13 @@ def own_values(metrics: Metrics, labels: Mapping[str, str]) -> tuple[float, floa
     return requests, found[f"{duration}_count"], found[f"{duration}_sum"]
 
 
-def test_the_documentation_lists_what_the_server_exports(metrics: Metrics) -> None:
+def test_the_documentation_lists_what_the_server_exports() -> None:
+    drift = DriftMetrics(lambda _: None)
+    drift.watch("digits", 3, KnownProfile.of(profile()))
+    outcomes = OutcomeMetrics()
+    outcomes.outcomes_possible("digits", 3, class_bins(["0", "1"]))
+    metrics = Metrics("0.1.0", drift, (outcomes,))
+    metrics.model_changed(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")
     exported = {

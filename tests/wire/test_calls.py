@@ -12,6 +12,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.health import Health
+from batchproof_server.rpc.outcomes import OutcomeReports
 from batchproof_server.rpc.prediction import PredictionService
 from batchproof_server.rpc.server import RpcServer, RpcSettings
 from batchproof_server.rpc.streams import Streams
@@ -43,7 +44,7 @@ class Bench:
         self.reported: list[tuple[BaseException, str]] = []
         calls = Calls(9, FakeClock(), self.recorder, lambda *what: self.reported.append(what))
         broken = cast("Any", Broken(error))
-        service = PredictionService(broken, broken, calls, Streams(9, 9))
+        service = PredictionService(broken, broken, calls, Streams(9, 9), OutcomeReports(broken))
         health = Health(broken)
         self.server = RpcServer(replace(RpcSettings(), max_streams=9), service, health)
 
@@ -61,6 +62,7 @@ UNARY = {
     "Predict": pb.PredictRequest(),
     "ListModels": pb.ListModelsRequest(),
     "GetModel": pb.GetModelRequest(),
+    "ReportOutcome": pb.ReportOutcomeRequest(outcomes=[pb.Outcome()]),
 }
 
 

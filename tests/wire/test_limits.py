@@ -32,7 +32,8 @@ async def test_a_full_queue_answers_resource_exhausted_with_pushback(tmp_path: P
         await slow.entered(WARM_UPS + 1)
         waiting = serving.stub.Predict(gated_request(rows=4))
         await until(lambda: serving.waiting_rows("slow") == 4)
-        error = await refused(serving, gated_request(request_id="late"))
+        late = serving.stub.Predict(gated_request(), metadata=(("x-request-id", "late"),))
+        error = await failure(late)
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "the queue holds 4 of 4 rows" in (error.details() or "")
         assert int(trailer(error)["grpc-retry-pushback-ms"]) >= 1

@@ -387,7 +387,10 @@ async def test_limits_codes_and_pushback_are_those_of_the_own_service(tmp_path: 
         waiting = stub.ModelInfer(four)
         await until(lambda: serving.waiting_rows("slow") == 4)
         error = await failure(
-            stub.ModelInfer(infer([[1]], "slow", name="x", dtype="float64", id="late"))
+            stub.ModelInfer(
+                infer([[1]], "slow", name="x", dtype="float64"),
+                metadata=(("x-request-id", "late"),),
+            )
         )
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert int(trailer(error)["grpc-retry-pushback-ms"]) >= 1

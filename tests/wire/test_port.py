@@ -20,7 +20,7 @@ from running import failure, request, running
 
 def server(settings: RpcSettings | None = None) -> RpcServer:
     nothing = cast("Any", None)
-    service = PredictionService(nothing, nothing, nothing, nothing)
+    service = PredictionService(nothing, nothing, nothing, nothing, nothing)
     return RpcServer(settings or RpcSettings(), service, Health(ModelRepository((), {})))
 
 

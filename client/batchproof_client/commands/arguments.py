@@ -12,6 +12,7 @@ from batchproof_client.commands.tta_options import add_tta_options, tta_of
 from batchproof_client.connection import TlsOptions
 from batchproof_client.loadtest.options import add_options, settings_of
 from batchproof_client.loadtest.settings import LoadSettings
+from batchproof_client.outcomes import Outcome
 
 DEFAULT_SERVER: Final = "127.0.0.1:8500"
 
@@ -90,7 +91,21 @@ class LoadArguments:
     load: LoadSettings | tuple[Path, Path]
 
 
-Arguments = PredictArguments | ModelsArguments | StatusArguments | LoadArguments
+@dataclass(frozen=True, slots=True)
+class ReportOutcomeArguments:
+    """``batchproof report-outcome``.
+
+    Attributes:
+        outcomes: a CSV file, or else one outcome.
+    """
+
+    server: ServerArguments
+    outcomes: Path | Outcome
+
+
+Arguments = (
+    PredictArguments | ModelsArguments | StatusArguments | LoadArguments | ReportOutcomeArguments
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -126,8 +141,21 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
         case "load":
             compare = None if parsed.compare is None else tuple(parsed.compare)
             return LoadArguments(server, load=compare or settings_of(parsed))
+        case "report-outcome":
+            return ReportOutcomeArguments(server, outcomes=_outcomes(parsed))
         case _:
             return StatusArguments(server, wait_s=parsed.wait)
+
+
+def _outcomes(parsed: argparse.Namespace) -> Path | Outcome:
+    truths = [each for each in (parsed.label, parsed.class_index) if each is not None]
+    if parsed.file is not None:
+        if parsed.request_id is not None or truths or parsed.row is not None:
+            raise UsageError("--file holds the outcomes, expected no other")
+        return Path(parsed.file)
+    if parsed.request_id is None or len(truths) != 1:
+        raise UsageError("expected REQUEST_ID with --label or --class-index, or --file")
+    return Outcome(parsed.request_id, truths[0], parsed.row or 0)
 
 
 def _tls(parsed: argparse.Namespace) -> TlsOptions | None:
@@ -147,6 +175,11 @@ def _parser(default_server: str) -> _Parser:
     add_options(
         commands.add_parser(
             "load", parents=[common], help="send traffic and measure how the server stands it"
+        )
+    )
+    _add_report_outcome(
+        commands.add_parser(
+            "report-outcome", parents=[common], help="say what pictures really were"
         )
     )
     status = commands.add_parser(
@@ -175,6 +208,20 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "--concurrency", type=_at_least_1, default=8, metavar="N", help="requests under way; 8"
     )
     add_tta_options(parser)
+
+
+def _add_report_outcome(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "request_id", nargs="?", metavar="REQUEST_ID", help="of the answer, as predict --json shows"
+    )
+    parser.add_argument("--row", type=_at_least_0, metavar="N", help="of that request; 0")
+    parser.add_argument("--label", help="what the picture really was")
+    parser.add_argument("--class-index", type=_at_least_0, metavar="N", help="in place of --label")
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        help="a CSV file with the columns request_id, label (or class_index) and, if any, row",
+    )
 
 
 def _common(default_server: str) -> _Parser:

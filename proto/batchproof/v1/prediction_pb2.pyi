@@ -297,6 +297,50 @@ class Error(_message.Message):
     retry_after_s: float
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., retry_after_s: _Optional[float] = ...) -> None: ...
 
+class ReportOutcomeRequest(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[Outcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("request_id", "row", "class_index", "label")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    CLASS_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    row: int
+    class_index: int
+    label: str
+    def __init__(self, request_id: _Optional[str] = ..., row: _Optional[int] = ..., class_index: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
+
+class ReportOutcomeResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[OutcomeResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[OutcomeResult, _Mapping]]] = ...) -> None: ...
+
+class OutcomeResult(_message.Message):
+    __slots__ = ("accepted", "error")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    accepted: AcceptedOutcome
+    error: Error
+    def __init__(self, accepted: _Optional[_Union[AcceptedOutcome, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
+class AcceptedOutcome(_message.Message):
+    __slots__ = ("model", "version", "predicted", "is_correct")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    IS_CORRECT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    predicted: ScoredClass
+    is_correct: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., predicted: _Optional[_Union[ScoredClass, _Mapping]] = ..., is_correct: bool = ...) -> None: ...
+
 class ListModelsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -332,7 +376,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits")
+    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json")
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -352,6 +396,8 @@ class GetModelResponse(_message.Message):
     TTA_POLICIES_FIELD_NUMBER: _ClassVar[int]
     TTA_DEFAULT_POLICY_FIELD_NUMBER: _ClassVar[int]
     TTA_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_JSON_FIELD_NUMBER: _ClassVar[int]
     summary: ModelSummary
     description: str
     model_digest: str
@@ -371,7 +417,9 @@ class GetModelResponse(_message.Message):
     tta_policies: _containers.RepeatedCompositeFieldContainer[TtaPolicy]
     tta_default_policy: str
     tta_limits: TtaLimits
-    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ...) -> None: ...
+    profile_digest: str
+    profile_json: str
+    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ...) -> None: ...
 
 class TtaPolicy(_message.Message):
     __slots__ = ("name", "views", "aggregation", "early_exit", "policy_digest", "weights_digest", "warnings")

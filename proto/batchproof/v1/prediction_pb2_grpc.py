@@ -54,6 +54,11 @@ class PredictionServiceStub(object):
                 request_serializer=batchproof_dot_v1_dot_prediction__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=batchproof_dot_v1_dot_prediction__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.ReportOutcome = channel.unary_unary(
+                '/batchproof.v1.PredictionService/ReportOutcome',
+                request_serializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeRequest.SerializeToString,
+                response_deserializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeResponse.FromString,
+                _registered_method=True)
 
 
 class PredictionServiceServicer(object):
@@ -90,6 +95,20 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportOutcome(self, request, context):
+        """Tells the server what rows that it answered a while ago really were, so that it can count how
+        often it was right. The server remembers recent answers only, and each row counts once.
+
+        One outcome is answered by its result or by a status: NOT_FOUND when the server does not know
+        the answer or no longer accepts labels for it, ALREADY_EXISTS when the row was reported before,
+        INVALID_ARGUMENT when row or label do not fit the answer, or when answers that differ were
+        given under the same id. Several outcomes are always answered OK, with one result each; one
+        that is refused holds the error that it would have ended with alone, and disturbs no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +131,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=batchproof_dot_v1_dot_prediction__pb2.GetModelRequest.FromString,
                     response_serializer=batchproof_dot_v1_dot_prediction__pb2.GetModelResponse.SerializeToString,
+            ),
+            'ReportOutcome': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportOutcome,
+                    request_deserializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeRequest.FromString,
+                    response_serializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +246,33 @@ class PredictionService(object):
             '/batchproof.v1.PredictionService/GetModel',
             batchproof_dot_v1_dot_prediction__pb2.GetModelRequest.SerializeToString,
             batchproof_dot_v1_dot_prediction__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportOutcome(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/batchproof.v1.PredictionService/ReportOutcome',
+            batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeRequest.SerializeToString,
+            batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -93,7 +93,23 @@ _PredictionServiceGetModelType = typing_extensions.TypeVar(
     ],
 )
 
-class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _PredictionServicePredictStreamType, _PredictionServiceListModelsType, _PredictionServiceGetModelType]):
+_PredictionServiceReportOutcomeType = typing_extensions.TypeVar(
+    '_PredictionServiceReportOutcomeType',
+    grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.ReportOutcomeRequest,
+        batchproof.v1.prediction_pb2.ReportOutcomeResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.ReportOutcomeRequest,
+        batchproof.v1.prediction_pb2.ReportOutcomeResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.ReportOutcomeRequest,
+        batchproof.v1.prediction_pb2.ReportOutcomeResponse,
+    ],
+)
+
+class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _PredictionServicePredictStreamType, _PredictionServiceListModelsType, _PredictionServiceGetModelType, _PredictionServiceReportOutcomeType]):
     @typing.overload
     def __init__(self: PredictionServiceStub[
         grpc.UnaryUnaryMultiCallable[
@@ -111,6 +127,10 @@ class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _Predi
         grpc.UnaryUnaryMultiCallable[
             batchproof.v1.prediction_pb2.GetModelRequest,
             batchproof.v1.prediction_pb2.GetModelResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            batchproof.v1.prediction_pb2.ReportOutcomeRequest,
+            batchproof.v1.prediction_pb2.ReportOutcomeResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -132,6 +152,10 @@ class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _Predi
             batchproof.v1.prediction_pb2.GetModelRequest,
             batchproof.v1.prediction_pb2.GetModelResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            batchproof.v1.prediction_pb2.ReportOutcomeRequest,
+            batchproof.v1.prediction_pb2.ReportOutcomeResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Predict: _PredictionServicePredictType
@@ -150,6 +174,17 @@ class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _Predi
     GetModel: _PredictionServiceGetModelType
     """Describes the version that a Predict with the same selector would be answered by."""
 
+    ReportOutcome: _PredictionServiceReportOutcomeType
+    """Tells the server what rows that it answered a while ago really were, so that it can count how
+    often it was right. The server remembers recent answers only, and each row counts once.
+
+    One outcome is answered by its result or by a status: NOT_FOUND when the server does not know
+    the answer or no longer accepts labels for it, ALREADY_EXISTS when the row was reported before,
+    INVALID_ARGUMENT when row or label do not fit the answer, or when answers that differ were
+    given under the same id. Several outcomes are always answered OK, with one result each; one
+    that is refused holds the error that it would have ended with alone, and disturbs no other.
+    """
+
 PredictionServiceAsyncStub: typing_extensions.TypeAlias = PredictionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         batchproof.v1.prediction_pb2.PredictRequest,
@@ -166,6 +201,10 @@ PredictionServiceAsyncStub: typing_extensions.TypeAlias = PredictionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         batchproof.v1.prediction_pb2.GetModelRequest,
         batchproof.v1.prediction_pb2.GetModelResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.ReportOutcomeRequest,
+        batchproof.v1.prediction_pb2.ReportOutcomeResponse,
     ],
 ]
 
@@ -205,5 +244,21 @@ class PredictionServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[batchproof.v1.prediction_pb2.GetModelResponse, collections.abc.Awaitable[batchproof.v1.prediction_pb2.GetModelResponse]]:
         """Describes the version that a Predict with the same selector would be answered by."""
+
+    @abc.abstractmethod
+    def ReportOutcome(
+        self,
+        request: batchproof.v1.prediction_pb2.ReportOutcomeRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[batchproof.v1.prediction_pb2.ReportOutcomeResponse, collections.abc.Awaitable[batchproof.v1.prediction_pb2.ReportOutcomeResponse]]:
+        """Tells the server what rows that it answered a while ago really were, so that it can count how
+        often it was right. The server remembers recent answers only, and each row counts once.
+
+        One outcome is answered by its result or by a status: NOT_FOUND when the server does not know
+        the answer or no longer accepts labels for it, ALREADY_EXISTS when the row was reported before,
+        INVALID_ARGUMENT when row or label do not fit the answer, or when answers that differ were
+        given under the same id. Several outcomes are always answered OK, with one result each; one
+        that is refused holds the error that it would have ended with alone, and disturbs no other.
+        """
 
 def add_PredictionServiceServicer_to_server(servicer: PredictionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -70,6 +70,18 @@ def save_repaired(artefact: Path, target: Path) -> tuple[RepairRecord, ...]:
     return repairs
 
 
+def penultimate(artefact: Path) -> keras.Penultimate | None:
+    """The layer before the scores of a ``.keras`` file, in inference mode; None without one.
+
+    Raises:
+        ModelRefused: as ``load_keras``.
+    """
+    check_safe(artefact)
+    model = keras.load_model(artefact)
+    _repaired(model)
+    return keras.penultimate(model)
+
+
 def _repaired(model: Any) -> tuple[RepairRecord, ...]:
     return tuple(RepairRecord(each.rule_id, each.where, each.change) for each in repair(model))
 

@@ -16,8 +16,10 @@ from batchproof_server.batching.background import Background
 from batchproof_server.batching.device import Device
 from batchproof_server.batching.execution import Executed
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
+from batchproof_server.batching.outlook import Outlook
 from batchproof_server.batching.replies import SHED_REASONS, Batch, Member, settle
 from batchproof_server.batching.replies import BatchedRows as BatchedRows
+from batchproof_server.batching.room import Room
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.clock import Clock
 from batchproof_server.errors import DeadlineExceeded, Draining, ServingError
@@ -40,6 +42,8 @@ from batchproof_server.telemetry import Observer, ShedRecord
 # Deadline    A task is refused or shed at the first opportunity at or after its deadline, unless it
 #             executes by then; then its answer is delivered and the caller's deadline decides.
 # Company     Tasks submitted in one iteration of the loop ride together when they fit.
+# Quick       A micro-batch that is expected to take no longer than the hand-over to the device
+#             thread is executed on the loop thread, when nothing else waits.
 # Background  A self-check is handed to the device only while no task waits. A task that arrives
 #             then waits at most for that one small micro-batch, which no record counts.
 # Shutdown    drain() refuses what is new and returns when all accepted tasks are answered and no
@@ -53,6 +57,7 @@ class Batcher:
         version: the model's version, for records.
         backend: loaded for every bucket of ``settings``.
         settings: sizes and limits.
+        execution_s: what each bucket took when nothing else ran; empty when that is not known.
         clock: time and alarms.
         device: an executor of one thread.
         observer: told of micro-batches, shed requests, the queue and self-checks; must not raise.
@@ -66,6 +71,7 @@ class Batcher:
         backend: Backend,
         settings: BatchingSettings,
         *,
+        execution_s: tuple[float, ...] = (),
         clock: Clock,
         device: concurrent.futures.Executor,
         observer: Observer,
@@ -83,6 +89,7 @@ class Batcher:
                 max_queued_rows=settings.max_queued_rows,
                 max_queue_delay=settings.max_queue_delay_s,
                 buckets_rows=settings.buckets_rows,
+                buckets_cost=tuple(alone_s + _HAND_OVER_S for alone_s in execution_s),
             )
         )
         # Inputs with open sizes: rows of different shapes cannot share a micro-batch.
@@ -94,7 +101,8 @@ class Batcher:
         self._pump_is_due = False
         self._alarm = Alarm(clock, self._pump)
         self._reported_rows = 0
-        self._mean_execution_s = _FIRST_EXECUTION_S
+        self._outlook = Outlook(settings.buckets_rows, execution_s)
+        self._room = Room(self._queue, self._device, self._outlook, clock, settings)
         self._drained = asyncio.Event()
 
     @property
@@ -117,7 +125,7 @@ class Batcher:
         Raises:
             Draining: nothing new is accepted.
             DeadlineExceeded: the deadline passed before execution began.
-            QueueFull: too many rows wait.
+            QueueFull: too many rows wait, or too many for this deadline.
             BackendFailed: the model raised or broke its contract; the cause is chained.
             ValueError: ``rows`` is not what the inputs hold, or more than one micro-batch.
         """
@@ -134,20 +142,26 @@ class Batcher:
             return outcome
         raise outcome()
 
-    def check_room(self, rows: int) -> None:
+    def check_room(self, rows: int, deadline_s: float | None = None) -> None:
         """Returns when ``submit`` would accept ``rows`` now; queues nothing.
 
         A refusal counts as a shed request.
 
         Raises:
             Draining: nothing new is accepted.
-            QueueFull: too many rows wait.
+            QueueFull: too many rows wait, or too many for this deadline.
         """
-        try:
-            self._queue.check_room(rows, self._retry_after_s())
-        except ServingError as refusal:
+        if (refusal := self.refusal(rows, deadline_s)) is not None:
             self._record_refusal(refusal)
-            raise
+            raise refusal
+
+    def refusal(self, rows: int, deadline_s: float | None = None) -> ServingError | None:
+        """What ``check_room`` would raise; counts nothing."""
+        try:
+            self._room.check(rows, deadline_s)
+        except ServingError as refusal:
+            return refusal
+        return None
 
     async def drain(self) -> None:
         """Refuses what is new and returns when every accepted task is answered.
@@ -182,7 +196,8 @@ class Batcher:
         late = task.deadline is not None and task.deadline <= now_s
         if late and not self._queue.draining:
             raise DeadlineExceeded("the deadline had passed before the request was queued")
-        self._queue.offer(task, now_s, self._retry_after_s())
+        self._room.check(task.rows, task.deadline)
+        self._queue.offer(task, now_s)
 
     def _kind_of(self, inputs: Tensors) -> Hashable:
         return tuple(inputs[name].shape[1:] for name in self._open_inputs)
@@ -225,13 +240,30 @@ class Batcher:
 
     def _execute(self, batch: Batch) -> None:
         self._unfinished_batches += 1
+        self._outlook.started(batch.bucket_rows, batch.taken_s)
         parts = tuple(task.payload.inputs for task in batch.members)
-        self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch))
+        if self._is_quick(batch):
+            self._answer(batch, self._device.execute_here(parts, batch.bucket_rows))
+        else:
+            self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch))
+
+    def _is_quick(self, batch: Batch) -> bool:
+        expected_s = self._outlook.execution_s(batch.bucket_rows)
+        alone = not self._queue.waiting_tasks
+        return alone and expected_s is not None and expected_s < _QUICK_S
 
     def _finish(self, batch: Batch, executed: Executed) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
+        self._outlook.finished(batch.bucket_rows, self._clock.now_s() - batch.taken_s)
         self._pump()
+        self._answer(batch, executed)
+
+    def _answer(self, batch: Batch, executed: Executed) -> None:
         batch.answer(executed)
+        # The callers go on first; nobody waits for the books.
+        asyncio.get_running_loop().call_soon(self._account, batch, executed)
+
+    def _account(self, batch: Batch, executed: Executed) -> None:
         self._unfinished_batches -= 1
         self._record_batch(batch, executed)
         self._report()
@@ -253,8 +285,7 @@ class Batcher:
 
     def _record_batch(self, batch: Batch, executed: Executed) -> None:
         if executed.failure is None:
-            change_s = executed.execution_s - self._mean_execution_s
-            self._mean_execution_s += change_s * _SHARE_OF_LATEST
+            self._room.learn(executed.execution_s)
         self._observer.batch_executed(batch.record(self._model, self._version, executed))
 
     def _shed(self, task: Task[Member], refusal: Callable[[], ServingError], reason: str) -> None:
@@ -264,11 +295,6 @@ class Batcher:
     def _record_refusal(self, refusal: ServingError) -> None:
         reason = SHED_REASONS[type(refusal)]
         self._observer.request_shed(ShedRecord(self._model, self._version, reason))
-
-    def _retry_after_s(self) -> float:
-        # When all that waits and what runs now will have been executed.
-        batches = self._queue.waiting_rows / self._settings.max_batch_rows + 1
-        return batches * self._mean_execution_s
 
     def _set_alarm(self) -> None:
         # While the device is busy only deadlines matter; its completion pumps anyway.
@@ -289,6 +315,7 @@ class Batcher:
 
 
 _CLOSED = "the server or this version went away before the request was executed"
-# Before anything ran. From then on a moving mean of about ten micro-batches.
-_FIRST_EXECUTION_S = 0.05
-_SHARE_OF_LATEST = 0.1
+# Handing a micro-batch to the device thread and back takes as long as this.
+_QUICK_S = 0.0005
+# From the end of one execution to the start of the next, beside what is executed.
+_HAND_OVER_S = 0.0002

@@ -65,6 +65,12 @@ class Device:
         loop = asyncio.get_running_loop()
         running.add_done_callback(partial(_tell, loop, partial(self._finished, finish)))
 
+    def execute_here(self, parts: tuple[Tensors, ...], bucket_rows: int) -> Executed:
+        """Executes on the loop thread, which waits; to be called when idle."""
+        executed = execute(parts, bucket_rows, self._backend, self._clock)
+        self._idle_since_s = self._clock.now_s()
+        return executed
+
     def _finished(self, finish: _Finish, running: _Running) -> None:
         self._is_busy = False
         self._idle_since_s = self._clock.now_s()

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -23,12 +24,15 @@ class Limits:
         max_queue_delay: how long a task may wait for company, 0 or more.
         buckets_rows: what micro-batches are padded up to, ascending, the last being
             ``max_batch_rows``; empty when nothing is padded.
+        buckets_cost: what executing each bucket takes, in any unit, above 0; empty when it is not
+            known.
     """
 
     max_batch_rows: int
     max_queued_rows: int
     max_queue_delay: float
     buckets_rows: tuple[int, ...] = ()
+    buckets_cost: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # no slots: Python 3.11 cannot make Task[...](...) with both
@@ -60,8 +64,8 @@ class _Place(Generic[Payload]):
 #
 # Fate        An accepted task meets exactly one: taken, expired or withdrawn.
 # Order       A micro-batch is a prefix, in order of arrival, of the live tasks of one kind, with
-#             at most max_batch_rows rows: the longest that fills three quarters of its bucket, or
-#             the longest of all when none does. A task is never split.
+#             at most max_batch_rows rows: the one whose bucket costs the least for each of its
+#             rows, and of several such the longest. A task is never split.
 # Due         A micro-batch is due when max_batch_rows rows wait, when the oldest live task has
 #             waited for max_queue_delay, when waiting that long would let a task expire, or when
 #             the queue drains. With max_queue_delay = 0 that is whenever a live task waits.
@@ -81,6 +85,7 @@ class MicroBatchQueue(Generic[Payload]):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._costs = limits.buckets_cost or _assumed_costs(limits.buckets_rows)
         # OrderedDict, not dict: taking from the front of a dict scans what was deleted before it.
         self._waiting: OrderedDict[Task[Payload], _Place[Payload]] = OrderedDict()
         self._deadlines: list[tuple[float, int, _Place[Payload]]] = []
@@ -250,7 +255,22 @@ class MicroBatchQueue(Generic[Payload]):
             if room < 0 or task.kind != kind:
                 break
             batch.append(task)
-        return _well_filled(batch, self._limits.buckets_rows)
+        return self._cheapest(batch)
+
+    def _cheapest(self, tasks: list[Task[Payload]]) -> tuple[Task[Payload], ...]:
+        """The prefix that costs the least for each row; what is cut off is due at once again.
+
+        20 rows in a bucket of 32 cost as much as 32; 16 now and 4 with whoever comes meanwhile do
+        not. And where a row takes longer among many than among few, few are what the model gets.
+        """
+        best_length, least_cost = len(tasks), math.inf
+        if self._costs:
+            rows_of_prefixes = itertools.accumulate(task.rows for task in tasks)
+            for length, rows in enumerate(rows_of_prefixes, start=1):
+                cost = self._costs[bisect_left(self._limits.buckets_rows, rows)] / rows
+                if cost <= least_cost:
+                    best_length, least_cost = length, cost
+        return tuple(tasks[:best_length])
 
     def _forget_stale_deadlines(self) -> None:
         # Tasks that left before their deadline leave an entry behind; half of the heap may be such.
@@ -259,21 +279,9 @@ class MicroBatchQueue(Generic[Payload]):
             heapq.heapify(self._deadlines)
 
 
-def _well_filled(
-    tasks: list[Task[Payload]], buckets_rows: tuple[int, ...]
-) -> tuple[Task[Payload], ...]:
-    """The longest prefix that wastes little on padding; what is cut off is due at once again.
-
-    20 rows in a bucket of 32 cost as much as 32; 16 now and 4 with whoever comes meanwhile do not.
-    """
-    rows = list(itertools.accumulate(task.rows for task in tasks))
-    for length in range(len(tasks), 0, -1):
-        bucket = bisect_left(buckets_rows, rows[length - 1])
-        padded = buckets_rows[bucket] if bucket < len(buckets_rows) else 0
-        if rows[length - 1] >= _FILLED_SHARE * padded:
-            return tuple(tasks[:length])
-    return tuple(tasks)
+def _assumed_costs(buckets_rows: tuple[int, ...]) -> tuple[float, ...]:
+    """Of a model that was not measured: its rows, and as much as half of the largest bucket."""
+    return tuple(rows + buckets_rows[-1] / 2 for rows in buckets_rows)
 
 
-_FILLED_SHARE = 0.75
 _SPARE_DEADLINES = 64

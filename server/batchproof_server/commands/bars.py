@@ -23,9 +23,14 @@ class Bars:
     progress: Progress
     total: int
 
-    def begin(self, title: str) -> Count:
-        """Adds a bar; what it returns sets how many pictures are done, from any thread."""
-        task = self.progress.add_task(title, total=self.total)
+    def begin(self, title: str, total: int | None = None) -> Count:
+        """Adds a bar; what it returns sets how many pictures are done, from any thread.
+
+        Args:
+            title: of the step.
+            total: its pictures, when they are not all.
+        """
+        task = self.progress.add_task(title, total=self.total if total is None else total)
 
         def count(done: int) -> None:
             self.progress.update(task, completed=done)

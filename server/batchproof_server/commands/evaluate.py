@@ -42,22 +42,33 @@ def evaluate(arguments: Namespace) -> int:
         config = evaluation_config(arguments)
         sizes = batch_sizes(arguments.batch_sizes)
         place = only_bundle(arguments.bundle)
-        pictures = _pictures(arguments, place, config)
-        _check_plots(arguments.plots)
+        pictures = chosen_pictures(arguments, place, config)
+        check_plots(arguments.plots)
         prepare_engines()
         evaluation = asyncio.run(_evaluated(arguments, config, place, pictures, sizes))
-    except ModelRefused as refused:
-        write_error(f"{arguments.bundle}: REFUSED, {refused}")
-        for finding in refused.findings:
+    except (ModelRefused, EvaluationFailed, ValueError, PortUnavailable) as fault:
+        return told_fault(arguments.bundle, fault)
+    return _told(evaluation, arguments)
+
+
+def told_fault(bundle: Path, fault: Exception) -> int:
+    """Writes what ended an evaluation.
+
+    Args:
+        bundle: as it was given.
+        fault: ``ModelRefused``, ``EvaluationFailed``, or what says that settings, data or paths
+            cannot be used.
+
+    Returns:
+        The exit code.
+    """
+    if isinstance(fault, ModelRefused):
+        write_error(f"{bundle}: REFUSED, {fault}")
+        for finding in fault.findings:
             write_error(f"  {finding}")
         return FINDINGS
-    except EvaluationFailed as failed:
-        write_error(str(failed))
-        return FINDINGS
-    except (ValueError, PortUnavailable) as fault:  # settings, data, or a path that is no bundle
-        write_error(str(fault))
-        return USAGE
-    return _told(evaluation, arguments)
+    write_error(str(fault))
+    return FINDINGS if isinstance(fault, EvaluationFailed) else USAGE
 
 
 def evaluation_config(arguments: Namespace) -> Config:
@@ -87,10 +98,14 @@ def batch_sizes(text: str) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _pictures(
+def chosen_pictures(
     arguments: Namespace, place: Place, config: Config
 ) -> tuple[int, tuple[LabelledPicture, ...]]:
-    """How many pictures there are, and those that take part."""
+    """How many pictures there are, and those that take part.
+
+    Raises:
+        ValueError: the limit, the bundle or the data cannot be used.
+    """
     if arguments.limit is not None and arguments.limit < 1:
         raise ValueError(f"--limit: {arguments.limit}, expected 1 or more")
     labels = read_bundle(place.name, place.version, place.directory).labels
@@ -98,8 +113,12 @@ def _pictures(
     return len(there), spread(there, arguments.limit)
 
 
-def _check_plots(directory: Path | None) -> None:
-    """Finds out before the work what would spoil its end."""
+def check_plots(directory: Path | None) -> None:
+    """Finds out before the work what would spoil its end, and makes the directory.
+
+    Raises:
+        ValueError: nothing can be drawn, or not there.
+    """
     if directory is None:
         return
     if not plots.is_installed():

@@ -1,8 +1,8 @@
 """An evaluation as a few lines for people."""
 
-from collections.abc import Iterator, Sequence
 from typing import Final
 
+from batchproof_server.commands.tables import table
 from batchproof_server.evaluation.result import Evaluation, PathResult
 
 _HEADINGS: Final = (
@@ -23,7 +23,7 @@ def evaluation_report(evaluation: Evaluation) -> str:
         f"  certificate   {subject.verdict}, {subject.consistency}, {subject.certificate_digest}",
         f"  engine        {subject.engine}",
         "",
-        *_table([_HEADINGS, *map(_cells, evaluation.paths)]),
+        *table([_HEADINGS, *map(_cells, evaluation.paths)]),
         "",
         "  Class, bits and difference are compared with the first path. NLL in nats.",
     ]
@@ -48,12 +48,3 @@ def _cells(path: PathResult) -> tuple[str, ...]:
         f"{path.ece:.4f}",
         *compared,
     )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        first, *others = zip(row, widths, strict=True)
-        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        yield ("  " + "  ".join(cells)).rstrip()

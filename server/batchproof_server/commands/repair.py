@@ -12,6 +12,7 @@ from batchproof_server.commands.certify import FINDINGS, OK, USAGE, only_bundle,
 from batchproof_server.commands.report import report
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.config import Config, prepare_engines, read_config
+from batchproof_server.drift.profile_form import PROFILE_NAME
 from batchproof_server.errors import ModelRefused
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
@@ -88,4 +89,5 @@ def _write_bundle(bundle: Bundle, directory: Path, out: Path) -> Iterable[str]:
 
 
 def _not_copied(top: bool, artefact: Path) -> set[str]:  # noqa: FBT001 - said at the only call
-    return {artefact.name, CERTIFICATE_NAME} if top else set()
+    # The profile is of the model as it was: the mended one answers otherwise.
+    return {artefact.name, CERTIFICATE_NAME, PROFILE_NAME} if top else set()

@@ -85,11 +85,11 @@ class Evaluator:
         answers = await ask_one_by_one(self.ask, pictures, self.begin("one at a time over gRPC"))
         known = reference(answers)
         paths = self._companies(len(pictures))
-        judge = Judge(_kind(self.model), truth, known)
+        judge = Judge(scores_kind(self.model), truth, known)
         count = self.begin("together in this process")
         work = partial(execute_together, recipe, pictures, paths, judge, count)
         await asyncio.get_running_loop().run_in_executor(self.device, work)
-        subject = _subject(self.model, data, len(pictures), pictures_there, classes)
+        subject = subject_of(self.model, data, len(pictures), pictures_there, classes)
         return self._evaluation(subject, paths, known, truth)
 
     def _companies(self, pictures: int) -> tuple[Company, ...]:
@@ -148,11 +148,16 @@ def served_recipe(model: LoadedModel) -> Recipe:
     """
     if model.recipe is None:
         raise InvalidData(["the bundle has no recipe, so it takes no pictures; see docs/recipes"])
-    _kind(model)
+    scores_kind(model)
     return model.recipe
 
 
-def _kind(model: LoadedModel) -> Literal["logits", "probabilities"]:
+def scores_kind(model: LoadedModel) -> Literal["logits", "probabilities"]:
+    """What the model's output holds.
+
+    Raises:
+        InvalidData: no class scores.
+    """
     if model.output.kind == "raw":
         raise InvalidData(['output.kind is "raw", expected "logits" or "probabilities"'])
     return model.output.kind
@@ -173,9 +178,10 @@ def class_count(model: LoadedModel) -> int:
     return count
 
 
-def _subject(
+def subject_of(
     model: LoadedModel, data: str, pictures: int, pictures_there: int, classes: int
 ) -> Subject:
+    """What is evaluated, for a result."""
     bundle, recipe, certificate = model.bundle, model.recipe, model.certificate
     return Subject(
         model=bundle.name,

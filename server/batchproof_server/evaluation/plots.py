@@ -55,16 +55,26 @@ def draw(evaluation: Evaluation, directory: Path) -> tuple[Path, ...]:
     calibration = f"{title}: ECE {path.ece:.4f}, NLL {path.nll:.4f} nats"
     reliability = _reliability(evaluation.reliability, calibration)
     files = (directory / CONFUSION_NAME, directory / RELIABILITY_NAME)
-    with warnings.catch_warnings():
-        # A label in a script that the font lacks is drawn as boxes; the report has it in full.
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        for figure, file in zip((confusion, reliability), files, strict=True):
-            # No version of matplotlib in the file: the same figures are the same bytes.
-            figure.savefig(file, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+    for figure, file in zip((confusion, reliability), files, strict=True):
+        save(figure, file)
     return files
 
 
-def _figure(width_inches: float, height_inches: float) -> Any:
+def save(figure: Any, file: Path) -> None:
+    """Writes a figure as PNG, over an older file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with warnings.catch_warnings():
+        # A label in a script that the font lacks is drawn as boxes; the report has it in full.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        # No version of matplotlib in the file: the same figures are the same bytes.
+        figure.savefig(file, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+
+
+def new_figure(width_inches: float, height_inches: float) -> Any:
+    """An empty figure that has nothing to do with pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415 - an extra
@@ -79,7 +89,7 @@ def _confusion(counts: Array, labels: tuple[str, ...], title: str) -> Any:
     """Rows are true classes; the colour is the share of the row, the number is the count."""
     classes = len(labels)
     side_inches = min(2.4 + 0.5 * classes, 14.0)
-    figure = _figure(side_inches + 1.0, side_inches)
+    figure = new_figure(side_inches + 1.0, side_inches)
     axes = figure.add_subplot()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -121,7 +131,7 @@ def _write_counts(axes: Any, counts: Array, shares: Array) -> None:
 
 def _reliability(diagram: Reliability, title: str) -> Any:
     """Accuracy of each bin against its confidence above, how many pictures it holds below."""
-    figure = _figure(6.4, 6.6)
+    figure = new_figure(6.4, 6.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = len(diagram.pictures)
     width = 1 / bins

@@ -1,8 +1,10 @@
 """What every RPC has in common: request id, deadline, errors to codes, one record at the end."""
 
 import asyncio
+import math
 import uuid
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -10,7 +12,8 @@ import grpc
 from grpc import aio
 
 from batchproof_server.clock import Clock
-from batchproof_server.errors import InvalidInput, QueueFull
+from batchproof_server.errors import InvalidInput, QueueFull, ServingError
+from batchproof_server.rpc.pace import Pace
 from batchproof_server.rpc.status import Failure, failure_of
 from batchproof_server.telemetry import Observer, RequestRecord
 
@@ -18,6 +21,7 @@ REQUEST_ID_KEY = "x-request-id"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _MAX_REQUEST_ID_CHARACTERS = 128
 _RETRY_AFTER_S = 0.1
+_WARY_S = 1.0
 
 Answer = TypeVar("Answer")
 Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -74,11 +78,60 @@ class Calls:
         self._observer = observer
         self._report_unforeseen = report_unforeseen
         self._running = 0
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
+        self._refused_s = -math.inf
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered."""
         return self._running == 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more request would be refused."""
+        return self._running >= self._max_concurrent_requests
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether to look at what comes before it is read: others are there, or were refused."""
+        return self._running > 0 or self._clock.now_s() - self._refused_s < _WARY_S
+
+    def check_room(self, models: Iterable[str], timeout_s: float | None) -> None:
+        """Returns when one more request may be answered in time.
+
+        What waits inside gRPC has no other sign of having waited than how little time is left.
+
+        Args:
+            models: of which it may ask one.
+            timeout_s: what is left of the caller's time; None when there is no limit.
+
+        Raises:
+            QueueFull: too many are being answered; or of each model even the quickest answer of
+                late took longer than the caller has.
+        """
+        if self.is_full:
+            raise self._too_many()
+        if timeout_s is None:
+            return
+        now_s = self._clock.now_s()
+        quickest_s = min((self._paces[each].shortest_s(now_s) for each in models), default=0.0)
+        if timeout_s < quickest_s:
+            left_s = max(0.0, timeout_s)
+            raise QueueFull(
+                f"an answer takes {quickest_s:.3f} s now and is wanted in {left_s:.3f} s",
+                _RETRY_AFTER_S,
+            )
+
+    async def refuse(
+        self, method: str, context: Context, error: ServingError, model: str = "", version: int = 0
+    ) -> NoReturn:
+        """Records and aborts an RPC of one request whose message nobody reads."""
+        self._refused_s = self._clock.now_s()
+        request_id = _readable(_from_metadata(context)) or uuid.uuid4().hex
+        failure = self._failed(request_id, error)
+        call = Call(request_id, None, model, version)
+        self._record(method, call, 0.0, failure.code.name, failure.message)
+        await _abort(context, failure, request_id)
 
     async def unary(
         self, method: str, request_id: str, context: Context, work: Work[Answer]
@@ -102,8 +155,7 @@ class Calls:
         except Exception as error:  # noqa: BLE001 - the last resort of every stream
             request_id = uuid.uuid4().hex
             failure = self._failed(request_id, error)
-            now_s = self._clock.now_s()
-            self._record(method, Call(request_id, None), now_s, failure.code.name, failure.message)
+            self._record(method, Call(request_id, None), 0.0, failure.code.name, failure.message)
             await _abort(context, failure, request_id)
 
     async def run(
@@ -116,35 +168,42 @@ class Calls:
         """
         started_s = self._clock.now_s()
         call = Call(_readable(request_id) or uuid.uuid4().hex, context.time_remaining())
+        is_full = self.is_full
         self._running += 1
         try:
-            self._admit(request_id)
+            self._admit(request_id, is_full=is_full)
             answer = await work(call)
         except asyncio.CancelledError as cancelled:
             failure = self._cancelled(call, context, cancelled)
         except Exception as error:  # noqa: BLE001 - the last resort of every RPC
             failure = self._failed(call.request_id, error)
         else:
-            self._record(method, call, started_s, "OK", "")
+            # After the answer is on its way: nobody waits for the books.
+            duration_s = self._since(started_s)
+            self._learn(call.model, duration_s)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._record, method, call, duration_s, "OK", "")
             return answer
         finally:
             self._running -= 1
-        self._record(method, call, started_s, failure.code.name, failure.message)
+        duration_s = self._since(started_s)
+        self._record(method, call, duration_s, failure.code.name, failure.message)
         if _is_cancelled():
             raise asyncio.CancelledError
         return failure, call.request_id
 
-    def _admit(self, request_id: str) -> None:
+    def _admit(self, request_id: str, *, is_full: bool) -> None:
         if request_id and not _readable(request_id):
             raise InvalidInput(
                 f"request_id has {len(request_id)} characters or unprintable ones, expected "
                 f"{_MAX_REQUEST_ID_CHARACTERS} of printable ASCII at most"
             )
-        if self._running > self._max_concurrent_requests:
-            raise QueueFull(
-                f"{self._max_concurrent_requests} requests are being answered already",
-                _RETRY_AFTER_S,
-            )
+        if is_full:
+            raise self._too_many()
+
+    def _too_many(self) -> QueueFull:
+        limit = self._max_concurrent_requests
+        return QueueFull(f"{limit} requests are being answered already", _RETRY_AFTER_S)
 
     def _cancelled(
         self, call: Call, context: Context, cancelled: asyncio.CancelledError
@@ -162,7 +221,14 @@ class Calls:
             self._report_unforeseen(error, request_id)
         return failure
 
-    def _record(self, method: str, call: Call, started_s: float, code: str, message: str) -> None:
+    def _learn(self, model: str, duration_s: float) -> None:
+        if model:  # it answered, so it is one of the few that are served
+            self._paces[model].learn(duration_s, self._clock.now_s())
+
+    def _since(self, started_s: float) -> float:
+        return self._clock.now_s() - started_s
+
+    def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
         self._observer.request_finished(
             RequestRecord(
                 method=method,
@@ -170,7 +236,7 @@ class Calls:
                 model=call.model,
                 version=call.version,
                 code=code,
-                duration_s=self._clock.now_s() - started_s,
+                duration_s=duration_s,
                 rows=call.rows,
                 message=message,
             )

@@ -5,6 +5,7 @@ import numpy as np
 from batchproof.tensors import TensorError, data_type_of, fill, from_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.batching.batcher import BatchedRows
+from batchproof_server.drift.profile_form import canonical_json
 from batchproof_server.engine import Prediction
 from batchproof_server.errors import InvalidInput, NotImplementedYet
 from batchproof_server.models.repository import (
@@ -213,6 +214,9 @@ def write_model(status: VersionStatus, repository: ModelRepository) -> pb.GetMod
         response.certificate_json = loaded.certificate.to_json()
         response.certificate_digest = loaded.certificate_digest
         response.consistency = loaded.certificate.consistency
+    if loaded.profile is not None:
+        response.profile_digest = loaded.profile.digest
+        response.profile_json = canonical_json(loaded.profile.profile)
     if loaded.recipe is not None and loaded.output.kind != "raw":
         write_policies(response, status.served)
     return response

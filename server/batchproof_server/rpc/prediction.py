@@ -19,6 +19,7 @@ from batchproof_server.rpc.messages import (
     write_prediction,
     write_summary,
 )
+from batchproof_server.rpc.outcomes import OutcomeReports
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tta_messages import read_tta
 
@@ -31,15 +32,22 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
         repository: knows which version answers.
         calls: runs each request.
         streams: bounds the streams and their windows.
+        outcomes: takes labels that arrive later.
     """
 
     def __init__(
-        self, engine: Engine, repository: ModelRepository, calls: Calls, streams: Streams
+        self,
+        engine: Engine,
+        repository: ModelRepository,
+        calls: Calls,
+        streams: Streams,
+        outcomes: OutcomeReports,
     ) -> None:
         self._engine = engine
         self._repository = repository
         self._calls = calls
         self._streams = streams
+        self._outcomes = outcomes
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
         """Answers one request."""
@@ -64,6 +72,13 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
         """Describes one version."""
         return await self._calls.unary("GetModel", "", context, partial(self._get, request))
+
+    async def ReportOutcome(
+        self, request: pb.ReportOutcomeRequest, context: Context
+    ) -> pb.ReportOutcomeResponse:
+        """Takes labels that arrive after their answers."""
+        work = partial(self._outcomes.answer, request)
+        return await self._calls.unary("ReportOutcome", "", context, work)
 
     async def _list(self, call: Call) -> pb.ListModelsResponse:
         del call

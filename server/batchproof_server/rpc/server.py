@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import grpc
 from grpc import aio
@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
+from batchproof_server.rpc.gate import Gate
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.prediction import PredictionService
 from batchproof_server.rpc.public_services import PublicService, reflection_pool
@@ -67,8 +68,25 @@ class RpcSettings:
             raise ValueError("every limit must be 1 or more")
 
 
+# Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
+_MOST_PENDING = 1 << 14
+
+
 class PortUnavailable(OSError):
     """The port could not be opened; the text says which and what may be wrong."""
+
+
+class _Methods:
+    """Takes the handlers that generated code gives to a server."""
+
+    def __init__(self) -> None:
+        self.handlers: list[grpc.GenericRpcHandler] = []
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        self.handlers.extend(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        """Drops them: they are the same, and a server would ask them before any gate."""
 
 
 class RpcServer:
@@ -79,6 +97,7 @@ class RpcServer:
         service: answers predictions.
         health: answers health checks.
         public: services of other protocols, on the same port.
+        gate: may refuse a prediction before its message is read.
     """
 
     def __init__(
@@ -87,10 +106,12 @@ class RpcServer:
         service: PredictionService,
         health: Health,
         public: Sequence[PublicService] = (),
+        gate: Gate | None = None,
     ) -> None:
         self._settings = settings
         self._service = service
         self._health = health
+        self._gate = gate
         self._public = tuple(public)
         self._server: aio.Server | None = None
 
@@ -128,13 +149,20 @@ class RpcServer:
             options=(
                 ("grpc.max_receive_message_length", self._settings.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
+                # gRPC cancels what goes beyond, which looks as if the caller had.
+                ("grpc.server.max_pending_requests", _MOST_PENDING),
+                ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
                 # A second server on a taken port must fail, not share it.
                 ("grpc.so_reuseport", 0),
             )
         )
-        pb_grpc.add_PredictionServiceServicer_to_server(self._service, server)
+        own_methods = _Methods()
+        pb_grpc.add_PredictionServiceServicer_to_server(self._service, own_methods)  # type: ignore[arg-type] # it is all of a server that is used
+        methods = (*own_methods.handlers, *(service.methods for service in self._public))
+        server.add_generic_rpc_handlers(
+            methods if self._gate is None else (self._gate.before(methods),)
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
-        server.add_generic_rpc_handlers(tuple(service.methods for service in self._public))
         names = (
             pb.DESCRIPTOR.services_by_name["PredictionService"].full_name,
             health.SERVICE_NAME,

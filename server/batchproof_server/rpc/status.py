@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import grpc
 
 from batchproof_server.errors import (
+    AnswerExpired,
+    AnswerUnknown,
     BackendFailed,
     DeadlineExceeded,
     Draining,
@@ -13,6 +15,7 @@ from batchproof_server.errors import (
     ModelNotReady,
     ModelRefused,
     NotImplementedYet,
+    OutcomeReported,
     QueueFull,
     ServingError,
 )
@@ -21,6 +24,9 @@ CODES: dict[type[ServingError], grpc.StatusCode] = {
     InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     NotImplementedYet: grpc.StatusCode.UNIMPLEMENTED,
     ModelNotFound: grpc.StatusCode.NOT_FOUND,
+    AnswerUnknown: grpc.StatusCode.NOT_FOUND,
+    AnswerExpired: grpc.StatusCode.NOT_FOUND,
+    OutcomeReported: grpc.StatusCode.ALREADY_EXISTS,
     ModelNotReady: grpc.StatusCode.UNAVAILABLE,
     ModelRefused: grpc.StatusCode.FAILED_PRECONDITION,
     Draining: grpc.StatusCode.UNAVAILABLE,

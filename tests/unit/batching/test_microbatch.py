@@ -240,9 +240,9 @@ def test_after_forgetting_stale_deadlines_the_live_ones_still_expire_in_order() 
 
 
 @pytest.mark.parametrize(
-    ("waiting", "taken"), [(1, 1), (3, 3), (5, 4), (6, 6), (11, 8), (12, 12), (20, 16), (24, 24)]
+    ("waiting", "taken"), [(1, 1), (3, 3), (5, 5), (11, 11), (17, 16), (20, 16), (24, 24)]
 )
-def test_a_micro_batch_that_would_be_mostly_padding_is_cut_down_to_a_full_bucket(
+def test_a_model_that_was_not_measured_is_given_full_buckets_rather_than_much_padding(
     waiting: int, taken: int
 ) -> None:
     queue: MicroBatchQueue[int] = MicroBatchQueue(Limits(32, 64, 0, (2, 4, 8, 16, 32)))
@@ -254,3 +254,28 @@ def test_a_micro_batch_that_would_be_mostly_padding_is_cut_down_to_a_full_bucket
 
     assert [task.payload for task in first] == list(range(taken))
     assert [task.payload for task in rest] == list(range(taken, waiting))
+
+
+@pytest.mark.parametrize(
+    ("costs", "taken"),
+    [
+        ((2, 4, 8, 16, 32), 20 - 4),  # a row costs the same anywhere: no padding
+        ((2, 3.9, 8, 16.4, 33), 4),  # rows are cheapest among four
+        ((1, 1, 1, 1, 1), 20),  # only executions cost
+        ((2, 4, 8, 16, 18), 20),  # padding up to the largest is cheaper than full buckets
+    ],
+)
+def test_the_bucket_is_the_one_whose_rows_are_cheapest(
+    costs: tuple[float, ...], taken: int
+) -> None:
+    limits = Limits(32, 64, 0, (2, 4, 8, 16, 32), costs)
+    queue: MicroBatchQueue[int] = MicroBatchQueue(limits)
+    for name in range(20):
+        queue.offer(Task(name, 1), 0)
+    assert [task.payload for task in queue.take(0)] == list(range(taken))
+
+
+def test_a_task_of_many_rows_is_taken_whole_even_when_fewer_would_be_cheaper() -> None:
+    queue: MicroBatchQueue[int] = MicroBatchQueue(Limits(8, 64, 0, (2, 8), (1, 100)))
+    queue.offer(Task(1, 5), 0)
+    assert [task.payload for task in queue.take(0)] == [1]

@@ -19,7 +19,7 @@ from batchproof_server.proof.examination import ExaminedLoader, without_audit
 from batchproof_server.registry import Registry
 from batchproof_server.signature import Array, Signature, Tensors
 from bundles_on_disk import LOGITS, PICTURES, write_bundle
-from fakes import spec
+from fakes import FakeClock, spec
 
 PROBABILITIES = LOGITS.replace('"logits"', '"probabilities"')
 CERTAIN = np.array([[1.0, 0.0]])
@@ -74,6 +74,7 @@ def load(
     backends: Registry[ExaminedLoader] = Registry("backend")
     backends.register("affine", without_audit(loader))
     plugs = LoadingPlugs(
+        clock=FakeClock(),
         backends=backends,
         imaging=lambda _backend: pillow_plugs(),
         batching=BatchingSettings((3,), max_queued_rows=3),

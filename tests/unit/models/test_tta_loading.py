@@ -19,6 +19,7 @@ from batchproof_server.registry import Registry
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.weights import FittedWeights, fitted_policy_digest
 from bundles_on_disk import LOGITS, PICTURES, write_bundle
+from fakes import FakeClock
 
 FLIP = ("identity", "hflip")
 
@@ -27,7 +28,12 @@ def load(directory: Path) -> LoadedModel:
     backends: Registry[ExaminedLoader] = Registry("backend")
     backends.register("affine", without_audit(affine.load))
     plugs = LoadingPlugs(
-        backends, lambda _: pillow_plugs(), BatchingSettings(), EngineSettings(), ImageLimits()
+        backends,
+        lambda _: pillow_plugs(),
+        BatchingSettings(),
+        EngineSettings(),
+        ImageLimits(),
+        clock=FakeClock(),
     )
     return load_version(Place("m", 1, directory), plugs)
 

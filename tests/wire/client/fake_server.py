@@ -17,6 +17,7 @@ PredictHook: TypeAlias = Callable[[pb.PredictRequest, Context], pb.PredictRespon
 StreamHook: TypeAlias = Callable[
     [Iterator[pb.PredictStreamRequest], Context], Iterator[pb.PredictStreamResponse]
 ]
+ReportHook: TypeAlias = Callable[[pb.ReportOutcomeRequest, Context], pb.ReportOutcomeResponse]
 
 LABELS = ("boot", "bag", "shirt")
 
@@ -63,6 +64,23 @@ def _row(winner: int, options: pb.PredictOptions) -> pb.RowPrediction:
     )
 
 
+def accept(request: pb.ReportOutcomeRequest, _context: Context) -> pb.ReportOutcomeResponse:
+    """Accepts every outcome; the answer had been "bag"."""
+    predicted = pb.ScoredClass(index=1, label="bag", score=0.75)
+    results = [
+        pb.OutcomeResult(
+            accepted=pb.AcceptedOutcome(
+                model="fashion",
+                version=3,
+                predicted=predicted,
+                is_correct=each.label == "bag" or each.class_index == 1,
+            )
+        )
+        for each in request.outcomes
+    ]
+    return pb.ReportOutcomeResponse(results=results)
+
+
 def fail(code: grpc.StatusCode, text: str, *, pushback_ms: str | None = None) -> PredictHook:
     """A hook that ends each call with a status."""
 
@@ -90,6 +108,8 @@ class FakeServer(prediction_pb2_grpc.PredictionServiceServicer):
         self.predicts: list[PredictHook] = []  # the last one stays
         self.stream: StreamHook = lambda requests, _: (_answered(each) for each in requests)
         self.requests: list[pb.PredictRequest] = []
+        self.report: ReportHook = accept
+        self.outcomes: list[pb.Outcome] = []
         self.metadata: list[dict[str, Any]] = []
         self.time_remaining_s: list[float] = []
         self.get_models = 0
@@ -139,6 +159,13 @@ class FakeServer(prediction_pb2_grpc.PredictionServiceServicer):
     ) -> Iterator[pb.PredictStreamResponse]:
         """Answers by the hook."""
         return self.stream(request_iterator, context)
+
+    def ReportOutcome(  # noqa: N802 - gRPC's name
+        self, request: pb.ReportOutcomeRequest, context: Context
+    ) -> pb.ReportOutcomeResponse:
+        """Answers by the hook."""
+        self.outcomes.extend(request.outcomes)
+        return self.report(request, context)
 
     def ListModels(  # noqa: N802 - gRPC's name
         self, request: pb.ListModelsRequest, context: Context

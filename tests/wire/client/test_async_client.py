@@ -23,6 +23,7 @@ from batchproof_client import (
     ModelRefused,
     ModelState,
     NotSupported,
+    OutcomeAlreadyReported,
     OutputKind,
     PermissionDenied,
     RetryPolicy,
@@ -146,7 +147,7 @@ async def test_an_answer_that_cannot_be_read_is_the_servers_fault(
     [
         (grpc.StatusCode.INVALID_ARGUMENT, InvalidRequest),
         (grpc.StatusCode.OUT_OF_RANGE, InvalidRequest),
-        (grpc.StatusCode.ALREADY_EXISTS, InvalidRequest),
+        (grpc.StatusCode.ALREADY_EXISTS, OutcomeAlreadyReported),
         (grpc.StatusCode.UNIMPLEMENTED, NotSupported),
         (grpc.StatusCode.NOT_FOUND, ModelNotFound),
         (grpc.StatusCode.FAILED_PRECONDITION, ModelRefused),

@@ -1,0 +1,39 @@
+"""(g) Memory, by model and by what waits."""
+
+from typing import Final
+
+from bench import Bench
+from processes import closed_loop, served
+from results import Outcome, Table
+from subjects import ALL, affine_floats, mobilenet_floats
+
+_DEPTHS: Final = (16, 128, 512)
+
+
+def run(bench: Bench) -> Outcome:
+    """Measures each model loaded, and two with a queue of large pictures."""
+    models: list[tuple[str | float, ...]] = []
+    for make in bench.steps("(g) model", ALL):
+        subject = make()
+        with served(subject) as server:
+            loaded_mb = server.memory_mb("VmRSS")
+            closed_loop(server.grpc, subject.message, 16, bench.seconds)
+            models.append(
+                (subject.label, loaded_mb, server.memory_mb("VmRSS"), server.memory_mb("VmHWM"))
+            )
+    depths: list[tuple[str | float, ...]] = []
+    for make in bench.steps("(g) queue of", (affine_floats, mobilenet_floats)):
+        subject = make()
+        with served(subject) as server:
+            for depth in _DEPTHS:
+                closed_loop(server.grpc, subject.message, depth, 3 * bench.seconds)
+                depths.append((subject.label, depth, server.memory_mb("VmHWM")))
+    return Outcome(
+        title="Memory",
+        how="Resident memory of the server's process. A caller of the closed loop has one request "
+        "of 600 kB on its way, and most of them wait in the queue, which holds 512 rows.",
+        tables=(
+            Table("MB by model", ("model", "loaded", "after a load of 16", "most"), tuple(models)),
+            Table("Most MB by callers", ("model", "callers", "most"), tuple(depths)),
+        ),
+    )

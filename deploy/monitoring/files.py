@@ -1,0 +1,46 @@
+"""Which files are generated, and what is in them."""
+
+from monitoring.accuracy_rules import accuracy_group, accuracy_reference_group, health_group
+from monitoring.drift_dashboard import drift_dashboard
+from monitoring.drift_rules import drift_group, reference_group
+from monitoring.rules import Group, rule_file
+from monitoring.serving_dashboard import serving_dashboard
+from monitoring.serving_rules import serving_group
+
+_HEADING = "Written by deploy/generate.py: change that, and run make generate.\n"
+# Window -> how long a difference must hold before it alerts.
+_WINDOWS = {"1h": "15m", "24h": "1h"}
+_DEMO_WINDOWS = {"5m": "30s"}
+
+
+def generated_files() -> dict[str, str]:
+    """Path below deploy/ -> content."""
+    return {
+        "prometheus/serving.yml": rule_file(
+            _HEADING + "Alerts on latency and shedding: docs/monitoring.md.", [serving_group()]
+        ),
+        "prometheus/drift.yml": rule_file(
+            _HEADING + "Drift and accuracy over 1 h and 24 h: docs/drift-rules.md.",
+            [
+                reference_group(),
+                accuracy_reference_group(),
+                health_group(),
+                *_windows(_WINDOWS),
+            ],
+        ),
+        "prometheus/drift-demo.yml": rule_file(
+            _HEADING
+            + "The same over 5 minutes, to see it happen. Leave this file out in production.",
+            _windows(_DEMO_WINDOWS),
+        ),
+        "grafana/dashboards/serving.json": serving_dashboard().text(),
+        "grafana/dashboards/drift.json": drift_dashboard().text(),
+    }
+
+
+def _windows(holds: dict[str, str]) -> list[Group]:
+    return [
+        group(window, hold)
+        for window, hold in holds.items()
+        for group in (drift_group, accuracy_group)
+    ]

@@ -1,0 +1,224 @@
+"""Panels of a Grafana dashboard in the classic JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A PromQL expression; ``legend`` may name labels as ``{{label}}``."""
+
+    expression: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel without its place.
+
+    Args:
+        width: of 24 columns.
+        unit: Grafana's name of the unit: ``s``, ``percentunit``, ``reqps``, ``short``, ``bytes``.
+        limits: at which value which colour begins; the least is ``None``.
+        instant: asks for the last value only, as stat, bar and table panels do.
+    """
+
+    kind: str
+    title: str
+    description: str
+    queries: Sequence[Query]
+    width: int = 8
+    height: int = 8
+    unit: str = "short"
+    decimals: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    limits: Sequence[tuple[float | None, str]] = ((None, "green"),)
+    instant: bool = False
+    custom: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Sequence[Json] = ()
+    transformations: Sequence[Json] = ()
+
+    def json(self, number: int, column: int, line: int) -> Json:
+        """The panel at its place on the grid."""
+        return {
+            "id": number,
+            "type": self.kind,
+            "title": self.title,
+            "description": self.description,
+            "gridPos": {"h": self.height, "w": self.width, "x": column, "y": line},
+            "datasource": DATASOURCE,
+            "targets": [self._target(index, query) for index, query in enumerate(self.queries)],
+            "fieldConfig": {"defaults": self._defaults(), "overrides": list(self.overrides)},
+            "options": dict(self.options),
+            "transformations": list(self.transformations),
+        }
+
+    def _target(self, index: int, query: Query) -> Json:
+        is_table = self.kind in ("table", "barchart")
+        return {
+            "refId": "ABCDEFGH"[index],
+            "datasource": DATASOURCE,
+            "editorMode": "code",
+            "expr": query.expression,
+            "legendFormat": query.legend or "__auto",
+            "instant": self.instant,
+            "range": not self.instant,
+            "format": "table" if is_table else "time_series",
+        }
+
+    def _defaults(self) -> Json:
+        steps = [{"value": value, "color": color} for value, color in self.limits]
+        given = {"decimals": self.decimals, "min": self.minimum, "max": self.maximum}
+        return {
+            "unit": self.unit,
+            "color": {"mode": "thresholds" if self.kind == "stat" else "palette-classic"},
+            "thresholds": {"mode": "absolute", "steps": steps},
+            "custom": dict(self.custom),
+            "mappings": [],
+            **{key: value for key, value in given.items() if value is not None},
+        }
+
+
+def stat(
+    title: str, description: str, query: Query, *, has_names: bool = False, **settings: Any
+) -> Panel:
+    """The last value, large; one for each series, with its legend if that ``has_names``."""
+    options = {
+        "colorMode": "value",
+        "graphMode": "area",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "textMode": "value_and_name" if has_names else "auto",
+    }
+    return Panel("stat", title, description, [query], options=options, **{"height": 4, **settings})
+
+
+def lines(
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    is_stacked: bool = False,
+    has_limit_lines: bool = False,
+    usual_maximum: float | None = None,
+    **settings: Any,
+) -> Panel:
+    """Values over time; the axis reaches ``usual_maximum`` also when all are smaller."""
+    custom = {
+        "drawStyle": "line",
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+        "fillOpacity": 60 if is_stacked else 10,
+        "showPoints": "never",
+        "spanNulls": False,
+        "stacking": {"mode": "normal" if is_stacked else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed" if has_limit_lines else "off"},
+        **({} if usual_maximum is None else {"axisSoftMax": usual_maximum}),
+    }
+    options = {
+        "legend": {
+            "displayMode": "list",
+            "placement": "bottom",
+            "showLegend": True,
+            "calcs": [],
+        },
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }
+    return Panel(
+        "timeseries", title, description, queries, custom=custom, options=options, **settings
+    )
+
+
+def bars(
+    title: str, description: str, queries: Sequence[Query], *, by: str, **settings: Any
+) -> Panel:
+    """Values side by side for each value of the label ``by``; a query's legend names its bars."""
+    names = {f"Value #{'ABCDEFGH'[index]}": query.legend for index, query in enumerate(queries)}
+    options = {
+        "xField": by,
+        "orientation": "vertical",
+        "showValue": "never",
+        "stacking": "none",
+        "groupWidth": 0.8,
+        "barWidth": 0.9,
+        "legend": {
+            "displayMode": "list",
+            "placement": "bottom",
+            "showLegend": True,
+            "calcs": [],
+        },
+        "tooltip": {"mode": "multi", "sort": "none"},
+    }
+    return Panel(
+        "barchart",
+        title,
+        description,
+        queries,
+        instant=True,
+        custom={"fillOpacity": 80, "lineWidth": 1},
+        options=options,
+        transformations=[_join(by), _organize(names, hidden=("Time", "bin"))],
+        **settings,
+    )
+
+
+def table(
+    title: str, description: str, queries: Sequence[Query], *, by: str, **settings: Any
+) -> Panel:
+    """One line for each value of the label ``by``; a query's legend names its column."""
+    names = {f"Value #{'ABCDEFGH'[index]}": query.legend for index, query in enumerate(queries)}
+    if len(queries) == 1:
+        names = {"Value": queries[0].legend}
+    return Panel(
+        "table",
+        title,
+        description,
+        queries,
+        instant=True,
+        custom={"align": "auto", "cellOptions": {"type": "auto"}},
+        options={"showHeader": True, "cellHeight": "sm"},
+        transformations=[_join(by), _organize(names, hidden=("Time",))],
+        **settings,
+    )
+
+
+def named(series: str, **properties: Any) -> Json:
+    """An override for the series of one legend."""
+    return {
+        "matcher": {"id": "byName", "options": series},
+        "properties": [
+            {"id": key.replace("__", "."), "value": value} for key, value in properties.items()
+        ],
+    }
+
+
+def colored(colors: Mapping[str, str]) -> tuple[Json, ...]:
+    """Overrides that give the series of each legend its colour."""
+    return tuple(
+        named(series, color={"mode": "fixed", "fixedColor": color})
+        for series, color in colors.items()
+    )
+
+
+def _join(by: str) -> Json:
+    return {"id": "joinByField", "options": {"byField": by, "mode": "outer"}}
+
+
+def _organize(names: Mapping[str, str], hidden: Sequence[str]) -> Json:
+    # A join numbers the columns that its tables share.
+    numbered = [f"{name} {number}" for name in hidden for number in range(1, 9)]
+    return {
+        "id": "organize",
+        "options": {
+            "excludeByName": dict.fromkeys([*hidden, *numbered], True),
+            "renameByName": dict(names),
+        },
+    }

@@ -1,0 +1,31 @@
+"""The figures that decide; docs/drift-rules.md says where they come from."""
+
+# The weight of the reference in the smoothed shares, in observations.
+PRIOR_OBSERVATIONS = 10
+# What the server adds to every standard score, so that its sum only grows.
+DEVIATION_OFFSET = 10
+MOST_BINS = 20
+
+# Together the two tests raise no more than 1 % false alarms for one signal and window.
+CHI2_Z = 2.75
+ANDERSON_DARLING = 4.33
+# The class has no order, so that chi-square stands alone.
+CLASS_CHI2_Z = 2.6
+# Of the line beside the Kolmogorov-Smirnov distance: 1 %.
+KS_FACTOR = 1.628
+LEAST_OBSERVATIONS = 50
+
+ALERT_OBSERVATIONS = 200
+ALERT_PSI = 0.1
+ALERT_PSI_SEVERE = 0.25
+ALERT_ACCURACY_LOSS = 0.05
+ALERT_ACCURACY_Z = 3.09
+
+# Service level objectives: of 100 requests 99 are answered within 250 ms; of 1,000 one is shed.
+SLOW_S = 0.25
+SLOW_BUDGET = 0.01
+SHED_BUDGET = 0.001
+# At these multiples a month's budget is spent in two days, or in five.
+BURN_FAST = 14.4
+BURN_SLOW = 6
+SLO_REQUESTS = 100

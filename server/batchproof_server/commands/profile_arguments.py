@@ -1,0 +1,97 @@
+"""The arguments of ``batchproof-server profile``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+PROFILE: Final = "profile"
+_STEPS: Final = ("build", "merge", "show")
+
+
+def spelled_out(argv: Sequence[str]) -> list[str]:
+    """``profile BUNDLE ...`` is short for ``profile build BUNDLE ...``."""
+    words = list(argv)
+    if len(words) > 1 and words[0] == PROFILE and words[1] not in (*_STEPS, "-h", "--help"):
+        words.insert(1, "build")
+    return words
+
+
+def add_profile(commands: Any) -> None:
+    """Adds the command and its three steps."""
+    profile = commands.add_parser(
+        PROFILE,
+        help="build, add up or show what drift is measured against",
+        description="`profile BUNDLE --data PATH` is short for `profile build BUNDLE --data PATH`.",
+    )
+    steps = profile.add_subparsers(dest="step", required=True, metavar="STEP")
+    _add_build(steps)
+    _add_merge(steps)
+    _add_show(steps)
+
+
+def _add_build(steps: Any) -> None:
+    build = steps.add_parser(
+        "build",
+        help="write the profile of a bundle",
+        description="Answers labelled pictures that the model has not seen in training, through "
+        "the server's own recipe and model, and writes what the answers and pictures look like to "
+        "profile.json. Exits with 0, with 1 when the model is refused, or with 2 for wrong usage.",
+    )
+    build.add_argument("bundle", type=Path, metavar="BUNDLE", help="the directory of one version")
+    build.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        required=True,
+        help="a folder <class>/<pictures>, or an .npz file with images and labels",
+    )
+    build.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="write it there (BUNDLE/profile.json)"
+    )
+    build.add_argument(
+        "--limit", type=int, metavar="N", help="take N pictures, spread evenly (all)"
+    )
+    build.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep thumbnails and embeddings of N pictures in reference/ beside the profile",
+    )
+    build.add_argument(
+        "--like",
+        type=Path,
+        metavar="FILE",
+        help="take the bins of this profile, so that the two can be added up",
+    )
+    build.add_argument(
+        "--allow-unproven", action="store_true", help="profile a model that fails its proof"
+    )
+    build.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
+
+
+def _add_merge(steps: Any) -> None:
+    merge = steps.add_parser(
+        "merge",
+        help="add up profiles of parts of the data",
+        description="Writes the profile of all parts together. They must be of one model and "
+        "recipe and have the same bins (`build --like`).",
+    )
+    merge.add_argument("profiles", type=Path, nargs="+", metavar="FILE", help="two or more")
+    merge.add_argument("-o", "--out", type=Path, metavar="FILE", required=True)
+
+
+def _add_show(steps: Any) -> None:
+    show = steps.add_parser(
+        "show",
+        help="print a profile as a table",
+        description="Prints FILE. One that lies in a bundle, or is compared with one, must be of "
+        "that model and recipe.",
+    )
+    show.add_argument("profile", type=Path, metavar="FILE")
+    show.add_argument("--bundle", type=Path, metavar="BUNDLE", help="the model it must be of")
+    show.add_argument("--json", action="store_true", help="print it as JSON")
+    show.add_argument(
+        "--plots", type=Path, metavar="DIR", help="write a histogram of each signal as PNG"
+    )
+    show.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")

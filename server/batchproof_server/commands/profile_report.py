@@ -1,0 +1,46 @@
+"""A profile as a few tables for people."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from batchproof_server.commands.tables import table
+from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile_form import profile_digest
+
+_SIGNALS: Final = ("signal", "bins", "mean", "stddev", "min", "max")
+_CLASSES: Final = ("class", "pictures", "recall", "answered")
+_SHOWN_CLASSES: Final = 25
+
+
+def profile_report(title: str, profile: Profile) -> str:
+    """What it is of, its figures, its signals and classes; ends without a line break."""
+    calibration, temperature = profile.calibration, profile.calibration.temperature
+    lines = [
+        f"{title}: PROFILE of {profile.pictures:,} pictures",
+        f"  profile       {profile_digest(profile)}",
+        f"  model         {profile.model_digest}",
+        f"  recipe        {profile.recipe_digest}",
+        f"  accuracy      {profile.accuracy_ratio:.2%}",
+        f"  calibration   ECE {calibration.ece_ratio:.4f}, temperature {temperature:.3f}",
+        f"  ATC           negative entropy at or above {profile.atc.threshold:.6g}",
+        "",
+        *table([_SIGNALS, *_signal_rows(profile)]),
+        "",
+        *table([_CLASSES, *_class_rows(profile)]),
+    ]
+    if (more := len(profile.classes) - _SHOWN_CLASSES) > 0:
+        lines.append(f"  and {more} more classes")
+    return "\n".join(lines)
+
+
+def _signal_rows(profile: Profile) -> Iterator[tuple[str, ...]]:
+    yield "class", str(len(profile.class_counts)), "", "", "", ""
+    for name, signal in profile.signals.items():
+        figures = (signal.mean, signal.stddev, signal.min, signal.max)
+        yield name, str(len(signal.counts)), *(f"{figure:.4g}" for figure in figures)
+
+
+def _class_rows(profile: Profile) -> Iterator[tuple[str, ...]]:
+    for each in profile.classes[:_SHOWN_CLASSES]:
+        recall = f"{each.right / each.pictures:.1%}" if each.pictures else "-"
+        yield each.label, str(each.pictures), recall, str(each.answered)

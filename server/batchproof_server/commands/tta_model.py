@@ -1,0 +1,64 @@
+"""What both ``tta`` commands do first: read settings and data, load and prove the model."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from batchproof_server.app import loading_plugs
+from batchproof_server.commands.certify import only_bundle
+from batchproof_server.commands.evaluate import chosen_pictures
+from batchproof_server.commands.terminal import ProgressLine
+from batchproof_server.config import prepare_engines, read_config
+from batchproof_server.datasets.pictures import LabelledPicture, check_classes
+from batchproof_server.evaluation.evaluating import class_count, served_recipe, subject_of
+from batchproof_server.evaluation.result import Subject
+from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.logs import configure_logs, library_logs
+from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.tta.choice import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """A model and the labelled pictures that it is studied on.
+
+    Attributes:
+        model: loaded and proven; gives class scores.
+        recipe: its recipe.
+        choice: its policies.
+        pictures: of its classes.
+        subject: both, for a result.
+    """
+
+    model: LoadedModel
+    recipe: Recipe
+    choice: Choice
+    pictures: tuple[LabelledPicture, ...]
+    subject: Subject
+
+
+@contextmanager
+def studied(arguments: Namespace) -> Iterator[Studied]:
+    """The model of ``arguments.bundle``, loaded as the server loads it, until the context ends.
+
+    Raises:
+        ValueError: settings, data or paths cannot be used.
+        ModelRefused: the bundle.
+    """
+    given = {"proof": {"allow_unproven": True}} if arguments.allow_unproven else {}
+    config = read_config(arguments.config, given)
+    place = only_bundle(arguments.bundle)
+    there, pictures = chosen_pictures(arguments, place, config)
+    prepare_engines()
+    with library_logs(configure_logs("error", config.log.format, sys.stderr)):
+        model = load_version(place, loading_plugs(config, ProgressLine(sys.stderr)))
+        try:
+            recipe = served_recipe(model)
+            classes = class_count(model)
+            check_classes(pictures, classes)
+            subject = subject_of(model, str(arguments.data), len(pictures), there, classes)
+            yield Studied(model, recipe, model.tta, pictures, subject)
+        finally:
+            model.backend.close()

@@ -1,0 +1,121 @@
+"""A profile as text: parsed with every fault and its path, and written in one canonical form."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from batchproof_server.drift.profile import Profile
+from batchproof_server.validation import InvalidSettings, parse_settings
+
+PROFILE_NAME: Final = "profile.json"
+MAX_PROFILE_BYTES: Final = 16 << 20
+
+DIGEST_CHARACTERS: Final = 12
+"""How much of a profile's digest the metrics show."""
+
+
+def parse_profile(text: str) -> Profile:
+    """Reads the text of a ``profile.json``.
+
+    Raises:
+        InvalidSettings: it is no JSON, or has faults; one line for each, beginning with its path.
+    """
+    try:
+        values: Any = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as fault:  # no JSON, too large a number, too deep
+        raise InvalidSettings((f"(root): no JSON: {fault}",)) from fault
+    if not isinstance(values, Mapping):
+        raise InvalidSettings((f"(root): {type(values).__name__}, expected an object",))
+    return parse_settings(Profile, values)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def canonical_json(profile: Profile) -> str:
+    """The profile with sorted keys and no spaces: what the digest is taken of."""
+    return json.dumps(dataclasses.asdict(profile), sort_keys=True, separators=(",", ":"))
+
+
+def profile_json(profile: Profile) -> str:
+    """The profile as its file has it: one line for each entry at the top."""
+    entries = dataclasses.asdict(profile)
+    lines = (f'  "{key}": {_entry(value)}' for key, value in entries.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _entry(value: Any) -> str:
+    """A list or a table of tables with one of them a line; anything else in one line."""
+    if isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()):
+        lines = (f"    {json.dumps(key)}: {json.dumps(each)}" for key, each in value.items())
+        return "{\n" + ",\n".join(lines) + "\n  }"
+    if isinstance(value, tuple) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(f"    {json.dumps(each)}" for each in value) + "\n  ]"
+    return json.dumps(value)
+
+
+def profile_digest(profile: Profile) -> str:
+    """SHA-256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(profile).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProfile:
+    """A profile and its digest, computed once. Made by ``of``.
+
+    Attributes:
+        digest: see ``profile_digest``.
+    """
+
+    profile: Profile
+    digest: str
+
+    @classmethod
+    def of(cls, profile: Profile) -> "KnownProfile":
+        """Computes the digest."""
+        return cls(profile, profile_digest(profile))
+
+    @property
+    def short_digest(self) -> str:
+        """The part of the digest that the metrics show."""
+        return self.digest[:DIGEST_CHARACTERS]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a profile must be of.
+
+    Attributes:
+        model_digest: of the artefact.
+        recipe_digest: of its recipe; empty without one.
+        labels: of the bundle; empty when it names none.
+        classes: of the model's output; 0 when it is raw.
+    """
+
+    model_digest: str
+    recipe_digest: str
+    labels: tuple[str, ...]
+    classes: int
+
+
+def unfit_findings(profile: Profile, facts: ModelFacts) -> tuple[str, ...]:
+    """Why a profile is not of this model, one sentence each; empty when it is."""
+    findings = []
+    if profile.model_digest != facts.model_digest:
+        findings.append(_other("model", profile.model_digest, facts.model_digest))
+    if profile.recipe_digest != facts.recipe_digest:
+        findings.append(_other("recipe", profile.recipe_digest, facts.recipe_digest))
+    if len(profile.classes) != facts.classes:
+        findings.append(f"it has {len(profile.classes)} classes, the model has {facts.classes}")
+    elif facts.labels and tuple(each.label for each in profile.classes) != facts.labels:
+        findings.append("its labels are not those of the bundle")
+    return tuple(findings)
+
+
+def _other(what: str, came: str, expected: str) -> str:
+    here = f"the bundle's is {expected[:DIGEST_CHARACTERS]}" if expected else "the bundle has none"
+    return f"it is of the {what} {came[:DIGEST_CHARACTERS] or 'none'}, {here}; build it again"

@@ -1,0 +1,159 @@
+"""Whether what a manifest declares fits the artefact beside it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from batchproof_server.errors import InvalidInput, ModelRefused
+from batchproof_server.imaging.limits import ImageLimits
+from batchproof_server.imaging.plugs import Plugs
+from batchproof_server.imaging.recipe import Recipe, compile_recipe
+from batchproof_server.models.bundle import Bundle
+from batchproof_server.models.manifest import DeclaredSignature, OutputSettings
+from batchproof_server.signature import Array, Signature, Tensors, TensorSpec
+from batchproof_server.tta import noise
+from batchproof_server.tta.choice import Choice, choice_of
+from batchproof_server.tta.policies import NONE
+from batchproof_server.validation import InvalidSettings
+
+_SUM_TOLERANCE = 1e-3
+
+
+def check_declared(declared: DeclaredSignature, actual: Signature) -> None:
+    """Returns when the artefact has the signature that the manifest declares.
+
+    Raises:
+        ModelRefused: it has another; every difference is named.
+    """
+    findings = tuple(
+        finding
+        for side, tensors, has in (
+            ("inputs", declared.inputs, actual.inputs),
+            ("outputs", declared.outputs, actual.outputs),
+        )
+        if (finding := _difference(side, tuple(tensor.spec() for tensor in tensors), has))
+    )
+    if findings:
+        raise ModelRefused("the artefact has another signature than declared", findings)
+
+
+def _difference(
+    side: str, declared: tuple[TensorSpec, ...], actual: tuple[TensorSpec, ...]
+) -> str | None:
+    if {spec.name: spec for spec in declared} == {spec.name: spec for spec in actual}:
+        return None
+    came, has = _listed(declared), _listed(actual)
+    return f"signature.{side}: the manifest declares {came}, the artefact has {has}"
+
+
+def _listed(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name} {spec}" for spec in specs)
+
+
+def named_output(output: OutputSettings, signature: Signature) -> OutputSettings:
+    """The output settings with the name of the scores' output filled in.
+
+    Raises:
+        ModelRefused: the artefact has no such output, or several and none is named.
+    """
+    if output.kind == "raw":
+        return output
+    names = [spec.name for spec in signature.outputs]
+    name = output.name if output.name is not None or len(names) > 1 else names[0]
+    if name not in names:
+        came = "nothing" if name is None else f'"{name}"'
+        raise ModelRefused(
+            "the output of the scores is not clear",
+            (f"output.name: {came}, one of {', '.join(names)}",),
+        )
+    return replace(output, name=name)
+
+
+def check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ...]) -> None:
+    """Returns when the output can be class scores of these labels.
+
+    Args:
+        output: as declared, with its name.
+        outputs: of one execution.
+        labels: of the bundle; empty when it names none.
+
+    Raises:
+        ModelRefused: its form, its values or the number of labels do not fit.
+    """
+    scores = outputs[output.name or ""]
+    findings = []
+    matrix = scores.ndim == 2 and scores.size > 0  # noqa: PLR2004 - [rows, classes]
+    if not matrix or not np.issubdtype(scores.dtype, np.floating):
+        came = f"{scores.dtype.name} {list(scores.shape)}"
+        raise ModelRefused(
+            "the output holds no class scores",
+            (f'output.kind: "{output.kind}" needs floats [rows, classes], the output is {came}',),
+        )
+    if labels and len(labels) != scores.shape[1]:
+        findings.append(f"labels: {len(labels)} for {scores.shape[1]} classes")
+    if output.kind == "probabilities" and not _are_probabilities(scores):
+        findings.append(
+            'output.kind: declared "probabilities", but a row has values below 0 or a sum other '
+            "than 1"
+        )
+    if findings:
+        raise ModelRefused("the output does not fit its declaration", tuple(findings))
+
+
+def _are_probabilities(scores: Array) -> bool:
+    sums = scores.sum(axis=1, dtype=np.float64)
+    return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
+
+
+def tta_choice(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) -> Choice:
+    """The policies of test-time augmentation.
+
+    Raises:
+        ModelRefused: the model cannot be augmented, or a policy or its weights do not fit it.
+    """
+    settings = bundle.manifest.tta
+    lacks = [
+        what
+        for what, missing in (
+            ("a recipe", recipe is None),
+            ("class scores, and the output is raw", output.kind == "raw"),
+        )
+        if missing and (settings.default != NONE or settings.policies or bundle.tta_weights)
+    ]
+    if lacks:
+        findings = tuple(f"tta: augmentation needs {what}" for what in lacks)
+        raise ModelRefused("the model cannot be augmented", findings)
+    digest = "" if recipe is None else recipe.digest
+    noise.warm_up()
+    try:
+        return choice_of(settings, bundle.tta_weights, bundle.model_digest, digest)
+    except InvalidSettings as invalid:
+        raise ModelRefused("the augmentation does not fit the model", invalid.faults) from invalid
+
+
+def fitted_recipe(
+    bundle: Bundle, signature: Signature, imaging: Plugs, limits: ImageLimits
+) -> Recipe | None:
+    """The compiled recipe, run once; None where the manifest has none.
+
+    Raises:
+        ModelRefused: it does not fit the model.
+    """
+    settings = bundle.manifest.recipe
+    if settings is None:
+        return None
+    if len(signature.inputs) != 1:
+        names = ", ".join(spec.name for spec in signature.inputs)
+        raise ModelRefused(
+            "a recipe needs a model with one input",
+            (f"recipe: the model has the inputs {names}, expected one",),
+        )
+    try:
+        recipe = compile_recipe(settings, signature.inputs[0], imaging, limits)
+        recipe.warm_up()
+    except InvalidSettings as invalid:
+        raise ModelRefused("the recipe does not fit the model", invalid.faults) from invalid
+    except InvalidInput as refused:
+        finding = f"recipe: a blank picture of the model's size is refused: {refused}"
+        raise ModelRefused("the recipe does not do", (finding,)) from refused
+    return recipe

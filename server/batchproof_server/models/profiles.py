@@ -1,0 +1,90 @@
+"""The reference profile that a bundle may bring along: read, parsed and fitted to the model."""
+
+from pathlib import Path
+
+from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile_form import (
+    MAX_PROFILE_BYTES,
+    PROFILE_NAME,
+    KnownProfile,
+    ModelFacts,
+    parse_profile,
+    unfit_findings,
+)
+from batchproof_server.drift.settings import DriftSettings
+from batchproof_server.errors import ModelRefused
+from batchproof_server.validation import InvalidSettings
+
+
+class ProfileRefused(ValueError):
+    """A profile that cannot be used.
+
+    Args:
+        findings: one sentence each, beginning with the file.
+    """
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+def bundle_profile(
+    directory: Path, facts: ModelFacts, settings: DriftSettings
+) -> tuple[KnownProfile | None, tuple[str, ...]]:
+    """The profile of a bundle.
+
+    Args:
+        directory: of the bundle.
+        facts: what the profile must be of.
+        settings: whether to look at all, and what to do with one that does not fit.
+
+    Returns:
+        None where there is none; and why one was ignored.
+
+    Raises:
+        ModelRefused: it does not parse or is of another model or recipe, unless it is ignored.
+    """
+    file = directory / PROFILE_NAME
+    if not settings.enabled or not file.exists():
+        return None, ()
+    try:
+        profile = fitting_profile(file, facts)
+    except ProfileRefused as refused:
+        if settings.unfit_profile == "ignore":
+            return None, refused.findings
+        raise ModelRefused("the profile does not fit the model", refused.findings) from refused
+    return KnownProfile.of(profile), ()
+
+
+def fitting_profile(file: Path, facts: ModelFacts) -> Profile:
+    """Reads a profile that must be of a model.
+
+    Raises:
+        ProfileRefused: see ``read_profile``; or it is of another model or recipe.
+    """
+    profile = read_profile(file)
+    if findings := unfit_findings(profile, facts):
+        raise ProfileRefused(tuple(f"{file.name}: {finding}" for finding in findings))
+    return profile
+
+
+def read_profile(file: Path) -> Profile:
+    """Reads a profile from a file.
+
+    Raises:
+        ProfileRefused: it cannot be read, is too large, or has faults; every one is named.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_PROFILE_BYTES + 1)
+        if len(content) > MAX_PROFILE_BYTES:
+            raise ProfileRefused((f"{file.name}: more than {MAX_PROFILE_BYTES} bytes",))
+        return parse_profile(content.decode("utf-8-sig"))
+    except OSError as fault:
+        raise ProfileRefused((f"{file.name}: cannot be read ({fault.strerror})",)) from fault
+    except UnicodeDecodeError as fault:
+        raise ProfileRefused((f"{file.name}: is not UTF-8 text",)) from fault
+    except InvalidSettings as invalid:
+        raise ProfileRefused(
+            tuple(f"{file.name}: {fault}" for fault in invalid.faults)
+        ) from invalid

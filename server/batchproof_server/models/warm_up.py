@@ -1,0 +1,59 @@
+"""First executions of a version: no request pays for them, and they tell what each bucket takes."""
+
+import math
+
+import numpy as np
+
+from batchproof_server.backends.protocol import Backend
+from batchproof_server.clock import Clock
+from batchproof_server.signature import Signature, Tensors
+
+
+def warm_up(backend: Backend, buckets_rows: tuple[int, ...]) -> Tensors:
+    """Executes every bucket once with zeros, so that no request pays for the first execution.
+
+    Returns:
+        The outputs of the last bucket.
+    """
+    outputs: Tensors = {}
+    for rows in buckets_rows:
+        outputs = backend.execute(_zeros(backend.signature, rows))
+    return outputs
+
+
+def measured_s(backend: Backend, buckets_rows: tuple[int, ...], clock: Clock) -> tuple[float, ...]:
+    """The shortest of a few executions of each bucket, which were all executed before.
+
+    Returns:
+        Seconds, in the order of the buckets.
+    """
+    return tuple(_shortest_s(backend, rows, clock) for rows in buckets_rows)
+
+
+def _shortest_s(backend: Backend, rows: int, clock: Clock) -> float:
+    inputs = _zeros(backend.signature, rows)
+    begun_s = started_s = clock.now_s()
+    shortest_s = math.inf
+    for _ in range(_MOST_EXECUTIONS):
+        backend.execute(inputs)
+        ended_s = clock.now_s()
+        shortest_s = min(shortest_s, ended_s - started_s)
+        if ended_s - begun_s > _ENOUGH_S:
+            break
+        started_s = ended_s
+    return shortest_s
+
+
+_MOST_EXECUTIONS = 5
+_ENOUGH_S = 0.2
+
+
+def _zeros(signature: Signature, rows: int) -> Tensors:
+    return {
+        spec.name: np.zeros((rows, *(size or _ANY_SIZE for size in spec.row_shape)), spec.dtype)
+        for spec in signature.inputs
+    }
+
+
+# What a dimension of any size is taken to be for the warm-up.
+_ANY_SIZE = 64

@@ -1,0 +1,1 @@
+"""Labels that arrive later: recent answers, and what became of them."""

@@ -1,0 +1,191 @@
+"""The recent answers, a few bytes for each row, until their labels arrive. Pure: knows no clock."""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from batchproof_server.validation import NO_UNKNOWN_KEYS
+
+_ROW_BYTES = 9  # class, confidence, reported or not
+_ANSWER_BYTES = 512  # what Python keeps for an answer beside its rows and its id
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSettings:
+    """How much is remembered for labels that arrive later.
+
+    Attributes:
+        max_remembered_rows: of all models together; 0 remembers nothing.
+        max_remembered_bytes: of them, with their request ids.
+        max_age_s: how long after an answer its outcome is accepted.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    max_remembered_rows: int = 200_000
+    max_remembered_bytes: int = 128_000_000
+    max_age_s: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_remembered_rows", "max_remembered_bytes"):
+            limit = getattr(self, name)
+            if limit < 0:
+                raise ValueError(f"{name} is {limit}, expected 0 or more")
+        if not 0 < self.max_age_s < math.inf:
+            raise ValueError(f"max_age_s is {self.max_age_s}, expected a positive number")
+
+
+class Refusal(StrEnum):
+    """Why an outcome is not counted; the values are those of the metric."""
+
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    ALREADY_REPORTED = "already_reported"
+    AMBIGUOUS = "ambiguous"
+    ROW_OUT_OF_RANGE = "row_out_of_range"
+    LABEL_OUT_OF_RANGE = "label_out_of_range"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request was answered with.
+
+    Attributes:
+        predicted: the most likely class of each row, uint32 [rows] as bytes.
+        confidences: its probability, float32 [rows] as bytes.
+        classes: how many there were to choose from.
+    """
+
+    model: str
+    version: int
+    classes: int
+    predicted: bytes
+    confidences: bytes
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return len(self.predicted) // 4
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRow:
+    """One row of a remembered answer."""
+
+    model: str
+    version: int
+    classes: int
+    predicted: int
+    confidence: float
+
+
+@dataclass(slots=True)
+class _Remembered:
+    answer: Answer
+    answered_s: float
+    reported: bytearray
+    is_ambiguous: bool = False
+
+
+# Contract of the memory
+#
+# Rows and bytes never exceed their bounds; what is forgotten to keep them is what was answered
+# longest ago, and nothing is forgotten for any other reason. An answer that is too old is still
+# known until its place is needed, so that its caller is told "too late" and not "never heard of".
+# An id under which one answer was given twice (a repeated call) stands for that answer; an id under
+# which answers differ stands for none of them, unless the earlier one was too old by then. A row is
+# reported once.
+@dataclass(slots=True)
+class RecentAnswers:
+    """Answers by request id, oldest first. Time is an argument that never goes back."""
+
+    settings: OutcomeSettings
+    _answers: "OrderedDict[str, _Remembered]" = field(default_factory=OrderedDict)
+    _rows: int = 0
+    _bytes: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Remembered now."""
+        return self._rows
+
+    @property
+    def remembered_bytes(self) -> int:
+        """What they take, by our count."""
+        return self._bytes
+
+    def remember(self, request_id: str, answer: Answer, now_s: float) -> None:
+        """Keeps an answer, and forgets the oldest ones for it.
+
+        An answer that is larger than the bounds is not kept, nor is anything forgotten for it,
+        except what was known under its id.
+        """
+        known = self._answers.get(request_id)
+        if known is not None and known.answer == answer:
+            known.answered_s = now_s
+            self._answers.move_to_end(request_id)
+            return
+        is_ambiguous = known is not None and not self._is_too_old(known, now_s)
+        if known is not None:
+            self._forget(request_id)
+        size_bytes = _size_bytes(request_id, answer)
+        if answer.rows > self.settings.max_remembered_rows:
+            return
+        if size_bytes > self.settings.max_remembered_bytes:
+            return
+        self._make_room(answer.rows, size_bytes)
+        kept = _Remembered(answer, now_s, bytearray(answer.rows), is_ambiguous)
+        self._answers[request_id] = kept
+        self._rows += answer.rows
+        self._bytes += size_bytes
+
+    def find(self, request_id: str, row: int, now_s: float) -> AnsweredRow | Refusal:
+        """A row whose outcome may be counted now, or why it may not."""
+        known = self._answers.get(request_id)
+        if known is None:
+            return Refusal.UNKNOWN
+        if self._is_too_old(known, now_s):
+            return Refusal.EXPIRED
+        if known.is_ambiguous:
+            return Refusal.AMBIGUOUS
+        answer = known.answer
+        if not 0 <= row < answer.rows:
+            return Refusal.ROW_OUT_OF_RANGE
+        if known.reported[row]:
+            return Refusal.ALREADY_REPORTED
+        predicted = memoryview(answer.predicted).cast("I")[row]
+        confidence = memoryview(answer.confidences).cast("f")[row]
+        return AnsweredRow(answer.model, answer.version, answer.classes, predicted, confidence)
+
+    def mark_reported(self, request_id: str, row: int) -> None:
+        """The row that ``find`` gave has been counted."""
+        self._answers[request_id].reported[row] = 1
+
+    def answerer(self, request_id: str) -> tuple[str, int]:
+        """The model and version that answered; ``("", 0)`` when it is not known."""
+        known = self._answers.get(request_id)
+        return ("", 0) if known is None else (known.answer.model, known.answer.version)
+
+    def _is_too_old(self, known: _Remembered, now_s: float) -> bool:
+        return now_s - known.answered_s > self.settings.max_age_s
+
+    def _make_room(self, rows: int, size_bytes: int) -> None:
+        settings = self.settings
+        while (
+            self._rows + rows > settings.max_remembered_rows
+            or self._bytes + size_bytes > settings.max_remembered_bytes
+        ):
+            self._forget(next(iter(self._answers)))
+
+    def _forget(self, request_id: str) -> None:
+        forgotten = self._answers.pop(request_id)
+        self._rows -= forgotten.answer.rows
+        self._bytes -= _size_bytes(request_id, forgotten.answer)
+
+
+def _size_bytes(request_id: str, answer: Answer) -> int:
+    return _ANSWER_BYTES + len(request_id) + _ROW_BYTES * answer.rows

@@ -1,0 +1,1 @@
+"""Builds the reference profile of a bundle with the server's own recipe, backend and buckets."""

@@ -1,0 +1,92 @@
+"""Micro-batches quicker than the hand-over to the device thread; deadlines nobody can keep."""
+
+import asyncio
+
+import pytest
+
+from batcher_bench import Bench, tensors, values
+from batchproof_server.batching.batcher import Batcher
+from batchproof_server.errors import QueueFull
+from batchproof_server.telemetry import ShedRecord
+from fakes import settle_loop
+
+
+def measured(*execution_s: float) -> Bench:
+    """A bench whose batcher knows what its buckets of 2 and 4 rows take."""
+    bench = Bench()
+    bench.batcher = Batcher(
+        "model",
+        3,
+        bench.backend,
+        bench.settings,
+        execution_s=execution_s,
+        clock=bench.clock,
+        device=bench.device,
+        observer=bench.recorder,
+    )
+    return bench
+
+
+async def test_a_quick_micro_batch_never_sees_the_device_thread() -> None:
+    bench = measured(1e-5, 1e-5)
+    tasks = await bench.asked(1, 2, 3)
+    assert bench.device.waiting_jobs == 0
+    assert [values(await task) for task in tasks] == [[1], [2], [3]]
+    assert bench.executed() == [[1, 2, 3, 3]]
+    assert [record.rows for record in bench.recorder.batches] == [3]
+
+
+async def test_a_slow_one_does() -> None:
+    bench = measured(0.01, 0.02)
+    [task] = await bench.asked(1)
+    assert bench.device.waiting_jobs == 1
+    await bench.run_device()
+    assert values(await task) == [1]
+
+
+async def test_the_loop_does_not_execute_while_more_waits() -> None:
+    bench = measured(1e-5, 1e-5)
+    tasks = await bench.asked(1, 2, 3, 4, 5)
+    assert bench.device.waiting_jobs == 1
+    await bench.run_device()
+    assert [values(await task) for task in tasks] == [[1], [2], [3], [4], [5]]
+
+
+async def test_a_failure_on_the_loop_thread_reaches_its_callers_only() -> None:
+    bench = measured(1e-5, 1e-5)
+    bench.backend.execute = None  # type: ignore[method-assign, assignment] # calling it raises
+    [task] = await bench.asked(1)
+    with pytest.raises(Exception, match="the model failed"):
+        await task
+    assert bench.recorder.batches[0].failed
+
+
+async def test_a_draining_batcher_waits_for_the_books_of_a_quick_one() -> None:
+    bench = measured(1e-5, 1e-5)
+    task = bench.ask(1)
+    await asyncio.sleep(0)
+    await bench.batcher.drain()
+    assert len(bench.recorder.batches) == 1
+    assert values(await task) == [1]
+
+
+async def test_what_cannot_be_answered_in_time_is_refused_on_arrival() -> None:
+    bench = measured(0.1, 0.2)
+    running = await bench.asked(1, patience_s=10)
+    waiting = await bench.asked(2, 3, 4, patience_s=10)
+    with pytest.raises(QueueFull, match=r"would come in 0.300 s and is wanted in 0.310 s") as full:
+        await bench.batcher.submit(tensors(5), 1, bench.clock.now_s() + 0.31)
+    assert full.value.retry_after_s > 0
+    assert bench.recorder.shed == [ShedRecord("model", 3, "queue_full")]
+    [in_time] = await bench.asked(6, patience_s=0.4)
+    await bench.run_device()
+    assert values(await in_time) == [6]
+    await asyncio.gather(*running, *waiting)
+
+
+async def test_an_idle_device_refuses_no_deadline_for_its_outlook_may_be_wrong() -> None:
+    bench = measured(50.0, 60.0)
+    [task] = await bench.asked(1, patience_s=0.01)
+    await settle_loop()
+    await bench.run_device()
+    assert values(await task) == [1]

@@ -1,0 +1,28 @@
+"""What deploy/generate.py writes is what is committed."""
+
+from monitoring.files import generated_files
+from repo.checkout import ROOT, tracked_files
+
+DEPLOY = ROOT / "deploy"
+
+
+def test_the_committed_rules_and_dashboards_are_the_generated_ones() -> None:
+    stale = [
+        name for name, text in generated_files().items() if (DEPLOY / name).read_text() != text
+    ]
+
+    assert stale == []
+
+
+def test_no_generated_file_is_left_over() -> None:
+    generated = set(generated_files())
+    marked = {
+        str(path.relative_to(DEPLOY))
+        for path in tracked_files()
+        if path.is_relative_to(DEPLOY)
+        and (
+            path.suffix == ".json" or path.read_text().startswith("# Written by deploy/generate.py")
+        )
+    }
+
+    assert marked == generated

@@ -1,0 +1,102 @@
+"""A real Prometheus in a process of its own, with the rules of deploy/prometheus."""
+
+import json
+import shutil
+import socket
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from system.process import PATIENCE_S, until
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = ROOT / "deploy" / "prometheus"
+_CONFIGURATION = """
+global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }
+rule_files: [ "*.yml" ]
+scrape_configs: [ { job_name: batchproof, static_configs: [ { targets: %s } ] } ]
+"""
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """What it knows."""
+
+    address: str
+
+    def query(self, expression: str, time_s: float | None = None) -> list[dict[str, Any]]:
+        """The samples of an expression, each with ``metric`` and ``value``."""
+        parameters = {"query": expression} | ({} if time_s is None else {"time": str(time_s)})
+        result: list[dict[str, Any]] = self._get("query", parameters)["result"]
+        return result
+
+    def value(self, expression: str, time_s: float | None = None) -> float | None:
+        """The only sample's value; nothing when there is none."""
+        samples = self.query(expression, time_s)
+        assert len(samples) <= 1, samples
+        return float(samples[0]["value"][1]) if samples else None
+
+    def by(self, label: str, expression: str, time_s: float | None = None) -> dict[str, float]:
+        """The values by one label."""
+        return {
+            sample["metric"][label]: float(sample["value"][1])
+            for sample in self.query(expression, time_s)
+        }
+
+    def ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            return bool(self._get("query", {"query": "1"}))
+        except OSError:
+            return False
+
+    def _get(self, path: str, parameters: dict[str, str]) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(
+            f"http://{self.address}/api/v1/{path}?{query}", timeout=30
+        ) as answer:
+            return json.load(answer)["data"]
+
+
+@contextmanager
+def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
+    """Scrapes ``targets`` every second, and evaluates every rule as often."""
+    rules = folder / "rules"
+    rules.mkdir(parents=True)
+    for file in RULES.glob("*.yml"):
+        if file.name != "prometheus.yml" and not file.name.endswith(".test.yml"):
+            shutil.copy(file, rules)
+    configuration = folder / "prometheus.yml"
+    configuration.write_text(
+        _CONFIGURATION.replace("*.yml", "rules/*.yml") % json.dumps(list(targets))
+    )
+    binary = shutil.which("prometheus")
+    assert binary, "there is no prometheus: run scripts/install-system-packages"
+    server = Prometheus(f"127.0.0.1:{_free_port()}")
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                binary,
+                f"--config.file={configuration}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={server.address}",
+            ],
+            stderr=log,
+        )
+    try:
+        until("Prometheus answers", lambda: process.poll() is not None or server.ready())
+        assert process.poll() is None, (folder / "log").read_text()
+        yield server
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,73 @@
+"""``make monitor``: the whole demo on this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+import psutil
+import pytest
+
+from system.process import environment, until
+
+ROOT = Path(__file__).resolve().parents[2]
+MONITOR = [sys.executable, str(ROOT / "deploy" / "monitor.py")]
+ALERT_PATIENCE_S = 240.0
+
+
+@pytest.mark.timeout(480)
+def test_an_alert_on_drift_is_told_and_ctrl_c_ends_everything() -> None:
+    process = subprocess.Popen(
+        [*MONITOR, "--calm-s", "5"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    reader = threading.Thread(target=_collect, args=(process.stdout, lines))
+    reader.start()
+    try:
+        until("an alert", lambda: _has_alert(lines) or process.poll(), ALERT_PATIENCE_S)
+        assert _has_alert(lines), lines
+        started = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(90) == 0, lines
+    finally:
+        process.kill()
+        reader.join()
+    assert len(started) >= 3
+    assert [each for each in started if each.is_running()] == []
+    assert lines[-1] == "stopped\n"
+    assert any("/alerts" in line for line in lines)
+
+
+def test_without_prometheus_one_sentence_says_where_it_comes_from(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        MONITOR,
+        env=environment({"PATH": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("There is no prometheus on this machine.")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+def _has_alert(lines: list[str]) -> bool:
+    return any(" + PredictionDrift: " in line for line in tuple(lines))
+
+
+def _collect(stream: IO[str], lines: list[str]) -> None:
+    with stream:
+        for line in stream:
+            lines.append(line)  # noqa: PERF402 - others read the list meanwhile

@@ -1,0 +1,238 @@
+"""Two servers, real requests, a real Prometheus: what it computes is what numpy computes."""
+
+import asyncio
+import io
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from batchproof.v1 import prediction_pb2 as pb
+from monitoring.drift_dashboard import drift_dashboard
+from monitoring.serving_dashboard import serving_dashboard
+from repo.drift_formulas import Floats, distances, smoothed
+from system import process
+from system.bundles import IMAGE_MANIFEST, write_affine
+from system.process import ServerProcess, started, until
+from system.prometheus import Prometheus, prometheus
+from system.traffic import ask, connected, images
+
+CLASSES = 4
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What runs, what its profile says, and every row that each server answered."""
+
+    prometheus: Prometheus
+    profile: dict[str, Any]
+    rows: dict[str, list[pb.RowPrediction]]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[ServerProcess], Path]]:
+    """Two servers on one bundle with a profile, and the folder of that bundle."""
+    folder = tmp_path_factory.mktemp("models")
+    bundle = write_affine(folder / "noise" / "1", (28, 28, 1), IMAGE_MANIFEST, scale=0.02)
+    _write_profile(bundle, tmp_path_factory.mktemp("data") / "reference.npz")
+    with ExitStack() as running:
+        both = [running.enter_context(started(folder)) for _ in range(2)]
+        yield [server.wait_serving() for server in both], bundle
+
+
+@pytest.fixture(scope="module")
+def watched(
+    servers: tuple[list[ServerProcess], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watched]:
+    """A Prometheus that has seen all series at zero, then all answers, and evaluated the rules."""
+    both, bundle = servers
+    targets = [server.addresses()["http"] for server in both]
+    with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as running:
+        zero = "count(batchproof_drift_observations_total{signal='class'} == 0)"
+        until("every bin is known at zero", lambda: running.value(zero) == 2 * CLASSES)
+        rows = dict(zip(targets, asyncio.run(_traffic(both)), strict=True))
+        answered = sum(map(len, rows.values()))
+        total = "sum(batchproof_drift_observations_total{signal='class'})"
+        until("every answer is scraped", lambda: running.value(total) == answered)
+        counted = "min(model_signal:drift_observations:increase5m)"
+        until("the rules know it", lambda: (running.value(counted) or 0) >= answered)
+        yield Watched(running, json.loads((bundle / "profile.json").read_text()), rows)
+
+
+def _write_profile(bundle: Path, data: Path) -> None:
+    pixels = _pixels(np.random.default_rng(0), 600, brightest=255)
+    np.savez(data, images=pixels, labels=_labels(pixels))
+    made = process.run("profile", bundle, "--data", data)
+    assert made.returncode == 0, made.stderr
+
+
+def _pixels(random: np.random.Generator, count: int, brightest: int) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = random.integers(0, brightest + 1, (count, 28, 28), np.uint8)
+    return pixels
+
+
+async def _traffic(servers: list[ServerProcess]) -> list[list[pb.RowPrediction]]:
+    """Unequal shares, of which the second server's pictures are darker than the reference."""
+    random = np.random.default_rng(1)
+    return [
+        await _rows(server, _pixels(random, rows, brightest))
+        for server, rows, brightest in zip(servers, (200, 320), (255, 120), strict=True)
+    ]
+
+
+async def _rows(server: ServerProcess, pixels: NDArray[np.uint8]) -> list[pb.RowPrediction]:
+    """Asks about each picture, and reports what it truly was."""
+    rows: list[pb.RowPrediction] = []
+    async with connected(server.grpc) as stub:
+        for part in np.array_split(pixels, len(pixels) // 40):
+            answer = (await ask(stub, images(map(_png, part)))).answer
+            assert answer is not None
+            rows.extend(answer.rows)
+            outcomes = [
+                pb.Outcome(request_id=answer.request_id, row=row, class_index=label)
+                for row, label in enumerate(_labels(part))
+            ]
+            await stub.ReportOutcome(pb.ReportOutcomeRequest(outcomes=outcomes), timeout=60)
+    return rows
+
+
+def _labels(pixels: NDArray[np.uint8]) -> list[int]:
+    """The brightest of the pixels that the model looks at."""
+    labels: list[int] = pixels[:, 0, :CLASSES].argmax(axis=1).tolist()
+    return labels
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("signal", ["class", "entropy", "margin"])
+def test_distances_over_two_servers_are_those_of_all_predictions_together(
+    watched: Watched, signal: str
+) -> None:
+    selected = f"{{signal='{signal}'}}"
+    # The last rule of the group: those before it have their values of that instant.
+    evaluated_s = watched.prometheus.value(
+        f"timestamp(model_signal:drift_significant:5m{selected})"
+    )
+    # Each server's counts are extrapolated by what is missing of one scrape interval.
+    increases = watched.prometheus.by(
+        "instance",
+        f"sum by (instance) (increase(batchproof_drift_observations_total{selected}[5m]))",
+        evaluated_s,
+    )
+    counts = sum(
+        _counts(watched.profile, rows, signal) * increases[server] / len(rows)
+        for server, rows in watched.rows.items()
+    )
+
+    figures = distances(np.asarray(counts), *_reference(watched.profile, signal))
+
+    for name in ("psi", "js_distance", "tv_distance"):
+        recorded = watched.prometheus.value(f"model_signal:{name}:5m{selected}", evaluated_s)
+        assert recorded == pytest.approx(figures[name], abs=1e-9)
+
+
+@pytest.mark.parametrize("signal", ["class", "entropy", "margin"])
+def test_psi_in_promql_over_any_window_is_exact(watched: Watched, signal: str) -> None:
+    now_s = time.time()
+    counts = (
+        f"sum by (bin) (increase(batchproof_drift_observations_total{{signal='{signal}'}}[1m]))"
+    )
+    share = f"max by (bin) (batchproof_drift_reference_share_ratio{{signal='{signal}'}})"
+    smoothed_share = f"(({counts}) + 10 * {share}) / scalar(sum({counts}) + 10)"
+    n = watched.prometheus.by("bin", counts, now_s)
+
+    psi = watched.prometheus.value(
+        f"sum(({smoothed_share} - {share}) * ln(({smoothed_share}) / {share}))", now_s
+    )
+
+    assert psi == pytest.approx(
+        distances(np.array([n[name] for name in sorted(n)]), *_reference(watched.profile, signal))[
+            "psi"
+        ],
+        abs=1e-9,
+    )
+
+
+def test_accuracy_by_reported_labels_is_that_of_the_answers(watched: Watched) -> None:
+    reported = sum(map(len, watched.rows.values()))
+    by_correct = "sum by (correct) (batchproof_outcomes_total)"
+
+    until("outcomes", lambda: watched.prometheus.by("correct", by_correct)["true"] == reported, 15)
+    accuracy = until("the rule", lambda: watched.prometheus.value("model:accuracy:5m"), 15)
+
+    assert watched.prometheus.by("correct", by_correct)["false"] == 0
+    assert accuracy == 1
+
+
+def test_a_shift_of_two_thirds_of_the_pictures_is_significant(watched: Watched) -> None:
+    significant = watched.prometheus.by("signal", "model_signal:drift_significant:5m")
+
+    assert significant["brightness"] == 1
+    assert significant["tensor_mean"] == 1
+    assert significant["aspect_ratio"] == 0
+
+
+QUERIES = [
+    pytest.param(target["expr"], id=f"{dashboard.uid}: {panel['title']}: {target['refId']}")
+    for dashboard in (serving_dashboard(), drift_dashboard())
+    for panel in dashboard.json()["panels"]
+    for target in panel.get("targets", ())
+]
+
+
+@pytest.mark.parametrize("expression", QUERIES)
+def test_every_query_of_every_panel_returns_data(watched: Watched, expression: str) -> None:
+    (profile,) = watched.prometheus.by("profile", "count by (profile) (batchproof_drift_bin_info)")
+    variables = {
+        "model": "noise",
+        "version": "1",
+        "profile": profile,
+        "signal": "entropy",
+        "window": "5m",
+        "__rate_interval": "1m",
+    }
+
+    filled = re.sub(r"\$(\w+)", lambda match: variables[match[1]], expression)
+
+    # A rate needs a second scrape, and a rule its next evaluation.
+    assert until("there is data", lambda: watched.prometheus.query(filled), patience_s=15)
+
+
+def test_the_choices_above_the_panels_are_those_that_prometheus_knows(watched: Watched) -> None:
+    windows = watched.prometheus.by("__name__", '{__name__=~"model_signal:psi:.+", signal="class"}')
+    signals = watched.prometheus.by("signal", "batchproof_drift_reference_mean * 0 + 1")
+
+    assert set(windows) == {f"model_signal:psi:{window}" for window in ("5m", "1h", "24h")}
+    assert {"confidence", "entropy", "brightness"} <= set(signals)
+
+
+def _counts(profile: dict[str, Any], rows: list[pb.RowPrediction], signal: str) -> Floats:
+    """Of the bins of a signal, as the answers themselves tell."""
+    if signal == "class":
+        bins = [row.classes[0].index for row in rows]
+    else:
+        edges = profile["signals"][signal]["edges"]
+        bins = np.searchsorted(edges, [getattr(row, signal) for row in rows], side="right").tolist()
+    return np.bincount(bins, minlength=len(_reference(profile, signal)[0])).astype(np.float64)
+
+
+def _reference(profile: dict[str, Any], signal: str) -> tuple[Floats, float]:
+    """Shares and size."""
+    if signal == "class":
+        counts = np.array([entry["answered"] for entry in profile["classes"]])
+    else:
+        counts = np.array(profile["signals"][signal]["counts"])
+    return smoothed(counts), float(counts.sum())

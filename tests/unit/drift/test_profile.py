@@ -1,0 +1,174 @@
+"""Profiles as text: what is refused, with which words, and what survives."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from batchproof_server.drift.profile_form import (
+    KnownProfile,
+    ModelFacts,
+    canonical_json,
+    parse_profile,
+    profile_digest,
+    profile_json,
+    unfit_findings,
+)
+from batchproof_server.validation import InvalidSettings
+from drift_fixtures import MODEL_DIGEST, RECIPE_DIGEST, profile, subject
+
+SCHEMA = json.loads(
+    (Path(__file__).resolve().parents[3] / "docs/schemas/profile.schema.json").read_text()
+)
+FACTS = ModelFacts(MODEL_DIGEST, RECIPE_DIGEST, subject().labels, 3)
+
+
+def document() -> Any:
+    return json.loads(profile_json(profile()))
+
+
+def faults(text: str) -> tuple[str, ...]:
+    with pytest.raises(InvalidSettings) as refused:
+        parse_profile(text)
+    return refused.value.faults
+
+
+def test_a_profile_survives_its_file_to_the_last_bit() -> None:
+    made = profile(classes=30)
+    assert parse_profile(profile_json(made)) == made
+    assert parse_profile(canonical_json(made)) == made
+    assert profile_digest(parse_profile(profile_json(made))) == profile_digest(made)
+
+
+def test_the_file_fits_the_published_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for classes in (1, 3, 30):
+        made = json.loads(profile_json(profile(classes=classes)))
+        jsonschema.validate(made, SCHEMA, jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("key", sorted(document()))
+def test_the_schema_and_the_parser_miss_no_key(key: str) -> None:
+    values = document()
+    del values[key]
+    assert faults(json.dumps(values)) == (f"{key}: missing",)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values, SCHEMA, jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "(root): no JSON"),
+        ("[]", "(root): list, expected an object"),
+        ("[" * 100_000, "(root): no JSON"),
+        ('{"pictures": NaN}', "(root): no JSON: NaN is no number of JSON"),
+        ('{"pictures": ' + "9" * 5000 + "}", "(root): no JSON"),
+    ],
+)
+def test_what_is_no_document_is_refused_as_a_whole(text: str, said: str) -> None:
+    (fault,) = faults(text)
+    assert fault.startswith(said)
+
+
+def put(*path: str | int) -> Callable[[Any, Any], None]:
+    def change(values: Any, value: Any) -> None:
+        for key in path[:-1]:
+            values = values[key]
+        values[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("format",), 2, "format: unknown 2, one of 1"),
+        (("more",), 1, "more: unknown key"),
+        (("pictures",), "many", "pictures: "),
+        (("pictures",), 0, "(root): pictures: 0, expected 1 or more"),
+        (("pictures",), 401, "(root): classes.pictures: 400 in all, expected 401"),
+        (("accuracy_ratio",), 0.5, "(root): accuracy_ratio: 0.5, expected 0."),
+        (("class_bins",), [0, 1], "(root): class_bins: expected 3 different classes"),
+        (("class_bins",), [0, 1, 7], "(root): class_bins: expected classes from 0 to 2"),
+        (("class_bins",), [0, 1, -1], "(root): class_bins: expected classes from 0 to 2"),
+        (("signals", "confidence", "edges", 0), 2.0, "signals.confidence: edges must be finite"),
+        (("signals", "confidence", "edges", 0), 1e999, "signals.confidence: edges must be finite"),
+        (("signals", "confidence", "counts", 0), -1, "signals.confidence: counts must be 0 or"),
+        (("signals", "confidence", "counts"), [400], "signals.confidence: 1 counts, expected 10"),
+        (("signals", "confidence", "stddev"), -1.0, "signals.confidence: mean, stddev, min"),
+        (("signals", "confidence", "mean"), 1e999, "signals.confidence: mean, stddev, min"),
+        (("signals", "wildness"), None, "signals.wildness: "),
+        (("classes", 0, "right"), 399, "classes.0: more pictures are right than there are"),
+        (("classes",), [], "(root): classes: none"),
+        (("calibration", "temperature"), 0.0, "calibration: temperature is 0.0"),
+        (("calibration", "ece_ratio"), 0.9, "(root): calibration.ece_ratio: 0.9, expected"),
+        (("calibration", "pictures"), [], "calibration: 0 counts, expected 10"),
+        (("calibration", "confidence_sum", 9), 1e9, "calibration: a bin has more right answers"),
+        (("calibration", "confidence_sum"), [], "calibration: 0 sums, expected 10"),
+        (("atc", "threshold"), 3.0, "atc: threshold 3.0 is none of the edges"),
+        (("atc", "score"), "luck", 'atc.score: unknown "luck"'),
+        (("atc", "counts", 0), 10**9, "(root): atc.counts: "),
+    ],
+)
+def test_every_fault_is_named_with_its_path(
+    path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    values = document()
+    put(*path)(values, value)
+    assert any(
+        fault.startswith(said)
+        for fault in faults(json.dumps(values, allow_nan=True).replace("Infinity", "1e999"))
+    ), said
+
+
+def test_several_faults_are_told_at_once() -> None:
+    values = document()
+    values["calibration"]["temperature"] = -1
+    values["signals"]["entropy"]["stddev"] = -1
+    assert len(faults(json.dumps(values))) == 2
+
+
+def test_signals_that_do_not_exist_and_too_many_bins_are_refused() -> None:
+    values = document()
+    values["signals"]["wildness"] = values["signals"].pop("confidence")
+    (fault,) = faults(json.dumps(values))
+    assert "signals: unknown wildness" in fault
+    assert "signals: no confidence" in fault
+    values = document()
+    wide = values["signals"]["entropy"]
+    wide["edges"], wide["counts"] = list(range(20)), [0] * 20 + [400]
+    assert faults(json.dumps(values)) == ("signals.entropy: 21 bins, expected at most 20",)
+
+
+def test_right_answers_must_agree_between_classes_and_calibration() -> None:
+    values = document()
+    place = next(n for n, count in enumerate(values["calibration"]["right"]) if count)
+    values["calibration"]["right"][place] -= 1
+    assert any("calibration.right: " in fault for fault in faults(json.dumps(values)))
+
+
+def test_a_profile_of_this_very_model_fits_it() -> None:
+    assert unfit_findings(profile(), FACTS) == ()
+    assert unfit_findings(profile(), ModelFacts(MODEL_DIGEST, RECIPE_DIGEST, (), 3)) == ()
+
+
+def test_a_profile_of_another_model_recipe_or_labels_does_not_fit() -> None:
+    other = ModelFacts("cc" * 32, "", ("a", "b", "c"), 3)
+    assert unfit_findings(profile(), other) == (
+        "it is of the model aaaaaaaaaaaa, the bundle's is cccccccccccc; build it again",
+        "it is of the recipe bbbbbbbbbbbb, the bundle has none; build it again",
+        "its labels are not those of the bundle",
+    )
+    more = ModelFacts(MODEL_DIGEST, RECIPE_DIGEST, (), 4)
+    assert unfit_findings(profile(), more) == ("it has 3 classes, the model has 4",)
+
+
+def test_the_metrics_show_the_beginning_of_the_digest() -> None:
+    known = KnownProfile.of(profile())
+    assert known.digest == profile_digest(profile())
+    assert known.digest.startswith(known.short_digest)
+    assert len(known.short_digest) == 12

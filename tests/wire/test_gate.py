@@ -1,0 +1,101 @@
+"""A prediction that nothing could answer is refused before its message is read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc import aio
+
+from batchproof_server.config import Config
+from batchproof_server.rpc.gate import PREDICTIONS
+from batchproof_server.rpc.server import RpcSettings
+from bundles_on_disk import RAW, write_bundle
+from fakes import GatedBackend, until
+from running import WARM_UPS, Running, failure, gated_request, request, running, trailer
+
+NO_MESSAGE_OF_ANY_PROTOCOL = b"\xff" * 100
+
+
+@asynccontextmanager
+async def full(path: Path, *others: str) -> AsyncIterator[tuple[Running, GatedBackend]]:
+    """A server whose model "slow" executes and has a full queue."""
+    slow = GatedBackend(1)
+    for name in ("slow", *others):
+        write_bundle(path / name / "1", RAW.replace("16", "4"))
+    async with running(path, gated={"slow": slow}) as serving:
+        executing = asyncio.ensure_future(serving.stub.Predict(gated_request(rows=4)))
+        await slow.entered(WARM_UPS + 1)
+        waiting = asyncio.ensure_future(serving.stub.Predict(gated_request(rows=4)))
+        await until(lambda: serving.waiting_rows("slow") == 4)
+        yield serving, slow
+        slow.release(1_000)
+        await asyncio.gather(executing, waiting)
+
+
+async def asked(serving: Running, method: str, message: bytes, **options: Any) -> aio.AioRpcError:
+    """The error of a call whose message is sent as it is."""
+    call: Any = serving.channel.unary_unary(method)
+    return await failure(call(message, **options))
+
+
+@pytest.mark.parametrize("method", PREDICTIONS)
+async def test_a_full_queue_refuses_what_it_could_not_even_parse(
+    tmp_path: Path, method: str
+) -> None:
+    async with full(tmp_path) as (serving, _):
+        metadata = (("x-request-id", "mine"),)
+        error = await asked(serving, method, NO_MESSAGE_OF_ANY_PROTOCOL, metadata=metadata)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "the queue holds 4 of 4 rows" in (error.details() or "")
+        assert int(trailer(error)["grpc-retry-pushback-ms"]) >= 1
+        assert trailer(error)["x-request-id"] == "mine"
+        [record] = serving.log.requests()
+        assert (record["method"], record["model"]) == (PREDICTIONS[method], "slow")
+
+
+async def test_a_model_with_room_is_not_refused_for_the_queue_of_another(tmp_path: Path) -> None:
+    async with full(tmp_path, "free") as (serving, _):
+        error = await failure(serving.stub.Predict(gated_request(model="nobody")))
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_busy_server_with_room_reads_and_answers(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "slow" / "1", RAW)
+    slow = GatedBackend(1)
+    async with running(tmp_path, gated={"slow": slow}) as serving:
+        first = asyncio.ensure_future(serving.stub.Predict(gated_request()))
+        await slow.entered(WARM_UPS + 1)
+        second = asyncio.ensure_future(serving.stub.Predict(gated_request(request_id="second")))
+        await until(lambda: serving.waiting_rows("slow") == 1)
+        slow.release(2)
+        assert (await second).request_id == "second"
+        await first
+
+
+async def test_a_call_without_a_message_is_told_so(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "slow" / "1", RAW)
+    slow = GatedBackend(1)
+    async with running(tmp_path, gated={"slow": slow}) as serving:
+        first = asyncio.ensure_future(serving.stub.Predict(gated_request()))
+        await slow.entered(WARM_UPS + 1)
+        call: Any = serving.channel.stream_unary(next(iter(PREDICTIONS)))
+        error = await failure(call(iter(())))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        slow.release()
+        await first
+
+
+async def test_a_burst_that_waits_inside_grpc_is_refused_by_us_and_not_cancelled(
+    tmp_path: Path,
+) -> None:
+    # Beyond 1,000 calls without a handler gRPC cancels at random by default.
+    write_bundle(tmp_path / "quick" / "1", RAW)
+    config = Config(rpc=RpcSettings(max_concurrent_requests=8))
+    async with running(tmp_path, config) as serving:
+        calls = [serving.stub.Predict(request()) for _ in range(2_500)]
+        codes = {await call.code() for call in calls}
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
