@@ -106,7 +106,7 @@ def chosen(
     if shift.kind == "shoes":
         shoes = rows[np.isin(pictures.labels[rows], SHOES)]
         dropped = shoes[round(shift.amount * len(shoes)) :]
-        rows = rows[~np.isin(rows, dropped)]
+        rows = rng.permutation(rows[~np.isin(rows, dropped)])
     return rows[:count]
 
 
