@@ -145,4 +145,5 @@ async def test_two_signals_under_load_answer_nothing_twice(serve: Serve, tmp_pat
     assert await asyncio.to_thread(server.wait_exit) == -signal.SIGTERM
     assert set(Counter(ledger.answered).values()) == {1}
     assert set(ledger.codes) <= {"OK", *GONE}
-    assert set(ledger.answered) <= set(_logged(server))
+    # The second signal may come between an answer and its line in the log: one for each client.
+    assert len(set(ledger.answered) - set(_logged(server))) <= CLIENTS
