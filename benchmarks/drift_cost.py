@@ -115,8 +115,8 @@ def _message(file: Path) -> Path:
 def _load(server: Serving, message: Path, concurrency: int, seconds: float) -> dict[str, float]:
     answered, cpu_s = server.answered(), server.cpu_s()
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, str(HERE / "closed_loop.py")]
-    arguments = [server.grpc, str(message), str(concurrency), str(seconds)]
-    run = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    line = f"{server.grpc} {concurrency} {seconds} {message}\n"
+    run = subprocess.run(command, check=True, input=line, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(run.stdout)
     spent_s = server.cpu_s() - cpu_s
     result["cpu_us"] = spent_s / (server.answered() - answered) * 1e6
