@@ -123,7 +123,7 @@ def test_distances_over_two_servers_are_those_of_all_predictions_together(
 ) -> None:
     # A scrape that is under way while the rules are evaluated bears an earlier time than they do
     # and is seen only afterwards: such an evaluation cannot be followed, the next one can.
-    until("an evaluation is what numpy computes", lambda: _agrees(watched, signal))
+    assert until("an evaluation is what numpy computes", lambda: _agrees(watched, signal))
 
 
 def _agrees(watched: Watched, signal: str) -> bool:
