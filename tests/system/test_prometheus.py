@@ -139,6 +139,8 @@ def _agrees(watched: Watched, signal: str) -> bool:
         f"sum by (instance) (increase(batchproof_drift_observations_total{selected}[5m]))",
         evaluated_s,
     )
+    if increases.keys() != watched.rows.keys():  # an evaluation that knew one server only
+        return False
     counts = sum(
         _counts(watched.profile, rows, signal) * increases[server] / len(rows)
         for server, rows in watched.rows.items()
