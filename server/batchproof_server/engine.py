@@ -1,10 +1,11 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
+import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from pydantic import ConfigDict
@@ -72,6 +73,10 @@ class Prediction:
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation | None = None
+
+
+# What was seen of the rows before the model; asked for once they are answered.
+Seen: TypeAlias = Callable[[], RowInputs | None]
 
 
 # Contract of the engine
@@ -142,7 +147,7 @@ class Engine:
         if tta is not None and prediction.scores is not None:
             augmentation = _plain_augmentation(plan, prediction.scores)
             prediction = replace(prediction, augmentation=augmentation)
-        return self._told(prediction, request_id, inputs)
+        return self._told(prediction, request_id, lambda: inputs)
 
     async def _rows(
         self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
@@ -163,7 +168,7 @@ class Engine:
             answered.executions,
             answered.augmentation,
         )
-        return self._told(prediction, asked.request_id, answered.inputs)
+        return self._told(prediction, asked.request_id, lambda: answered.inputs)
 
     async def predict_tensors(
         self, model: ServedModel, tensors: Tensors, deadline_s: float, request_id: str = ""
@@ -184,9 +189,10 @@ class Engine:
         self.check_rows(model, rows)
         for name, array in tensors.items():
             _check_finite(name, array)
-        inputs = None if model.loaded.profile is None else _tensor_inputs(model, tensors)
         prediction = await self._predict(model, tensors, rows, deadline_s, request_id)
-        return self._told(prediction, request_id, inputs)
+        if model.loaded.profile is None:
+            return self._told(prediction, request_id, _nothing_seen)
+        return self._told(prediction, request_id, partial(_tensor_inputs, model, tensors))
 
     def check_rows(self, model: ServedModel, rows: int) -> None:
         """Returns when a request may have so many rows.
@@ -211,12 +217,15 @@ class Engine:
             scores = score(outputs[output.name], output.kind)
         return Prediction(model, scores, outputs, executed.executions)
 
-    def _told(
-        self, prediction: Prediction, request_id: str, inputs: RowInputs | None
-    ) -> Prediction:
+    def _told(self, prediction: Prediction, request_id: str, seen: Seen) -> Prediction:
         if prediction.scores is not None:
-            self._observer.predicted(_record(prediction, prediction.scores, request_id, inputs))
+            # After the answer is on its way: nobody waits for the books.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._tell, prediction, prediction.scores, request_id, seen)
         return prediction
+
+    def _tell(self, prediction: Prediction, scores: Scores, request_id: str, seen: Seen) -> None:
+        self._observer.predicted(_record(prediction, scores, request_id, seen()))
 
 
 def _check_views(model: ServedModel, rows: int, views: int) -> None:
@@ -261,6 +270,10 @@ def _record(
     )
 
 
+def _nothing_seen() -> None:
+    """Of a model without a profile: nobody would compare it."""
+
+
 def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
     """Of rows that came as tensors only their mean is known; the profile is of the one input."""
     array = tensors[model.loaded.backend.signature.inputs[0].name]
@@ -274,8 +287,8 @@ def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
 def _check_finite(name: str, array: Array) -> None:
     if not np.issubdtype(array.dtype, np.floating):
         return
-    # The extremes are finite exactly when all are (NaN spreads through both), and cost no copy.
-    if np.isfinite(array.min(initial=0)) and np.isfinite(array.max(initial=0)):
+    # NaN and infinity spread through a sum; a finite one proves that there are none.
+    if np.isfinite(np.einsum("i->", array.reshape(-1))) or np.isfinite(array).all():
         return
     row = int(np.argwhere(~np.isfinite(array))[0][0])
     raise InvalidInput(f'input "{name}" holds NaN or infinity in row {row}, expected finite values')

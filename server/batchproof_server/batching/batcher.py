@@ -110,6 +110,11 @@ class Batcher:
         """Sizes and limits."""
         return self._settings
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether more than the running micro-batch and the next are to be executed."""
+        return self._queue.waiting_rows >= self._settings.max_batch_rows
+
     async def submit(
         self, inputs: Tensors, rows: int, deadline_s: float | None = None, request_id: str = ""
     ) -> BatchedRows:
