@@ -16,15 +16,14 @@ from batchproof_server.augmentation import (
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.decoding import Work, all_or_none
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
-from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.imaging.decoded import row_inputs
 from batchproof_server.models.served import ServedModel
-from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.picture_intake import PictureIntake, expansion_of
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import Executed, submit
-from batchproof_server.tta.expansion import view_rows
+from batchproof_server.tta.expansion import Expanded
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, early_result, is_sure
 from batchproof_server.tta.views import IDENTITY
@@ -52,14 +51,6 @@ class Augmented:
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation
     inputs: RowInputs | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Expanded:
-    """The rows of one picture's views [views, *row shape], and what was seen of it if wanted."""
-
-    rows: Array
-    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +155,7 @@ class Augmenting:
         """The views of some rows, and what was seen of them where a profile wants it."""
         model = asked.model
         is_watched = model.loaded.profile is not None
-        work = partial(_expand, recipe_of(model), plan, is_watched)
+        work = partial(expansion_of(model).expanded, plan, is_watched=is_watched)
         expanded = await self._expanded(asked, rows, work)
         name = model.loaded.backend.signature.inputs[0].name
         stacked = expanded[0].rows
@@ -178,13 +169,13 @@ class Augmenting:
         return executed, row_inputs(seen) if is_watched else None
 
     async def _expanded(
-        self, asked: Asked, rows: Sequence[int], work: Work[_Expanded]
-    ) -> Sequence[_Expanded]:
+        self, asked: Asked, rows: Sequence[int], work: Work[Expanded]
+    ) -> Sequence[Expanded]:
         if len(rows) == len(asked.images):
             return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
         return await all_or_none(self._expanded_one(asked, row, work) for row in rows)
 
-    async def _expanded_one(self, asked: Asked, row: int, work: Work[_Expanded]) -> _Expanded:
+    async def _expanded_one(self, asked: Asked, row: int, work: Work[Expanded]) -> Expanded:
         image = asked.images[row]
         try:
             (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
@@ -196,15 +187,6 @@ class Augmenting:
         if outputs[asked.model.loaded.output.name or ""].size <= _QUICK_VALUES:
             return work()
         return await self._intake.off_loop(work)
-
-
-def _expand(recipe: Recipe, plan: Plan, is_watched: bool, image: bytes) -> _Expanded:  # noqa: FBT001 - for partial
-    picture = recipe.picture(image)
-    rows = view_rows(recipe, picture, plan)
-    if not is_watched:
-        return _Expanded(rows, None)
-    plain = None if plan.plain is None else rows[plan.plain]
-    return _Expanded(rows, seen_of(picture, plain))
 
 
 def _stacked(expanded: Sequence[Array]) -> Array:
