@@ -71,8 +71,11 @@ def _now() -> tuple[Panel, ...]:
         *_accuracies(),
         stat(
             "Unusable answers",
-            "Left out of the counters: not finite, or of a class that the profile does not know.",
-            Query(f"sum(increase(batchproof_drift_unusable_total{{{MODEL}}}[$window]))"),
+            "Left out of the counters: not finite, of a class that the profile does not know, or counting failed.",
+            Query(
+                f"sum(increase(batchproof_drift_unusable_total{{{MODEL}}}[$window]))"
+                f" + sum(increase(batchproof_uncounted_rows_total{{{VERSION}}}[$window]))"
+            ),
             width=4,
             decimals=0,
             limits=((None, "green"), (1, "red")),

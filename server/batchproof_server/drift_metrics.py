@@ -19,7 +19,12 @@ from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.drift_series import ReferenceSeries, confidence_family, version_families
+from batchproof_server.drift_series import (
+    ReferenceSeries,
+    confidence_family,
+    uncounted_family,
+    version_families,
+)
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.signature import Array
 from batchproof_server.telemetry import PredictionRecord
@@ -39,29 +44,32 @@ class _Watched:
     counts: DriftCounts | None = None
     confidence_sum: float = 0.0
     confidence_count: int = 0
+    uncounted_rows: int = 0
     labels: tuple[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.labels = (self.model, str(self.version))
 
     def add(self, records: Sequence[PredictionRecord]) -> None:
-        """Counts the rows of some requests."""
+        """Counts the rows of some requests: all of them, or none when that fails."""
         signals, not_finite = _signals(records)
         confidence = signals.values["confidence"]
-        self.confidence_sum += float(confidence.sum())
-        self.confidence_count += len(confidence)
+        total = float(confidence.sum())
         if self.ruler is not None and self.counts is not None:
             self.counts = self.counts + self.ruler.counted(signals, not_finite)
+        self.confidence_sum += total
+        self.confidence_count += len(confidence)
 
 
 # Contract: ``watch`` and ``predicted`` are called on the loop thread; ``collect`` on any thread.
 # Whoever counts holds the lock and takes all that waits, so nothing is counted twice or missed. The
-# loop thread takes the lock only when 4,096 rows wait, which bounds the memory.
+# loop thread takes the lock only when 4,096 rows wait, which bounds the memory. Rows that cannot be
+# counted are counted as such and fail neither a scrape nor the rows of other versions.
 class DriftMetrics(Collector):
     """Counts predictions; a collector of its own beside ``metrics.Metrics``.
 
     Args:
-        on_failure: told of an exception on the counting thread; must not raise.
+        on_failure: told of an exception while counting; must not raise.
     """
 
     def __init__(self, on_failure: Callable[[Exception], None]) -> None:
@@ -112,13 +120,16 @@ class DriftMetrics(Collector):
             self._thread = None
 
     def _count(self) -> None:
-        try:
-            with self._lock:
-                self._count_locked()
-        except Exception as failure:  # noqa: BLE001 - a thread of a pool keeps it to itself
+        with self._lock:
+            failures = self._count_locked()
+        self._tell(failures)
+
+    def _tell(self, failures: Iterable[Exception]) -> None:
+        for failure in failures:
             self._on_failure(failure)
 
-    def _count_locked(self) -> None:
+    def _count_locked(self) -> list[Exception]:
+        """Counts what waits, and returns what went wrong."""
         # Answers of test-time augmentation have no logits where the plain ones have.
         alike: dict[tuple[str, int, bool], list[PredictionRecord]] = {}
         for _ in range(len(self._pending)):
@@ -126,22 +137,31 @@ class DriftMetrics(Collector):
             key = (record.model, record.version, record.logits is None)
             alike.setdefault(key, []).append(record)
             self._counted_rows += len(record.probabilities)
+        failures = []
         for (model, version, _), records in alike.items():
             if watched := self._watched.get((model, version)):
-                watched.add(records)
+                try:
+                    watched.add(records)
+                except Exception as failure:  # noqa: BLE001 - a scrape must show everything else
+                    watched.uncounted_rows += sum(len(each.probabilities) for each in records)
+                    failures.append(failure)
+        return failures
 
     def collect(self) -> Iterable[core.Metric]:
         """Called by the registry: counts and copies under the lock, formats outside it."""
         with self._lock:
-            self._count_locked()
+            failures = self._count_locked()
             watched = list(self._watched.values())
             confidences = [(w.labels, w.confidence_count, w.confidence_sum) for w in watched]
+            uncounted = [(w.labels, w.uncounted_rows) for w in watched]
             profiled = [
                 (w.series, w.counts)
                 for w in watched
                 if w.series is not None and w.counts is not None
             ]
+        self._tell(failures)
         yield confidence_family(confidences)
+        yield uncounted_family(uncounted)
         yield from version_families(profiled)
 
     def describe(self) -> Iterable[core.Metric]:

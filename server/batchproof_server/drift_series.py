@@ -126,6 +126,15 @@ def confidence_family(confidences: Iterable[tuple[Labels, int, float]]) -> core.
     return family
 
 
+def uncounted_family(uncounted: Iterable[tuple[Labels, int]]) -> core.Metric:
+    """The family of every classifier, with or without a profile: labels and rows."""
+    text = "Rows left out because counting them failed."
+    family = core.CounterMetricFamily("batchproof_uncounted_rows", text, labels=_VERSION)
+    for labels, rows in uncounted:
+        family.add_metric(labels, rows)
+    return family
+
+
 def version_families(
     profiled: Sequence[tuple[ReferenceSeries, DriftCounts]],
 ) -> Iterable[core.Metric]:

@@ -15,6 +15,7 @@ from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.drift_series import bin_texts
 from batchproof_server.metrics import Metrics
+from batchproof_server.telemetry import PredictionRecord
 from drift_fixtures import profile, record, signals
 from fakes import PATIENCE_S
 
@@ -251,14 +252,56 @@ def test_after_the_end_a_scrape_still_counts(page: Page) -> None:
     assert page.series("confidence_ratio_count") == {(): 600}
 
 
-def test_a_failure_of_the_counting_thread_is_told() -> None:
+@pytest.fixture
+def failing() -> Iterator[Page]:
+    """A page that failures are expected on."""
     page = Page()
-    broken = replace(record(300), probabilities=np.zeros(300))
-    page.metrics.predicted(broken)
-    assert page.drift._thread is not None
-    page.drift._thread.shutdown(wait=True)
-    assert len(page.failures) == 1
+    yield page
     page.drift.close()
+
+
+def broken(rows: int, version: int = 1) -> PredictionRecord:
+    """Scores of a form that nothing can be counted of."""
+    return replace(record(rows, version=version), probabilities=np.zeros(rows))
+
+
+def test_a_failure_of_the_counting_thread_is_told_and_counted(failing: Page) -> None:
+    failing.metrics.predicted(broken(300))
+    assert failing.drift._thread is not None
+    failing.drift._thread.shutdown(wait=True)
+    assert len(failing.failures) == 1
+    assert failing.series("uncounted_rows_total", "model", "version") == {("shoes", "1"): 300}
+
+
+def test_a_failure_while_counting_in_a_scrape_leaves_out_its_rows_and_nothing_else(
+    failing: Page,
+) -> None:
+    failing.drift.watch("shoes", 2, None)
+    assert set(failing.series("uncounted_rows_total", "version").values()) == {0}
+    failing.metrics.predicted(broken(7))
+    failing.metrics.predicted(record(3, version=2))
+    counted = failing.series("confidence_ratio_count", "version")
+    assert len(failing.failures) == 1
+    assert counted == {("1",): 0, ("2",): 3}
+    assert failing.series("uncounted_rows_total", "version") == {("1",): 7, ("2",): 0}
+    assert set(failing.series("drift_observations_total", "signal", "bin").values()) == {0}
+    failing.metrics.predicted(record(5))
+    assert failing.series("confidence_ratio_count", "version") == {("1",): 5, ("2",): 3}
+    assert len(failing.failures) == 1
+
+
+def test_rows_are_counted_wholly_or_not_at_all(
+    failing: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Ruler, "counted", _fail)
+        failing.metrics.predicted(record(4))
+        assert failing.series("confidence_ratio_count") == {(): 0}
+    assert failing.series("uncounted_rows_total") == {(): 4}
+
+
+def _fail(*_: object) -> None:
+    raise ArithmeticError("no figure")
 
 
 def test_scrapes_amid_predictions_count_each_once(page: Page) -> None:
