@@ -10,8 +10,10 @@ import numpy as np
 from batchproof_server.augmentation import (
     Augmentation,
     answer,
+    completed_results,
     row_results,
     view_probabilities,
+    without_plain,
 )
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.decoding import Work, all_or_none
@@ -132,14 +134,13 @@ class Augmenting:
         results: list[RowResult] = [early_result(row) for row in plain]
         executions = first.executions
         if unsure:
-            rest = _without_plain(plan)
+            rest = without_plain(plan)
             executed, _ = await self._executed(asked, rest, unsure)
             executions += executed.executions
 
             def completed() -> list[RowResult]:
                 others = view_probabilities(executed.outputs, output, unsure, rest.views)
-                every = np.insert(others, plan.plain or 0, plain[unsure], axis=1)
-                return row_results(plan, every)
+                return completed_results(plan, plain[unsure], others)
 
             finished = await self._settle(asked, executed.outputs, completed)
             for row, result in zip(unsure, finished, strict=True):
@@ -198,12 +199,6 @@ def _stacked(expanded: Sequence[Array]) -> Array:
             "request must have one"
         )
     return np.concatenate(expanded)
-
-
-def _without_plain(plan: Plan) -> Plan:
-    place = plan.plain or 0
-    views = (*plan.views[:place], *plan.views[place + 1 :])
-    return Plan(plan.policy, views, seed=plan.seed)
 
 
 def _augmentation(asked: Asked, results: Sequence[RowResult]) -> Augmentation:

@@ -19,6 +19,7 @@ from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift.signals import Signals, prediction_signals
+from batchproof_server.drift.tta_reference import TTA_SIGNALS, TtaReference
 from batchproof_server.drift_series import (
     ReferenceSeries,
     confidence_family,
@@ -39,6 +40,7 @@ class _Watched:
 
     model: str
     version: int
+    tta: TtaReference | None = None
     ruler: Ruler | None = None
     series: ReferenceSeries | None = None
     counts: DriftCounts | None = None
@@ -52,7 +54,7 @@ class _Watched:
 
     def add(self, records: Sequence[PredictionRecord]) -> None:
         """Counts the rows of some requests: all of them, or none when that fails."""
-        signals, not_finite = _signals(records)
+        signals, not_finite = _signals(records, self.tta)
         confidence = signals.values["confidence"]
         total = float(confidence.sum())
         if self.ruler is not None and self.counts is not None:
@@ -93,6 +95,7 @@ class DriftMetrics(Collector):
         """
         watched = _Watched(model, version)
         if known is not None:
+            watched.tta = known.profile.tta
             watched.ruler = Ruler(known.profile)
             watched.counts = watched.ruler.nothing()
             watched.series = ReferenceSeries.of(watched.labels, known)
@@ -169,14 +172,14 @@ class DriftMetrics(Collector):
         return ()
 
 
-def _signals(records: Sequence[PredictionRecord]) -> tuple[Signals, int]:
+def _signals(records: Sequence[PredictionRecord], tta: TtaReference | None) -> tuple[Signals, int]:
     """The signals of all rows whose scores are finite, and how many others there are."""
     probabilities = np.concatenate([record.probabilities for record in records])
     entropy = np.concatenate([record.entropy for record in records])
     logits = [record.logits for record in records if record.logits is not None]
     scores = np.concatenate(logits) if logits else probabilities
     finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(scores).all(axis=1)
-    given = _given(records)
+    given = _given(records, tta)
     if not finite.all():
         probabilities, scores, entropy = probabilities[finite], scores[finite], entropy[finite]
         given = {name: values[finite] for name, values in given.items()}
@@ -185,16 +188,25 @@ def _signals(records: Sequence[PredictionRecord]) -> tuple[Signals, int]:
     return Signals(signals.classes, values, signals.log_probabilities), int((~finite).sum())
 
 
-def _given(records: Sequence[PredictionRecord]) -> dict[str, Array]:
+def _given(records: Sequence[PredictionRecord], tta: TtaReference | None) -> dict[str, Array]:
     """The values that came with the records; NaN for the rows of those that had none."""
-    rows = [len(record.probabilities) for record in records]
-    given = {
-        "tta_flip_rate": _stacked([record.flip_rate for record in records], rows),
-        "tta_mutual_information": _stacked([r.mutual_information for r in records], rows),
-    }
+    given = {} if tta is None else _disagreement(records, tta)
     if any(record.inputs is not None for record in records):
         given |= input_values([record.inputs or _unseen(len(record.entropy)) for record in records])
-    return {name: values for name, values in given.items() if values is not None}
+    return given
+
+
+def _disagreement(records: Sequence[PredictionRecord], tta: TtaReference) -> dict[str, Array]:
+    """How far views disagree; only what the profile's own views do compares with it."""
+    rows = [len(record.probabilities) for record in records]
+    alike = [
+        record if tta.holds_for(record.policy_digest, record.weights) else None
+        for record in records
+    ]
+    flips = [None if each is None else each.flip_rate for each in alike]
+    information = [None if each is None else each.mutual_information for each in alike]
+    values = (_stacked(flips, rows), _stacked(information, rows))
+    return dict(zip(TTA_SIGNALS, values, strict=True))
 
 
 def _unseen(rows: int) -> RowInputs:
@@ -202,9 +214,7 @@ def _unseen(rows: int) -> RowInputs:
     return RowInputs((None,) * rows, nothing, nothing)
 
 
-def _stacked(parts: Sequence[Array | None], rows: Sequence[int]) -> Array | None:
-    if all(part is None for part in parts):
-        return None
+def _stacked(parts: Sequence[Array | None], rows: Sequence[int]) -> Array:
     return np.concatenate(
         [
             np.full(count, np.nan) if part is None else part

@@ -22,7 +22,7 @@ from batchproof_server.models.fitting import (
     tta_choice,
 )
 from batchproof_server.models.manifest import OutputSettings
-from batchproof_server.models.profiles import bundle_profile
+from batchproof_server.models.profiles import bundle_profile, watchable_policies
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measured_s, warm_up
 from batchproof_server.proof.certificate import Certificate
@@ -136,6 +136,7 @@ def model_facts(model: LoadedModel) -> ModelFacts:
         recipe_digest="" if model.recipe is None else model.recipe.digest,
         labels=model.bundle.labels,
         classes=model.classes,
+        policies=watchable_policies(model.tta),
     )
 
 
