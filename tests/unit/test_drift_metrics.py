@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from batchproof_server.drift.binning import just_above
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import KnownProfile
@@ -16,7 +17,7 @@ from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.drift_series import bin_texts
 from batchproof_server.metrics import Metrics
 from batchproof_server.telemetry import PredictionRecord
-from drift_fixtures import profile, record, signals
+from drift_fixtures import TTA, augmented_profile, profile, record, signals
 from fakes import PATIENCE_S
 
 REFERENCE = profile(classes=3)
@@ -199,14 +200,40 @@ def test_a_class_beyond_the_profile_is_counted_as_unusable(page: Page) -> None:
     assert sum(count for (signal, _), count in counts.items() if signal == "class") == 50 - unusable
 
 
-def test_signals_of_test_time_augmentation_are_counted_where_the_profile_knows_them() -> None:
-    rate = replace(REFERENCE.signals["brightness"], min=0.0, max=1.0)
-    page = Page(replace(REFERENCE, signals={**REFERENCE.signals, "tta_flip_rate": rate}))
-    page.metrics.predicted(replace(record(2), flip_rate=np.array([0.0, 0.5])))
-    page.metrics.predicted(record(3))
+def augmented(rows: int, policy_digest: str, weights: tuple[float, ...] = ()) -> PredictionRecord:
+    """A request whose views disagree in every row."""
+    return replace(
+        record(rows),
+        logits=None,
+        policy="flip",
+        policy_digest=policy_digest,
+        weights=weights,
+        flip_rate=np.full(rows, 0.5),
+        mutual_information=np.full(rows, 0.1),
+    )
+
+
+def test_disagreement_of_views_is_counted_for_the_policy_of_the_profile_only() -> None:
+    page = Page(augmented_profile())
+    page.metrics.predicted(augmented(2, TTA.policy_digest))
+    page.metrics.predicted(augmented(4, "dd" * 32))
+    page.metrics.predicted(augmented(8, TTA.policy_digest, weights=(3.0, 1.0)))
+    page.metrics.predicted(record(16))
     counts = page.series("drift_observations_total", "signal", "bin")
-    assert sum(count for (signal, _), count in counts.items() if signal == "tta_flip_rate") == 2
+    seen = {
+        name: sum(count for (signal, _), count in counts.items() if signal == name)
+        for name in ("tta_flip_rate", "tta_mutual_information", "confidence")
+    }
+    assert seen == {"tta_flip_rate": 2, "tta_mutual_information": 2, "confidence": 30}
+    assert counts["tta_flip_rate", "02"] == 2
     page.drift.close()
+
+
+def test_a_profile_without_augmentation_counts_no_disagreement(page: Page) -> None:
+    page.metrics.predicted(augmented(2, TTA.policy_digest))
+    counts = page.series("drift_observations_total", "signal")
+    assert not [name for (name,) in counts if name.startswith("tta")]
+    assert page.series("confidence_ratio_count") == {(): 2}
 
 
 def test_augmented_answers_without_logits_count_beside_plain_ones(page: Page) -> None:
@@ -329,4 +356,17 @@ def test_a_bin_is_called_with_as_few_digits_as_keep_its_neighbours_apart() -> No
         "below 0.99991",
         "0.99991 to 0.99992",
         "0.99992 and above",
+    )
+
+
+def test_a_bin_of_a_single_number_is_called_by_it() -> None:
+    assert bin_texts([just_above(0.0)]) == ("up to 0", "above 0")
+    assert bin_texts([0.5, just_above(0.5)]) == ("below 0.5", "0.5", "above 0.5")
+    assert bin_texts([just_above(0.0), 0.3, 0.7, just_above(0.7), 1.0]) == (
+        "up to 0",
+        "above 0 to 0.3",
+        "0.3 to 0.7",
+        "0.7",
+        "above 0.7 to 1",
+        "1 and above",
     )
