@@ -127,7 +127,9 @@ def _check_policy(name: str, settings: TtaSettings) -> None:
     several = [each for each in allowed if len(settings.known[each].plan(each).views) > 1]
     if name in several:
         return
-    known = ", ".join(several) or "none that has several views"
+    if not several:
+        raise ValueError("--tta: the bundle allows no policy of several views")
+    known = ", ".join(several)
     if name in allowed:
         raise ValueError(f'--tta: the policy "{name}" has one view, expected one of {known}')
     raise ValueError(f'--tta: unknown policy "{name[:40]}", one of {known}')
