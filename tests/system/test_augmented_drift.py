@@ -18,10 +18,10 @@ pytestmark = pytest.mark.xdist_group("embedded")
 DATA = EXAMPLES.parents[1] / "tests" / "data" / "fashion_mnist_1000.npz"
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the embedded bundle, profiled with the policy "flip"."""
-    models = shutil.copytree(EMBEDDED, tmp_path / "models")
+    models = shutil.copytree(EMBEDDED, tmp_path_factory.mktemp("repository") / "models")
     bundle = models / "fashion-mnist" / "1"
     more = ("--limit", "200", "--tta", "flip")
     made = process.run("profile", bundle, "--data", DATA, *more)
@@ -72,10 +72,11 @@ async def test_augmented_requests_grow_the_signals_of_their_policy_and_plain_one
 
 
 def test_a_manifest_without_the_policy_of_the_profile_refuses_the_version(
-    repository: Path,
+    repository: Path, tmp_path: Path
 ) -> None:
-    manifest = repository / "fashion-mnist" / "1" / "batchproof.toml"
+    models = shutil.copytree(repository, tmp_path / "models")
+    manifest = models / "fashion-mnist" / "1" / "batchproof.toml"
     manifest.write_text(manifest.read_text() + '\n[tta]\nallowed = ["light"]\n')
-    ended = process.run("serve", repository, "--grpc-port", "0", "--http-port", "0")
+    ended = process.run("serve", models, "--grpc-port", "0", "--http-port", "0")
     assert ended.returncode == 1
     assert 'its TTA policy \\"flip\\" is unknown to the bundle, one of light' in ended.stderr
