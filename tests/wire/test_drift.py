@@ -264,3 +264,20 @@ async def test_other_protocols_count_too(serving: Running) -> None:
     await open_inference(serving.channel).ModelInfer(asked)
     shown = await asyncio.to_thread(page, serving)
     assert shown["confidence_ratio_count"] == {(): 2}
+
+
+async def test_a_scrape_is_answered_although_counting_fails(
+    serving: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("no figure")
+
+    await serving.stub.Predict(request(pictures(3, seed=9)))
+    with monkeypatch.context() as patched:
+        patched.setattr(Ruler, "counted", fail)
+        shown = await asyncio.to_thread(page, serving)
+    assert shown["uncounted_rows_total"] == {(): 3}
+    assert shown["confidence_ratio_count"] == {(): 0}
+    assert shown["tta_rows_total"]
+    (logged,) = serving.log.unforeseen()
+    assert "ArithmeticError: no figure" in logged["exception"]
