@@ -10,21 +10,22 @@ import numpy as np
 from batchproof_server.augmentation import (
     Augmentation,
     answer,
+    completed_results,
     row_results,
     view_probabilities,
+    without_plain,
 )
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.decoding import Work, all_or_none
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
-from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.imaging.decoded import row_inputs
 from batchproof_server.models.served import ServedModel
-from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.picture_intake import PictureIntake, expansion_of
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import Executed, submit
-from batchproof_server.tta.expansion import view_rows
+from batchproof_server.tta.expansion import Expanded
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, early_result, is_sure
 from batchproof_server.tta.views import IDENTITY
@@ -52,14 +53,6 @@ class Augmented:
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation
     inputs: RowInputs | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Expanded:
-    """The rows of one picture's views [views, *row shape], and what was seen of it if wanted."""
-
-    rows: Array
-    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +134,13 @@ class Augmenting:
         results: list[RowResult] = [early_result(row) for row in plain]
         executions = first.executions
         if unsure:
-            rest = _without_plain(plan)
+            rest = without_plain(plan)
             executed, _ = await self._executed(asked, rest, unsure)
             executions += executed.executions
 
             def completed() -> list[RowResult]:
                 others = view_probabilities(executed.outputs, output, unsure, rest.views)
-                every = np.insert(others, plan.plain or 0, plain[unsure], axis=1)
-                return row_results(plan, every)
+                return completed_results(plan, plain[unsure], others)
 
             finished = await self._settle(asked, executed.outputs, completed)
             for row, result in zip(unsure, finished, strict=True):
@@ -164,7 +156,7 @@ class Augmenting:
         """The views of some rows, and what was seen of them where a profile wants it."""
         model = asked.model
         is_watched = model.loaded.profile is not None
-        work = partial(_expand, recipe_of(model), plan, is_watched)
+        work = partial(expansion_of(model).expanded, plan, is_watched=is_watched)
         expanded = await self._expanded(asked, rows, work)
         name = model.loaded.backend.signature.inputs[0].name
         stacked = expanded[0].rows
@@ -178,13 +170,13 @@ class Augmenting:
         return executed, row_inputs(seen) if is_watched else None
 
     async def _expanded(
-        self, asked: Asked, rows: Sequence[int], work: Work[_Expanded]
-    ) -> Sequence[_Expanded]:
+        self, asked: Asked, rows: Sequence[int], work: Work[Expanded]
+    ) -> Sequence[Expanded]:
         if len(rows) == len(asked.images):
             return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
         return await all_or_none(self._expanded_one(asked, row, work) for row in rows)
 
-    async def _expanded_one(self, asked: Asked, row: int, work: Work[_Expanded]) -> _Expanded:
+    async def _expanded_one(self, asked: Asked, row: int, work: Work[Expanded]) -> Expanded:
         image = asked.images[row]
         try:
             (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
@@ -198,15 +190,6 @@ class Augmenting:
         return await self._intake.off_loop(work)
 
 
-def _expand(recipe: Recipe, plan: Plan, is_watched: bool, image: bytes) -> _Expanded:  # noqa: FBT001 - for partial
-    picture = recipe.picture(image)
-    rows = view_rows(recipe, picture, plan)
-    if not is_watched:
-        return _Expanded(rows, None)
-    plain = None if plan.plain is None else rows[plan.plain]
-    return _Expanded(rows, seen_of(picture, plain))
-
-
 def _stacked(expanded: Sequence[Array]) -> Array:
     shapes = sorted({array.shape[1:] for array in expanded})
     if len(shapes) > 1:
@@ -216,12 +199,6 @@ def _stacked(expanded: Sequence[Array]) -> Array:
             "request must have one"
         )
     return np.concatenate(expanded)
-
-
-def _without_plain(plan: Plan) -> Plan:
-    place = plan.plain or 0
-    views = (*plan.views[:place], *plan.views[place + 1 :])
-    return Plan(plan.policy, views, seed=plan.seed)
 
 
 def _augmentation(asked: Asked, results: Sequence[RowResult]) -> Augmentation:

@@ -261,6 +261,8 @@ def _record(
         margin=scores.margin,
         inputs=inputs,
         policy="" if augmentation is None else augmentation.plan.policy,
+        policy_digest="" if augmentation is None else augmentation.plan.digest,
+        weights=() if augmentation is None else augmentation.plan.weights,
         views=sum(len(result.views) for result in results),
         early_exits=sum(result.exited_early for result in results),
         flip_rate=np.array([result.flip_rate for result in results]) if results else None,

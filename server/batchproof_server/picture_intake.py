@@ -9,6 +9,7 @@ from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.telemetry import Observer, ShedRecord
+from batchproof_server.tta.expansion import Expansion
 
 Result = TypeVar("Result")
 
@@ -61,7 +62,16 @@ def recipe_of(model: ServedModel) -> Recipe:
     Raises:
         InvalidInput: it has none.
     """
-    recipe = model.loaded.recipe
-    if recipe is None:
+    return expansion_of(model).recipe
+
+
+def expansion_of(model: ServedModel) -> Expansion:
+    """What makes views of the model's pictures.
+
+    Raises:
+        InvalidInput: it has no recipe.
+    """
+    expansion = model.loaded.expansion
+    if expansion is None:
         raise InvalidInput(f'model "{model.name}" has no recipe for images, expected input tensors')
-    return recipe
+    return expansion

@@ -155,6 +155,8 @@ class PredictionRecord:
         margin: float64 [rows], highest minus second highest probability.
         inputs: what was seen of the rows before the model; None where nobody wants it.
         policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
+        policy_digest: of its views, aggregation and early exit; empty without.
+        weights: of its views, where the aggregation has some.
         views: executed for all rows together; 0 without augmentation.
         early_exits: rows that stopped after their plain view.
         flip_rate: float64 [rows], share of the views with another best class than the answer; None
@@ -171,6 +173,8 @@ class PredictionRecord:
     margin: npt.NDArray[Any]
     inputs: RowInputs | None = None
     policy: str = ""
+    policy_digest: str = ""
+    weights: tuple[float, ...] = ()
     views: int = 0
     early_exits: int = 0
     flip_rate: npt.NDArray[Any] | None = None

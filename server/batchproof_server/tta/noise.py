@@ -6,7 +6,6 @@ such promise. So the raw bits are turned into normal deviates here, by a table o
 """
 
 import hashlib
-from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
@@ -41,13 +40,31 @@ def view_key(seed: int, picture: bytes, view: str, occurrence: int) -> int:
     return int.from_bytes(hashlib.sha256(what.encode()).digest()[:16], "little")
 
 
-def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
+def normal_deviates() -> Array:
+    """What 16 random bits n become: the standard normal quantile of (n + 1/2) / 65536.
+
+    Takes milliseconds, so it is made once for a model version. float64 [65536].
+    """
+    inverse = NormalDist().inv_cdf
+    upper = [inverse((n + 0.5) / _LEVELS) for n in range(_LEVELS // 2, _LEVELS)]
+    half = np.array(upper, np.float64)
+    return np.concatenate((-half[::-1], half))
+
+
+def with_noise(pixels: Array, stddev: float, highest: int, key: int, deviates: Array) -> Array:
     """The picture with normal noise on each level of each channel, cut off at 0 and ``highest``.
 
-    A deviate is the standard normal quantile of (n + 1/2) / 65536 for 16 random bits n, times
-    ``stddev * highest``, rounded to the nearest level. 64 raw bits make four, the lowest first.
+    A deviate times ``stddev * highest`` is rounded to the nearest level. 64 raw bits make four, the
+    lowest first.
+
+    Args:
+        pixels: [height, width, channels].
+        stddev: as a share of ``highest``.
+        highest: level, white.
+        key: see ``view_key``.
+        deviates: see ``normal_deviates``.
     """
-    steps = np.rint(_quantiles() * (stddev * highest)).astype(np.int32)
+    steps = np.rint(deviates * (stddev * highest)).astype(np.int32)
     generator = np.random.Philox(key=key)
     noisy = np.empty(pixels.size, pixels.dtype)
     flat = np.ascontiguousarray(pixels).reshape(-1)
@@ -57,16 +74,3 @@ def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
         drawn = raw.astype("<u8", copy=False).view("<u2")[: block.size]
         noisy[start : start + _BLOCK] = np.clip(block + steps[drawn], 0, highest)
     return noisy.reshape(pixels.shape)
-
-
-def warm_up() -> None:
-    """Makes the table, so that no request pays for it."""
-    _quantiles()
-
-
-@lru_cache(maxsize=1)
-def _quantiles() -> Array:
-    inverse = NormalDist().inv_cdf
-    upper = [inverse((n + 0.5) / _LEVELS) for n in range(_LEVELS // 2, _LEVELS)]
-    half = np.array(upper, np.float64)
-    return np.concatenate((-half[::-1], half))

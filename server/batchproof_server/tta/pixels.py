@@ -24,19 +24,20 @@ _NEAR_EDGE_PIXELS: Final = 1e-6
 _JPEG_SIDE_PIXELS: Final = 65_500  # libjpeg's limit
 
 
-def seen(pixels: Array, view: View, key: int) -> Array:
+def seen(pixels: Array, view: View, key: int, deviates: Array) -> Array:
     """The picture as the view sees it, of the same dtype; may share memory with ``pixels``.
 
     Args:
         pixels: [height, width, channels].
         view: not ``five_crop``, which stands for five views.
         key: of the view's random numbers; of no effect on a view that draws none.
+        deviates: see ``noise.normal_deviates``.
 
     Raises:
         InvalidInput: ``jpeg`` of a picture with 16 bits a pixel, or with too long a side.
     """
     if view.name == "noise":
-        return with_noise(pixels, view.numbers[0], highest_level(pixels), key)
+        return with_noise(pixels, view.numbers[0], highest_level(pixels), key, deviates)
     return _WAYS[view.name](pixels, *view.numbers)
 
 

@@ -8,9 +8,11 @@ from PIL import Image
 
 from batchproof_server.errors import InvalidInput
 from batchproof_server.signature import Array
+from batchproof_server.tta.noise import normal_deviates
 from batchproof_server.tta.pixels import seen
 from batchproof_server.tta.views import VIEW_PARAMETERS, View, parse_view
 
+DEVIATES = normal_deviates()
 # 1 2 3
 # 4 5 6
 SMALL = np.array([[[1], [2], [3]], [[4], [5], [6]]], np.uint8)
@@ -22,7 +24,7 @@ def scene(height: int, width: int, channels: int = 3, dtype: str = "uint8") -> A
 
 
 def view(pixels: Array, text: str, key: int = 0) -> Array:
-    return seen(pixels, parse_view(text), key)
+    return seen(pixels, parse_view(text), key, DEVIATES)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_a_view_keeps_dtype_and_channels_and_repeats_bit_for_bit(
     if chosen.name == "jpeg" and pixels.dtype != np.uint8:
         return
     before = pixels.copy()
-    first, again = seen(pixels, chosen, key), seen(pixels.copy(), chosen, key)
+    first, again = seen(pixels, chosen, key, DEVIATES), seen(pixels.copy(), chosen, key, DEVIATES)
     assert (pixels == before).all()
     assert first.dtype == pixels.dtype
     assert first.shape[2] == pixels.shape[2]
