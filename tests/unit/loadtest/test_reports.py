@@ -17,7 +17,7 @@ from rich.live import Live
 from batchproof_client import LocalInputError
 from batchproof_client.loadtest.arrivals import Burst, ClosedLoop, OpenLoop, Phase
 from batchproof_client.loadtest.charts import Axis, Series, even_ticks, line_chart
-from batchproof_client.loadtest.compare import compared, same_load
+from batchproof_client.loadtest.compare import compared, read_comparable, same_load
 from batchproof_client.loadtest.fleet import Harvest
 from batchproof_client.loadtest.histogram import Histogram
 from batchproof_client.loadtest.live import LiveView
@@ -210,6 +210,14 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: str | None, says:
         (tmp_path / "a.json").write_text(content)
     with pytest.raises(LocalInputError, match=rf"a\.json: .*{says}"):
         read_report(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("total", [None, [], {}, {"sent_hz": "quick"}])
+def test_a_report_without_its_figures_is_not_compared(tmp_path: Path, total: Any) -> None:
+    content = document(RESULTS["steps"]) | {"total": total}
+    (tmp_path / "a.json").write_text(written_json(content))
+    with pytest.raises(LocalInputError, match=r"a\.json: figures are missing"):
+        read_comparable(tmp_path / "a.json")
 
 
 def test_ticks_are_round_and_within_the_axis() -> None:
