@@ -140,13 +140,23 @@ def _over_time(result: LoadResult) -> str:
 
 
 def _rates(result: LoadResult) -> str:
-    intervals = result.run.intervals
+    axis = _time_axis(result.run.intervals)
+    intervals = _sending(result.run.intervals)
     series = [
         Series("sent", _points(intervals, lambda each: each.summary.sent_hz), "c0"),
         Series("answered", _points(intervals, lambda each: each.summary.goodput_hz), "c2"),
         Series("errors", _points(intervals, _errors_hz), "c1"),
     ]
-    return line_chart("requests over time", _time_axis(intervals), Axis("requests", rate), series)
+    return line_chart("requests over time", axis, Axis("requests", rate), series)
+
+
+def _sending(intervals: Sequence[IntervalSummary]) -> Sequence[IntervalSummary]:
+    """Without the end, in which only the last answers came: it would look like a server at rest."""
+    last = max(
+        (at for at, each in enumerate(intervals) if each.summary.sent_hz or each.summary.errors),
+        default=-1,
+    )
+    return intervals[: last + 1]
 
 
 def _errors_hz(interval: IntervalSummary) -> float:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,14 @@ from batchproof_client.loadtest.fleet import Harvest
 from batchproof_client.loadtest.histogram import Histogram
 from batchproof_client.loadtest.live import LiveView
 from batchproof_client.loadtest.page import described, page
+from batchproof_client.loadtest.record import Slice
 from batchproof_client.loadtest.report import document, read_report, written_csv, written_json
 from batchproof_client.loadtest.search import Search
 from batchproof_client.loadtest.session import LoadResult
 from batchproof_client.loadtest.settings import Pace
+from batchproof_client.loadtest.summary import summarise
 from batchproof_client.loadtest.table import notes, overview, steps, times
+from batchproof_client.loadtest.units import rate
 from unit.loadtest.results import PACE, endless, result, slices_of
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "schemas" / "load-report.schema.json"
@@ -241,6 +245,21 @@ def test_a_wide_span_becomes_logarithmic_and_one_point_is_drawn() -> None:
     lone = line_chart("c", Axis("x", str), axis, [Series("s", ((5.0, 0.0),), "c0")])
     assert "nan" not in lone
     assert lone.count("<circle") == 2
+
+
+def test_a_single_value_has_a_single_label() -> None:
+    drawn = line_chart("c", Axis("x", rate), Axis("y", str), [Series("s", ((197.5, 1.0),), "c0")])
+    assert re.findall(r'text-anchor="middle">([^<]*)<', drawn) == ["198/s", "x"]
+
+
+def test_the_rates_end_with_the_sending() -> None:
+    sent_last = OpenLoop((Phase(2.0, 10, 10),), "constant")
+    late = [*slices_of(sent_last), Slice(4, 0, 0, 1, {"OK": 1}, {}, {}, {})]
+    run = summarise(late, sent_last, 2.0, 1.0)
+    assert len(run.intervals) == 5
+    drawn = page(replace(RESULTS["steps"], run=run)).partition("Requests over time")[2]
+    (sent,) = re.findall(r'<path class="c0" d="([^"]*)"', drawn.partition("</svg>")[0])
+    assert sent.count("L") + sent.count("M") == 2
 
 
 def screen() -> tuple[Live, io.StringIO]:
