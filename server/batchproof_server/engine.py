@@ -23,7 +23,7 @@ from batchproof_server.picture_intake import PictureIntake, recipe_of
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
-from batchproof_server.submission import submit
+from batchproof_server.submission import stacked, submit
 from batchproof_server.telemetry import Observer, PredictionRecord
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
@@ -142,8 +142,8 @@ class Engine:
         model.batcher.check_room(len(images), deadline_s)
         rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
-        stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
-        prediction = await self._predict(model, {name: stacked}, len(rows), deadline_s, request_id)
+        tensors = {name: stacked(rows)}
+        prediction = await self._predict(model, tensors, len(rows), deadline_s, request_id)
         if tta is not None and prediction.scores is not None:
             augmentation = _plain_augmentation(plan, prediction.scores)
             prediction = replace(prediction, augmentation=augmentation)

@@ -102,6 +102,16 @@ async def test_pictures_are_decoded_stacked_and_answered_in_their_order() -> Non
     assert [record.image_format for record in bench.recorder.decoded] == ["png"] * 6
 
 
+async def test_pictures_of_two_sizes_in_a_request_are_refused_where_any_size_is_taken() -> None:
+    recipe = recipe_for(None, None, 3)
+    with engine_bench(ElementwiseBackend(None, None, 3), recipe=recipe) as bench:
+        images = [picture(size=2), picture(size=3)]
+        for image in images:
+            await bench.engine.predict_images(bench.model, [image], NO_HURRY_S)
+        with pytest.raises(InvalidInput, match=r"rows of \[2, 2, 3\] and \[3, 3, 3\]"):
+            await bench.engine.predict_images(bench.model, images, NO_HURRY_S)
+
+
 async def test_a_model_without_a_recipe_takes_no_pictures() -> None:
     with (
         engine_bench(ElementwiseBackend(1)) as bench,
