@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
 from pydantic import ConfigDict
@@ -16,7 +16,7 @@ from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.clock import Clock
 from batchproof_server.decoding import Decoding
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import decoded_image, row_inputs, tensor_mean
+from batchproof_server.imaging.decoded import decoded_image, row_inputs
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
@@ -25,10 +25,13 @@ from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import stacked, submit
 from batchproof_server.telemetry import Observer, PredictionRecord
+from batchproof_server.tensor_intake import check_finite, checked_inputs, tensor_inputs
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import row_result
 from batchproof_server.validation import NO_UNKNOWN_KEYS
+
+_QUICK_BYTES: Final = 1 << 20  # read or copied in some tenths of a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class Engine:
         model.batcher.check_room(len(images), deadline_s)
         rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
-        tensors = {name: stacked(rows)}
+        tensors = {name: await self._stacked(rows)}
         prediction = await self._predict(model, tensors, len(rows), deadline_s, request_id)
         if tta is not None and prediction.scores is not None:
             augmentation = _plain_augmentation(plan, prediction.scores)
@@ -187,12 +190,22 @@ class Engine:
         """
         rows = model.loaded.backend.signature.check(tensors)
         self.check_rows(model, rows)
-        for name, array in tensors.items():
-            _check_finite(name, array)
+        seen = await self._read(model, tensors)
         prediction = await self._predict(model, tensors, rows, deadline_s, request_id)
-        if model.loaded.profile is None:
-            return self._told(prediction, request_id, _nothing_seen)
-        return self._told(prediction, request_id, partial(_tensor_inputs, model, tensors))
+        return self._told(prediction, request_id, seen)
+
+    async def _read(self, model: ServedModel, tensors: Tensors) -> Seen:
+        """Checks every element; large tensors are read off the loop, which has others to serve."""
+        if sum(array.nbytes for array in tensors.values()) <= _QUICK_BYTES:
+            check_finite(tensors)
+            return partial(tensor_inputs, model, tensors)
+        inputs = await self._intake.off_loop(partial(checked_inputs, model, tensors))
+        return lambda: inputs
+
+    async def _stacked(self, rows: Sequence[Array]) -> Array:
+        if len(rows) == 1 or sum(row.nbytes for row in rows) <= _QUICK_BYTES:
+            return stacked(rows)
+        return await self._intake.off_loop(partial(stacked, rows))
 
     def check_rows(self, model: ServedModel, rows: int) -> None:
         """Returns when a request may have so many rows.
@@ -270,27 +283,3 @@ def _record(
             np.array([result.mutual_information for result in results]) if results else None
         ),
     )
-
-
-def _nothing_seen() -> None:
-    """Of a model without a profile: nobody would compare it."""
-
-
-def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
-    """Of rows that came as tensors only their mean is known; the profile is of the one input."""
-    array = tensors[model.loaded.backend.signature.inputs[0].name]
-    return RowInputs(
-        lumas=(None,) * len(array),
-        aspect_ratios=np.full(len(array), np.nan),
-        tensor_means=np.array([tensor_mean(row) for row in array]),
-    )
-
-
-def _check_finite(name: str, array: Array) -> None:
-    if not np.issubdtype(array.dtype, np.floating):
-        return
-    # NaN and infinity spread through a sum; a finite one proves that there are none.
-    if np.isfinite(np.einsum("i->", array.reshape(-1))) or np.isfinite(array).all():
-        return
-    row = int(np.argwhere(~np.isfinite(array))[0][0])
-    raise InvalidInput(f'input "{name}" holds NaN or infinity in row {row}, expected finite values')

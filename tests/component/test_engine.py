@@ -2,12 +2,15 @@
 
 import asyncio
 import math
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from batchproof_server.decoding import DecodingSettings
-from batchproof_server.engine import RequestLimits, _check_finite
+from batchproof_server.engine import RequestLimits
 from batchproof_server.errors import (
     BackendFailed,
     DeadlineExceeded,
@@ -17,6 +20,8 @@ from batchproof_server.errors import (
 )
 from batchproof_server.models.manifest import OutputSettings
 from batchproof_server.signature import Signature, Tensors
+from batchproof_server.submission import stacked
+from batchproof_server.tensor_intake import _check_one, check_finite
 from bundles_on_disk import picture
 from engine_bench import NO_HURRY_S, engine_bench, recipe_for
 from fakes import (
@@ -219,12 +224,12 @@ def test_the_first_row_that_is_not_finite_is_named() -> None:
     array = np.zeros((3, 2, 2), np.float32)
     array[1:, 0, 1] = np.nan
     with pytest.raises(InvalidInput, match=r'input "x" holds NaN or infinity in row 1'):
-        _check_finite("x", array)
+        check_finite({"x": array})
 
 
 def test_integers_and_empty_rows_are_finite() -> None:
-    _check_finite("x", np.zeros((2, 3), np.int32))
-    _check_finite("x", np.zeros((2, 0), np.float32))
+    check_finite({"x": np.zeros((2, 3), np.int32)})
+    check_finite({"x": np.zeros((2, 0), np.float32)})
 
 
 async def test_an_open_size_of_zero_is_refused_before_the_model_sees_it() -> None:
@@ -256,6 +261,33 @@ async def test_slices_of_one_request_ride_with_other_requests() -> None:
         [15, 17],
     ]
     assert [record.rows for record in bench.recorder.batches] == [1, 4, 4]
+
+
+@pytest.mark.parametrize(("side", "on_loop"), [(4, True), (700, False)])
+async def test_what_grows_with_a_request_is_kept_from_the_loop_where_it_is_large(
+    monkeypatch: pytest.MonkeyPatch, side: int, *, on_loop: bool
+) -> None:
+    threads: set[threading.Thread] = set()
+
+    def noted(work: Callable[..., Any]) -> Callable[..., Any]:
+        def work_noted(*arguments: Any) -> Any:
+            threads.add(threading.current_thread())
+            return work(*arguments)
+
+        return work_noted
+
+    monkeypatch.setattr("batchproof_server.engine.stacked", noted(stacked))
+    monkeypatch.setattr("batchproof_server.tensor_intake._check_one", noted(_check_one))
+    with engine_bench(ElementwiseBackend(side, side, 3), recipe=recipe_for(side, side, 3)) as bench:
+        images = [picture(size=side)] * 2
+        await bench.engine.predict_images(bench.model, images, NO_HURRY_S)
+        tensors = {"x": np.zeros((2, side, side, 3))}
+        await bench.engine.predict_tensors(bench.model, tensors, NO_HURRY_S)
+        tensors["x"][1, 2, 3, 0] = math.nan
+        with pytest.raises(InvalidInput, match="NaN or infinity in row 1"):
+            await bench.engine.predict_tensors(bench.model, tensors, NO_HURRY_S)
+    assert (threads == {threading.current_thread()}) is on_loop
+    assert (threading.current_thread() in threads) is on_loop
 
 
 async def test_the_scores_of_a_request_are_told_once_and_are_those_of_its_answer() -> None:
