@@ -204,7 +204,9 @@ def _legend(*, sort: str) -> Json:
 
 
 def _columns(queries: Sequence[Query]) -> dict[str, str]:
-    """From Grafana's name of each query's column to its legend."""
+    """From Grafana's name of each query's column to its legend; a lone query has no letter."""
+    if len(queries) == 1:
+        return {"Value": queries[0].legend}
     return {f"Value #{_LETTERS[index]}": query.legend for index, query in enumerate(queries)}
 
 
