@@ -77,7 +77,11 @@ def page(result: LoadResult) -> str:
 
 
 def _pace(result: LoadResult) -> str:
-    return described(result.settings.pace)
+    asked = described(result.settings.pace)
+    if result.search is None:
+        return asked
+    shown = rate(result.run.steps[0].offered_hz) if result.run.steps else "nothing"
+    return f"a search from {asked}; the figures are those of {shown}"
 
 
 def described(pace: Pace) -> str:

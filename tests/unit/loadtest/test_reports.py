@@ -136,6 +136,13 @@ def test_the_page_has_its_charts() -> None:
         assert written.count("<svg ") == 4
 
 
+def test_the_page_of_a_search_says_which_rate_its_figures_are_of() -> None:
+    offered_hz = RESULTS["search"].run.steps[0].offered_hz
+    assert f"a search from {described(RESULTS['search'].settings.pace)}" in page(RESULTS["search"])
+    assert f"the figures are those of {rate(offered_hz)}" in page(RESULTS["search"])
+    assert "a search" not in page(RESULTS["steps"])
+
+
 def test_a_page_of_nothing_says_so() -> None:
     assert page(RESULTS["nothing"]).count("nothing was answered") == 4
 
