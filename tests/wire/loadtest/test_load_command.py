@@ -302,14 +302,15 @@ def test_what_the_open_inference_protocol_cannot_do_is_exit_2(
     assert says in err
 
 
+@pytest.mark.parametrize("datatype", ["BYTES", "O", "complex64", "i4,i4"])
 def test_strange_datatypes_are_exit_2(
-    load: Run, others: OpenInferenceServer, tmp_path: Path
+    load: Run, others: OpenInferenceServer, tmp_path: Path, datatype: str
 ) -> None:
-    others.datatype = "BYTES"
+    others.datatype = datatype
     argv = ("--protocol", "oip", "--model", "double")
     code, _, err = load(*QUICK, *argv, target=others.target)
     assert code == 2
-    assert "dtype BYTES" in err
+    assert f"dtype {datatype}, which has no random values" in err
     np.save(tmp_path / "c.npy", np.zeros((3, 2), np.complex64))
     code, _, err = load(*QUICK, *argv, "--tensors", tmp_path / "c.npy", target=others.target)
     assert code == 2
