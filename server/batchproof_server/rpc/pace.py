@@ -25,10 +25,10 @@ class _Window:
 #
 # likely_s is what nearly every answer of the last window took no longer than: their mean and two
 # standard deviations, but no more than ten times the shortest, for beyond that it is not chance
-# that differs but what was asked. Each answer that came too late adds half to it, up to ten times
-# the mean, and each that came in time takes a fiftieth of that away again: what callers ask for in
-# their last milliseconds is not worth beginning. Nothing is remembered for three windows: a server
-# that refuses by it and therefore answers nothing forgets, and tries again.
+# that differs but what was asked. An answer that came too late asks for at least as much and half
+# more each time, up to three times the mean, and each that came in time for a hundredth less: what
+# callers ask for in their last milliseconds is not worth beginning. Nothing is remembered for three
+# windows: a server that refuses by it and therefore answers nothing forgets, and tries again.
 class Pace:
     """Remembers the durations of the window at hand and of the one before."""
 
@@ -48,7 +48,7 @@ class Pace:
         """An answer was not there after so long, and then nobody waited for it any more."""
         self._turn(now_s)
         grown_s = max(self._margin_s * _GROWTH_LATE, duration_s)
-        self._margin_s = min(grown_s, _OF_ONE_KIND * (self._mean_s() or _UNKNOWN_MEAN_S))
+        self._margin_s = min(grown_s, _MOST_MEANS * (self._mean_s() or _UNKNOWN_MEAN_S))
 
     def likely_s(self, now_s: float) -> float:
         """What an answer takes now, with some luck to spare; 0 when nothing is known."""
@@ -80,5 +80,6 @@ class Pace:
 _DEVIATIONS = 2.0
 _OF_ONE_KIND = 10.0
 _GROWTH_LATE = 1.5
-_KEPT_IN_TIME = 0.98
-_UNKNOWN_MEAN_S = 0.1
+_KEPT_IN_TIME = 0.99
+_MOST_MEANS = 3.0
+_UNKNOWN_MEAN_S = 0.03

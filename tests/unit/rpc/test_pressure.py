@@ -96,15 +96,15 @@ async def test_what_came_too_late_makes_the_server_look_first_and_ask_for_more_t
 
     async def late(call: Call) -> None:
         call.model, call.version, call.rows = "m", 1, 1
-        bench.clock.advance(0.2)
+        bench.clock.advance(0.05)
         raise DeadlineExceeded("too late")
 
     await bench.calls.run("Predict", "", cast("Any", Context()), late)
     assert bench.is_pressed()
     other = bench.under_way()
     await settle_loop()
-    with pytest.raises(QueueFull, match=r"takes 0.200 s now and is wanted in 0.100 s"):
-        bench.pressure.check_room(["m"], 0.1)
+    with pytest.raises(QueueFull, match=r"takes 0.050 s now and is wanted in 0.040 s"):
+        bench.pressure.check_room(["m"], 0.04)
     bench.release.set()
     await other
 
