@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.plugs import Picture, as_array
+from batchproof_server.imaging.plugs import Picture
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.signature import Array
 from batchproof_server.tta.noise import picture_digest, view_key
+from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import IDENTITY, View
@@ -29,13 +30,13 @@ def view_rows(recipe: Recipe, picture: Picture, plan: Plan) -> Array:
         InvalidInput: a view cannot be made of this picture, or the recipe cannot take it; the text
             names the view.
     """
-    pixels = as_array(picture)
-    keys = tuple(_keys(pixels, plan))
-    first = _row(recipe, picture, pixels, plan.views[0], keys[0])
+    original = Original.of(picture)
+    keys = tuple(_keys(original.pixels, plan))
+    first = _row(recipe, picture, original, plan.views[0], keys[0])
     rows = np.empty((len(plan.views), *first.shape), first.dtype)
     rows[0] = first
     for place in range(1, len(plan.views)):
-        row = _row(recipe, picture, pixels, plan.views[place], keys[place])
+        row = _row(recipe, picture, original, plan.views[place], keys[place])
         if row.shape != first.shape:
             raise InvalidInput(
                 f'view "{plan.views[place].text}": the row is {list(row.shape)}, that of '
@@ -58,10 +59,10 @@ def _view_keys(digest: bytes, views: Sequence[View], seed: int) -> Iterator[int]
         before[view] += 1
 
 
-def _row(recipe: Recipe, picture: Picture, pixels: Array, view: View, key: int) -> Array:
+def _row(recipe: Recipe, picture: Picture, original: Original, view: View, key: int) -> Array:
     if view == IDENTITY:
         return recipe.row(picture)
     try:
-        return recipe.row(seen(pixels, view, key))
+        return recipe.row(seen(original, view, key))
     except InvalidInput as refused:
         raise InvalidInput(f'view "{view.text}": {refused}') from refused
