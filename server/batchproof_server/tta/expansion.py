@@ -36,14 +36,13 @@ def view_rows(recipe: Recipe, picture: Picture, plan: Plan) -> Array:
     rows = np.empty((len(plan.views), *first.shape), first.dtype)
     rows[0] = first
     for place in range(1, len(plan.views)):
-        row = _row(recipe, picture, original, plan.views[place], keys[place])
+        row = _row(recipe, picture, original, plan.views[place], keys[place], rows[place])
         if row.shape != first.shape:
             raise InvalidInput(
                 f'view "{plan.views[place].text}": the row is {list(row.shape)}, that of '
                 f'"{plan.views[0].text}" {list(first.shape)}; the model takes any size, and the '
                 "views of a picture must have one"
             )
-        rows[place] = row
     return rows
 
 
@@ -59,10 +58,17 @@ def _view_keys(digest: bytes, views: Sequence[View], seed: int) -> Iterator[int]
         before[view] += 1
 
 
-def _row(recipe: Recipe, picture: Picture, original: Original, view: View, key: int) -> Array:
+def _row(
+    recipe: Recipe,
+    picture: Picture,
+    original: Original,
+    view: View,
+    key: int,
+    out: Array | None = None,
+) -> Array:
     if view == IDENTITY:
-        return recipe.row(picture)
+        return recipe.row(picture, out)
     try:
-        return recipe.row(seen(original, view, key))
+        return recipe.row(seen(original, view, key), out)
     except InvalidInput as refused:
         raise InvalidInput(f'view "{view.text}": {refused}') from refused

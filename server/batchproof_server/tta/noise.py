@@ -49,7 +49,7 @@ def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
     """
     # 8 bits and the greatest step, 0.5 x 255 x 4.3, add up within 16.
     kind = np.int16 if pixels.dtype == np.uint8 else np.int32
-    steps = np.rint(_quantiles() * (stddev * highest)).astype(kind)
+    steps = _steps(stddev * highest).astype(kind)
     generator = np.random.Philox(key=key)
     noisy = np.empty(pixels.size, pixels.dtype)
     flat = np.ascontiguousarray(pixels).reshape(-1)
@@ -59,8 +59,8 @@ def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
         raw = generator.random_raw(-(-block.size // 4))
         drawn = raw.astype("<u8", copy=False).view("<u2")[: block.size]
         part = moved[: block.size]
-        # There is nothing to wrap: it only spares the search for what is out of range.
-        steps.take(drawn, out=part, mode="wrap")
+        # There is nothing to clip: it only spares the search for what is out of range.
+        steps.take(drawn, out=part, mode="clip")
         np.add(part, block, out=part)
         noisy[start : start + _BLOCK] = np.clip(part, 0, highest, out=part)
     return noisy.reshape(pixels.shape)
@@ -68,12 +68,19 @@ def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
 
 def warm_up() -> None:
     """Makes the table, so that no request pays for it."""
-    _quantiles()
+    _upper_quantiles()
+
+
+def _steps(deviation: float) -> Array:
+    """In whole levels, for each n; rounding to even is the same on both sides of 0."""
+    half = _upper_quantiles() * deviation
+    np.rint(half, out=half)
+    return np.concatenate((-half[::-1], half))
 
 
 @lru_cache(maxsize=1)
-def _quantiles() -> Array:
+def _upper_quantiles() -> Array:
+    """Of those n that are above the median: the others mirror them."""
     inverse = NormalDist().inv_cdf
     upper = [inverse((n + 0.5) / _LEVELS) for n in range(_LEVELS // 2, _LEVELS)]
-    half = np.array(upper, np.float64)
-    return np.concatenate((-half[::-1], half))
+    return np.array(upper, np.float64)

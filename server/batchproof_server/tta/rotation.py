@@ -37,10 +37,16 @@ def rotated(original: Original, degrees: float) -> Array:
         (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
     )
     result = np.array(as_array(original.as_deep(turned)))
-    levels = np.ascontiguousarray(original.pixels).reshape(width * height, -1)
+    to, source = _whole(result), _whole(np.ascontiguousarray(original.pixels))
     for places, shown in _outside(matrix, width, height):
-        result.reshape(width * height, -1)[places] = levels.take(shown, axis=0)
+        to[places] = source[shown]
     return result
+
+
+def _whole(pixels: Array) -> Array:
+    """One element for each pixel, whatever its channels: those are moved at once."""
+    width_bytes = pixels.shape[2] * pixels.itemsize
+    return pixels.reshape(-1).view(np.dtype((np.void, width_bytes)))
 
 
 def _cosine(degrees: float) -> float:
