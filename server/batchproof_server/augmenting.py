@@ -1,6 +1,6 @@
 """The views of a request's pictures: decoded and made off the loop, executed, put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -14,10 +14,11 @@ from batchproof_server.augmentation import (
     view_probabilities,
 )
 from batchproof_server.batching.batcher import BatchedRows
-from batchproof_server.decoding import Work, all_or_none
+from batchproof_server.decoding import all_or_none
 from batchproof_server.errors import InvalidInput
 from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
 from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.kept_pictures import KeptPictures
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
 from batchproof_server.row_inputs import RowInputs
@@ -56,10 +57,17 @@ class Augmented:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Expanded:
-    """The rows of one picture's views [views, *row shape], and what was seen of it if wanted."""
+    """What a decode thread made of one picture.
+
+    Attributes:
+        rows: of its views [views, *row shape].
+        seen: of it, if that is wanted.
+        kept: where the picture is kept; None where it is not.
+    """
 
     rows: Array
     seen: Seen | None
+    kept: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +88,18 @@ class Asked:
     deadline_s: float
     request_id: str
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a profile wants to know what was seen of the pictures."""
+        return self.model.loaded.profile is not None
+
 
 # Contract
 #
 # The views of all rows enter the queue as rows, at once, all views of the first row first. With
-# early exit the plain views go first; the pictures of the rows that are not sure are decoded again
-# for the other views, so that no decoded picture is kept while its row waits for the device. The
-# answer to a row depends on nothing but the picture, the plan and the model version.
+# early exit the plain views go first; meanwhile the pictures are kept for the other views, as far
+# as their budget goes, and decoded again where it is used up. The answer to a row depends on
+# nothing but the picture, the plan and the model version.
 # Nothing that grows with pixels, or with rows times classes, runs on the loop thread.
 class Augmenting:
     """Answers pictures with the aggregate of their views. Lives on the loop thread.
@@ -107,12 +120,15 @@ class Augmenting:
         """
         if asked.plan.early_exit is None:
             return await self._in_full(asked)
-        return await self._with_early_exit(asked)
+        with self._intake.keeping() as kept:
+            return await self._with_early_exit(asked, kept)
 
     async def _in_full(self, asked: Asked) -> Augmented:
         asked.model.batcher.check_room(len(asked.images) * len(asked.plan.views), asked.deadline_s)
         rows = range(len(asked.images))
-        executed, inputs = await self._executed(asked, asked.plan, rows)
+        expanded = await self._decoded(asked, asked.plan)
+        inputs = _inputs(asked, expanded)
+        executed = await self._executed(asked, expanded)
         views, plain = len(asked.plan.views), asked.plan.plain or 0
         plain_outputs = {name: array[plain::views] for name, array in executed.outputs.items()}
 
@@ -126,31 +142,25 @@ class Augmenting:
         answered = (scores, outputs, executed.executions)
         return Augmented(*answered, _augmentation(asked, results), inputs)
 
-    async def _with_early_exit(self, asked: Asked) -> Augmented:
-        model, plan = asked.model, asked.plan
-        model.batcher.check_room(len(asked.images), asked.deadline_s)
+    async def _with_early_exit(self, asked: Asked, kept: KeptPictures) -> Augmented:
+        asked.model.batcher.check_room(len(asked.images), asked.deadline_s)
         rows = range(len(asked.images))
-        first, inputs = await self._executed(asked, Plan(plan.policy, (IDENTITY,)), rows)
-        output = model.loaded.output
+        expanded = await self._decoded(asked, Plan(asked.plan.policy, (IDENTITY,)), kept)
+        inputs, places = _inputs(asked, expanded), [each.kept for each in expanded]
+        first = await self._executed(asked, expanded)
+        output = asked.model.loaded.output
         plain = await self._settle(
             asked,
             first.outputs,
             lambda: view_probabilities(first.outputs, output, rows, (IDENTITY,))[:, 0],
         )
-        unsure = [row for row in rows if not is_sure(plan, plain[row])]
         results: list[RowResult] = [early_result(row) for row in plain]
         executions = first.executions
+        unsure = {row: places[row] for row in rows if not is_sure(asked.plan, plain[row])}
+        kept.drop_all_but(unsure.values())
         if unsure:
-            rest = _without_plain(plan)
-            executed, _ = await self._executed(asked, rest, unsure)
-            executions += executed.executions
-
-            def completed() -> list[RowResult]:
-                others = view_probabilities(executed.outputs, output, unsure, rest.views)
-                every = np.insert(others, plan.plain or 0, plain[unsure], axis=1)
-                return row_results(plan, every)
-
-            finished = await self._settle(asked, executed.outputs, completed)
+            more, finished = await self._rest(asked, unsure, plain, kept)
+            executions += more.executions
             for row, result in zip(unsure, finished, strict=True):
                 results[row] = result
         scores, outputs = await self._settle(
@@ -158,39 +168,75 @@ class Augmenting:
         )
         return Augmented(scores, outputs, executions, _augmentation(asked, results), inputs)
 
-    async def _executed(
-        self, asked: Asked, plan: Plan, rows: Sequence[int]
-    ) -> tuple[Executed, RowInputs | None]:
-        """The views of some rows, and what was seen of them where a profile wants it."""
-        model = asked.model
-        is_watched = model.loaded.profile is not None
-        work = partial(_expand, recipe_of(model), plan, is_watched)
-        expanded = await self._expanded(asked, rows, work)
-        name = model.loaded.backend.signature.inputs[0].name
-        stacked = expanded[0].rows
-        if len(expanded) > 1:
-            parts = [each.rows for each in expanded]
-            stacked = await self._intake.off_loop(partial(_stacked, parts))
-        executed = await submit(
-            model, {name: stacked}, len(stacked), asked.deadline_s, asked.request_id
+    async def _rest(
+        self, asked: Asked, unsure: Mapping[int, int | None], plain: Array, kept: KeptPictures
+    ) -> tuple[Executed, list[RowResult]]:
+        """The other views of the rows that are not sure, and what all their views came to.
+
+        Args:
+            asked: the request.
+            unsure: the numbers of the rows, and where their pictures are kept.
+            plain: the probabilities of all rows' plain views.
+            kept: holds the pictures.
+        """
+        rows, rest = list(unsure), _without_plain(asked.plan)
+        expanded = await all_or_none(
+            self._expanded_rest(asked, rest, row, place, kept) for row, place in unsure.items()
         )
-        seen = [each.seen for each in expanded if each.seen is not None]
-        return executed, row_inputs(seen) if is_watched else None
+        executed = await self._executed(asked, list(expanded))
 
-    async def _expanded(
-        self, asked: Asked, rows: Sequence[int], work: Work[_Expanded]
-    ) -> Sequence[_Expanded]:
-        if len(rows) == len(asked.images):
-            return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
-        return await all_or_none(self._expanded_one(asked, row, work) for row in rows)
+        def completed() -> list[RowResult]:
+            output = asked.model.loaded.output
+            others = view_probabilities(executed.outputs, output, rows, rest.views)
+            every = np.insert(others, asked.plan.plain or 0, plain[rows], axis=1)
+            return row_results(asked.plan, every)
 
-    async def _expanded_one(self, asked: Asked, row: int, work: Work[_Expanded]) -> _Expanded:
-        image = asked.images[row]
+        return executed, await self._settle(asked, executed.outputs, completed)
+
+    async def _decoded(
+        self, asked: Asked, plan: Plan, kept: KeptPictures | None = None
+    ) -> list[_Expanded]:
+        work = partial(_expand, recipe_of(asked.model), plan, asked.is_watched, kept)
+        return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
+
+    async def _expanded_rest(
+        self, asked: Asked, rest: Plan, row: int, place: int | None, kept: KeptPictures
+    ) -> _Expanded:
         try:
-            (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
+            if place is None:
+                return await self._decoded_again(asked, rest, row)
+            return await self._seen_again(asked, rest, place, kept)
         except InvalidInput as refused:
+            if len(asked.images) == 1:
+                raise
             raise InvalidInput(f"image {row}: {refused}") from refused
+
+    async def _decoded_again(self, asked: Asked, rest: Plan, row: int) -> _Expanded:
+        work = partial(_expand, recipe_of(asked.model), rest, False, None)  # noqa: FBT003 - as _expand has it
+        image = asked.images[row]
+        (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
         return expanded
+
+    async def _seen_again(
+        self, asked: Asked, rest: Plan, place: int, kept: KeptPictures
+    ) -> _Expanded:
+        work = partial(view_rows, recipe_of(asked.model), kept.picture(place), rest)
+        rows = await self._intake.seen_again(asked.model, asked.deadline_s, work)
+        kept.drop(place)
+        return _Expanded(rows, None)
+
+    async def _executed(self, asked: Asked, expanded: list[_Expanded]) -> Executed:
+        """Executes the rows, and empties the list: nothing waits for the device twice."""
+        parts = [each.rows for each in expanded]
+        expanded.clear()
+        stacked = parts[0]
+        if len(parts) > 1:
+            stacked = await self._intake.off_loop(partial(_stacked, parts))
+            parts.clear()
+        name = asked.model.loaded.backend.signature.inputs[0].name
+        return await submit(
+            asked.model, {name: stacked}, len(stacked), asked.deadline_s, asked.request_id
+        )
 
     async def _settle(self, asked: Asked, outputs: Tensors, work: Callable[[], Result]) -> Result:
         if outputs[asked.model.loaded.output.name or ""].size <= _QUICK_VALUES:
@@ -198,13 +244,26 @@ class Augmenting:
         return await self._intake.off_loop(work)
 
 
-def _expand(recipe: Recipe, plan: Plan, is_watched: bool, image: bytes) -> _Expanded:  # noqa: FBT001 - for partial
+def _expand(
+    recipe: Recipe,
+    plan: Plan,
+    is_watched: bool,  # noqa: FBT001 - for partial
+    kept: KeptPictures | None,
+    image: bytes,
+) -> _Expanded:
     picture = recipe.picture(image)
     rows = view_rows(recipe, picture, plan)
+    place = None if kept is None else kept.keep(picture)
     if not is_watched:
-        return _Expanded(rows, None)
+        return _Expanded(rows, None, place)
     plain = None if plan.plain is None else rows[plan.plain]
-    return _Expanded(rows, seen_of(picture, plain))
+    return _Expanded(rows, seen_of(picture, plain), place)
+
+
+def _inputs(asked: Asked, expanded: Sequence[_Expanded]) -> RowInputs | None:
+    """What was seen of the pictures, where a profile wants it."""
+    seen = [each.seen for each in expanded if each.seen is not None]
+    return row_inputs(seen) if asked.is_watched else None
 
 
 def _stacked(expanded: Sequence[Array]) -> Array:

@@ -7,6 +7,7 @@ from batchproof_server.clock import Clock
 from batchproof_server.decoding import Decoding, Work
 from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull
 from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.kept_pictures import KeptPictures
 from batchproof_server.models.served import ServedModel
 from batchproof_server.telemetry import Observer, ShedRecord
 
@@ -42,14 +43,34 @@ class PictureIntake:
         except QueueFull:
             self._shed(model, "decode_budget")
             raise
-        if self._clock.now_s() >= deadline_s:
-            self._shed(model, "deadline")
-            raise DeadlineExceeded("the deadline passed while the picture was decoded")
+        self._check_deadline(model, deadline_s)
         return results
+
+    def keeping(self) -> KeptPictures:
+        """Keeps pictures of one request until it is over."""
+        return KeptPictures(self._decoding.kept_budget)
+
+    async def seen_again(
+        self, model: ServedModel, deadline_s: float, work: Callable[[], Result]
+    ) -> Result:
+        """What ``work`` makes of a kept picture on a decode thread.
+
+        Raises:
+            InvalidInput: as ``work`` does.
+            DeadlineExceeded: it passed meanwhile.
+        """
+        result = await self._decoding.off_loop(work)
+        self._check_deadline(model, deadline_s)
+        return result
 
     async def off_loop(self, work: Callable[[], Result]) -> Result:
         """Runs work that is no decoding on a decode thread."""
         return await self._decoding.off_loop(work)
+
+    def _check_deadline(self, model: ServedModel, deadline_s: float) -> None:
+        if self._clock.now_s() >= deadline_s:
+            self._shed(model, "deadline")
+            raise DeadlineExceeded("the deadline passed while the picture was decoded")
 
     def _shed(self, model: ServedModel, reason: str) -> None:
         self._observer.request_shed(ShedRecord(model.name, model.version, reason))
