@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,9 +31,6 @@ from batchproof_server.tta.result import RowResult, early_result, is_sure
 from batchproof_server.tta.views import IDENTITY
 
 Result = TypeVar("Result")
-
-# Scores of so many values are put together within the loop's turn; more on a decode thread.
-_QUICK_VALUES: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,15 +145,11 @@ class Augmenting:
         expanded = await self._decoded(asked, Plan(asked.plan.policy, (IDENTITY,)), kept)
         inputs, places = _inputs(asked, expanded), [each.kept for each in expanded]
         first = await self._executed(asked, expanded)
-        output = asked.model.loaded.output
-        plain = await self._settle(
-            asked,
-            first.outputs,
-            lambda: view_probabilities(first.outputs, output, rows, (IDENTITY,))[:, 0],
+        plain, results, is_unsure = await self._settle(
+            asked, first.outputs, partial(_plain_results, asked, first.outputs)
         )
-        results: list[RowResult] = [early_result(row) for row in plain]
         executions = first.executions
-        unsure = {row: places[row] for row in rows if not is_sure(asked.plan, plain[row])}
+        unsure = {row: places[row] for row in rows if is_unsure[row]}
         kept.drop_all_but(unsure.values())
         if unsure:
             more, finished = await self._rest(asked, unsure, plain, kept)
@@ -164,7 +157,9 @@ class Augmenting:
             for row, result in zip(unsure, finished, strict=True):
                 results[row] = result
         scores, outputs = await self._settle(
-            asked, first.outputs, lambda: answer(results, first.outputs, output)
+            asked,
+            first.outputs,
+            lambda: answer(results, first.outputs, asked.model.loaded.output),
         )
         return Augmented(scores, outputs, executions, _augmentation(asked, results), inputs)
 
@@ -229,19 +224,15 @@ class Augmenting:
         """Executes the rows, and empties the list: nothing waits for the device twice."""
         parts = [each.rows for each in expanded]
         expanded.clear()
-        stacked = parts[0]
-        if len(parts) > 1:
-            stacked = await self._intake.off_loop(partial(_stacked, parts))
-            parts.clear()
+        stacked = await self._intake.stacked(parts)
         name = asked.model.loaded.backend.signature.inputs[0].name
         return await submit(
             asked.model, {name: stacked}, len(stacked), asked.deadline_s, asked.request_id
         )
 
     async def _settle(self, asked: Asked, outputs: Tensors, work: Callable[[], Result]) -> Result:
-        if outputs[asked.model.loaded.output.name or ""].size <= _QUICK_VALUES:
-            return work()
-        return await self._intake.off_loop(work)
+        values = outputs[asked.model.loaded.output.name or ""].size
+        return await self._intake.finished(len(asked.images), values, work)
 
 
 def _expand(
@@ -260,21 +251,21 @@ def _expand(
     return _Expanded(rows, seen_of(picture, plain), place)
 
 
+def _plain_results(
+    asked: Asked, outputs: Tensors
+) -> tuple[Array, list[RowResult], tuple[bool, ...]]:
+    """Of each row's plain view: its probabilities, its answer, and whether that is not enough."""
+    rows = range(len(asked.images))
+    by_view = view_probabilities(outputs, asked.model.loaded.output, rows, (IDENTITY,))
+    plain = by_view[:, 0]
+    results = [early_result(row) for row in plain]
+    return plain, results, tuple(not is_sure(asked.plan, row) for row in plain)
+
+
 def _inputs(asked: Asked, expanded: Sequence[_Expanded]) -> RowInputs | None:
     """What was seen of the pictures, where a profile wants it."""
     seen = [each.seen for each in expanded if each.seen is not None]
     return row_inputs(seen) if asked.is_watched else None
-
-
-def _stacked(expanded: Sequence[Array]) -> Array:
-    shapes = sorted({array.shape[1:] for array in expanded})
-    if len(shapes) > 1:
-        came = " and ".join(str(list(shape)) for shape in shapes[:2])
-        raise InvalidInput(
-            f"the pictures make rows of {came}; the model takes any size, and the pictures of a "
-            "request must have one"
-        )
-    return np.concatenate(expanded)
 
 
 def _without_plain(plan: Plan) -> Plan:

@@ -105,6 +105,8 @@ class Decoding:
 
     def __init__(self, settings: DecodingSettings, clock: Clock, observer: Observer) -> None:
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
+        # What is nearly answered must not wait behind pictures that have only come.
+        self._finishing = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._budget = ByteBudget(settings.max_decoded_bytes)
         self._kept_budget = ByteBudget(settings.max_kept_bytes)
         self._clock = clock
@@ -159,13 +161,18 @@ class Decoding:
             result = work(image)
         return header.format, result, self._clock.now_s() - started_s
 
-    async def off_loop(self, work: Callable[[], Result]) -> Result:
-        """Runs work that decodes nothing on one of the threads."""
+    async def see(self, work: Callable[[], Result]) -> Result:
+        """Runs work on a picture that is decoded already on a decode thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def finish(self, work: Callable[[], Result]) -> Result:
+        """Runs work on what was decoded or executed off the loop, on a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._finishing, work)
 
     def close(self) -> None:
         """Stops the threads once the pictures at hand are done."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._finishing.shutdown(wait=False, cancel_futures=True)
 
 
 async def all_or_none(

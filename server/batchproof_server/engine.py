@@ -1,10 +1,10 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict
@@ -15,7 +15,7 @@ from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.clock import Clock
 from batchproof_server.decoding import Decoding
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import decoded_image, row_inputs, tensor_mean
+from batchproof_server.imaging.decoded import decoded_image, row_inputs
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, recipe_of
@@ -24,10 +24,13 @@ from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import submit
 from batchproof_server.telemetry import Observer, PredictionRecord
+from batchproof_server.tensor_inputs import tensor_inputs
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import row_result
 from batchproof_server.validation import NO_UNKNOWN_KEYS
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,18 @@ class Prediction:
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation | None = None
+
+    @property
+    def rows(self) -> int:
+        """Of the request."""
+        return len(next(iter(self.outputs.values())))
+
+    @property
+    def values(self) -> int:
+        """Of all outputs and views."""
+        results = () if self.augmentation is None else self.augmentation.results
+        views = sum(result.view_probabilities.size for result in results)
+        return views + sum(output.size for output in self.outputs.values())
 
 
 # Contract of the engine
@@ -137,22 +152,26 @@ class Engine:
         model.batcher.check_room(len(images), deadline_s)
         rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
-        stacked = rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
-        prediction = await self._predict(model, {name: stacked}, len(rows), deadline_s, request_id)
+        stacked = await self._intake.stacked(rows)
+        count = len(images)
+        prediction = await self._predict(model, {name: stacked}, count, deadline_s, request_id)
         if tta is not None and prediction.scores is not None:
-            augmentation = _plain_augmentation(plan, prediction.scores)
+            work = partial(_plain_augmentation, plan, prediction.scores)
+            augmentation = await self.finished(prediction, work)
             prediction = replace(prediction, augmentation=augmentation)
         return self._told(prediction, request_id, inputs)
 
     async def _rows(
         self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
     ) -> tuple[list[Array], RowInputs | None]:
-        """The rows, and what was seen of them where a profile wants it."""
+        """The rows, each with axis 0, and what was seen of them where a profile wants it."""
         if model.loaded.profile is None:
-            return await self._intake.decoded(model, images, deadline_s, recipe.apply), None
+            rows = await self._intake.decoded(model, images, deadline_s, recipe.apply)
+            return [row[np.newaxis] for row in rows], None
         look = partial(decoded_image, recipe)
         seen = await self._intake.decoded(model, images, deadline_s, look)
-        return [each.row for each in seen], row_inputs([each.seen for each in seen])
+        rows = [each.row[np.newaxis] for each in seen]
+        return rows, row_inputs([each.seen for each in seen])
 
     async def _augmented(self, asked: Asked) -> Prediction:
         answered = await self._augmenting.predict(asked)
@@ -182,11 +201,17 @@ class Engine:
         """
         rows = model.loaded.backend.signature.check(tensors)
         self.check_rows(model, rows)
-        for name, array in tensors.items():
-            _check_finite(name, array)
-        inputs = None if model.loaded.profile is None else _tensor_inputs(model, tensors)
+        spec = model.loaded.backend.signature.inputs[0]
+        work = partial(
+            tensor_inputs, tensors, spec.name, is_watched=model.loaded.profile is not None
+        )
+        inputs = await self._intake.looked_at(tensors, work)
         prediction = await self._predict(model, tensors, rows, deadline_s, request_id)
         return self._told(prediction, request_id, inputs)
+
+    async def finished(self, prediction: Prediction, work: Callable[[], Result]) -> Result:
+        """What ``work`` makes of a prediction; off the loop thread if that is large."""
+        return await self._intake.finished(prediction.rows, prediction.values, work)
 
     def check_rows(self, model: ServedModel, rows: int) -> None:
         """Returns when a request may have so many rows.
@@ -208,7 +233,9 @@ class Engine:
         output, outputs = model.loaded.output, executed.outputs
         scores = None
         if output.kind != "raw" and output.name is not None:
-            scores = score(outputs[output.name], output.kind)
+            values = outputs[output.name]
+            work = partial(score, values, output.kind)
+            scores = await self._intake.finished(rows, values.size, work)
         return Prediction(model, scores, outputs, executed.executions)
 
     def _told(
@@ -259,23 +286,3 @@ def _record(
             np.array([result.mutual_information for result in results]) if results else None
         ),
     )
-
-
-def _tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs:
-    """Of rows that came as tensors only their mean is known; the profile is of the one input."""
-    array = tensors[model.loaded.backend.signature.inputs[0].name]
-    return RowInputs(
-        lumas=(None,) * len(array),
-        aspect_ratios=np.full(len(array), np.nan),
-        tensor_means=np.array([tensor_mean(row) for row in array]),
-    )
-
-
-def _check_finite(name: str, array: Array) -> None:
-    if not np.issubdtype(array.dtype, np.floating):
-        return
-    # The extremes are finite exactly when all are (NaN spreads through both), and cost no copy.
-    if np.isfinite(array.min(initial=0)) and np.isfinite(array.max(initial=0)):
-        return
-    row = int(np.argwhere(~np.isfinite(array))[0][0])
-    raise InvalidInput(f'input "{name}" holds NaN or infinity in row {row}, expected finite values')

@@ -1,7 +1,10 @@
-"""The pictures of one request on their way to rows, unless late or too many at a time."""
+"""What comes and goes with one request, in the thread where it holds nobody up."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
+
+import numpy as np
 
 from batchproof_server.clock import Clock
 from batchproof_server.decoding import Decoding, Work
@@ -9,11 +12,21 @@ from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.kept_pictures import KeptPictures
 from batchproof_server.models.served import ServedModel
+from batchproof_server.signature import Array, Tensors
 from batchproof_server.telemetry import Observer, ShedRecord
 
 Result = TypeVar("Result")
 
+# What is no more than this is done within the loop's turn, in well under a millisecond; handing it
+# to a thread would take as long.
+_QUICK_BYTES: Final = 1 << 18
+_QUICK_LOOK_BYTES: Final = 1 << 21
+_QUICK_ROWS: Final = 8
+_QUICK_VALUES: Final = 4_096
 
+
+# Contract: of the pixels, rows and scores of a request only so few are touched on the loop thread
+# that it is never held up for a millisecond.
 class PictureIntake:
     """Decodes for requests and counts what is shed.
 
@@ -59,13 +72,41 @@ class PictureIntake:
             InvalidInput: as ``work`` does.
             DeadlineExceeded: it passed meanwhile.
         """
-        result = await self._decoding.off_loop(work)
+        result = await self._decoding.see(work)
         self._check_deadline(model, deadline_s)
         return result
 
-    async def off_loop(self, work: Callable[[], Result]) -> Result:
-        """Runs work that is no decoding on a decode thread."""
-        return await self._decoding.off_loop(work)
+    async def stacked(self, parts: list[Array]) -> Array:
+        """The rows of all parts in one array; empties the list, so that nothing is held twice.
+
+        Raises:
+            InvalidInput: the rows differ in shape.
+        """
+        if len(parts) == 1:
+            return parts.pop()
+        try:
+            size_bytes = sum(part.nbytes for part in parts)
+            return await self._off_loop(size_bytes > _QUICK_BYTES, partial(stacked_rows, parts))
+        finally:
+            parts.clear()
+
+    async def looked_at(self, tensors: Tensors, work: Callable[[], Result]) -> Result:
+        """What ``work`` sees in tensors; not on the loop thread if they are large."""
+        size_bytes = sum(array.nbytes for array in tensors.values())
+        return await self._off_loop(size_bytes > _QUICK_LOOK_BYTES, work)
+
+    async def finished(self, rows: int, values: int, work: Callable[[], Result]) -> Result:
+        """What ``work`` makes of answers; not on the loop thread if they are many.
+
+        Args:
+            rows: of the request.
+            values: of all rows.
+            work: takes time for each row and each value.
+        """
+        return await self._off_loop(rows > _QUICK_ROWS or values > _QUICK_VALUES, work)
+
+    async def _off_loop(self, is_much: bool, work: Callable[[], Result]) -> Result:  # noqa: FBT001 - it is computed
+        return await self._decoding.finish(work) if is_much else work()
 
     def _check_deadline(self, model: ServedModel, deadline_s: float) -> None:
         if self._clock.now_s() >= deadline_s:
@@ -86,3 +127,19 @@ def recipe_of(model: ServedModel) -> Recipe:
     if recipe is None:
         raise InvalidInput(f'model "{model.name}" has no recipe for images, expected input tensors')
     return recipe
+
+
+def stacked_rows(parts: Sequence[Array]) -> Array:
+    """The rows of all parts, one after the other.
+
+    Raises:
+        InvalidInput: they differ in shape.
+    """
+    shapes = sorted({array.shape[1:] for array in parts})
+    if len(shapes) > 1:
+        came = " and ".join(str(list(shape)) for shape in shapes[:2])
+        raise InvalidInput(
+            f"the pictures make rows of {came}; the model takes any size, and the pictures of a "
+            "request must have one"
+        )
+    return np.concatenate(parts)

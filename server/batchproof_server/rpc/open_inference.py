@@ -145,7 +145,8 @@ class OpenInferenceService:
         check_offered(request)
         wanted = wanted_outputs(request, model)
         prediction = await predict(self._engine, model, read_inputs(request), call, deadline_s)
-        return _write_prediction(prediction, wanted, call.request_id)
+        write = partial(_write_prediction, prediction, wanted, call.request_id)
+        return await self._engine.finished(prediction, write)
 
     def _live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
         del request, call
