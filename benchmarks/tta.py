@@ -39,33 +39,38 @@ ROWS = 8
 RECIPE = (
     '\n[recipe]\n[recipe.resize]\nlibrary = "pillow"\nmethod = "bilinear"\npolicy = "stretch"\n'
 )
-CUSTOM = ("identity", "hflip", "rotate(10)", "rotate(-10)", "crop(0.875)", "shift(0.05,0)")
+COMMON = ("identity", "hflip", "crop(0.875)", "shift(0.05,0)", "brightness(1.2)", "noise(0.02)")
 REQUESTS = {
     "8 pictures, plain": (ROWS, None),
     "1 picture, d4": (1, pb.TestTimeAugmentation(policy="d4")),
     "1 picture, 8 mixed views": (
         1,
-        pb.TestTimeAugmentation(views=(*CUSTOM, "brightness(1.2)", "noise(0.02)")),
+        pb.TestTimeAugmentation(views=(*COMMON, "rotate(10)", "rotate(-10)")),
+    ),
+    "1 picture, 8 without turns": (
+        1,
+        pb.TestTimeAugmentation(views=(*COMMON, "contrast(0.8)", "jpeg(60)")),
     ),
 }
 PLAIN = next(iter(REQUESTS))
 
 
-def _pictures() -> list[bytes]:
-    pictures = []
+def pictures() -> list[bytes]:
+    """Different smooth JPEG files of 320 x 240 pixels."""
+    encoded = []
     for seed in range(ROWS):
         rough = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
         stream = io.BytesIO()
         Image.fromarray(rough).resize((320, 240), Image.Resampling.BICUBIC).save(stream, "JPEG")
-        pictures.append(stream.getvalue())
-    return pictures
+        encoded.append(stream.getvalue())
+    return encoded
 
 
 def _write_requests(directory: Path) -> dict[str, Path]:
     files = {}
     for place, (name, (rows, tta)) in enumerate(REQUESTS.items()):
         request = pb.PredictRequest(options=pb.PredictOptions(tta=tta))
-        request.images.contents.extend(_pictures()[:rows])
+        request.images.contents.extend(pictures()[:rows])
         files[name] = directory / f"request-{place}.bin"
         files[name].write_bytes(request.SerializeToString())
     return files
@@ -167,7 +172,7 @@ def _summary(
 def _print(name: str, result: dict[str, Any]) -> None:
     columns = ("under way", "request", "requests/s", "p50, ms", "cost", "CPU, ms", "CPU cost")
     lags = ("late p50", "p99", "max, ms", "turn p99", "max, ms")
-    widths = (9, -24, 10, 8, 6, 8, 8, 9, 6, 8, 9, 8)
+    widths = (9, -26, 10, 8, 6, 8, 8, 9, 6, 8, 9, 8)
     print(f"\n{name}\n{_line((*columns, *lags), widths)}")
     for concurrency, by_request in result.items():
         for request, figures in by_request.items():
