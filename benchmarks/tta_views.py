@@ -18,8 +18,7 @@ from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import RecipeSettings, compile_recipe, pillow_plugs
 from batchproof_server.imaging.resize import ResizeSettings
 from batchproof_server.signature import TensorSpec
-from batchproof_server.tta.noise import picture_digest
-from batchproof_server.tta.noise import warm_up as warm_up_noise
+from batchproof_server.tta.noise import normal_deviates, picture_digest
 from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen
 from batchproof_server.tta.views import View, parse_view
@@ -53,10 +52,10 @@ def main() -> None:
     encoded = pictures()[0]
     picture = recipe.picture(encoded)
     original = Original.of(picture)
-    warm_up_noise()
+    deviates = normal_deviates()
 
     def row(view: View) -> object:
-        return recipe.row(seen(original, view, 1))
+        return recipe.row(seen(original, view, 1, deviates))
 
     views = {text: parse_view(text) for text in TEXTS}
     work: dict[str, Callable[[], object]] = {
@@ -64,7 +63,9 @@ def main() -> None:
         "plain row": partial(recipe.row, picture),
         "SHA-256, for random views": partial(picture_digest, original.pixels),
     }
-    work |= {f"view {text}": partial(seen, original, view, 1) for text, view in views.items()}
+    work |= {
+        f"view {text}": partial(seen, original, view, 1, deviates) for text, view in views.items()
+    }
     work |= {f"row {text}": partial(row, view) for text, view in views.items()}
     spent_ms = measured(work, repeats)
     print(f"{'':26}  view, ms   row, ms")

@@ -1,11 +1,14 @@
 """Predictions, signals and profiles that a test makes up from a seed."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.signals import NUMERIC_SIGNALS, Signals, prediction_signals
 from batchproof_server.drift.summarising import Frame, Subject, summarised
+from batchproof_server.drift.tta_reference import TtaReference
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import score
 from batchproof_server.signature import Array
@@ -13,6 +16,7 @@ from batchproof_server.telemetry import PredictionRecord
 
 MODEL_DIGEST = "aa" * 32
 RECIPE_DIGEST = "bb" * 32
+TTA = TtaReference("flip", "cc" * 32, ("identity", "hflip"), "mean", None, ())
 
 
 def subject(classes: int = 3) -> Subject:
@@ -76,6 +80,16 @@ def truth(whole: Signals, seed: int = 0) -> Array:
     classes = whole.log_probabilities.shape[1]
     random = numbers.integers(0, classes, len(whole.classes))
     return np.where(numbers.random(len(whole.classes)) < 0.8, whole.classes, random)
+
+
+def augmented_profile(seed: int = 0, tta: TtaReference = TTA) -> Profile:
+    """The profile of some pictures that were looked at twice."""
+    plain = signals(400, seed=seed)
+    numbers = np.random.default_rng(seed + 2)
+    flips = numbers.integers(0, 2, 400) * numbers.integers(0, 2, 400) / 2
+    values = {**plain.values, "tta_flip_rate": flips, "tta_mutual_information": flips * 0.3}
+    made = Signals(plain.classes, values, plain.log_probabilities)
+    return summarised(replace(subject(), tta=tta), made, truth(plain, seed))
 
 
 def profile(

@@ -22,6 +22,7 @@ from batchproof_server.models.loading import LoadedModel
 from batchproof_server.models.manifest import NO_MANIFEST, RAW_OUTPUT, OutputSettings
 from batchproof_server.models.served import ServedModel
 from batchproof_server.signature import TensorSpec
+from batchproof_server.tta.expansion import Expansion
 from fakes import Recorder
 
 NO_HURRY_S = 1e9
@@ -63,8 +64,9 @@ def engine_bench(  # noqa: PLR0913 - each may be replaced
     """Everything between a request and the backend; closed at the end."""
     clock, recorder = clock or MonotonicClock(), Recorder()
     device = device or ThreadPoolExecutor(1)
+    expansion = None if recipe is None else Expansion.of(recipe)
     bundle = Bundle("model", 1, "affine", Path(), NO_MANIFEST, (), "digest")
-    loaded = LoadedModel(bundle, backend, batching, output, recipe)
+    loaded = LoadedModel(bundle, backend, batching, output, expansion)
     batcher = Batcher("model", 1, backend, batching, clock=clock, device=device, observer=recorder)
     model = ServedModel(loaded, batcher, device, batching.max_queued_rows, batching.max_queued_rows)
     decodes = Decoding(decoding or DecodingSettings(), clock, recorder)

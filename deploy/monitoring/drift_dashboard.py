@@ -9,6 +9,10 @@ from monitoring.thresholds import ALERT_OBSERVATIONS, ALERT_PSI
 
 _INPUTS = f'{MODEL}, signal=~"brightness|contrast|sharpness|aspect_ratio|tensor_mean"'
 
+_OUTPUTS = (
+    f'{MODEL}, signal=~"confidence|entropy|margin|energy|tta_flip_rate|tta_mutual_information"'
+)
+
 
 def drift_dashboard() -> Dashboard:
     """The whole dashboard."""
@@ -71,8 +75,11 @@ def _now() -> tuple[Panel, ...]:
         *_accuracies(),
         stat(
             "Unusable answers",
-            "Left out of the counters: not finite, or of a class that the profile does not know.",
-            Query(f"sum(increase(batchproof_drift_unusable_total{{{MODEL}}}[$window]))"),
+            "Left out of the counters: not finite, of a class that the profile does not know, or counting failed.",
+            Query(
+                f"sum(increase(batchproof_drift_unusable_total{{{MODEL}}}[$window]))"
+                f" + sum(increase(batchproof_uncounted_rows_total{{{VERSION}}}[$window]))"
+            ),
             width=4,
             decimals=0,
             limits=((None, "green"), (1, "red")),
@@ -151,13 +158,8 @@ def _confidence() -> tuple[Panel, ...]:
         ),
         lines(
             "Shift of the mean of each output signal",
-            "In standard deviations of the reference.",
-            [
-                Query(
-                    f'model_signal:mean_shift:$window{{{MODEL}, signal=~"confidence|entropy|margin|energy"}}',
-                    "{{signal}}",
-                )
-            ],
+            "In standard deviations of the reference. The two of TTA are there where the profile holds its policy.",
+            [Query(f"model_signal:mean_shift:$window{{{_OUTPUTS}}}", "{{signal}}")],
             decimals=2,
             width=12,
         ),

@@ -63,6 +63,24 @@ def row_results(plan: Plan, probabilities: Array) -> list[RowResult]:
     return [row_result(plan, views) for views in probabilities]
 
 
+def without_plain(plan: Plan) -> Plan:
+    """The views that are left when the plain one, which the plan has, was executed before."""
+    place = plan.plain or 0
+    views = (*plan.views[:place], *plan.views[place + 1 :])
+    return Plan(plan.policy, views, seed=plan.seed)
+
+
+def completed_results(plan: Plan, plain: Array, others: Array) -> list[RowResult]:
+    """What rows came to whose plain view was executed before the others.
+
+    Args:
+        plan: with the plain view.
+        plain: its probabilities, float64 [rows, classes].
+        others: those of ``without_plain``, float64 [rows, views, classes].
+    """
+    return row_results(plan, np.insert(others, plan.plain or 0, plain, axis=1))
+
+
 def answer(
     results: Sequence[RowResult], plain: Tensors, output: OutputSettings
 ) -> tuple[Scores, Tensors]:

@@ -5,27 +5,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-
 from batchproof_server.augmentation import (
     Augmentation,
     answer,
+    completed_results,
     row_results,
     view_probabilities,
+    without_plain,
 )
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.decoding import all_or_none
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
-from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.imaging.decoded import Seen, row_inputs
 from batchproof_server.kept_pictures import KeptPictures
 from batchproof_server.models.served import ServedModel
-from batchproof_server.picture_intake import PictureIntake, recipe_of
+from batchproof_server.picture_intake import PictureIntake, expansion_of
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import Executed, submit
-from batchproof_server.tta.expansion import view_rows
+from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, early_result, is_sure
 from batchproof_server.tta.views import IDENTITY
@@ -174,7 +173,7 @@ class Augmenting:
             plain: the probabilities of all rows' plain views.
             kept: holds the pictures.
         """
-        rows, rest = list(unsure), _without_plain(asked.plan)
+        rows, rest = list(unsure), without_plain(asked.plan)
         expanded = await all_or_none(
             self._expanded_rest(asked, rest, row, place, kept) for row, place in unsure.items()
         )
@@ -183,15 +182,14 @@ class Augmenting:
         def completed() -> list[RowResult]:
             output = asked.model.loaded.output
             others = view_probabilities(executed.outputs, output, rows, rest.views)
-            every = np.insert(others, asked.plan.plain or 0, plain[rows], axis=1)
-            return row_results(asked.plan, every)
+            return completed_results(asked.plan, plain[rows], others)
 
         return executed, await self._settle(asked, executed.outputs, completed)
 
     async def _decoded(
         self, asked: Asked, plan: Plan, kept: KeptPictures | None = None
     ) -> list[_Expanded]:
-        work = partial(_expand, recipe_of(asked.model), plan, asked.is_watched, kept)
+        work = partial(_expand, expansion_of(asked.model), plan, asked.is_watched, kept)
         return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
 
     async def _expanded_rest(
@@ -207,7 +205,7 @@ class Augmenting:
             raise InvalidInput(f"image {row}: {refused}") from refused
 
     async def _decoded_again(self, asked: Asked, rest: Plan, row: int) -> _Expanded:
-        work = partial(_expand, recipe_of(asked.model), rest, False, None)  # noqa: FBT003 - as _expand has it
+        work = partial(_expand, expansion_of(asked.model), rest, False, None)  # noqa: FBT003 - as _expand has it
         image = asked.images[row]
         (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
         return expanded
@@ -215,7 +213,7 @@ class Augmenting:
     async def _seen_again(
         self, asked: Asked, rest: Plan, place: int, kept: KeptPictures
     ) -> _Expanded:
-        work = partial(view_rows, recipe_of(asked.model), kept.picture(place), rest)
+        work = partial(expansion_of(asked.model).rows, kept.picture(place), rest)
         rows = await self._intake.seen_again(asked.model, asked.deadline_s, work)
         kept.drop(place)
         return _Expanded(rows, None)
@@ -236,19 +234,16 @@ class Augmenting:
 
 
 def _expand(
-    recipe: Recipe,
+    expansion: Expansion,
     plan: Plan,
     is_watched: bool,  # noqa: FBT001 - for partial
     kept: KeptPictures | None,
     image: bytes,
 ) -> _Expanded:
-    picture = recipe.picture(image)
-    rows = view_rows(recipe, picture, plan)
+    picture = expansion.recipe.picture(image)
+    expanded = expansion.of_picture(picture, plan, is_watched=is_watched)
     place = None if kept is None else kept.keep(picture)
-    if not is_watched:
-        return _Expanded(rows, None, place)
-    plain = None if plan.plain is None else rows[plan.plain]
-    return _Expanded(rows, seen_of(picture, plain), place)
+    return _Expanded(expanded.rows, expanded.seen, place)
 
 
 def _plain_results(
@@ -266,12 +261,6 @@ def _inputs(asked: Asked, expanded: Sequence[_Expanded]) -> RowInputs | None:
     """What was seen of the pictures, where a profile wants it."""
     seen = [each.seen for each in expanded if each.seen is not None]
     return row_inputs(seen) if asked.is_watched else None
-
-
-def _without_plain(plan: Plan) -> Plan:
-    place = plan.plain or 0
-    views = (*plan.views[:place], *plan.views[place + 1 :])
-    return Plan(plan.policy, views, seed=plan.seed)
 
 
 def _augmentation(asked: Asked, results: Sequence[RowResult]) -> Augmentation:

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from prometheus_client import metrics_core as core
 
-from batchproof_server.drift.binning import reference_shares
+from batchproof_server.drift.binning import just_above, reference_shares
 from batchproof_server.drift.counters import UNUSABLE_REASONS, DriftCounts
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import KnownProfile
@@ -108,13 +108,43 @@ def bin_texts(edges: Sequence[float]) -> tuple[str, ...]:
     """What a bin is called, with as few digits as keep the edges apart."""
     if not edges:
         return ("all",)
+    borders = _borders(edges)
+    first, last = borders[0], borders[-1]
+    return (
+        f"up to {first.text}" if first.is_above else f"below {first.text}",
+        *(_between(low, high) for low, high in pairwise(borders)),
+        f"above {last.text}" if last.is_above else f"{last.text} and above",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Border:
+    """An edge at a number, or just above it where that number has a bin of its own."""
+
+    text: str
+    is_above: bool
+
+
+def _borders(edges: Sequence[float]) -> tuple[_Border, ...]:
+    numbers = [*edges]
+    for place, below in enumerate((0.0, *edges[:-1])):
+        if edges[place] == just_above(below):
+            numbers[place] = below
     shown: list[str] = []
     for digits in _DIGITS:
-        shown = [f"{edge:.{digits}g}" for edge in edges]
-        if len(set(shown)) == len(edges):
+        shown = [f"{number:.{digits}g}" for number in numbers]
+        if len(set(shown)) == len(set(numbers)):
             break
-    between = (f"{low} to {high}" for low, high in pairwise(shown))
-    return (f"below {shown[0]}", *between, f"{shown[-1]} and above")
+    return tuple(
+        _Border(text, number != edge)
+        for text, number, edge in zip(shown, numbers, edges, strict=True)
+    )
+
+
+def _between(low: _Border, high: _Border) -> str:
+    if high.is_above and low.text == high.text:
+        return low.text
+    return f"above {low.text} to {high.text}" if low.is_above else f"{low.text} to {high.text}"
 
 
 def confidence_family(confidences: Iterable[tuple[Labels, int, float]]) -> core.Metric:
@@ -123,6 +153,15 @@ def confidence_family(confidences: Iterable[tuple[Labels, int, float]]) -> core.
     family = core.SummaryMetricFamily("batchproof_confidence_ratio", text, labels=_VERSION)
     for labels, count, total in confidences:
         family.add_metric(labels, count, total)
+    return family
+
+
+def uncounted_family(uncounted: Iterable[tuple[Labels, int]]) -> core.Metric:
+    """The family of every classifier, with or without a profile: labels and rows."""
+    text = "Rows left out because counting them failed."
+    family = core.CounterMetricFamily("batchproof_uncounted_rows", text, labels=_VERSION)
+    for labels, rows in uncounted:
+        family.add_metric(labels, rows)
     return family
 
 

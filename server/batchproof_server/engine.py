@@ -1,10 +1,11 @@
 """The use case: which model, recipe, slices, micro-batches, scores. Knows no transport."""
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict
@@ -24,7 +25,7 @@ from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import submit
 from batchproof_server.telemetry import Observer, PredictionRecord
-from batchproof_server.tensor_inputs import tensor_inputs
+from batchproof_server.tensor_inputs import check_finite, nothing_seen, tensor_inputs
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import row_result
@@ -87,6 +88,10 @@ class Prediction:
         results = () if self.augmentation is None else self.augmentation.results
         views = sum(result.view_probabilities.size for result in results)
         return views + sum(output.size for output in self.outputs.values())
+
+
+# What was seen of the rows before the model; asked for once they are answered.
+Seen: TypeAlias = Callable[[], RowInputs | None]
 
 
 # Contract of the engine
@@ -159,7 +164,7 @@ class Engine:
             work = partial(_plain_augmentation, plan, prediction.scores)
             augmentation = await self.finished(prediction, work)
             prediction = replace(prediction, augmentation=augmentation)
-        return self._told(prediction, request_id, inputs)
+        return self._told(prediction, request_id, lambda: inputs)
 
     async def _rows(
         self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
@@ -182,7 +187,7 @@ class Engine:
             answered.executions,
             answered.augmentation,
         )
-        return self._told(prediction, asked.request_id, answered.inputs)
+        return self._told(prediction, asked.request_id, lambda: answered.inputs)
 
     async def predict_tensors(
         self, model: ServedModel, tensors: Tensors, deadline_s: float, request_id: str = ""
@@ -201,13 +206,16 @@ class Engine:
         """
         rows = model.loaded.backend.signature.check(tensors)
         self.check_rows(model, rows)
-        spec = model.loaded.backend.signature.inputs[0]
-        work = partial(
-            tensor_inputs, tensors, spec.name, is_watched=model.loaded.profile is not None
-        )
-        inputs = await self._intake.looked_at(tensors, work)
+        await self._intake.looked_at(tensors, partial(check_finite, tensors))
         prediction = await self._predict(model, tensors, rows, deadline_s, request_id)
-        return self._told(prediction, request_id, inputs)
+        if model.loaded.profile is None:
+            return self._told(prediction, request_id, nothing_seen)
+        name = model.loaded.backend.signature.inputs[0].name
+        look = partial(tensor_inputs, tensors[name])
+        if self._intake.is_large(tensors):
+            inputs = await self._intake.looked_at(tensors, look)
+            return self._told(prediction, request_id, lambda: inputs)
+        return self._told(prediction, request_id, look)
 
     async def finished(self, prediction: Prediction, work: Callable[[], Result]) -> Result:
         """What ``work`` makes of a prediction; off the loop thread if that is large."""
@@ -238,12 +246,15 @@ class Engine:
             scores = await self._intake.finished(rows, values.size, work)
         return Prediction(model, scores, outputs, executed.executions)
 
-    def _told(
-        self, prediction: Prediction, request_id: str, inputs: RowInputs | None
-    ) -> Prediction:
+    def _told(self, prediction: Prediction, request_id: str, seen: Seen) -> Prediction:
         if prediction.scores is not None:
-            self._observer.predicted(_record(prediction, prediction.scores, request_id, inputs))
+            # After the answer is on its way: nobody waits for the books.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._tell, prediction, prediction.scores, request_id, seen)
         return prediction
+
+    def _tell(self, prediction: Prediction, scores: Scores, request_id: str, seen: Seen) -> None:
+        self._observer.predicted(_record(prediction, scores, request_id, seen()))
 
 
 def _check_views(model: ServedModel, rows: int, views: int) -> None:
@@ -279,6 +290,8 @@ def _record(
         margin=scores.margin,
         inputs=inputs,
         policy="" if augmentation is None else augmentation.plan.policy,
+        policy_digest="" if augmentation is None else augmentation.plan.digest,
+        weights=() if augmentation is None else augmentation.plan.weights,
         views=sum(len(result.views) for result in results),
         early_exits=sum(result.exited_early for result in results),
         flip_rate=np.array([result.flip_rate for result in results]) if results else None,

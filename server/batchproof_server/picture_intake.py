@@ -14,6 +14,7 @@ from batchproof_server.kept_pictures import KeptPictures
 from batchproof_server.models.served import ServedModel
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.telemetry import Observer, ShedRecord
+from batchproof_server.tta.expansion import Expansion
 
 Result = TypeVar("Result")
 
@@ -92,8 +93,11 @@ class PictureIntake:
 
     async def looked_at(self, tensors: Tensors, work: Callable[[], Result]) -> Result:
         """What ``work`` sees in tensors; not on the loop thread if they are large."""
-        size_bytes = sum(array.nbytes for array in tensors.values())
-        return await self._off_loop(size_bytes > _QUICK_LOOK_BYTES, work)
+        return await self._off_loop(self.is_large(tensors), work)
+
+    def is_large(self, tensors: Tensors) -> bool:
+        """Whether looking at them takes too long for the loop thread."""
+        return sum(array.nbytes for array in tensors.values()) > _QUICK_LOOK_BYTES
 
     async def finished(self, rows: int, values: int, work: Callable[[], Result]) -> Result:
         """What ``work`` makes of answers; not on the loop thread if they are many.
@@ -123,10 +127,19 @@ def recipe_of(model: ServedModel) -> Recipe:
     Raises:
         InvalidInput: it has none.
     """
-    recipe = model.loaded.recipe
-    if recipe is None:
+    return expansion_of(model).recipe
+
+
+def expansion_of(model: ServedModel) -> Expansion:
+    """What makes views of the model's pictures.
+
+    Raises:
+        InvalidInput: it has no recipe.
+    """
+    expansion = model.loaded.expansion
+    if expansion is None:
         raise InvalidInput(f'model "{model.name}" has no recipe for images, expected input tensors')
-    return recipe
+    return expansion
 
 
 def stacked_rows(parts: Sequence[Array]) -> Array:

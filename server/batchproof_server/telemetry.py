@@ -155,6 +155,8 @@ class PredictionRecord:
         margin: float64 [rows], highest minus second highest probability.
         inputs: what was seen of the rows before the model; None where nobody wants it.
         policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
+        policy_digest: of its views, aggregation and early exit; empty without.
+        weights: of its views, where the aggregation has some.
         views: executed for all rows together; 0 without augmentation.
         early_exits: rows that stopped after their plain view.
         flip_rate: float64 [rows], share of the views with another best class than the answer; None
@@ -171,6 +173,8 @@ class PredictionRecord:
     margin: npt.NDArray[Any]
     inputs: RowInputs | None = None
     policy: str = ""
+    policy_digest: str = ""
+    weights: tuple[float, ...] = ()
     views: int = 0
     early_exits: int = 0
     flip_rate: npt.NDArray[Any] | None = None
@@ -252,44 +256,52 @@ class Observers:
     def __init__(
         self, observers: Sequence[Observer], on_failure: Callable[[Exception], None]
     ) -> None:
-        self._observers = tuple(observers)
         self._on_failure = on_failure
+        # Bound once, and not again for each event.
+        self._request_finished = [each.request_finished for each in observers]
+        self._predicted = [each.predicted for each in observers]
+        self._batch_executed = [each.batch_executed for each in observers]
+        self._image_decoded = [each.image_decoded for each in observers]
+        self._request_shed = [each.request_shed for each in observers]
+        self._queue_changed = [each.queue_changed for each in observers]
+        self._model_changed = [each.model_changed for each in observers]
+        self._self_checked = [each.self_checked for each in observers]
 
-    def _tell(self, event: Callable[[Observer], None]) -> None:
-        for observer in self._observers:
+    def _tell(self, listeners: Sequence[Callable[..., None]], *event: Any) -> None:
+        for listener in listeners:
             try:
-                event(observer)
+                listener(*event)
             except Exception as failure:  # noqa: BLE001 - an observer must never fail a request
                 self._on_failure(failure)
 
     def request_finished(self, record: RequestRecord) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.request_finished(record))
+        self._tell(self._request_finished, record)
 
     def predicted(self, record: PredictionRecord) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.predicted(record))
+        self._tell(self._predicted, record)
 
     def batch_executed(self, record: BatchRecord) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.batch_executed(record))
+        self._tell(self._batch_executed, record)
 
     def image_decoded(self, record: DecodeRecord) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.image_decoded(record))
+        self._tell(self._image_decoded, record)
 
     def request_shed(self, record: ShedRecord) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.request_shed(record))
+        self._tell(self._request_shed, record)
 
     def queue_changed(self, model: str, version: int, rows: int) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.queue_changed(model, version, rows))
+        self._tell(self._queue_changed, model, version, rows)
 
     def model_changed(self, record: ModelRecord) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.model_changed(record))
+        self._tell(self._model_changed, record)
 
     def self_checked(self, record: SelfCheckRecord) -> None:
         """Passes it on."""
-        self._tell(lambda observer: observer.self_checked(record))
+        self._tell(self._self_checked, record)

@@ -8,22 +8,22 @@ from batchproof_server.row_inputs import RowInputs
 from batchproof_server.signature import Array, Tensors
 
 
-def tensor_inputs(tensors: Tensors, name: str, *, is_watched: bool) -> RowInputs | None:
-    """What is seen of the rows, where a profile wants it: of tensors only their mean is known.
-
-    Args:
-        tensors: by the names of the signature, rows on axis 0.
-        name: of the one input that a profile is of.
-        is_watched: whether there is a profile.
+def check_finite(tensors: Tensors) -> None:
+    """Returns when all values are finite.
 
     Raises:
         InvalidInput: a tensor holds NaN or infinity.
     """
-    for each, array in tensors.items():
-        _check_finite(each, array)
-    if not is_watched:
-        return None
-    rows = tensors[name]
+    for name, array in tensors.items():
+        _check_finite(name, array)
+
+
+def tensor_inputs(rows: Array) -> RowInputs:
+    """What is seen of rows that came as tensors, for a profile: only their mean is known.
+
+    Args:
+        rows: of the one input that a profile is of, on axis 0.
+    """
     return RowInputs(
         lumas=(None,) * len(rows),
         aspect_ratios=np.full(len(rows), np.nan),
@@ -31,11 +31,15 @@ def tensor_inputs(tensors: Tensors, name: str, *, is_watched: bool) -> RowInputs
     )
 
 
+def nothing_seen() -> None:
+    """Of a model without a profile: nobody would compare it."""
+
+
 def _check_finite(name: str, array: Array) -> None:
     if not np.issubdtype(array.dtype, np.floating):
         return
-    # The extremes are finite exactly when all are (NaN spreads through both), and cost no copy.
-    if np.isfinite(array.min(initial=0)) and np.isfinite(array.max(initial=0)):
+    # NaN and infinity spread through a sum; a finite one proves that there are none.
+    if np.isfinite(np.einsum("i->", array.reshape(-1))) or np.isfinite(array).all():
         return
     row = int(np.argwhere(~np.isfinite(array))[0][0])
     raise InvalidInput(f'input "{name}" holds NaN or infinity in row {row}, expected finite values')

@@ -6,7 +6,7 @@ import pytest
 
 from batcher_bench import Bench, tensors, values
 from batchproof_server.batching.batcher import Batcher
-from batchproof_server.errors import QueueFull
+from batchproof_server.errors import DeadlineExceeded, QueueFull
 from batchproof_server.telemetry import ShedRecord
 from fakes import settle_loop
 
@@ -101,3 +101,27 @@ async def test_an_idle_device_refuses_no_deadline_for_its_outlook_may_be_wrong()
     await settle_loop()
     await bench.run_device()
     assert values(await task) == [1]
+
+
+async def test_what_would_be_executed_too_late_makes_room_for_who_can_wait() -> None:
+    bench = measured(0.1, 0.2)
+    running = await bench.asked(1, patience_s=10)
+    hopeless = await bench.asked(2, patience_s=0.4)
+    patient = await bench.asked(3, 4, 5, 6, patience_s=10)
+    bench.clock.advance(0.3)
+    await bench.run_device()
+    with pytest.raises(DeadlineExceeded, match=r"would come in .* s, after 0.300 s in the queue"):
+        await hopeless[0]
+    assert bench.executed() == [[1, 1], [3, 4, 5, 6]]
+    assert bench.recorder.shed == [ShedRecord("model", 3, "deadline")]
+    await asyncio.gather(*running, *patient)
+
+
+async def test_what_may_be_too_late_is_executed_when_nobody_else_would_be() -> None:
+    bench = measured(0.1, 0.2)
+    running = await bench.asked(1, patience_s=10)
+    late = await bench.asked(2, 3, patience_s=0.4)
+    bench.clock.advance(0.3)
+    await bench.run_device()
+    assert [values(await task) for task in late] == [[2], [3]]
+    await asyncio.gather(*running)

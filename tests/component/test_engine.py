@@ -17,7 +17,7 @@ from batchproof_server.errors import (
 )
 from batchproof_server.models.manifest import OutputSettings
 from batchproof_server.signature import Signature, Tensors
-from batchproof_server.tensor_inputs import tensor_inputs
+from batchproof_server.tensor_inputs import check_finite
 from bundles_on_disk import picture
 from engine_bench import NO_HURRY_S, engine_bench, recipe_for
 from fakes import (
@@ -210,12 +210,12 @@ def test_the_first_row_that_is_not_finite_is_named() -> None:
     array = np.zeros((3, 2, 2), np.float32)
     array[1:, 0, 1] = np.nan
     with pytest.raises(InvalidInput, match=r'input "x" holds NaN or infinity in row 1'):
-        tensor_inputs({"x": array}, "x", is_watched=False)
+        check_finite({"x": array})
 
 
 def test_integers_and_empty_rows_are_finite() -> None:
-    assert tensor_inputs({"x": np.zeros((2, 3), np.int32)}, "x", is_watched=False) is None
-    assert tensor_inputs({"x": np.zeros((2, 0), np.float32)}, "x", is_watched=False) is None
+    check_finite({"x": np.zeros((2, 3), np.int32)})
+    check_finite({"x": np.zeros((2, 0), np.float32)})
 
 
 async def test_an_open_size_of_zero_is_refused_before_the_model_sees_it() -> None:

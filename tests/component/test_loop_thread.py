@@ -39,6 +39,7 @@ ALLOWED = {
     "backends/protocol.signature",
     "batching/assembly.bucket_for",
     "imaging/plugs.picture_bytes",
+    "tta/aggregation.text",
 }
 
 

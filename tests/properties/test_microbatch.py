@@ -184,10 +184,21 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        """Exactly what is late (P6)."""
+        """Exactly what is late (P6); then the rows of the next micro-batch are known."""
         expected = self.model.expired(self.now)
         assert list(self.queue.expire(self.now)) == expected
         self.model.lapsed.clear()
+        self._meet_fate(expected)
+        if (due := self.model.batch(self.now)) or not self.model.waiting:
+            assert self.queue.next_rows() == sum(task.rows for task in due)
+
+    @rule(ahead=st.integers(0, 12))
+    def give_up(self, ahead: int) -> None:
+        """Exactly what would be too late, as long as somebody is left to be executed."""
+        waiting = [entry.task for entry in self.model.waiting]
+        hopeless = [task for task in waiting if is_late(task, self.now + ahead - 1)]
+        expected = hopeless if len(hopeless) < len(waiting) else []
+        assert list(self.queue.give_up(self.now + ahead)) == expected
         self._meet_fate(expected)
 
     @precondition(lambda self: not self.model.draining)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from batchproof_server.drift.signals import NUMERIC_SIGNALS
 from monitoring.dashboard import Dashboard
 from monitoring.drift_dashboard import drift_dashboard
 from monitoring.panels import Json
@@ -83,6 +84,30 @@ def test_every_variable_of_a_query_is_a_choice(dashboard: Dashboard) -> None:
     }
 
     assert used - {"__rate_interval"} <= choices
+
+
+def test_the_mean_shift_of_every_signal_is_in_one_panel() -> None:
+    shifts = sorted(_shown(drift_dashboard(), "model_signal:mean_shift:"))
+
+    assert shifts == sorted(NUMERIC_SIGNALS)
+
+
+def test_the_choice_of_a_signal_offers_what_the_profile_holds() -> None:
+    choices = {each["name"]: each for each in drift_dashboard().json()["templating"]["list"]}
+
+    query = choices["signal"]["query"]["query"]
+    assert query.startswith("label_values(batchproof_drift_reference_observations{")
+    assert query.endswith(", signal)")
+    assert choices["signal"]["regex"] == ""
+
+
+def _shown(dashboard: Dashboard, family: str) -> Iterator[str]:
+    """Signals that panels show of a family by name."""
+    for panel in _panels(dashboard):
+        for target in panel["targets"]:
+            if family in target["expr"]:
+                for names in re.findall(r'signal=~"([^"]+)"', target["expr"]):
+                    yield from names.split("|")
 
 
 def _panels(dashboard: Dashboard) -> list[Json]:

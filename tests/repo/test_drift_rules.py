@@ -42,7 +42,7 @@ def test_a_wrong_figure_would_be_noticed(tmp_path: Path) -> None:
 
 def _case(random: np.random.Generator, number: int) -> dict[str, Any]:
     """One signal of one version, seen over two replicas, against numpy."""
-    signal = ("class", "confidence", "entropy")[number % 3]
+    signal = ("class", "confidence", "entropy", "tta_flip_rate")[number % 4]
     bins = int(random.integers(2, 21))
     reference = random.multinomial(random.integers(300, 20_000), random.dirichlet(np.ones(bins)))
     p, size = smoothed(reference), float(reference.sum())

@@ -63,7 +63,7 @@ def watched(
         answered = sum(map(len, rows.values()))
         total = "sum(batchproof_drift_observations_total{signal='class'})"
         until("every answer is scraped", lambda: running.value(total) == answered)
-        counted = "min(model_signal:drift_observations:increase5m)"
+        counted = "min(model_signal:drift_observations:increase5m{signal!~'tta_.+'})"
         until("the rules know it", lambda: (running.value(counted) or 0) >= answered)
         yield Watched(running, json.loads((bundle / "profile.json").read_text()), rows)
 
@@ -71,7 +71,7 @@ def watched(
 def _write_profile(bundle: Path, data: Path) -> None:
     pixels = _pixels(np.random.default_rng(0), 600, brightest=255)
     np.savez(data, images=pixels, labels=_labels(pixels))
-    made = process.run("profile", bundle, "--data", data)
+    made = process.run("profile", bundle, "--data", data, "--tta", "flip")
     assert made.returncode == 0, made.stderr
 
 
@@ -192,6 +192,8 @@ def test_a_shift_of_two_thirds_of_the_pictures_is_significant(watched: Watched) 
     assert significant["brightness"] == 1
     assert significant["tensor_mean"] == 1
     assert significant["aspect_ratio"] == 0
+    # Nobody asked for the policy of the profile, so that there is nothing to say of its signals.
+    assert not {"tta_flip_rate", "tta_mutual_information"} & significant.keys()
 
 
 QUERIES = [
@@ -225,7 +227,7 @@ def test_the_choices_above_the_panels_are_those_that_prometheus_knows(watched: W
     signals = watched.prometheus.by("signal", "batchproof_drift_reference_mean * 0 + 1")
 
     assert set(windows) == {f"model_signal:psi:{window}" for window in ("5m", "1h", "24h")}
-    assert {"confidence", "entropy", "brightness"} <= set(signals)
+    assert {"confidence", "entropy", "brightness", "tta_flip_rate"} <= set(signals)
 
 
 def _counts(profile: dict[str, Any], rows: list[pb.RowPrediction], signal: str) -> Floats:

@@ -9,13 +9,15 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from batchproof_server.drift.binning import just_above
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift_metrics import DriftMetrics
 from batchproof_server.drift_series import bin_texts
 from batchproof_server.metrics import Metrics
-from drift_fixtures import profile, record, signals
+from batchproof_server.telemetry import PredictionRecord
+from drift_fixtures import TTA, augmented_profile, profile, record, signals
 from fakes import PATIENCE_S
 
 REFERENCE = profile(classes=3)
@@ -198,14 +200,40 @@ def test_a_class_beyond_the_profile_is_counted_as_unusable(page: Page) -> None:
     assert sum(count for (signal, _), count in counts.items() if signal == "class") == 50 - unusable
 
 
-def test_signals_of_test_time_augmentation_are_counted_where_the_profile_knows_them() -> None:
-    rate = replace(REFERENCE.signals["brightness"], min=0.0, max=1.0)
-    page = Page(replace(REFERENCE, signals={**REFERENCE.signals, "tta_flip_rate": rate}))
-    page.metrics.predicted(replace(record(2), flip_rate=np.array([0.0, 0.5])))
-    page.metrics.predicted(record(3))
+def augmented(rows: int, policy_digest: str, weights: tuple[float, ...] = ()) -> PredictionRecord:
+    """A request whose views disagree in every row."""
+    return replace(
+        record(rows),
+        logits=None,
+        policy="flip",
+        policy_digest=policy_digest,
+        weights=weights,
+        flip_rate=np.full(rows, 0.5),
+        mutual_information=np.full(rows, 0.1),
+    )
+
+
+def test_disagreement_of_views_is_counted_for_the_policy_of_the_profile_only() -> None:
+    page = Page(augmented_profile())
+    page.metrics.predicted(augmented(2, TTA.policy_digest))
+    page.metrics.predicted(augmented(4, "dd" * 32))
+    page.metrics.predicted(augmented(8, TTA.policy_digest, weights=(3.0, 1.0)))
+    page.metrics.predicted(record(16))
     counts = page.series("drift_observations_total", "signal", "bin")
-    assert sum(count for (signal, _), count in counts.items() if signal == "tta_flip_rate") == 2
+    seen = {
+        name: sum(count for (signal, _), count in counts.items() if signal == name)
+        for name in ("tta_flip_rate", "tta_mutual_information", "confidence")
+    }
+    assert seen == {"tta_flip_rate": 2, "tta_mutual_information": 2, "confidence": 30}
+    assert counts["tta_flip_rate", "02"] == 2
     page.drift.close()
+
+
+def test_a_profile_without_augmentation_counts_no_disagreement(page: Page) -> None:
+    page.metrics.predicted(augmented(2, TTA.policy_digest))
+    counts = page.series("drift_observations_total", "signal")
+    assert not [name for (name,) in counts if name.startswith("tta")]
+    assert page.series("confidence_ratio_count") == {(): 2}
 
 
 def test_augmented_answers_without_logits_count_beside_plain_ones(page: Page) -> None:
@@ -251,14 +279,56 @@ def test_after_the_end_a_scrape_still_counts(page: Page) -> None:
     assert page.series("confidence_ratio_count") == {(): 600}
 
 
-def test_a_failure_of_the_counting_thread_is_told() -> None:
+@pytest.fixture
+def failing() -> Iterator[Page]:
+    """A page that failures are expected on."""
     page = Page()
-    broken = replace(record(300), probabilities=np.zeros(300))
-    page.metrics.predicted(broken)
-    assert page.drift._thread is not None
-    page.drift._thread.shutdown(wait=True)
-    assert len(page.failures) == 1
+    yield page
     page.drift.close()
+
+
+def broken(rows: int, version: int = 1) -> PredictionRecord:
+    """Scores of a form that nothing can be counted of."""
+    return replace(record(rows, version=version), probabilities=np.zeros(rows))
+
+
+def test_a_failure_of_the_counting_thread_is_told_and_counted(failing: Page) -> None:
+    failing.metrics.predicted(broken(300))
+    assert failing.drift._thread is not None
+    failing.drift._thread.shutdown(wait=True)
+    assert len(failing.failures) == 1
+    assert failing.series("uncounted_rows_total", "model", "version") == {("shoes", "1"): 300}
+
+
+def test_a_failure_while_counting_in_a_scrape_leaves_out_its_rows_and_nothing_else(
+    failing: Page,
+) -> None:
+    failing.drift.watch("shoes", 2, None)
+    assert set(failing.series("uncounted_rows_total", "version").values()) == {0}
+    failing.metrics.predicted(broken(7))
+    failing.metrics.predicted(record(3, version=2))
+    counted = failing.series("confidence_ratio_count", "version")
+    assert len(failing.failures) == 1
+    assert counted == {("1",): 0, ("2",): 3}
+    assert failing.series("uncounted_rows_total", "version") == {("1",): 7, ("2",): 0}
+    assert set(failing.series("drift_observations_total", "signal", "bin").values()) == {0}
+    failing.metrics.predicted(record(5))
+    assert failing.series("confidence_ratio_count", "version") == {("1",): 5, ("2",): 3}
+    assert len(failing.failures) == 1
+
+
+def test_rows_are_counted_wholly_or_not_at_all(
+    failing: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Ruler, "counted", _fail)
+        failing.metrics.predicted(record(4))
+        assert failing.series("confidence_ratio_count") == {(): 0}
+    assert failing.series("uncounted_rows_total") == {(): 4}
+
+
+def _fail(*_: object) -> None:
+    raise ArithmeticError("no figure")
 
 
 def test_scrapes_amid_predictions_count_each_once(page: Page) -> None:
@@ -286,4 +356,17 @@ def test_a_bin_is_called_with_as_few_digits_as_keep_its_neighbours_apart() -> No
         "below 0.99991",
         "0.99991 to 0.99992",
         "0.99992 and above",
+    )
+
+
+def test_a_bin_of_a_single_number_is_called_by_it() -> None:
+    assert bin_texts([just_above(0.0)]) == ("up to 0", "above 0")
+    assert bin_texts([0.5, just_above(0.5)]) == ("below 0.5", "0.5", "above 0.5")
+    assert bin_texts([just_above(0.0), 0.3, 0.7, just_above(0.7), 1.0]) == (
+        "up to 0",
+        "above 0 to 0.3",
+        "0.3 to 0.7",
+        "0.7",
+        "above 0.7 to 1",
+        "1 and above",
     )

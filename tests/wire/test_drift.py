@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,63 @@ async def test_tensors_count_what_is_known_of_them(serving: Running, bundle: Pat
     assert shown_bins(shown, ["tensor_mean"])[0] == expected_rows[place].tolist()
 
 
+@pytest.fixture
+async def augmented(bundle: Path, tmp_path: Path) -> AsyncIterator[Running]:
+    """The same, with a profile that was looked at twice, the second time mirrored."""
+    data = str(tmp_path / "data.npz")
+    assert main(["profile", str(bundle), "--data", data, "--tta", "flip"]) == 0
+    async with running(bundle, EVERY_REQUEST) as started:
+        yield started
+
+
+def looked(images: Array, **tta: Any) -> pb.PredictRequest:
+    asked = request(images)
+    asked.options.tta.CopyFrom(pb.TestTimeAugmentation(**tta))
+    return asked
+
+
+async def disagreement(serving: Running) -> tuple[list[float], float]:
+    """The bins of the flip rate, and the observations of the mutual information."""
+    shown = await asyncio.to_thread(page, serving)
+    information = shown["drift_deviations_total"]["tta_mutual_information",]
+    return shown_bins(shown, ["tta_flip_rate"])[0], information
+
+
+async def test_disagreement_counts_for_the_policy_of_the_profile_under_any_name(
+    augmented: Running, bundle: Path
+) -> None:
+    reference = parse_profile((bundle / "profile.json").read_text())
+    assert await disagreement(augmented) == ([0] * 20, 0)
+    images = pictures(60, seed=7)
+    rates = []
+    for part in np.array_split(images, 12):
+        answer = await augmented.stub.Predict(looked(part, policy="flip"))
+        rates += [row.tta.flip_rate for row in answer.rows]
+        assert reference.tta is not None
+        assert answer.provenance.tta.policy_digest == reference.tta.policy_digest
+    edges = reference.signals["tta_flip_rate"].edges
+    expected_bins = np.bincount(np.searchsorted(edges, rates, side="right"), minlength=20)
+    assert 0 < sum(rates) < 30
+    assert await disagreement(augmented) == (expected_bins.tolist(), 60)
+    await augmented.stub.Predict(looked(images[:3], views=["identity", "hflip"], seed=5))
+    assert (await disagreement(augmented))[1] == 63
+
+
+async def test_requests_with_other_views_or_none_leave_disagreement_as_it_is(
+    augmented: Running,
+) -> None:
+    images = pictures(2, seed=8)
+    await augmented.stub.Predict(request(images))
+    await augmented.stub.Predict(looked(images, policy="none"))
+    await augmented.stub.Predict(looked(images, policy="d4"))
+    await augmented.stub.Predict(looked(images, policy="flip", aggregation="vote"))
+    await augmented.stub.Predict(looked(images, policy="flip", early_exit=0.99))
+    assert await disagreement(augmented) == ([0] * 20, 0)
+    shown = await asyncio.to_thread(page, augmented)
+    assert shown["confidence_ratio_count"] == {(): 10}
+    assert shown["drift_deviations_total"]["confidence",] == 10
+
+
 async def test_a_refused_request_counts_nowhere(serving: Running) -> None:
     bad = pb.PredictRequest(images=pb.EncodedImages(contents=[b"no picture"]))
     await refused(serving, bad)
@@ -206,3 +264,20 @@ async def test_other_protocols_count_too(serving: Running) -> None:
     await open_inference(serving.channel).ModelInfer(asked)
     shown = await asyncio.to_thread(page, serving)
     assert shown["confidence_ratio_count"] == {(): 2}
+
+
+async def test_a_scrape_is_answered_although_counting_fails(
+    serving: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("no figure")
+
+    await serving.stub.Predict(request(pictures(3, seed=9)))
+    with monkeypatch.context() as patched:
+        patched.setattr(Ruler, "counted", fail)
+        shown = await asyncio.to_thread(page, serving)
+    assert shown["uncounted_rows_total"] == {(): 3}
+    assert shown["confidence_ratio_count"] == {(): 0}
+    assert shown["tta_rows_total"]
+    (logged,) = serving.log.unforeseen()
+    assert "ArithmeticError: no figure" in logged["exception"]

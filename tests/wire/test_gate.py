@@ -63,28 +63,47 @@ async def test_a_model_with_room_is_not_refused_for_the_queue_of_another(tmp_pat
         assert error.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_busy_server_with_room_reads_and_answers(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "slow" / "1", RAW)
+@asynccontextmanager
+async def pressed(path: Path) -> AsyncIterator[tuple[Running, GatedBackend]]:
+    """A server whose queue holds a whole micro-batch and has room for more."""
+    write_bundle(path / "slow" / "1", RAW)
     slow = GatedBackend(1)
-    async with running(tmp_path, gated={"slow": slow}) as serving:
-        first = asyncio.ensure_future(serving.stub.Predict(gated_request()))
+    async with running(path, gated={"slow": slow}) as serving:
+        executing = asyncio.ensure_future(serving.stub.Predict(gated_request(rows=4)))
         await slow.entered(WARM_UPS + 1)
-        second = asyncio.ensure_future(serving.stub.Predict(gated_request(request_id="second")))
-        await until(lambda: serving.waiting_rows("slow") == 1)
-        slow.release(2)
-        assert (await second).request_id == "second"
-        await first
+        waiting = asyncio.ensure_future(serving.stub.Predict(gated_request(rows=4)))
+        await until(lambda: serving.waiting_rows("slow") == 4)
+        yield serving, slow
+        slow.release(1_000)
+        await asyncio.gather(executing, waiting)
 
 
-async def test_a_call_without_a_message_is_told_so(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "slow" / "1", RAW)
-    slow = GatedBackend(1)
-    async with running(tmp_path, gated={"slow": slow}) as serving:
-        first = asyncio.ensure_future(serving.stub.Predict(gated_request()))
-        await slow.entered(WARM_UPS + 1)
+async def test_a_pressed_server_with_room_reads_and_answers(tmp_path: Path) -> None:
+    async with pressed(tmp_path) as (serving, slow):
+        third = asyncio.ensure_future(serving.stub.Predict(gated_request(request_id="third")))
+        await until(lambda: serving.waiting_rows("slow") == 5)
+        slow.release(3)
+        assert (await third).request_id == "third"
+
+
+async def test_a_pressed_server_tells_a_call_without_a_message_so(tmp_path: Path) -> None:
+    async with pressed(tmp_path) as (serving, _):
         call: Any = serving.channel.stream_unary(next(iter(PREDICTIONS)))
         error = await failure(call(iter(())))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_server_that_answers_as_many_as_it_may_refuses_the_next_unread(
+    tmp_path: Path,
+) -> None:
+    write_bundle(tmp_path / "slow" / "1", RAW)
+    slow = GatedBackend(1)
+    config = Config(rpc=RpcSettings(max_concurrent_requests=1))
+    async with running(tmp_path, config, gated={"slow": slow}) as serving:
+        first = asyncio.ensure_future(serving.stub.Predict(gated_request()))
+        await slow.entered(WARM_UPS + 1)
+        error = await asked(serving, next(iter(PREDICTIONS)), NO_MESSAGE_OF_ANY_PROTOCOL)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         slow.release()
         await first
 

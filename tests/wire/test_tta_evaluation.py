@@ -45,8 +45,8 @@ def data(tmp_path: Path) -> Path:
 def tried(bundle: Path, wanted: Wanted) -> list[Course]:
     """The courses of a fresh copy of the model."""
     model = load_version(Place("colours", 1, bundle), loading_plugs(Config()))
-    assert model.recipe is not None
-    policies = tried_policies(model.tta, model.recipe, wanted)
+    assert model.expansion is not None
+    policies = tried_policies(model.tta, model.expansion, wanted)
     courses = [new_course(policy, TRUTH) for policy in policies]
     pictures = [
         LabelledPicture(str(n), int(TRUTH[n]), partial(encode_png, PIXELS[n])) for n in range(COUNT)

@@ -46,15 +46,29 @@ def assemble(parts: Sequence[Tensors], bucket_rows: int) -> Tensors:
 
 
 def _joined(arrays: list[Array], bucket_rows: int) -> Array:
-    last = arrays[-1]
+    first, last = arrays[0], arrays[-1]
     rows = sum(array.shape[0] for array in arrays)
     if rows > bucket_rows:
         raise ValueError(f"{rows} rows do not fit a bucket of {bucket_rows}")
     if len(arrays) == 1 and rows == bucket_rows:
         return last
-    padding = np.broadcast_to(last[-1:], (bucket_rows - rows, *last.shape[1:]))
-    # casting="no": concatenate would otherwise turn float32 into float64 for everybody.
-    return np.concatenate([*arrays, padding], dtype=arrays[0].dtype, casting="no")
+    _check_alike(first, arrays)
+    joined = np.empty((bucket_rows, *first.shape[1:]), first.dtype)
+    start = 0
+    for array in arrays:
+        joined[start : start + array.shape[0]] = array
+        start += array.shape[0]
+    joined[start:] = last[-1]
+    return joined
+
+
+def _check_alike(first: Array, arrays: list[Array]) -> None:
+    # An assignment would cast and broadcast without a word.
+    for array in arrays:
+        if array.dtype != first.dtype:
+            raise TypeError(f"the parts are {first.dtype.name} and {array.dtype.name}")
+        if array.shape[1:] != first.shape[1:]:
+            raise ValueError(f"rows of {first.shape[1:]} and {array.shape[1:]} do not join")
 
 
 def split(outputs: Tensors, rows_of_parts: Sequence[int], bucket_rows: int) -> tuple[Tensors, ...]:

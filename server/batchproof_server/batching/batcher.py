@@ -19,7 +19,7 @@ from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
 from batchproof_server.batching.outlook import Outlook
 from batchproof_server.batching.replies import SHED_REASONS, Batch, Member, settle
 from batchproof_server.batching.replies import BatchedRows as BatchedRows
-from batchproof_server.batching.room import Room
+from batchproof_server.batching.room import CAUTION, Room
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.clock import Clock
 from batchproof_server.errors import DeadlineExceeded, Draining, ServingError
@@ -40,7 +40,8 @@ from batchproof_server.telemetry import Observer, ShedRecord
 # Failure     When the backend raises or breaks its contract, the members of that micro-batch get
 #             BackendFailed, each its own, and nobody else does.
 # Deadline    A task is refused or shed at the first opportunity at or after its deadline, unless it
-#             executes by then; then its answer is delivered and the caller's deadline decides.
+#             executes by then; then its answer is delivered and the caller's deadline decides. It is
+#             shed earlier when its micro-batch would end too late and more wait than fit into it.
 # Company     Tasks submitted in one iteration of the loop ride together when they fit.
 # Quick       A micro-batch that is expected to take no longer than the hand-over to the device
 #             thread is executed on the loop thread, when nothing else waits.
@@ -109,6 +110,11 @@ class Batcher:
     def settings(self) -> BatchingSettings:
         """Sizes and limits."""
         return self._settings
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether more than the running micro-batch and the next are to be executed."""
+        return self._queue.waiting_rows >= self._settings.max_batch_rows
 
     async def submit(
         self, inputs: Tensors, rows: int, deadline_s: float | None = None, request_id: str = ""
@@ -226,7 +232,21 @@ class Batcher:
         self._set_alarm()
         self._report()
 
+    def _give_up_hopeless(self, now_s: float) -> None:
+        rows = self._queue.next_rows()
+        if rows == self._queue.waiting_rows:
+            return
+        expected_s = self._outlook.execution_s(bucket_for(rows, self._settings.buckets_rows)) or 0.0
+        for task in self._queue.give_up(now_s + expected_s * CAUTION):
+            waited_s = now_s - task.payload.arrival_s
+            message = (
+                f"the answer would come in {expected_s:.3f} s, after {waited_s:.3f} s in the queue, "
+                "and the deadline before it"
+            )
+            self._shed(task, partial(DeadlineExceeded, message), "deadline")
+
     def _start(self, now_s: float) -> None:
+        self._give_up_hopeless(now_s)
         while taken := self._queue.take(now_s):
             # A member cancelled in this very iteration of the loop had no turn to withdraw.
             members = tuple(task for task in taken if not task.payload.reply.done())

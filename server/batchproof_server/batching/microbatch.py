@@ -72,6 +72,7 @@ class _Place(Generic[Payload]):
 # Bound       waiting_rows <= max_queued_rows. An offer is refused when its rows do not fit or the
 #             queue drains; only then, and always then.
 # Deadline    A task is expired from its deadline on (now >= deadline) and is never taken then.
+# Given up    give_up(before) leaves at least one task, or changes nothing.
 # Wait        With an idle device a task waits at most max_queue_delay; otherwise at most for the
 #             running micro-batch and those of the rows that arrived before it.
 # Cost        offer, withdraw O(log n); take O(tasks taken); expire O(log n) for each task expired
@@ -178,6 +179,27 @@ class MicroBatchQueue(Generic[Payload]):
         expired = tuple(self._lapsed)
         self._lapsed.clear()
         return expired
+
+    def give_up(self, before: float) -> tuple[Task[Payload], ...]:
+        """Removes and returns every task whose deadline is earlier, if any other task waits.
+
+        For tasks that would be executed too late, in the place of others that would not.
+        """
+        earliest = self.expires_at()
+        if earliest is None or earliest >= before:
+            return ()
+        hopeless = tuple(
+            task for task in self._waiting if task.deadline is not None and task.deadline < before
+        )
+        if len(hopeless) == len(self._waiting):
+            return ()
+        for task in hopeless:
+            self._remove(task)
+        return hopeless
+
+    def next_rows(self) -> int:
+        """Rows of the micro-batch that ``take`` returns once it is due; 0 when nothing waits."""
+        return sum(task.rows for task in self._next_batch()) if self._waiting else 0
 
     def take(self, now: float) -> tuple[Task[Payload], ...]:
         """Removes and returns the next micro-batch if one is due; call it when the device is idle.

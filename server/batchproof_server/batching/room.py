@@ -57,7 +57,7 @@ class Room:
             return
         now_s = self._clock.now_s()
         wait_s = self._outlook.wait_s(self._queue.waiting_rows + rows, now_s)
-        if now_s + wait_s * _CAUTION > deadline_s:
+        if now_s + wait_s * CAUTION > deadline_s:
             raise QueueFull(
                 f"the answer would come in {wait_s:.3f} s and is wanted in "
                 f"{max(0.0, deadline_s - now_s):.3f} s",
@@ -71,7 +71,7 @@ class Room:
 
 
 # What is promised to come by the deadline is expected well before it.
-_CAUTION = 1.15
+CAUTION = 1.15
 # Before anything ran. From then on a moving mean of about ten micro-batches.
 _FIRST_EXECUTION_S = 0.05
 _SHARE_OF_LATEST = 0.1

@@ -52,6 +52,12 @@ def _add_build(steps: Any) -> None:
         "--limit", type=int, metavar="N", help="take N pictures, spread evenly (all)"
     )
     build.add_argument(
+        "--tta",
+        metavar="POLICY",
+        help="look at the pictures with this policy of test-time augmentation too, and hold how "
+        "far its views disagree (not)",
+    )
+    build.add_argument(
         "--samples",
         type=int,
         default=0,
@@ -74,8 +80,8 @@ def _add_merge(steps: Any) -> None:
     merge = steps.add_parser(
         "merge",
         help="add up profiles of parts of the data",
-        description="Writes the profile of all parts together. They must be of one model and "
-        "recipe and have the same bins (`build --like`).",
+        description="Writes the profile of all parts together. They must be of one model, "
+        "recipe and TTA policy and have the same bins (`build --like`).",
     )
     merge.add_argument("profiles", type=Path, nargs="+", metavar="FILE", help="two or more")
     merge.add_argument("-o", "--out", type=Path, metavar="FILE", required=True)

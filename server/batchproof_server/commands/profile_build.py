@@ -23,13 +23,14 @@ from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import PROFILE_NAME, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.summarising import Subject, frame_of, summarised
-from batchproof_server.evaluation.evaluating import served_recipe
+from batchproof_server.drift.tta_reference import difference
+from batchproof_server.evaluation.evaluating import served_expansion
 from batchproof_server.logs import configure_logs, library_logs
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version
-from batchproof_server.models.profiles import read_profile
-from batchproof_server.profiling.answering import answered
+from batchproof_server.models.profiles import read_profile, tta_reference
+from batchproof_server.profiling.answering import Answering
 from batchproof_server.profiling.samples import (
     REFERENCE_NAME,
     Embedder,
@@ -40,6 +41,8 @@ from batchproof_server.profiling.samples import (
     write_samples,
 )
 from batchproof_server.profiling.writing import write_whole
+from batchproof_server.tta.choice import allowed_policies
+from batchproof_server.tta.policies import TtaSettings
 
 _FEW_PICTURES: Final = 1000
 
@@ -54,6 +57,7 @@ class _Work:
     out: Path
     samples: int
     like: Profile | None
+    tta: str | None
 
 
 def build(arguments: Namespace) -> int:
@@ -110,22 +114,44 @@ def _work(arguments: Namespace) -> _Work:
     if arguments.samples:
         check_replaceable(out.parent / REFERENCE_NAME)
     like = None if arguments.like is None else read_profile(arguments.like)
-    labels = read_bundle(place.name, place.version, place.directory).labels
-    pictures = spread(read_labelled(arguments.data, labels, config.images), arguments.limit)
-    return _Work(config, place, pictures, out, arguments.samples, like)
+    bundle = read_bundle(place.name, place.version, place.directory)
+    if arguments.tta is not None:
+        _check_policy(arguments.tta, bundle.manifest.tta)
+    pictures = spread(read_labelled(arguments.data, bundle.labels, config.images), arguments.limit)
+    return _Work(config, place, pictures, out, arguments.samples, like, arguments.tta)
+
+
+def _check_policy(name: str, settings: TtaSettings) -> None:
+    """Returns when views of this policy may be asked for and can disagree."""
+    allowed = allowed_policies(settings)
+    several = [each for each in allowed if len(settings.known[each].plan(each).views) > 1]
+    if name in several:
+        return
+    if not several:
+        raise ValueError("--tta: the bundle allows no policy of several views")
+    known = ", ".join(several)
+    if name in allowed:
+        raise ValueError(f'--tta: the policy "{name}" has one view, expected one of {known}')
+    raise ValueError(f'--tta: unknown policy "{name[:40]}", one of {known}')
 
 
 def _built(work: _Work, loaded: LoadedModel) -> tuple[Profile, Samples | None]:
-    recipe = served_recipe(loaded)
+    expansion = served_expansion(loaded)
     check_classes(work.pictures, loaded.classes)
+    plan = None if work.tta is None else loaded.tta.plans[work.tta]
+    tta = None if plan is None else tta_reference(plan)
+    if work.like is not None and work.like.tta != tta:
+        raise ValueError(f"--like: {difference(work.like.tta, tta)}")
     subject = Subject(
         model_digest=loaded.bundle.model_digest,
-        recipe_digest=recipe.digest,
+        recipe_digest=expansion.recipe.digest,
         labels=loaded.bundle.labels or tuple(map(str, range(loaded.classes))),
+        tta=tta,
     )
     with shown_bars(len(work.pictures)) as bars:
         threads = os.cpu_count() or 1
-        signals = answered(loaded, recipe, work.pictures, threads, bars.begin("answering"))
+        answering = Answering(loaded, expansion, plan)
+        signals = answering.signals(work.pictures, threads, bars.begin("answering"))
     truth = np.array([picture.class_index for picture in work.pictures])
     frame = None if work.like is None else frame_of(work.like)
     built = summarised(subject, signals, truth, frame)
@@ -133,7 +159,7 @@ def _built(work: _Work, loaded: LoadedModel) -> tuple[Profile, Samples | None]:
         return built, None
     embedder, reason = embedding_of(loaded.bundle)
     wanted = Wanted(work.samples, subject.labels, embedder, reason)
-    return built, samples_of(recipe, work.pictures, signals, wanted)
+    return built, samples_of(expansion.recipe, work.pictures, signals, wanted)
 
 
 def embedding_of(bundle: Bundle) -> tuple[Embedder | None, str]:

@@ -6,6 +6,7 @@ from typing import Final
 from batchproof_server.commands.tables import table
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import profile_digest
+from batchproof_server.drift.tta_reference import TtaReference
 
 _SIGNALS: Final = ("signal", "bins", "mean", "stddev", "min", "max")
 _CLASSES: Final = ("class", "pictures", "recall", "answered")
@@ -23,6 +24,7 @@ def profile_report(title: str, profile: Profile) -> str:
         f"  accuracy      {profile.accuracy_ratio:.2%}",
         f"  calibration   ECE {calibration.ece_ratio:.4f}, temperature {temperature:.3f}",
         f"  ATC           negative entropy at or above {profile.atc.threshold:.6g}",
+        *_tta_lines(profile.tta),
         "",
         *table([_SIGNALS, *_signal_rows(profile)]),
         "",
@@ -31,6 +33,13 @@ def profile_report(title: str, profile: Profile) -> str:
     if (more := len(profile.classes) - _SHOWN_CLASSES) > 0:
         lines.append(f"  and {more} more classes")
     return "\n".join(lines)
+
+
+def _tta_lines(tta: TtaReference | None) -> Iterator[str]:
+    if tta is None:
+        return
+    early_exit = "" if tta.early_exit is None else f", early exit at {tta.early_exit:g}"
+    yield f"  TTA           {tta.policy}: {', '.join(tta.views)}; {tta.aggregation}{early_exit}"
 
 
 def _signal_rows(profile: Profile) -> Iterator[tuple[str, ...]]:

@@ -78,8 +78,8 @@ def _evaluated(
         aggregations=listed(arguments.aggregations),
         seed=arguments.seed,
     )
-    policies = tried_policies(study.choice, study.recipe, wanted)
-    plain = new_course(plain_policy(study.choice, study.recipe), truth)
+    policies = tried_policies(study.choice, study.expansion, wanted)
+    plain = new_course(plain_policy(study.choice, study.expansion), truth)
     courses = [new_course(policy, truth) for policy in policies]
     with shown_bars(len(study.pictures)) as bars:
         count = bars.begin(f"plainly and with {len(courses)} policies")

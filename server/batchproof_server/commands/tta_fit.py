@@ -63,7 +63,7 @@ def _fitted(study: Studied, arguments: Namespace) -> WeightsFit:
     parts = split(study.pictures, arguments.held_out, arguments.split_seed)
     with shown_bars(len(study.pictures)) as bars:
         fitter = Fitter(
-            recipe=study.recipe,
+            expansion=study.expansion,
             plan=plan,
             runner=partial(served_runner, study.model, MonotonicClock().now_s),
             begin=bars.begin,

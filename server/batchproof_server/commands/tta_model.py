@@ -12,12 +12,12 @@ from batchproof_server.commands.evaluate import chosen_pictures
 from batchproof_server.commands.terminal import ProgressLine
 from batchproof_server.config import prepare_engines, read_config
 from batchproof_server.datasets.pictures import LabelledPicture, check_classes
-from batchproof_server.evaluation.evaluating import class_count, served_recipe, subject_of
+from batchproof_server.evaluation.evaluating import class_count, served_expansion, subject_of
 from batchproof_server.evaluation.result import Subject
-from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.logs import configure_logs, library_logs
 from batchproof_server.models.loading import LoadedModel, load_version
 from batchproof_server.tta.choice import Choice
+from batchproof_server.tta.expansion import Expansion
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Studied:
 
     Attributes:
         model: loaded and proven; gives class scores.
-        recipe: its recipe.
+        expansion: makes its views.
         choice: its policies.
         pictures: of its classes.
         subject: both, for a result.
     """
 
     model: LoadedModel
-    recipe: Recipe
+    expansion: Expansion
     choice: Choice
     pictures: tuple[LabelledPicture, ...]
     subject: Subject
@@ -55,10 +55,10 @@ def studied(arguments: Namespace) -> Iterator[Studied]:
     with library_logs(configure_logs("error", config.log.format, sys.stderr)):
         model = load_version(place, loading_plugs(config, ProgressLine(sys.stderr)))
         try:
-            recipe = served_recipe(model)
+            expansion = served_expansion(model)
             classes = class_count(model)
             check_classes(pictures, classes)
             subject = subject_of(model, str(arguments.data), len(pictures), there, classes)
-            yield Studied(model, recipe, model.tta, pictures, subject)
+            yield Studied(model, expansion, model.tta, pictures, subject)
         finally:
             model.backend.close()

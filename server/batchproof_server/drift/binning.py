@@ -34,8 +34,16 @@ def decile_edges(values: Array, natural_range: tuple[float, float]) -> tuple[flo
     for value, times in zip(*np.unique(deciles, return_counts=True), strict=True):
         edges.add(float(value))
         if times > 1:
-            edges.add(float(np.nextafter(value, np.inf)))
+            edges.add(just_above(float(value)))
     return tuple(sorted(edge for edge in edges if lowest < edge <= highest))
+
+
+def just_above(value: float) -> float:
+    """The next number above; above 0 it is the smallest that no processor takes for 0.
+
+    Some libraries have the processor treat denormal numbers as 0 on the threads that they touch.
+    """
+    return float(np.nextafter(value, np.inf)) if value else float(np.finfo(np.float64).tiny)
 
 
 def quantile_edges(values: Array, bins: int) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from batchproof_server.drift.profile import (
     ece_ratio,
     refitted_threshold,
 )
+from batchproof_server.drift.tta_reference import TTA_SIGNALS, difference
 
 
 class CannotMerge(ValueError):
@@ -30,7 +31,8 @@ def merged(left: Profile, right: Profile) -> Profile:
     threshold of ATC is the edge nearest to the accuracy of both.
 
     Raises:
-        CannotMerge: they are of different models, recipes, classes, bins or temperatures.
+        CannotMerge: they are of different models, recipes, classes, policies of test-time
+            augmentation, bins or temperatures.
     """
     if reasons := [reason for same, reason in _comparisons(left, right) if not same]:
         raise CannotMerge("\n".join(reasons))
@@ -61,7 +63,8 @@ def _comparisons(left: Profile, right: Profile) -> Iterable[tuple[bool, str]]:
     yield same(lambda each: each.recipe_digest), "they are of different recipes"
     yield same(lambda each: [one.label for one in each.classes]), "they have other classes"
     yield same(lambda each: each.class_bins), f"the class bins differ: {again}"
-    yield same(lambda each: set(each.signals)), "they have other signals"
+    yield same(lambda each: each.tta), difference(left.tta, right.tta)
+    yield same(lambda each: set(each.signals) - set(TTA_SIGNALS)), "they have other signals"
     for name in left.signals:
         if name in right.signals and left.signals[name].edges != right.signals[name].edges:
             yield False, f"the edges of {name} differ: {again}"

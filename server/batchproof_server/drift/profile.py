@@ -20,6 +20,7 @@ from batchproof_server.drift.calibration import (
     nearest_threshold,
 )
 from batchproof_server.drift.signals import NUMERIC_SIGNALS
+from batchproof_server.drift.tta_reference import TtaReference, signal_faults
 from batchproof_server.signature import Array
 from batchproof_server.validation import NO_UNKNOWN_KEYS
 
@@ -166,6 +167,7 @@ class Profile:
         signals: every other signal, by name.
         calibration: of the confidence.
         atc: for an estimate of the accuracy without labels.
+        tta: what the signals of test-time augmentation hold for; None where there are none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -180,6 +182,7 @@ class Profile:
     signals: dict[str, SignalReference]
     calibration: CalibrationReference
     atc: AtcReference
+    tta: TtaReference | None = None
 
     def __post_init__(self) -> None:
         faults = [*_form_faults(self), *([] if not self.classes else _sum_faults(self))]
@@ -228,6 +231,7 @@ def _form_faults(profile: Profile) -> Iterator[str]:
         yield f"signals: unknown {', '.join(unknown)[:80]}, expected {', '.join(NUMERIC_SIGNALS)}"
     if "confidence" not in profile.signals:
         yield "signals: no confidence"
+    yield from signal_faults(profile.tta, profile.signals)
 
 
 def _sum_faults(profile: Profile) -> Iterator[str]:

@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.tta_reference import TtaReference, unfit_tta
 from batchproof_server.validation import InvalidSettings, parse_settings
 
 PROFILE_NAME: Final = "profile.json"
@@ -38,14 +39,21 @@ def _refuse_constant(name: str) -> float:
 
 def canonical_json(profile: Profile) -> str:
     """The profile with sorted keys and no spaces: what the digest is taken of."""
-    return json.dumps(dataclasses.asdict(profile), sort_keys=True, separators=(",", ":"))
+    return json.dumps(_entries(profile), sort_keys=True, separators=(",", ":"))
 
 
 def profile_json(profile: Profile) -> str:
     """The profile as its file has it: one line for each entry at the top."""
-    entries = dataclasses.asdict(profile)
-    lines = (f'  "{key}": {_entry(value)}' for key, value in entries.items())
+    lines = (f'  "{key}": {_entry(value)}' for key, value in _entries(profile).items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _entries(profile: Profile) -> dict[str, Any]:
+    """What is written; without augmentation nothing is said of it."""
+    entries = dataclasses.asdict(profile)
+    if profile.tta is None:
+        del entries["tta"]
+    return entries
 
 
 def _entry(value: Any) -> str:
@@ -94,12 +102,14 @@ class ModelFacts:
         recipe_digest: of its recipe; empty without one.
         labels: of the bundle; empty when it names none.
         classes: of the model's output; 0 when it is raw.
+        policies: of test-time augmentation that may be asked for, by name.
     """
 
     model_digest: str
     recipe_digest: str
     labels: tuple[str, ...]
     classes: int
+    policies: Mapping[str, TtaReference] = field(default_factory=dict)
 
 
 def unfit_findings(profile: Profile, facts: ModelFacts) -> tuple[str, ...]:
@@ -113,6 +123,8 @@ def unfit_findings(profile: Profile, facts: ModelFacts) -> tuple[str, ...]:
         findings.append(f"it has {len(profile.classes)} classes, the model has {facts.classes}")
     elif facts.labels and tuple(each.label for each in profile.classes) != facts.labels:
         findings.append("its labels are not those of the bundle")
+    if profile.tta is not None:
+        findings.extend(unfit_tta(profile.tta, facts.policies))
     return tuple(findings)
 
 

@@ -15,8 +15,8 @@ class DriftSettings:
     Attributes:
         enabled: read ``profile.json`` and count the signals; without it only the confidence is
             counted.
-        unfit_profile: a profile that does not parse, or is of another model or recipe: ``refuse``
-            the version with the findings, or ``ignore`` the profile and serve without one.
+        unfit_profile: a profile that does not parse, or is of another model, recipe or policy:
+            ``refuse`` the version with the findings, or ``ignore`` the profile and serve without.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS

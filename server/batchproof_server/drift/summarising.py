@@ -30,6 +30,7 @@ from batchproof_server.drift.profile import (
     refitted_threshold,
 )
 from batchproof_server.drift.signals import NATURAL_RANGE, Signals
+from batchproof_server.drift.tta_reference import TtaReference
 from batchproof_server.signature import Array
 
 MIN_PICTURES = 100
@@ -48,11 +49,13 @@ class Subject:
         model_digest: of the artefact.
         recipe_digest: of the recipe.
         labels: of all classes in their order.
+        tta: what its signals of test-time augmentation hold for; None where it has none.
     """
 
     model_digest: str
     recipe_digest: str
     labels: tuple[str, ...]
+    tta: TtaReference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ def summarised(
         },
         calibration=_calibration(signals.values["confidence"], right, frame.temperature),
         atc=_atc(signals.log_probabilities, right, frame),
+        tta=subject.tta,
     )
 
 

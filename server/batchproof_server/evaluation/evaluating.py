@@ -37,6 +37,7 @@ from batchproof_server.evaluation.result import (
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loading import LoadedModel
 from batchproof_server.signature import Array
+from batchproof_server.tta.expansion import Expansion
 
 Begin: TypeAlias = Callable[[str], Count]
 """Begins a step with its title; what it returns is told of the pictures that are done."""
@@ -146,10 +147,19 @@ def served_recipe(model: LoadedModel) -> Recipe:
     Raises:
         InvalidData: it takes no pictures, or gives no class scores.
     """
-    if model.recipe is None:
+    return served_expansion(model).recipe
+
+
+def served_expansion(model: LoadedModel) -> Expansion:
+    """What makes views for a model that can be evaluated.
+
+    Raises:
+        InvalidData: it takes no pictures, or gives no class scores.
+    """
+    if model.expansion is None:
         raise InvalidData(["the bundle has no recipe, so it takes no pictures; see docs/recipes"])
     scores_kind(model)
-    return model.recipe
+    return model.expansion
 
 
 def scores_kind(model: LoadedModel) -> Literal["logits", "probabilities"]:

@@ -11,7 +11,6 @@ from batchproof_server.imaging.recipe import Recipe, compile_recipe
 from batchproof_server.models.bundle import Bundle
 from batchproof_server.models.manifest import DeclaredSignature, OutputSettings
 from batchproof_server.signature import Array, Signature, Tensors, TensorSpec
-from batchproof_server.tta import noise
 from batchproof_server.tta.choice import Choice, choice_of
 from batchproof_server.tta.policies import NONE
 from batchproof_server.validation import InvalidSettings
@@ -124,7 +123,6 @@ def tta_choice(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) ->
         findings = tuple(f"tta: augmentation needs {what}" for what in lacks)
         raise ModelRefused("the model cannot be augmented", findings)
     digest = "" if recipe is None else recipe.digest
-    noise.warm_up()
     try:
         return choice_of(settings, bundle.tta_weights, bundle.model_digest, digest)
     except InvalidSettings as invalid:

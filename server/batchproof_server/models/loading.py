@@ -22,7 +22,7 @@ from batchproof_server.models.fitting import (
     tta_choice,
 )
 from batchproof_server.models.manifest import OutputSettings
-from batchproof_server.models.profiles import bundle_profile
+from batchproof_server.models.profiles import bundle_profile, watchable_policies
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measured_s, warm_up
 from batchproof_server.proof.certificate import Certificate
@@ -30,6 +30,7 @@ from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoa
 from batchproof_server.proof.proving import Prove
 from batchproof_server.registry import Registry
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice
+from batchproof_server.tta.expansion import Expansion
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class LoadedModel:
     Attributes:
         batching: with the buckets that the certificate says are served.
         output: with the name of the scores' output filled in.
-        recipe: None for a model that takes tensors only.
+        expansion: makes rows of pictures; None for a model that takes tensors only.
         certificate: None where no proof was asked for.
         certificate_digest: the certificate's, computed once; empty without one.
         execution_s: what each served bucket took alone on this machine; empty where no proof was
@@ -82,7 +83,7 @@ class LoadedModel:
     backend: Backend
     batching: BatchingSettings
     output: OutputSettings
-    recipe: Recipe | None
+    expansion: Expansion | None
     certificate: Certificate | None = None
     certificate_digest: str = ""
     execution_s: tuple[float, ...] = ()
@@ -90,6 +91,11 @@ class LoadedModel:
     profile: KnownProfile | None = None
     profile_findings: tuple[str, ...] = ()
     tta: Choice = SERVER_CHOICE
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """None for a model that takes tensors only."""
+        return None if self.expansion is None else self.expansion.recipe
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
@@ -130,6 +136,7 @@ def model_facts(model: LoadedModel) -> ModelFacts:
         recipe_digest="" if model.recipe is None else model.recipe.digest,
         labels=model.bundle.labels,
         classes=model.classes,
+        policies=watchable_policies(model.tta),
     )
 
 
@@ -178,4 +185,5 @@ def _fitted(
     imaging = plugs.imaging(bundle.backend)
     recipe = fitted_recipe(bundle, signature, imaging, plugs.image_limits)
     tta = tta_choice(bundle, output, recipe)
-    return LoadedModel(bundle, backend, batching, output, recipe, classes=classes, tta=tta)
+    expansion = None if recipe is None else Expansion.of(recipe)
+    return LoadedModel(bundle, backend, batching, output, expansion, classes=classes, tta=tta)

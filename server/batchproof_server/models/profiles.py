@@ -12,7 +12,10 @@ from batchproof_server.drift.profile_form import (
     unfit_findings,
 )
 from batchproof_server.drift.settings import DriftSettings
+from batchproof_server.drift.tta_reference import TtaReference
 from batchproof_server.errors import ModelRefused
+from batchproof_server.tta.choice import Choice
+from batchproof_server.tta.plan import Plan
 from batchproof_server.validation import InvalidSettings
 
 
@@ -54,6 +57,24 @@ def bundle_profile(
             return None, refused.findings
         raise ModelRefused("the profile does not fit the model", refused.findings) from refused
     return KnownProfile.of(profile), ()
+
+
+def tta_reference(plan: Plan) -> TtaReference:
+    """What a profile says of a policy with several views."""
+    return TtaReference(
+        policy=plan.policy,
+        policy_digest=plan.digest,
+        views=tuple(view.text for view in plan.views),
+        aggregation=plan.aggregation.text,
+        early_exit=plan.early_exit,
+        weights=plan.weights,
+    )
+
+
+def watchable_policies(choice: Choice) -> dict[str, TtaReference]:
+    """The policies whose views can disagree, by name."""
+    plans = choice.plans.items()
+    return {name: tta_reference(plan) for name, plan in plans if len(plan.views) > 1}
 
 
 def fitting_profile(file: Path, facts: ModelFacts) -> Profile:

@@ -76,6 +76,7 @@ class ModelRepository:
             status = VersionStatus(place.name, place.version, ModelState.LOADING)
             self._versions.setdefault(place.name, {})[place.version] = status
         self._labels = {name: dict(labels) for name, labels in version_labels.items()}
+        self._ready: tuple[ServedModel, ...] = ()
         self._check_labels()
 
     def _check_labels(self) -> None:
@@ -105,6 +106,11 @@ class ModelRepository:
         if state not in _NEXT[old.state]:
             raise ValueError(f"a version that is {old.state} cannot become {state}")
         self._versions[name][version] = replace(old, state=state, **changes)
+        self._ready = tuple(
+            status.served
+            for status in self.statuses()
+            if status.state is ModelState.READY and status.served is not None
+        )
 
     def statuses(self) -> tuple[VersionStatus, ...]:
         """All versions by name, oldest first."""
@@ -120,11 +126,7 @@ class ModelRepository:
 
     def ready(self) -> tuple[ServedModel, ...]:
         """The versions that answer."""
-        return tuple(
-            status.served
-            for status in self.statuses()
-            if status.state is ModelState.READY and status.served is not None
-        )
+        return self._ready
 
     def loaded(self) -> tuple[ServedModel, ...]:
         """The versions that hold a model in memory."""

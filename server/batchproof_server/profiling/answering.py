@@ -1,23 +1,29 @@
 """Answers labelled pictures as the server does, on all cores, and keeps what a profile needs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from batchproof_server.augmentation import view_probabilities
 from batchproof_server.batching.assembly import assemble, bucket_for
 from batchproof_server.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import DecodedImage, decoded_image, row_inputs
-from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.imaging.decoded import decoded_image, row_inputs
 from batchproof_server.models.loading import LoadedModel
+from batchproof_server.profiling.views import disagreement, other_views, plain_first
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array
+from batchproof_server.tta.expansion import Expanded, Expansion
+from batchproof_server.tta.plan import Plan
+from batchproof_server.tta.views import IDENTITY, View
 
 Count: TypeAlias = Callable[[int], None]
 """Told how many pictures are done."""
@@ -30,72 +36,148 @@ _MAX_CHUNK_BYTES: Final = 64 << 20
 class _Chunk:
     scores: Scores
     inputs: RowInputs
+    disagreement: Mapping[str, Array]
 
 
-def answered(
-    model: LoadedModel,
-    recipe: Recipe,
-    pictures: Sequence[LabelledPicture],
-    threads: int,
-    count: Count,
-) -> Signals:
-    """The signals of every picture, in their order.
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Answers pictures with a model, as it is served.
 
-    One thread executes micro-batches while the others decode what comes next.
-
-    Args:
-        model: as it is served, with class scores.
-        recipe: the model's.
-        pictures: one or more.
-        threads: that decode.
-        count: learns of the progress.
-
-    Raises:
-        InvalidData: pictures that cannot be read or are refused, or whose answer is not finite.
+    Attributes:
+        model: with class scores.
+        expansion: the model's.
+        plan: of the test-time augmentation whose signals are wanted too; all others are those of
+            the plain answers. None for these alone.
     """
-    chunks: list[_Chunk] = []
-    refused: list[str] = []
-    done = 0
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as decoding:
-        for part, images in _decoded(recipe, _parts(model, pictures), decoding):
-            there = [image for image in images if isinstance(image, DecodedImage)]
-            refused += [fault for fault in images if isinstance(fault, str)]
-            if not refused:
-                chunks.append(_executed(model, part, there))
-            done += len(part)
-            count(done)
-    if refused:
-        raise InvalidData(refused)
-    return _signals(chunks)
+
+    model: LoadedModel
+    expansion: Expansion
+    plan: Plan | None = None
+
+    def signals(self, pictures: Sequence[LabelledPicture], threads: int, count: Count) -> Signals:
+        """The signals of every picture, in their order.
+
+        One thread executes micro-batches while the others decode what comes next.
+
+        Args:
+            pictures: one or more.
+            threads: that decode.
+            count: learns of the progress.
+
+        Raises:
+            InvalidData: pictures that cannot be read or are refused, or whose answer is not finite.
+        """
+        chunks: list[_Chunk] = []
+        refused: list[str] = []
+        done = 0
+        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as decoding:
+            for part, images in _decoded(self._look(), self._parts(pictures), decoding):
+                there = [image for image in images if isinstance(image, Expanded)]
+                refused += [fault for fault in images if isinstance(fault, str)]
+                if not refused:
+                    chunks.append(self._chunk(part, there))
+                done += len(part)
+                count(done)
+        if refused:
+            raise InvalidData(refused)
+        return _signals(chunks)
+
+    def _look(self) -> Callable[[bytes], Expanded]:
+        """From an encoded picture to its rows, the plain one first, and what was seen of it."""
+        if self.plan is None:
+            return partial(_plain, self.expansion)
+        return partial(self.expansion.expanded, plain_first(self.plan), is_watched=True)
+
+    def _parts(self, pictures: Sequence[LabelledPicture]) -> Iterator[Sequence[LabelledPicture]]:
+        """Chunks of whole micro-batches whose rows take up to 64 MiB."""
+        spec = self.model.backend.signature.inputs[0]
+        views = 1 if self.plan is None else 1 + len(other_views(self.plan))
+        row_bytes = spec.dtype.itemsize * int(np.prod([size or 256 for size in spec.row_shape]))
+        largest = self.model.batching.max_batch_rows
+        wanted = min(_MAX_CHUNK_PICTURES, _MAX_CHUNK_BYTES // (row_bytes * views))
+        size = largest * max(1, int(wanted) // largest)
+        for start in range(0, len(pictures), size):
+            yield pictures[start : start + size]
+
+    def _chunk(self, pictures: Sequence[LabelledPicture], images: Sequence[Expanded]) -> _Chunk:
+        kind = self.model.output.kind
+        if kind == "raw":
+            raise InvalidData(['output.kind is "raw", expected "logits" or "probabilities"'])
+        output = self._outputs([image.rows[:1] for image in images])
+        with _named(pictures, output):
+            scores = score(output[:, 0], kind)
+        inputs = row_inputs([image.seen for image in images if image.seen is not None])
+        values = (
+            {} if self.plan is None else self._disagreement(self.plan, pictures, images, output)
+        )
+        return _Chunk(scores, inputs, values)
+
+    def _disagreement(
+        self,
+        plan: Plan,
+        pictures: Sequence[LabelledPicture],
+        images: Sequence[Expanded],
+        plain: Array,
+    ) -> dict[str, Array]:
+        def execute(places: Sequence[int]) -> Array:
+            output = self._outputs([images[place].rows[1:] for place in places])
+            with _named([pictures[place] for place in places], output):
+                return self._probabilities(output, other_views(plan))
+
+        return disagreement(plan, self._probabilities(plain, (IDENTITY,))[:, 0], execute)
+
+    def _probabilities(self, output: Array, views: tuple[View, ...]) -> Array:
+        name = self.model.output.name or ""
+        rows = output.reshape(-1, output.shape[-1])
+        return view_probabilities({name: rows}, self.model.output, range(len(output)), views)
+
+    def _outputs(self, parts: Sequence[Array]) -> Array:
+        """The output of the scores of each picture's rows, [pictures, rows, classes].
+
+        Pictures whose rows have one shape are executed together.
+        """
+        outputs: dict[int, Array] = {}
+        for shape in {part.shape for part in parts}:
+            places = [place for place, part in enumerate(parts) if part.shape == shape]
+            found = self._executed(np.concatenate([parts[place] for place in places]))
+            outputs |= dict(zip(places, found.reshape(len(places), shape[0], -1), strict=True))
+        return np.stack([outputs[place] for place in range(len(parts))])
+
+    def _executed(self, rows: Array) -> Array:
+        """Executes micro-batches padded to a bucket as the server does."""
+        model = self.model
+        largest, buckets = model.batching.max_batch_rows, model.batching.buckets_rows
+        name, output = model.backend.signature.inputs[0].name, model.output.name or ""
+        parts = []
+        for start in range(0, len(rows), largest):
+            part = rows[start : start + largest]
+            bucket_rows = bucket_for(len(part), buckets)
+            outputs = model.backend.execute(assemble([{name: part}], bucket_rows))
+            parts.append(outputs[output][: len(part)])
+        return np.concatenate(parts)
 
 
-def _parts(
-    model: LoadedModel, pictures: Sequence[LabelledPicture]
-) -> Iterator[Sequence[LabelledPicture]]:
-    """Chunks of whole micro-batches whose rows take up to 64 MiB."""
-    spec = model.backend.signature.inputs[0]
-    row_bytes = spec.dtype.itemsize * int(np.prod([size or 256 for size in spec.row_shape]))
-    largest = model.batching.max_batch_rows
-    wanted = min(_MAX_CHUNK_PICTURES, _MAX_CHUNK_BYTES // row_bytes)
-    size = largest * max(1, int(wanted) // largest)
-    for start in range(0, len(pictures), size):
-        yield pictures[start : start + size]
+def _plain(expansion: Expansion, encoded: bytes) -> Expanded:
+    image = decoded_image(expansion.recipe, encoded)
+    return Expanded(image.row[np.newaxis], image.seen)
 
 
 def _decoded(
-    recipe: Recipe, parts: Iterable[Sequence[LabelledPicture]], decoding: ThreadPoolExecutor
-) -> Iterator[tuple[Sequence[LabelledPicture], list[DecodedImage | str]]]:
+    look: Callable[[bytes], Expanded],
+    parts: Iterable[Sequence[LabelledPicture]],
+    decoding: ThreadPoolExecutor,
+) -> Iterator[tuple[Sequence[LabelledPicture], list[Expanded | str]]]:
     """Chunks of pictures with their rows, or why there is none; one chunk is decoded ahead."""
 
-    def decode(picture: LabelledPicture) -> DecodedImage | str:
+    def decode(picture: LabelledPicture) -> Expanded | str:
         try:
-            return decoded_image(recipe, picture.read())
+            return look(picture.read())
         except OSError as fault:
             return f"{picture.name}: cannot be read ({fault.strerror})"
         except InvalidInput as fault:
             return f"{picture.name}: {fault}"
 
-    ahead: tuple[Sequence[LabelledPicture], Iterator[DecodedImage | str]] | None = None
+    ahead: tuple[Sequence[LabelledPicture], Iterator[Expanded | str]] | None = None
     for part in parts:
         images = decoding.map(decode, part)
         if ahead is not None:
@@ -105,37 +187,14 @@ def _decoded(
         yield ahead[0], list(ahead[1])
 
 
-def _executed(
-    model: LoadedModel, pictures: Sequence[LabelledPicture], images: Sequence[DecodedImage]
-) -> _Chunk:
-    kind = model.output.kind
-    if kind == "raw":
-        raise InvalidData(['output.kind is "raw", expected "logits" or "probabilities"'])
-    outputs: dict[int, Array] = {}
-    for shape in {image.row.shape for image in images}:
-        places = [place for place, image in enumerate(images) if image.row.shape == shape]
-        rows = np.stack([images[place].row for place in places])
-        outputs |= dict(zip(places, _outputs(model, rows), strict=True))
-    output = np.stack([outputs[place] for place in range(len(images))])
+@contextmanager
+def _named(pictures: Sequence[LabelledPicture], output: Array) -> Iterator[None]:
+    """Names the picture whose output is not finite."""
     try:
-        scores = score(output, kind)
+        yield
     except InvalidInput as fault:
-        place = int(np.argmin(np.isfinite(output).all(axis=1)))
+        place = int(np.argmin(np.isfinite(output).all(axis=(1, 2))))
         raise InvalidData([f"{pictures[place].name}: {fault}"]) from fault
-    return _Chunk(scores, row_inputs([image.seen for image in images]))
-
-
-def _outputs(model: LoadedModel, rows: Array) -> Array:
-    """The output of the scores, executed in micro-batches padded to a bucket as the server does."""
-    largest, buckets = model.batching.max_batch_rows, model.batching.buckets_rows
-    name, output = model.backend.signature.inputs[0].name, model.output.name or ""
-    parts = []
-    for start in range(0, len(rows), largest):
-        part = rows[start : start + largest]
-        bucket_rows = bucket_for(len(part), buckets)
-        outputs = model.backend.execute(assemble([{name: part}], bucket_rows))
-        parts.append(outputs[output][: len(part)])
-    return np.concatenate(parts)
 
 
 def _signals(chunks: Sequence[_Chunk]) -> Signals:
@@ -148,5 +207,9 @@ def _signals(chunks: Sequence[_Chunk]) -> Signals:
         np.concatenate(logits) if logits else None,
         joined(lambda chunk: chunk.scores.entropy),
     )
-    values = {**signals.values, **input_values([chunk.inputs for chunk in chunks])}
+    views = {
+        name: np.concatenate([chunk.disagreement[name] for chunk in chunks])
+        for name in chunks[0].disagreement
+    }
+    values = {**signals.values, **input_values([chunk.inputs for chunk in chunks]), **views}
     return Signals(signals.classes, values, signals.log_probabilities)

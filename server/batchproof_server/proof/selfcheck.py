@@ -107,6 +107,10 @@ class SelfChecks:
         self._company: deque[_Row] = deque()
         self._is_full = False
         self._waiting: list[_Candidate] = []
+        # The answer of _ready, until what waits or its company changes: it is asked for every time
+        # that the queue moves.
+        self._known_ready: _Candidate | None = None
+        self._is_ready_known = False
         self._batches = 0
         self._selections = 0
         self._began_s = -math.inf
@@ -136,6 +140,9 @@ class SelfChecks:
         skipped = [skip for each in selected for skip in self._select(each, bucket_rows, now_s)]
         if self._renewed.picks() or not self._is_full:
             self._remember(tasks[self._batches % len(tasks)])
+            self._is_ready_known = False
+        if selected:
+            self._is_ready_known = False
         return tuple(skipped)
 
     def due_at(self, idle_since_s: float) -> float | None:
@@ -157,6 +164,7 @@ class SelfChecks:
         if candidate is None or due_at_s is None or due_at_s > now_s:
             return None
         self._waiting.remove(candidate)
+        self._is_ready_known = False
         self._began_s = now_s
         return self._arranged(candidate)
 
@@ -165,6 +173,7 @@ class SelfChecks:
         skipped = tuple(Skipped(each.request_id, "draining") for each in self._waiting)
         self._waiting.clear()
         self._company.clear()
+        self._is_ready_known = False
         return skipped
 
     def _select(self, task: Answered, bucket_rows: int, now_s: float) -> Iterator[Skipped]:
@@ -210,7 +219,10 @@ class SelfChecks:
         return sum(_row_bytes(each.inputs, 1) for each in self._company)
 
     def _ready(self) -> _Candidate | None:
-        return next((each for each in self._waiting if self._has_company(each)), None)
+        if not self._is_ready_known:
+            able = (each for each in self._waiting if self._has_company(each))
+            self._known_ready, self._is_ready_known = next(able, None), True
+        return self._known_ready
 
     def _has_company(self, candidate: _Candidate) -> bool:
         alone = self._checked_in(candidate.bucket_rows) == 1

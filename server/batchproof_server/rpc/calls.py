@@ -12,7 +12,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.clock import Clock
-from batchproof_server.errors import InvalidInput, QueueFull, ServingError
+from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull, ServingError
 from batchproof_server.rpc.pace import Pace
 from batchproof_server.rpc.status import Failure, failure_of
 from batchproof_server.telemetry import Observer, RequestRecord
@@ -79,7 +79,7 @@ class Calls:
         self._report_unforeseen = report_unforeseen
         self._running = 0
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
-        self._refused_s = -math.inf
+        self._pressed_s = -math.inf
 
     @property
     def is_idle(self) -> bool:
@@ -92,9 +92,9 @@ class Calls:
         return self._running >= self._max_concurrent_requests
 
     @property
-    def is_busy(self) -> bool:
-        """Whether to look at what comes before it is read: others are there, or were refused."""
-        return self._running > 0 or self._clock.now_s() - self._refused_s < _WARY_S
+    def is_pressed(self) -> bool:
+        """Whether one more request would be refused, or one was of late, or came too late."""
+        return self.is_full or self._clock.now_s() - self._pressed_s < _WARY_S
 
     def check_room(self, models: Iterable[str], timeout_s: float | None) -> None:
         """Returns when one more request may be answered in time.
@@ -126,7 +126,6 @@ class Calls:
         self, method: str, context: Context, error: ServingError, model: str = "", version: int = 0
     ) -> NoReturn:
         """Records and aborts an RPC of one request whose message nobody reads."""
-        self._refused_s = self._clock.now_s()
         request_id = _readable(_from_metadata(context)) or uuid.uuid4().hex
         failure = self._failed(request_id, error)
         call = Call(request_id, None, model, version)
@@ -212,6 +211,7 @@ class Calls:
             self._report_unforeseen(cancelled, call.request_id)
             return Failure(grpc.StatusCode.UNAVAILABLE, "the request was given up; try again")
         if _is_late(call.timeout_s, context.time_remaining()):
+            self._pressed_s = self._clock.now_s()
             return Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
         return Failure(grpc.StatusCode.CANCELLED, "the caller went away")
 
@@ -219,6 +219,8 @@ class Calls:
         failure = failure_of(error, request_id)
         if failure.code is grpc.StatusCode.INTERNAL:
             self._report_unforeseen(error, request_id)
+        if isinstance(error, QueueFull | DeadlineExceeded):
+            self._pressed_s = self._clock.now_s()
         return failure
 
     def _learn(self, model: str, duration_s: float) -> None:

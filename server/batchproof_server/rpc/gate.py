@@ -38,8 +38,10 @@ class Admission:
         self._calls = calls
 
     def is_pressed(self) -> bool:
-        """Whether looking closer is worth it."""
-        return self._calls.is_busy
+        """Whether looking closer is worth it: it costs each call a message of its own."""
+        return self._calls.is_pressed or any(
+            model.batcher.is_pressed for model in self._repository.ready()
+        )
 
     def check(self, timeout_s: float | None) -> None:
         """Returns when some version would accept one row.
@@ -86,6 +88,7 @@ class Gate:
     def __init__(self, admission: Admission, calls: Calls) -> None:
         self._admission = admission
         self._calls = calls
+        self._guarded: dict[str, _Handler] = {}
 
     def before(self, services: Sequence[grpc.GenericRpcHandler]) -> grpc.GenericRpcHandler:
         """The handlers of these services, each prediction with a look at the queues before it."""
@@ -93,9 +96,13 @@ class Gate:
 
     def guarded(self, method: str, handler: _Handler) -> _Handler:
         """The handler to use for a call that came just now."""
-        name = PREDICTIONS.get(method)
-        if name is None or not self._admission.is_pressed():
+        if method not in PREDICTIONS or not self._admission.is_pressed():
             return handler
+        if method not in self._guarded:
+            self._guarded[method] = self._guard(PREDICTIONS[method], handler)
+        return self._guarded[method]
+
+    def _guard(self, name: str, handler: _Handler) -> _Handler:
         # As a stream of requests, of which none has to be read.
         return grpc.stream_unary_rpc_method_handler(
             self._looking_first(name, handler.unary_unary),

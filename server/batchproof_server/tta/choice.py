@@ -164,11 +164,7 @@ def choice_of(
                 for name in lacking
             )
         )
-    plans = {
-        name: _declared(settings, name, fitted)
-        for name in settings.known
-        if _is_allowed(settings, name)
-    }
+    plans = {name: _declared(settings, name, fitted) for name in allowed_policies(settings)}
     return Choice(
         settings=settings,
         plans=plans,
@@ -176,6 +172,11 @@ def choice_of(
         takes_views=settings.allowed is None or CUSTOM in settings.allowed,
         fitted=fitted,
     )
+
+
+def allowed_policies(settings: TtaSettings) -> tuple[str, ...]:
+    """The names of the policies that may be asked for."""
+    return tuple(name for name in settings.known if _is_allowed(settings, name))
 
 
 def _is_allowed(settings: TtaSettings, name: str) -> bool:

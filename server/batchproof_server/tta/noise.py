@@ -6,7 +6,6 @@ such promise. So the raw bits are turned into normal deviates here, by a table o
 """
 
 import hashlib
-from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
@@ -41,15 +40,33 @@ def view_key(seed: int, picture: bytes, view: str, occurrence: int) -> int:
     return int.from_bytes(hashlib.sha256(what.encode()).digest()[:16], "little")
 
 
-def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
+def normal_deviates() -> Array:
+    """What 16 random bits n become: the standard normal quantile of (n + 1/2) / 65536.
+
+    Takes milliseconds, so it is made once for a model version. float64 [65536].
+    """
+    inverse = NormalDist().inv_cdf
+    upper = [inverse((n + 0.5) / _LEVELS) for n in range(_LEVELS // 2, _LEVELS)]
+    half = np.array(upper, np.float64)
+    return np.concatenate((-half[::-1], half))
+
+
+def with_noise(pixels: Array, stddev: float, highest: int, key: int, deviates: Array) -> Array:
     """The picture with normal noise on each level of each channel, cut off at 0 and ``highest``.
 
-    A deviate is the standard normal quantile of (n + 1/2) / 65536 for 16 random bits n, times
-    ``stddev * highest``, rounded to the nearest level. 64 raw bits make four, the lowest first.
+    A deviate times ``stddev * highest`` is rounded to the nearest level. 64 raw bits make four, the
+    lowest first.
+
+    Args:
+        pixels: [height, width, channels].
+        stddev: as a share of ``highest``.
+        highest: level, white.
+        key: see ``view_key``.
+        deviates: see ``normal_deviates``.
     """
     # 8 bits and the greatest step, 0.5 x 255 x 4.3, add up within 16.
     kind = np.int16 if pixels.dtype == np.uint8 else np.int32
-    steps = _steps(stddev * highest).astype(kind)
+    steps = _steps(deviates, stddev * highest).astype(kind)
     generator = np.random.Philox(key=key)
     noisy = np.empty(pixels.size, pixels.dtype)
     flat = np.ascontiguousarray(pixels).reshape(-1)
@@ -66,21 +83,8 @@ def with_noise(pixels: Array, stddev: float, highest: int, key: int) -> Array:
     return noisy.reshape(pixels.shape)
 
 
-def warm_up() -> None:
-    """Makes the table, so that no request pays for it."""
-    _upper_quantiles()
-
-
-def _steps(deviation: float) -> Array:
+def _steps(deviates: Array, deviation: float) -> Array:
     """In whole levels, for each n; rounding to even is the same on both sides of 0."""
-    half = _upper_quantiles() * deviation
+    half = deviates[_LEVELS // 2 :] * deviation
     np.rint(half, out=half)
     return np.concatenate((-half[::-1], half))
-
-
-@lru_cache(maxsize=1)
-def _upper_quantiles() -> Array:
-    """Of those n that are above the median: the others mirror them."""
-    inverse = NormalDist().inv_cdf
-    upper = [inverse((n + 0.5) / _LEVELS) for n in range(_LEVELS // 2, _LEVELS)]
-    return np.array(upper, np.float64)

@@ -24,19 +24,21 @@ from batchproof_server.tta.views import View
 _JPEG_SIDE_PIXELS: Final = 65_500  # libjpeg's limit
 
 
-def seen(original: Original, view: View, key: int) -> Picture:
+def seen(original: Original, view: View, key: int, deviates: Array) -> Picture:
     """The picture as the view sees it, of the same depth and channels; may share memory with it.
 
     Args:
         original: the picture.
         view: not ``five_crop``, which stands for five views.
         key: of the view's random numbers; of no effect on a view that draws none.
+        deviates: see ``noise.normal_deviates``.
 
     Raises:
         InvalidInput: ``jpeg`` of a picture with 16 bits a pixel, or with too long a side.
     """
     if view.name == "noise":
-        return with_noise(original.pixels, view.numbers[0], original.highest_level, key)
+        share, highest = view.numbers[0], original.highest_level
+        return with_noise(original.pixels, share, highest, key, deviates)
     return _WAYS[view.name](original, *view.numbers)
 
 

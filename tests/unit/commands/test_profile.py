@@ -1,6 +1,7 @@
 """``profile`` in this process, on exact arithmetic: what is written, shown and refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,13 @@ from batchproof_server.evaluation import plots
 from bundles_on_disk import LOGITS, PICTURES, RAW, picture, write_bundle
 from drift_fixtures import profile as made_up
 
+MOSTLY_PLAIN = """
+[tta.policies.mostly-plain]
+views = ["identity", "hflip"]
+aggregation = "weighted"
+weights = [3, 1]
+early_exit = 0.9
+"""
 Captured = pytest.CaptureFixture[str]
 
 
@@ -248,6 +256,88 @@ def test_a_place_that_cannot_be_written_is_said(
     assert build(bundle, data, "-o", str(tmp_path / "taken.json")) == 2
     assert "Is a directory" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_policy_adds_its_two_signals_and_changes_no_other(
+    bundle: Path, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    assert build(bundle, data, "-o", str(tmp_path / "plain.json")) == 0
+    assert build(bundle, data, "--tta", "flip") == 0
+    plain, made = written(tmp_path / "plain.json"), written(bundle / "profile.json")
+    assert made.tta is not None
+    assert (made.tta.policy, made.tta.views) == ("flip", ("identity", "hflip"))
+    signals = {**made.signals}
+    rate, information = signals.pop("tta_flip_rate"), signals.pop("tta_mutual_information")
+    assert replace(made, signals=signals, tta=None) == plain
+    assert sum(rate.counts) == sum(information.counts) == 240
+    assert (rate.min, rate.max) == (0, 0)
+    assert information.max > 0
+    assert "TTA           flip: identity, hflip; mean" in capsys.readouterr().out
+    assert main(["certify", str(bundle)]) == 0
+    assert main(["profile", "show", str(bundle / "profile.json")]) == 0
+    assert "TTA           flip: identity, hflip; mean" in capsys.readouterr().out
+
+
+def test_a_policy_of_the_manifest_is_held_with_its_early_exit_and_weights(
+    bundle: Path, data: Path, capsys: Captured
+) -> None:
+    (bundle / "batchproof.toml").write_text(PICTURES + MOSTLY_PLAIN)
+    assert build(bundle, data, "--tta", "mostly-plain") == 0
+    tta = written(bundle / "profile.json").tta
+    assert tta is not None
+    assert (tta.aggregation, tta.early_exit, tta.weights) == ("weighted", 0.9, (3.0, 1.0))
+    assert "mostly-plain: identity, hflip; weighted, early exit at 0.9" in capsys.readouterr().out
+    assert main(["profile", "show", str(bundle / "profile.json")]) == 0
+    (bundle / "batchproof.toml").write_text(PICTURES + MOSTLY_PLAIN.replace("0.9", "0.8"))
+    assert main(["profile", "show", str(bundle / "profile.json")]) == 1
+    assert 'its TTA policy "mostly-plain" has other views' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("manifest", "policy", "said"),
+    [
+        ("", "flop", 'unknown policy "flop", one of flip, d4, crops, light'),
+        ("", "none", 'the policy "none" has one view, expected one of flip, d4, crops, light'),
+        ('[tta]\nallowed = ["d4"]', "flip", 'unknown policy "flip", one of d4'),
+        ("[tta]\nallowed = []", "flip", "the bundle allows no policy of several views"),
+    ],
+)
+def test_a_policy_that_cannot_be_asked_for_is_refused_before_anything_is_loaded(
+    bundle: Path, data: Path, manifest: str, policy: str, said: str, capsys: Captured
+) -> None:
+    (bundle / "batchproof.toml").write_text(PICTURES + manifest)
+    (bundle / "affine.json").write_text("nothing that could be loaded")
+    assert build(bundle, data, "--tta", policy) == 2
+    assert f"--tta: {said}" in capsys.readouterr().err
+
+
+def test_parts_must_have_looked_with_one_policy(
+    bundle: Path, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    flip, plain, more = (tmp_path / f"{name}.json" for name in ("flip", "plain", "more"))
+    assert build(bundle, data, "-o", str(flip), "--tta", "flip") == 0
+    assert build(bundle, data, "-o", str(plain), "--like", str(flip)) == 2
+    said = '--like: their TTA policies are "flip" and none, expected the same'
+    assert said in capsys.readouterr().err
+    assert build(bundle, data, "-o", str(plain)) == 0
+    assert build(bundle, data, "-o", str(more), "--like", str(flip), "--tta", "flip") == 0
+    both = ["profile", "merge", str(flip), str(more), "-o", str(tmp_path / "sum.json")]
+    assert main(both) == 0
+    whole = written(tmp_path / "sum.json")
+    assert whole.tta == written(flip).tta
+    assert sum(whole.signals["tta_flip_rate"].counts) == 480
+    capsys.readouterr()
+    assert main([*both[:3], str(plain), *both[4:]]) == 1
+    assert 'their TTA policies are "flip" and none, expected the same' in capsys.readouterr().err
+
+
+def test_a_view_that_cannot_be_made_names_its_picture(
+    bundle: Path, data: Path, capsys: Captured
+) -> None:
+    own = '[tta.policies.middle]\nviews = ["identity", "crop(0.5)"]'
+    (bundle / "batchproof.toml").write_text(PICTURES + own)
+    assert build(bundle, data, "--tta", "middle") == 2
+    assert 'image 0: view "crop(0.5)": ' in capsys.readouterr().err
 
 
 def test_profile_and_a_bundle_is_short_for_build() -> None:

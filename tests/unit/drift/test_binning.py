@@ -8,6 +8,7 @@ from batchproof_server.drift.binning import (
     class_bins,
     class_table,
     decile_edges,
+    just_above,
     quantile_edges,
     reference_shares,
 )
@@ -59,8 +60,13 @@ def test_an_atom_at_the_end_of_the_range_needs_one_edge_only() -> None:
     assert top[-1] == 1.0
     assert counts(certain, top)[-1] == 600
     bottom = decile_edges(1 - certain, (0, 1))
-    assert bottom[0] == pytest.approx(5e-324, abs=0)
     assert counts(1 - certain, bottom)[0] == 600
+
+
+def test_the_edge_above_an_atom_at_0_is_no_number_that_a_processor_may_take_for_0() -> None:
+    edge = decile_edges(np.zeros(100), (0, 1))
+    assert edge == (just_above(0.0),) == (np.finfo(np.float64).smallest_normal,)
+    assert bins_of(np.array([0.0, 1e-300]), np.array(edge)).tolist() == [0, 1]
 
 
 def test_an_atom_in_the_middle_is_cut_out() -> None:

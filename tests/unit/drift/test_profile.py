@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,19 @@ from batchproof_server.drift.profile_form import (
     unfit_findings,
 )
 from batchproof_server.validation import InvalidSettings
-from drift_fixtures import MODEL_DIGEST, RECIPE_DIGEST, profile, subject
+from drift_fixtures import (
+    MODEL_DIGEST,
+    RECIPE_DIGEST,
+    TTA,
+    augmented_profile,
+    profile,
+    subject,
+)
 
 SCHEMA = json.loads(
     (Path(__file__).resolve().parents[3] / "docs/schemas/profile.schema.json").read_text()
 )
+WEIGHTED = replace(TTA, aggregation="weighted", early_exit=0.95, weights=(3.0, 1.0))
 FACTS = ModelFacts(MODEL_DIGEST, RECIPE_DIGEST, subject().labels, 3)
 
 
@@ -74,8 +83,8 @@ def test_what_is_no_document_is_refused_as_a_whole(text: str, said: str) -> None
     assert fault.startswith(said)
 
 
-def put(*path: str | int) -> Callable[[Any, Any], None]:
-    def change(values: Any, value: Any) -> None:
+def put(*path: str | int, value: object = None) -> Callable[..., None]:
+    def change(values: Any, value: Any = value) -> None:
         for key in path[:-1]:
             values = values[key]
         values[path[-1]] = value
@@ -149,6 +158,59 @@ def test_right_answers_must_agree_between_classes_and_calibration() -> None:
     place = next(n for n, count in enumerate(values["calibration"]["right"]) if count)
     values["calibration"]["right"][place] -= 1
     assert any("calibration.right: " in fault for fault in faults(json.dumps(values)))
+
+
+def test_the_policy_of_the_signals_of_augmentation_survives_and_fits_the_schema() -> None:
+    made = augmented_profile(tta=WEIGHTED)
+    assert parse_profile(profile_json(made)) == made
+    assert parse_profile(canonical_json(made)) == made
+    values = json.loads(profile_json(made))
+    jsonschema.validate(values, SCHEMA, jsonschema.Draft202012Validator)
+    for key in values["tta"]:
+        lacking = json.loads(profile_json(made))
+        del lacking["tta"][key]
+        assert faults(json.dumps(lacking)) == (f"tta.{key}: missing",)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(lacking, SCHEMA, jsonschema.Draft202012Validator)
+
+
+def test_without_augmentation_a_profile_says_nothing_of_it() -> None:
+    assert "tta" not in profile_json(profile())
+    assert "tta" not in canonical_json(profile())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda values: values.pop("tta"), "(root): tta: missing, expected the policy that tta_"),
+        (
+            lambda values: values["signals"].pop("tta_flip_rate"),
+            "(root): signals: no tta_flip_rate, expected beside tta",
+        ),
+        (put("tta", "views", value=["identity"]), "tta: 1 view(s), expected 2 or more"),
+        (put("tta", "weights", value=[1.0]), "tta: 1 weights for 2 views"),
+        (put("tta", "early_exit", value="soon"), "tta.early_exit: "),
+        (put("tta", "sd", value=1), "tta.sd: unknown key"),
+    ],
+)
+def test_signals_of_augmentation_and_their_policy_stand_together(
+    change: Callable[[Any], object], said: str
+) -> None:
+    values = json.loads(profile_json(augmented_profile()))
+    change(values)
+    (fault,) = faults(json.dumps(values))
+    assert fault.startswith(said)
+
+
+def test_a_policy_that_the_model_does_not_have_does_not_fit() -> None:
+    made = augmented_profile()
+    assert unfit_findings(made, replace(FACTS, policies={"flip": TTA})) == ()
+    assert unfit_findings(profile(), replace(FACTS, policies={})) == ()
+    assert unfit_findings(made, replace(FACTS, policies={"d4": TTA, "light": TTA})) == (
+        'its TTA policy "flip" is unknown to the bundle, one of d4, light; build it again',
+    )
+    (said,) = unfit_findings(made, replace(FACTS, policies={"flip": WEIGHTED}))
+    assert said.startswith('its TTA policy "flip" has other views, aggregation, early exit or')
 
 
 def test_a_profile_of_this_very_model_fits_it() -> None:

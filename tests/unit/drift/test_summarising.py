@@ -9,7 +9,7 @@ from batchproof_server.drift.merging import CannotMerge, merged
 from batchproof_server.drift.profile_form import parse_profile, profile_json
 from batchproof_server.drift.signals import Signals
 from batchproof_server.drift.summarising import CannotProfile, frame_of, summarised
-from drift_fixtures import part, profile, signals, subject, truth
+from drift_fixtures import TTA, augmented_profile, part, profile, signals, subject, truth
 
 
 def test_a_profile_says_what_numpy_says_of_the_same_answers() -> None:
@@ -94,6 +94,23 @@ def test_profiles_of_other_models_recipes_classes_or_signals_do_not_add_up() -> 
     for said, other in others.items():
         with pytest.raises(CannotMerge, match=f"^{said}$"):
             merged(one, other)
+
+
+def test_profiles_of_other_policies_of_augmentation_do_not_add_up() -> None:
+    flip = augmented_profile()
+    assert merged(flip, flip).tta == TTA
+    others = {
+        'their TTA policies are "flip" and none, expected the same': profile(),
+        'their TTA policies are "flip" and "d4", expected the same': augmented_profile(
+            tta=replace(TTA, policy="d4")
+        ),
+        'their TTA policies "flip" have other views, aggregation, early exit or weights': (
+            augmented_profile(tta=replace(TTA, early_exit=0.9))
+        ),
+    }
+    for said, other in others.items():
+        with pytest.raises(CannotMerge, match=f"^{said}$"):
+            merged(flip, other)
 
 
 def test_the_threshold_of_the_whole_is_the_edge_nearest_to_its_accuracy() -> None:

@@ -13,8 +13,9 @@ from batchproof_server.errors import ModelRefused
 from batchproof_server.loaders import loading_plugs
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version, model_facts
+from batchproof_server.models.profiles import tta_reference
 from bundles_on_disk import PICTURES, RAW, write_bundle
-from drift_fixtures import profile
+from drift_fixtures import augmented_profile, profile
 
 
 @pytest.fixture
@@ -54,6 +55,28 @@ def test_a_profile_of_another_model_refuses_the_version_with_its_findings(place:
         "profile.json: it is of the model aaaaaaaaaaaa",
         "profile.json: it is of the recipe bbbbbbbbbbbb",
     ]
+
+
+def test_a_profile_whose_policy_is_gone_or_changed_refuses_the_version(place: Place) -> None:
+    flip = load(place).tta.plans["flip"]
+    made = replace(
+        augmented_profile(tta=tta_reference(flip)),
+        model_digest=fitting(place).model_digest,
+        recipe_digest=fitting(place).recipe_digest,
+    )
+    (place.directory / PROFILE_NAME).write_text(profile_json(made))
+    assert load(place).profile is not None
+    for manifest, said in (
+        ('[tta]\nallowed = ["d4"]', 'its TTA policy "flip" is unknown to the bundle, one of d4;'),
+        ("[tta]\nmax_views = 1", 'its TTA policy "flip" is unknown to the bundle, one of none;'),
+    ):
+        (place.directory / "batchproof.toml").write_text(PICTURES + manifest)
+        with pytest.raises(ModelRefused) as refused:
+            load(place)
+        (finding,) = refused.value.findings
+        assert finding.startswith(f"profile.json: {said}")
+        ignored = load(place, unfit_profile="ignore")
+        assert (ignored.profile, ignored.profile_findings) == (None, (finding,))
 
 
 def test_the_user_may_serve_without_a_profile_that_does_not_fit(place: Place) -> None:

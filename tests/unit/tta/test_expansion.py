@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from batchproof_server.errors import InvalidInput
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.signature import Array
-from batchproof_server.tta.expansion import view_rows
+from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import View, parse_view, parse_views
 from tta_recipes import recipe_of_size
@@ -19,7 +19,7 @@ def scene(height: int = 20, width: int = 30) -> Array:
 
 
 def rows(recipe: Recipe, picture: Array, *texts: str, seed: int = 0) -> Array:
-    return view_rows(recipe, picture, Plan("x", parse_views(texts), seed=seed))
+    return Expansion.of(recipe).rows(picture, Plan("x", parse_views(texts), seed=seed))
 
 
 def test_the_row_of_the_plain_view_is_the_recipe_s_own_bit_for_bit() -> None:

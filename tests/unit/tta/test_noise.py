@@ -4,33 +4,34 @@ import numpy as np
 import pytest
 
 from batchproof_server.tta import noise
-from batchproof_server.tta.noise import picture_digest, view_key, with_noise
+from batchproof_server.tta.noise import normal_deviates, picture_digest, view_key, with_noise
 
+DEVIATES = normal_deviates()
 GREY = np.full((50, 40, 3), 128, np.uint8)
 
 
 def test_the_noise_of_a_key_is_the_same_for_ever() -> None:
-    noisy = with_noise(GREY, 0.1, 255, 7)
+    noisy = with_noise(GREY, 0.1, 255, 7, DEVIATES)
     assert noisy[0, :3].tolist() == [[182, 103, 107], [157, 111, 177], [90, 114, 140]]
     assert hashlib.sha256(noisy.tobytes()).hexdigest()[:16] == "ca38fc3e0f670c63"
 
 
 def test_the_noise_has_mean_zero_and_the_deviation_asked_for() -> None:
     picture = np.full((200, 200, 3), 32768, np.uint16)
-    difference = with_noise(picture, 0.05, 65535, 1).astype(float) - 32768
+    difference = with_noise(picture, 0.05, 65535, 1, DEVIATES).astype(float) - 32768
     assert difference.mean() / 65535 == pytest.approx(0, abs=1e-3)
     assert difference.std() / 65535 == pytest.approx(0.05, rel=0.01)
 
 
 def test_the_noise_does_not_depend_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = with_noise(GREY, 0.1, 255, 7)
+    whole = with_noise(GREY, 0.1, 255, 7, DEVIATES)
     monkeypatch.setattr(noise, "_BLOCK", 64)
-    assert (with_noise(GREY, 0.1, 255, 7) == whole).all()
+    assert (with_noise(GREY, 0.1, 255, 7, DEVIATES) == whole).all()
 
 
 def test_levels_are_cut_off_at_black_and_white() -> None:
     white = np.full((30, 30, 1), 255, np.uint8)
-    noisy = with_noise(white, 0.2, 255, 3)
+    noisy = with_noise(white, 0.2, 255, 3, DEVIATES)
     assert noisy.max() == 255
     assert noisy.min() > 0
     assert (noisy == 255).mean() > 0.4

@@ -9,10 +9,12 @@ from PIL import Image
 from batchproof_server.errors import InvalidInput
 from batchproof_server.imaging.plugs import as_array
 from batchproof_server.signature import Array
+from batchproof_server.tta.noise import normal_deviates
 from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen
 from batchproof_server.tta.views import VIEW_PARAMETERS, View, parse_view
 
+DEVIATES = normal_deviates()
 # 1 2 3
 # 4 5 6
 SMALL = np.array([[[1], [2], [3]], [[4], [5], [6]]], np.uint8)
@@ -24,7 +26,7 @@ def scene(height: int, width: int, channels: int = 3, dtype: str = "uint8") -> A
 
 
 def sight(pixels: Array, chosen: View, key: int = 0) -> Array:
-    return as_array(seen(Original.of(pixels), chosen, key))
+    return as_array(seen(Original.of(pixels), chosen, key, DEVIATES))
 
 
 def view(pixels: Array, text: str, key: int = 0) -> Array:
@@ -157,7 +159,7 @@ def test_a_view_of_an_image_is_that_of_its_pixels(pixels: Array, chosen: View, k
     if chosen.name == "jpeg" and pixels.dtype != np.uint8:
         return
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    of_image = as_array(seen(Original.of(image), chosen, key))
+    of_image = as_array(seen(Original.of(image), chosen, key, DEVIATES))
     assert of_image.dtype == pixels.dtype
     assert of_image.tobytes() == np.ascontiguousarray(sight(pixels, chosen, key)).tobytes()
 

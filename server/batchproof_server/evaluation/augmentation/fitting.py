@@ -17,8 +17,8 @@ from batchproof_server.evaluation.augmentation.policies import policy_of
 from batchproof_server.evaluation.augmentation.running import Course, Runner, new_course
 from batchproof_server.evaluation.paths import Count
 from batchproof_server.evaluation.result import Subject
-from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.tta.aggregation import WEIGHTED
+from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import IDENTITY
 from batchproof_server.tta.weights import FittedWeights, fitted_policy_digest
@@ -131,13 +131,13 @@ class Fitter:
     """Fits the weights of one policy.
 
     Attributes:
-        recipe: of the model.
+        expansion: of the model.
         plan: of the policy, with its views' mean.
         runner: makes a runner that tells its progress.
         begin: begins a step.
     """
 
-    recipe: Recipe
+    expansion: Expansion
     plan: Plan
     runner: Callable[[Count], Runner]
     begin: Begin
@@ -172,7 +172,7 @@ class Fitter:
         self, title: str, pictures: Sequence[LabelledPicture], plans: Sequence[tuple[Plan, ...]]
     ) -> list[Course]:
         truth = np.array([picture.class_index for picture in pictures])
-        courses = [new_course(policy_of(self.recipe, each), truth) for each in plans]
+        courses = [new_course(policy_of(self.expansion, each), truth) for each in plans]
         self.runner(self.begin(title, len(pictures))).run(pictures, courses)
         return courses
 

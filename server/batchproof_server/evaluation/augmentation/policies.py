@@ -10,11 +10,10 @@ import numpy as np
 from batchproof_server.datasets.pictures import InvalidData
 from batchproof_server.errors import InvalidInput
 from batchproof_server.evaluation.augmentation.running import Combine, Policy
-from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.signature import Array
 from batchproof_server.tta.aggregation import MEAN, aggregate, parse_aggregation
 from batchproof_server.tta.choice import Choice, TtaRequest
-from batchproof_server.tta.expansion import view_rows
+from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.policies import NONE
 from batchproof_server.tta.views import parse_views
@@ -57,12 +56,12 @@ class Wanted:
         yield from requests
 
 
-def plain_policy(choice: Choice, recipe: Recipe) -> Policy:
+def plain_policy(choice: Choice, expansion: Expansion) -> Policy:
     """The plain answer, whatever the model's default is."""
-    return policy_of(recipe, [choice.plan(TtaRequest(policy=NONE))])
+    return policy_of(expansion, [choice.plan(TtaRequest(policy=NONE))])
 
 
-def tried_policies(choice: Choice, recipe: Recipe, wanted: Wanted) -> tuple[Policy, ...]:
+def tried_policies(choice: Choice, expansion: Expansion, wanted: Wanted) -> tuple[Policy, ...]:
     """The policies to try, in the order asked for.
 
     Raises:
@@ -70,22 +69,22 @@ def tried_policies(choice: Choice, recipe: Recipe, wanted: Wanted) -> tuple[Poli
             fit.
     """
     return tuple(
-        policy_of(recipe, list(_plans(choice, request, wanted.aggregations, wanted.seed)))
+        policy_of(expansion, list(_plans(choice, request, wanted.aggregations, wanted.seed)))
         for request in wanted.requests(choice)
     )
 
 
-def policy_of(recipe: Recipe, plans: Sequence[Plan]) -> Policy:
+def policy_of(expansion: Expansion, plans: Sequence[Plan]) -> Policy:
     """One policy with one aggregation or more.
 
     Args:
-        recipe: of the model.
+        expansion: of the model.
         plans: equal but for their aggregations.
     """
     first = plans[0]
 
     def expand(encoded: bytes) -> Array:
-        return view_rows(recipe, recipe.picture(encoded), first)
+        return expansion.expanded(first, encoded, is_watched=False).rows
 
     return Policy(
         name=first.policy,

@@ -77,7 +77,7 @@ def fitted(model: LoadedModel, policy: str) -> WeightsFit:
         LabelledPicture(f"p{n}", int(each[0, 1].argmax()), partial(encode_png, each))
         for n, each in enumerate(pixels)
     ]
-    assert model.recipe is not None
+    assert model.expansion is not None
     told: list[tuple[str, int]] = []
 
     def begin(title: str, total: int) -> Callable[[int], None]:
@@ -85,7 +85,7 @@ def fitted(model: LoadedModel, policy: str) -> WeightsFit:
         return lambda _done: None
 
     runner = partial(served_runner, model, lambda: 0.0)
-    fitter = Fitter(model.recipe, fit_plan(CHOICE, policy, 0), runner, begin)
+    fitter = Fitter(model.expansion, fit_plan(CHOICE, policy, 0), runner, begin)
     result = fitter.fit(split(pictures, 0.4, 0), SUBJECT, 0)
     assert told == [("the pictures to fit on", 36), ("the held-out pictures", 24)]
     return result

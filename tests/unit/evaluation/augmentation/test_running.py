@@ -27,7 +27,7 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version
 from batchproof_server.scores import probabilities_of, scored
 from batchproof_server.tta.choice import Choice, TtaRequest, choice_of
-from batchproof_server.tta.expansion import view_rows
+from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.policies import PolicySettings, TtaSettings
 from batchproof_server.tta.result import row_result
 from bundles_on_disk import PICTURES, picture, write_bundle
@@ -63,16 +63,16 @@ def runner(model: LoadedModel) -> Runner:
     return served_runner(model, lambda: float(next(ticks)), lambda _done: None)
 
 
-def recipe_of(model: LoadedModel) -> Any:
-    assert model.recipe is not None
-    return model.recipe
+def expansion_of(model: LoadedModel) -> Expansion:
+    assert model.expansion is not None
+    return model.expansion
 
 
 def test_the_answers_are_those_of_the_servers_views_and_aggregation(
     model: LoadedModel, pictures: list[LabelledPicture]
 ) -> None:
-    recipe, known = recipe_of(model), choice()
-    tried = tried_policies(known, recipe, Wanted(aggregations=ALL, seed=3))
+    expansion, known = expansion_of(model), choice()
+    tried = tried_policies(known, expansion, Wanted(aggregations=ALL, seed=3))
     assert [policy.name for policy in tried] == ["flip", "d4", "crops", "light"]
     courses = [new_course(policy, TRUTH) for policy in tried]
     runner(model).run(pictures, courses)
@@ -80,7 +80,7 @@ def test_the_answers_are_those_of_the_servers_views_and_aggregation(
         asked = TtaRequest(policy=course.policy.name, aggregation=name, seed=3)
         plan = known.plan(asked)
         for place, each in enumerate(pictures):
-            rows = view_rows(recipe, recipe.picture(each.read()), plan)
+            rows = expansion.rows(expansion.recipe.picture(each.read()), plan)
             logits = 0.01 * rows.reshape(len(rows), -1)[:, :3] + 1
             views = probabilities_of(logits.astype(np.float32), "logits")
             (answer,) = scored(
@@ -95,10 +95,10 @@ def test_the_answers_are_those_of_the_servers_views_and_aggregation(
 def test_the_plain_course_is_the_plain_prediction_whatever_the_default_is(
     model: LoadedModel, pictures: list[LabelledPicture]
 ) -> None:
-    recipe = recipe_of(model)
-    plain = new_course(plain_policy(choice(default="flip"), recipe), TRUTH)
+    expansion = expansion_of(model)
+    plain = new_course(plain_policy(choice(default="flip"), expansion), TRUTH)
     runner(model).run(pictures, [plain])
-    first = np.stack([recipe.apply(each.read())[0, 0] for each in pictures])
+    first = np.stack([expansion.recipe.apply(each.read())[0, 0] for each in pictures])
     assert plain.policy.views == ("identity",)
     assert plain.alone[0].top1.tolist() == first.argmax(axis=1).tolist()
     assert plain.without == ()
@@ -109,35 +109,35 @@ def test_a_policy_brings_its_own_aggregation_and_others_are_tried_where_asked(
 ) -> None:
     own = PolicySettings(("identity", "hflip"), "blend(0.5)", early_exit=0.9)
     known = choice(policies={"own": own})
-    recipe = recipe_of(model)
-    (usual,) = tried_policies(known, recipe, Wanted(("own", "none", "own")))
+    expansion = expansion_of(model)
+    (usual,) = tried_policies(known, expansion, Wanted(("own", "none", "own")))
     assert list(usual.combine) == ["mean", "logit_mean", "blend(0.5)"]
-    (asked,) = tried_policies(known, recipe, Wanted(("own",), None, ("sharpen", "sharpen(2)")))
+    (asked,) = tried_policies(known, expansion, Wanted(("own",), None, ("sharpen", "sharpen(2)")))
     assert list(asked.combine) == ["sharpen(2)"]
 
 
 def test_a_left_out_view_has_no_part_and_blend_without_the_plain_view_is_the_mean(
     model: LoadedModel,
 ) -> None:
-    recipe = recipe_of(model)
+    expansion = expansion_of(model)
     known = choice(
         policies={"own": PolicySettings(("identity", "hflip"), "weighted", weights=(1.0, 0.0))}
     )
     views = ("identity", "hflip", "vflip")
     given = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     for name, expected in (("mean", [0.35, 0.65]), ("blend", [0.35, 0.65])):
-        (three,) = tried_policies(choice(), recipe, Wanted(None, views, (name,)))
+        (three,) = tried_policies(choice(), expansion, Wanted(None, views, (name,)))
         assert three.combine_without[0](given) == pytest.approx(expected)
-    (own,) = tried_policies(known, recipe, Wanted(("own",), None, ("weighted",)))
+    (own,) = tried_policies(known, expansion, Wanted(("own",), None, ("weighted",)))
     assert own.combine["weighted"](given[:2]).tolist() == [0.9, 0.1]
     assert own.combine_without[0](given[:2]).tolist() == [0.2, 0.8]
 
 
 def test_views_are_one_policy_more_or_the_only_one(model: LoadedModel) -> None:
-    recipe, views = recipe_of(model), ("identity", "rotate(8)")
-    (only,) = tried_policies(choice(), recipe, Wanted(views=views))
+    expansion, views = expansion_of(model), ("identity", "rotate(8)")
+    (only,) = tried_policies(choice(), expansion, Wanted(views=views))
     assert (only.name, only.views) == ("custom", views)
-    flip, more = tried_policies(choice(), recipe, Wanted(("flip",), views))
+    flip, more = tried_policies(choice(), expansion, Wanted(("flip",), views))
     assert (flip.name, more.name) == ("flip", "custom")
 
 
@@ -158,7 +158,7 @@ def test_what_does_not_exist_is_refused_with_what_does(
 ) -> None:
     known = choice(policies={"bare": PolicySettings(("hflip", "vflip"))})
     with pytest.raises(InvalidData, match=said):
-        tried_policies(known, recipe_of(model), wanted)
+        tried_policies(known, expansion_of(model), wanted)
 
 
 def counted(name: str, begun: list[str]) -> Policy:
@@ -185,7 +185,7 @@ def test_an_output_that_is_not_finite_is_refused_with_the_name_of_its_view(
     def execute(rows: Any) -> Any:
         return np.where(np.arange(len(rows))[:, np.newaxis] == 1, np.nan, np.zeros(3)), 4
 
-    (flip,) = tried_policies(choice(), recipe_of(model), Wanted(("flip",)))
+    (flip,) = tried_policies(choice(), expansion_of(model), Wanted(("flip",)))
     broken = Runner(execute, "logits", 4, lambda: 0.0, lambda _done: None)
     with pytest.raises(InvalidData, match='p0: the model\'s output for view "hflip" is not finite'):
         broken.run(pictures[:1], [new_course(flip, TRUTH[:1])])
@@ -211,4 +211,4 @@ def test_every_picture_that_is_refused_is_named_and_a_failure_ends_it(
 
 
 def plain_course(model: LoadedModel) -> Course:
-    return new_course(plain_policy(choice(), recipe_of(model)), TRUTH)
+    return new_course(plain_policy(choice(), expansion_of(model)), TRUTH)
