@@ -12,8 +12,9 @@ from monitoring.thresholds import (
 
 VERSION = "model, version"
 WINDOWS = ("5m", "30m", "1h", "6h")
-# Requests for an answer, of any protocol; a request for a model that does not exist has no model.
-PREDICTIONS = 'model!="", method=~".*(Predict|PredictStream|Infer)"'
+# Requests for an answer, of any protocol. One that is refused before it is read where several models
+# are served, or asks for one that does not exist, has no model.
+PREDICTIONS = 'method=~".*(Predict|PredictStream|Infer)"'
 # Single ones: streams are bulk.
 ASKED = 'model!="", method=~".*(Predict|ModelInfer)"'
 
@@ -46,7 +47,7 @@ def _shares(window: str) -> tuple[Record, Record]:
         Record(
             f"model:shed_requests:ratio_rate{window}",
             f"""
-            sum by ({VERSION}) (rate(batchproof_shed_total{{model!="", reason!="draining"}}[{window}]))
+            sum by ({VERSION}) (rate(batchproof_shed_total{{reason!="draining"}}[{window}]))
               /
             (sum by ({VERSION}) (rate(batchproof_requests_total{{{PREDICTIONS}}}[{window}])) > 0)
             """,
@@ -86,7 +87,8 @@ def _shed_burns(severity: str, long: str, short: str, pace: float) -> Alert:
         "ShedBudgetBurns",
         _burns("shed_requests", (long, short), pace * SHED_BUDGET),
         severity,
-        summary="{{ $labels.model }} version {{ $labels.version }} refuses requests",
+        summary="{{ if $labels.model }}{{ $labels.model }} version {{ $labels.version }}"
+        "{{ else }}the server{{ end }} refuses requests",
         description=f"""
         {{{{ $value | humanizePercentage }}}} of the requests of the last {long} were answered
         without execution; {SHED_BUDGET * 100:g} % may. The server has less room than its callers

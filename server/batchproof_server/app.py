@@ -20,6 +20,7 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
 from batchproof_server.models.repository import ModelRepository, ModelState
 from batchproof_server.models.served import ServedModel, self_checks
+from batchproof_server.observers import Observers
 from batchproof_server.outcome_metrics import OutcomeMetrics
 from batchproof_server.reporting import OutcomeDesk
 from batchproof_server.rpc.calls import Calls
@@ -28,11 +29,12 @@ from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.open_inference import OpenInferenceService
 from batchproof_server.rpc.outcomes import OutcomeReports
 from batchproof_server.rpc.prediction import PredictionService
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.server import PortUnavailable, RpcServer
 from batchproof_server.rpc.statistics import Statistics
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving import TensorFlowServing
-from batchproof_server.telemetry import ModelRecord, Observer, Observers
+from batchproof_server.telemetry import ModelRecord, Observer
 
 _UNFORESEEN_FINDING = "the server failed while loading it; its log has more"
 
@@ -61,7 +63,7 @@ class Server:
     repository: ModelRepository
     decoding: Decoding
     drift: DriftMetrics
-    calls: Calls
+    pressure: Pressure
     streams: Streams
     health: Health
     rpc: RpcServer
@@ -197,10 +199,10 @@ class Server:
         self.streams.start_draining()
         self.health.end_watches()
         stopping = asyncio.ensure_future(self.rpc.stop(settings.grace_s))
-        in_time = self.calls.is_idle
+        in_time = self.pressure.is_idle
         while not (in_time or stopping.done()):
             await asyncio.wait({stopping}, timeout=_POLL_S)
-            in_time = self.calls.is_idle and self.clock.now_s() - started_s < settings.grace_s
+            in_time = self.pressure.is_idle and self.clock.now_s() - started_s < settings.grace_s
         # What is left are answers on their way, and streams of reflection, which may stay for ever.
         await self.rpc.stop(min(settings.grace_s, _LAST_ANSWERS_S))
         await stopping
@@ -241,9 +243,10 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     heartbeat = Heartbeat(clock)
     decoding = Decoding(config.decoding, clock, observer)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
-    calls = Calls(config.rpc.max_concurrent_requests, clock, observer, log_observer.failed)
+    pressure = Pressure(config.rpc.max_concurrent_requests, clock)
+    calls = Calls(pressure, clock, observer, log_observer.failed)
     engine = Engine(config.requests, decoding, clock, observer)
-    gate = Gate(Admission(engine, repository, calls), calls)
+    gate = Gate(Admission(engine, repository, pressure), calls)
     service = PredictionService(engine, repository, calls, streams, OutcomeReports(outcomes))
     open_inference = OpenInferenceService(
         engine,
@@ -264,7 +267,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         repository=repository,
         decoding=decoding,
         drift=drift,
-        calls=calls,
+        pressure=pressure,
         streams=streams,
         health=health,
         rpc=RpcServer(config.rpc, service, health, public, gate),

@@ -180,13 +180,8 @@ class Engine:
 
     async def _augmented(self, asked: Asked) -> Prediction:
         answered = await self._augmenting.predict(asked)
-        prediction = Prediction(
-            asked.model,
-            answered.scores,
-            answered.outputs,
-            answered.executions,
-            answered.augmentation,
-        )
+        given = (answered.scores, answered.outputs, answered.executions, answered.augmentation)
+        prediction = Prediction(asked.model, *given)
         return self._told(prediction, asked.request_id, lambda: answered.inputs)
 
     async def predict_tensors(

@@ -15,8 +15,9 @@ from batchproof_server.batching.batcher import BatchedRows, Batcher
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.clock import MonotonicClock
 from batchproof_server.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
+from batchproof_server.observers import Observers
 from batchproof_server.signature import Tensors
-from batchproof_server.telemetry import BatchRecord, Observers, ShedRecord
+from batchproof_server.telemetry import BatchRecord, ShedRecord
 from fakes import (
     ElementwiseBackend,
     GatedBackend,

@@ -14,6 +14,7 @@ from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.outcomes import OutcomeReports
 from batchproof_server.rpc.prediction import PredictionService
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.server import RpcServer, RpcSettings
 from batchproof_server.rpc.streams import Streams
 from fakes import FakeClock, Recorder, settle_loop
@@ -42,7 +43,12 @@ class Bench:
     def __init__(self, error: BaseException) -> None:
         self.recorder = Recorder()
         self.reported: list[tuple[BaseException, str]] = []
-        calls = Calls(9, FakeClock(), self.recorder, lambda *what: self.reported.append(what))
+        calls = Calls(
+            Pressure(9, FakeClock()),
+            FakeClock(),
+            self.recorder,
+            lambda *what: self.reported.append(what),
+        )
         broken = cast("Any", Broken(error))
         service = PredictionService(broken, broken, calls, Streams(9, 9), OutcomeReports(broken))
         health = Health(broken)
@@ -115,7 +121,8 @@ async def test_in_a_stream_an_unforeseen_error_answers_its_own_request_alone(
 
 async def test_work_that_turns_its_cancellation_into_an_error_is_recorded_as_that() -> None:
     recorder = Recorder()
-    calls = Calls(9, FakeClock(), recorder, lambda *_: None)
+    pressure = Pressure(9, FakeClock())
+    calls = Calls(pressure, FakeClock(), recorder, lambda *_: None)
     context = cast("Any", Context())
 
     async def stubborn(_call: object) -> None:
@@ -126,11 +133,11 @@ async def test_work_that_turns_its_cancellation_into_an_error_is_recorded_as_tha
 
     task = asyncio.ensure_future(calls.run("Predict", "a", context, stubborn))
     await settle_loop()
-    told = [calls.is_idle]
+    told = [pressure.is_idle]
     task.cancel()
     await asyncio.wait({task})
     assert task.cancelled()
-    assert [*told, calls.is_idle] == [False, True]
+    assert [*told, pressure.is_idle] == [False, True]
     assert [record.code for record in recorder.requests] == ["INTERNAL"]
 
 

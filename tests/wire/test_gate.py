@@ -1,6 +1,7 @@
 """A prediction that nothing could answer is refused before its message is read."""
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc import aio
+from prometheus_client.parser import text_string_to_metric_families
 
 from batchproof_server.config import Config
 from batchproof_server.rpc.gate import PREDICTIONS
@@ -55,6 +57,40 @@ async def test_a_full_queue_refuses_what_it_could_not_even_parse(
         assert trailer(error)["x-request-id"] == "mine"
         [record] = serving.log.requests()
         assert (record["method"], record["model"]) == (PREDICTIONS[method], "slow")
+
+
+async def shed_for_full_queues(serving: Running) -> dict[str, float]:
+    """How many requests were, by model."""
+    address = f"http://127.0.0.1:{serving.server.http.port}/metrics"
+    page = await asyncio.to_thread(lambda: urllib.request.urlopen(address).read().decode())
+    return {
+        sample.labels["model"]: sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == "batchproof_shed_total"
+        and sample.labels["reason"] == "queue_full"
+        and sample.value
+    }
+
+
+async def test_what_is_refused_unread_counts_as_shed_once(tmp_path: Path) -> None:
+    async with full(tmp_path) as (serving, _):
+        await asked(serving, next(iter(PREDICTIONS)), NO_MESSAGE_OF_ANY_PROTOCOL)
+        assert await shed_for_full_queues(serving) == {"slow": 1}
+
+
+async def test_where_several_models_are_served_it_counts_as_that_of_none(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write_bundle(tmp_path / name / "1", RAW)
+    slow = GatedBackend(1)
+    config = Config(rpc=RpcSettings(max_concurrent_requests=1))
+    async with running(tmp_path, config, gated={"one": slow}) as serving:
+        first = asyncio.ensure_future(serving.stub.Predict(gated_request(model="one")))
+        await slow.entered(WARM_UPS + 1)
+        await asked(serving, next(iter(PREDICTIONS)), NO_MESSAGE_OF_ANY_PROTOCOL)
+        assert await shed_for_full_queues(serving) == {"": 1}
+        slow.release()
+        await first
 
 
 async def test_a_model_with_room_is_not_refused_for_the_queue_of_another(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ from batchproof_server.telemetry import Observer, ShedRecord
 # Failure     When the backend raises or breaks its contract, the members of that micro-batch get
 #             BackendFailed, each its own, and nobody else does.
 # Deadline    A task is refused or shed at the first opportunity at or after its deadline, unless it
-#             executes by then; then its answer is delivered and the caller's deadline decides. It is
-#             shed earlier when its micro-batch would end too late and more wait than fit into it.
+#             executes by then; then its answer is delivered and the caller's deadline decides. It
+#             is shed earlier when its micro-batch would end too late and more wait than fit in.
 # Company     Tasks submitted in one iteration of the loop ride together when they fit.
 # Quick       A micro-batch that is expected to take no longer than the hand-over to the device
 #             thread is executed on the loop thread, when nothing else waits.
@@ -240,7 +240,7 @@ class Batcher:
         for task in self._queue.give_up(now_s + expected_s * CAUTION):
             waited_s = now_s - task.payload.arrival_s
             message = (
-                f"the answer would come in {expected_s:.3f} s, after {waited_s:.3f} s in the queue, "
+                f"after {waited_s:.3f} s in the queue the answer would come in {expected_s:.3f} s, "
                 "and the deadline before it"
             )
             self._shed(task, partial(DeadlineExceeded, message), "deadline")
@@ -263,7 +263,9 @@ class Batcher:
         self._outlook.started(batch.bucket_rows, batch.taken_s)
         parts = tuple(task.payload.inputs for task in batch.members)
         if self._is_quick(batch):
-            self._answer(batch, self._device.execute_here(parts, batch.bucket_rows))
+            executed = self._device.execute_here(parts, batch.bucket_rows)
+            self._outlook.finished(batch.bucket_rows, executed.execution_s)
+            self._answer(batch, executed)
         else:
             self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch))
 

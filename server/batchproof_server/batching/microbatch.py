@@ -2,13 +2,12 @@
 
 import heapq
 import itertools
-import math
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from batchproof_server.batching.cost import assumed_costs, cheapest_length
 from batchproof_server.errors import Draining, QueueFull
 
 Payload = TypeVar("Payload")
@@ -86,7 +85,7 @@ class MicroBatchQueue(Generic[Payload]):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._costs = limits.buckets_cost or _assumed_costs(limits.buckets_rows)
+        self._costs = limits.buckets_cost or assumed_costs(limits.buckets_rows)
         # OrderedDict, not dict: taking from the front of a dict scans what was deleted before it.
         self._waiting: OrderedDict[Task[Payload], _Place[Payload]] = OrderedDict()
         self._deadlines: list[tuple[float, int, _Place[Payload]]] = []
@@ -277,33 +276,14 @@ class MicroBatchQueue(Generic[Payload]):
             if room < 0 or task.kind != kind:
                 break
             batch.append(task)
-        return self._cheapest(batch)
-
-    def _cheapest(self, tasks: list[Task[Payload]]) -> tuple[Task[Payload], ...]:
-        """The prefix that costs the least for each row; what is cut off is due at once again.
-
-        20 rows in a bucket of 32 cost as much as 32; 16 now and 4 with whoever comes meanwhile do
-        not. And where a row takes longer among many than among few, few are what the model gets.
-        """
-        best_length, least_cost = len(tasks), math.inf
-        if self._costs:
-            rows_of_prefixes = itertools.accumulate(task.rows for task in tasks)
-            for length, rows in enumerate(rows_of_prefixes, start=1):
-                cost = self._costs[bisect_left(self._limits.buckets_rows, rows)] / rows
-                if cost <= least_cost:
-                    best_length, least_cost = length, cost
-        return tuple(tasks[:best_length])
+        rows = tuple(task.rows for task in batch)
+        return tuple(batch[: cheapest_length(rows, self._limits.buckets_rows, self._costs)])
 
     def _forget_stale_deadlines(self) -> None:
         # Tasks that left before their deadline leave an entry behind; half of the heap may be such.
         if len(self._deadlines) > 2 * len(self._waiting) + _SPARE_DEADLINES:
             self._deadlines = [entry for entry in self._deadlines if entry[2].task is not None]
             heapq.heapify(self._deadlines)
-
-
-def _assumed_costs(buckets_rows: tuple[int, ...]) -> tuple[float, ...]:
-    """Of a model that was not measured: its rows, and as much as half of the largest bucket."""
-    return tuple(rows + buckets_rows[-1] / 2 for rows in buckets_rows)
 
 
 _SPARE_DEADLINES = 64

@@ -26,9 +26,9 @@ from batchproof_server.logs import configure_logs, library_logs
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.served import ServedModel
+from batchproof_server.observers import Observers
 from batchproof_server.rpc.loopback import Loopback, connected
 from batchproof_server.rpc.server import PortUnavailable
-from batchproof_server.telemetry import Observers
 
 
 def evaluate(arguments: Namespace) -> int:

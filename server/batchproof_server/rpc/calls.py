@@ -1,27 +1,24 @@
 """What every RPC has in common: request id, deadline, errors to codes, one record at the end."""
 
 import asyncio
-import math
 import uuid
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 from grpc import aio
 
+from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.clock import Clock
-from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull, ServingError
-from batchproof_server.rpc.pace import Pace
+from batchproof_server.errors import InvalidInput, QueueFull, ServingError
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import Failure, failure_of
-from batchproof_server.telemetry import Observer, RequestRecord
+from batchproof_server.telemetry import Observer, RequestRecord, ShedRecord
 
 REQUEST_ID_KEY = "x-request-id"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _MAX_REQUEST_ID_CHARACTERS = 128
-_RETRY_AFTER_S = 0.1
-_WARY_S = 1.0
 
 Answer = TypeVar("Answer")
 Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -60,7 +57,7 @@ class Calls:
     """Runs the work of RPCs.
 
     Args:
-        max_concurrent_requests: more than these at the same time are refused.
+        pressure: told of every request, and asked for room.
         clock: for measuring.
         observer: told of every finished request.
         report_unforeseen: told of every error that became INTERNAL.
@@ -68,59 +65,15 @@ class Calls:
 
     def __init__(
         self,
-        max_concurrent_requests: int,
+        pressure: Pressure,
         clock: Clock,
         observer: Observer,
         report_unforeseen: ReportUnforeseen,
     ) -> None:
-        self._max_concurrent_requests = max_concurrent_requests
+        self._pressure = pressure
         self._clock = clock
         self._observer = observer
         self._report_unforeseen = report_unforeseen
-        self._running = 0
-        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
-        self._pressed_s = -math.inf
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is being answered."""
-        return self._running == 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether one more request would be refused."""
-        return self._running >= self._max_concurrent_requests
-
-    @property
-    def is_pressed(self) -> bool:
-        """Whether one more request would be refused, or one was of late, or came too late."""
-        return self.is_full or self._clock.now_s() - self._pressed_s < _WARY_S
-
-    def check_room(self, models: Iterable[str], timeout_s: float | None) -> None:
-        """Returns when one more request may be answered in time.
-
-        What waits inside gRPC has no other sign of having waited than how little time is left.
-
-        Args:
-            models: of which it may ask one.
-            timeout_s: what is left of the caller's time; None when there is no limit.
-
-        Raises:
-            QueueFull: too many are being answered; or of each model even the quickest answer of
-                late took longer than the caller has.
-        """
-        if self.is_full:
-            raise self._too_many()
-        if timeout_s is None:
-            return
-        now_s = self._clock.now_s()
-        quickest_s = min((self._paces[each].shortest_s(now_s) for each in models), default=0.0)
-        if timeout_s < quickest_s:
-            left_s = max(0.0, timeout_s)
-            raise QueueFull(
-                f"an answer takes {quickest_s:.3f} s now and is wanted in {left_s:.3f} s",
-                _RETRY_AFTER_S,
-            )
 
     async def refuse(
         self, method: str, context: Context, error: ServingError, model: str = "", version: int = 0
@@ -129,6 +82,7 @@ class Calls:
         request_id = _readable(_from_metadata(context)) or uuid.uuid4().hex
         failure = self._failed(request_id, error)
         call = Call(request_id, None, model, version)
+        self._shed(call, error)
         self._record(method, call, 0.0, failure.code.name, failure.message)
         await _abort(context, failure, request_id)
 
@@ -167,8 +121,8 @@ class Calls:
         """
         started_s = self._clock.now_s()
         call = Call(_readable(request_id) or uuid.uuid4().hex, context.time_remaining())
-        is_full = self.is_full
-        self._running += 1
+        is_full = self._pressure.is_full
+        self._pressure.began()
         try:
             self._admit(request_id, is_full=is_full)
             answer = await work(call)
@@ -176,16 +130,20 @@ class Calls:
             failure = self._cancelled(call, context, cancelled)
         except Exception as error:  # noqa: BLE001 - the last resort of every RPC
             failure = self._failed(call.request_id, error)
+            if isinstance(error, QueueFull):
+                self._pressure.refused()
         else:
             # After the answer is on its way: nobody waits for the books.
             duration_s = self._since(started_s)
-            self._learn(call.model, duration_s)
+            self._pressure.answered(call.model, call.rows, duration_s)
             loop = asyncio.get_running_loop()
             loop.call_soon(self._record, method, call, duration_s, "OK", "")
             return answer
         finally:
-            self._running -= 1
+            self._pressure.ended()
         duration_s = self._since(started_s)
+        if failure.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._pressure.was_late(call.model, duration_s)
         self._record(method, call, duration_s, failure.code.name, failure.message)
         if _is_cancelled():
             raise asyncio.CancelledError
@@ -198,11 +156,13 @@ class Calls:
                 f"{_MAX_REQUEST_ID_CHARACTERS} of printable ASCII at most"
             )
         if is_full:
-            raise self._too_many()
+            refusal = self._pressure.too_many()
+            self._shed(Call(request_id, None), refusal)
+            raise refusal
 
-    def _too_many(self) -> QueueFull:
-        limit = self._max_concurrent_requests
-        return QueueFull(f"{limit} requests are being answered already", _RETRY_AFTER_S)
+    def _shed(self, call: Call, refusal: ServingError) -> None:
+        if (reason := SHED_REASONS.get(type(refusal))) is not None:
+            self._observer.request_shed(ShedRecord(call.model, call.version, reason))
 
     def _cancelled(
         self, call: Call, context: Context, cancelled: asyncio.CancelledError
@@ -211,7 +171,6 @@ class Calls:
             self._report_unforeseen(cancelled, call.request_id)
             return Failure(grpc.StatusCode.UNAVAILABLE, "the request was given up; try again")
         if _is_late(call.timeout_s, context.time_remaining()):
-            self._pressed_s = self._clock.now_s()
             return Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
         return Failure(grpc.StatusCode.CANCELLED, "the caller went away")
 
@@ -219,13 +178,7 @@ class Calls:
         failure = failure_of(error, request_id)
         if failure.code is grpc.StatusCode.INTERNAL:
             self._report_unforeseen(error, request_id)
-        if isinstance(error, QueueFull | DeadlineExceeded):
-            self._pressed_s = self._clock.now_s()
         return failure
-
-    def _learn(self, model: str, duration_s: float) -> None:
-        if model:  # it answered, so it is one of the few that are served
-            self._paces[model].learn(duration_s, self._clock.now_s())
 
     def _since(self, started_s: float) -> float:
         return self._clock.now_s() - started_s

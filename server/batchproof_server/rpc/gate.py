@@ -10,6 +10,7 @@ from batchproof_server.engine import Engine
 from batchproof_server.errors import InvalidInput, QueueFull
 from batchproof_server.models.repository import ModelRepository
 from batchproof_server.rpc.calls import Calls, Context
+from batchproof_server.rpc.pressure import Pressure
 
 # From the methods that ask for one prediction to their names in records.
 PREDICTIONS: Final[Mapping[str, str]] = {
@@ -29,17 +30,17 @@ class Admission:
     Args:
         engine: turns the caller's time into a deadline.
         repository: whose queues are asked.
-        calls: has a limit of its own.
+        pressure: knows what no queue does.
     """
 
-    def __init__(self, engine: Engine, repository: ModelRepository, calls: Calls) -> None:
+    def __init__(self, engine: Engine, repository: ModelRepository, pressure: Pressure) -> None:
         self._engine = engine
         self._repository = repository
-        self._calls = calls
+        self._pressure = pressure
 
     def is_pressed(self) -> bool:
         """Whether looking closer is worth it: it costs each call a message of its own."""
-        return self._calls.is_pressed or any(
+        return self._pressure.is_pressed or any(
             model.batcher.is_pressed for model in self._repository.ready()
         )
 
@@ -53,17 +54,13 @@ class Admission:
             QueueFull: none would.
         """
         models = self._repository.ready()
-        self._calls.check_room((model.name for model in models), timeout_s)
+        self._pressure.check_room((model.name for model in models), timeout_s)
         deadline_s = self._engine.deadline_s(timeout_s)
-        if len(models) == 1:  # the refusal is this version's, and counted as such
-            models[0].batcher.check_room(1, deadline_s)
-            return
         refusals = [model.batcher.refusal(1, deadline_s) for model in models]
         full = [each for each in refusals if isinstance(each, QueueFull)]
         # Where a version drains, the call goes on to be told so.
         if full and len(full) == len(models):
-            soonest_s = min(each.retry_after_s for each in full)
-            raise QueueFull("the queues of all models are full", soonest_s)
+            raise min(full, key=lambda each: each.retry_after_s)
 
     def only_model(self) -> tuple[str, int]:
         """Name and version when only one answers; else an empty name and 0."""

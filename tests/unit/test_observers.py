@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from batchproof_server.observers import Observers
 from batchproof_server.telemetry import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
     Observer,
-    Observers,
     PredictionRecord,
     RequestRecord,
     SelfCheckRecord,

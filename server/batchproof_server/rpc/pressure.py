@@ -1,0 +1,113 @@
+"""Whether one more call may be answered: how many are, and what answers take of late."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+
+from batchproof_server.clock import Clock
+from batchproof_server.errors import QueueFull
+from batchproof_server.rpc.pace import Pace
+
+_RETRY_AFTER_S = 0.1
+_WARY_S = 1.0
+
+
+# Contract: lives on the loop thread. An idle server refuses nobody for the time that is left, so a
+# wrong idea of what an answer takes mends itself.
+class Pressure:
+    """Counts the calls that are being answered and knows how long answers take.
+
+    Args:
+        max_concurrent_requests: more than these at the same time are refused.
+        clock: says what time it is.
+    """
+
+    def __init__(self, max_concurrent_requests: int, clock: Clock) -> None:
+        self._max_concurrent_requests = max_concurrent_requests
+        self._clock = clock
+        self._running = 0
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
+        self._pressed_s = -math.inf
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self._running == 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more request would be refused."""
+        return self._running >= self._max_concurrent_requests
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether one more request would be refused, or one that was read was, or was late.
+
+        Refusing unread does not keep it so: now and then one is read to see whether it is needed.
+        """
+        return self.is_full or self._clock.now_s() - self._pressed_s < _WARY_S
+
+    def began(self) -> None:
+        """One more request is being answered."""
+        self._running += 1
+
+    def ended(self) -> None:
+        """One fewer is."""
+        self._running -= 1
+
+    def answered(self, model: str, rows: int, duration_s: float) -> None:
+        """A request was answered.
+
+        Args:
+            model: which answered; empty for one that asked for no prediction.
+            rows: how many; how long a large request took says nothing about a small one.
+            duration_s: how long it took.
+        """
+        if model and rows == 1:
+            self._paces[model].learn(duration_s, self._clock.now_s())
+
+    def refused(self) -> None:
+        """A request that had been read found no room."""
+        self._pressed_s = self._clock.now_s()
+
+    def was_late(self, model: str, duration_s: float) -> None:
+        """A request that had been read was not answered in time.
+
+        Args:
+            model: of which it asked; empty when that was not found.
+            duration_s: until nobody waited for it any more.
+        """
+        self._pressed_s = self._clock.now_s()
+        if model:
+            self._paces[model].learn_late(duration_s, self._pressed_s)
+
+    def check_room(self, models: Iterable[str], timeout_s: float | None) -> None:
+        """Returns when one more request may be answered in time.
+
+        What waits inside gRPC has no other sign of having waited than how little time is left.
+
+        Args:
+            models: of which it may ask one.
+            timeout_s: what is left of the caller's time; None when there is no limit.
+
+        Raises:
+            QueueFull: too many are being answered; or of each model an answer to a single row
+                takes longer now than the caller has.
+        """
+        if self.is_full:
+            raise self.too_many()
+        if timeout_s is None or self.is_idle:
+            return
+        now_s = self._clock.now_s()
+        likely_s = min((self._paces[each].likely_s(now_s) for each in models), default=0.0)
+        if timeout_s < likely_s:
+            left_s = max(0.0, timeout_s)
+            raise QueueFull(
+                f"an answer takes {likely_s:.3f} s now and is wanted in {left_s:.3f} s",
+                _RETRY_AFTER_S,
+            )
+
+    def too_many(self) -> QueueFull:
+        """The refusal of one more than the limit."""
+        limit = self._max_concurrent_requests
+        return QueueFull(f"{limit} requests are being answered already", _RETRY_AFTER_S)

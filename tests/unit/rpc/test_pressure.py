@@ -1,0 +1,125 @@
+"""Which calls are refused before they are read, by what answers took of late."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from batchproof_server.errors import DeadlineExceeded, QueueFull
+from batchproof_server.rpc.calls import Call, Calls
+from batchproof_server.rpc.pressure import Pressure
+from batchproof_server.telemetry import ShedRecord
+from fakes import FakeClock, Recorder, settle_loop
+
+
+class Context:
+    """A caller with ten seconds."""
+
+    def time_remaining(self) -> float:
+        """Of the deadline."""
+        return 10.0
+
+    def invocation_metadata(self) -> tuple[()]:
+        """None."""
+        return ()
+
+
+class Bench:
+    """Calls whose work takes as long as the test says."""
+
+    def __init__(self, max_concurrent_requests: int = 9) -> None:
+        self.clock, self.recorder = FakeClock(), Recorder()
+        self.pressure = Pressure(max_concurrent_requests, self.clock)
+        self.calls = Calls(
+            self.pressure, self.clock, self.recorder, lambda *_: pytest.fail("foreseen")
+        )
+        self.release = asyncio.Event()
+
+    async def answered(self, rows: int, duration_s: float) -> None:
+        """One request that took so long."""
+
+        async def work(call: Call) -> None:
+            call.model, call.version, call.rows = "m", 1, rows
+            self.clock.advance(duration_s)
+
+        await self.calls.run("Predict", "", cast("Any", Context()), work)
+
+    def is_pressed(self) -> bool:
+        """Whether the next call is looked at before it is read."""
+        return self.pressure.is_pressed
+
+    def under_way(self) -> asyncio.Task[Any]:
+        """One request that is not answered yet."""
+
+        async def work(call: Call) -> None:
+            del call
+            await self.release.wait()
+
+        return asyncio.create_task(self.calls.run("Predict", "", cast("Any", Context()), work))
+
+
+async def test_who_has_less_time_than_an_answer_takes_is_refused_while_others_are_answered() -> (
+    None
+):
+    bench = Bench()
+    await bench.answered(rows=1, duration_s=0.4)
+    other = bench.under_way()
+    await settle_loop()
+    with pytest.raises(QueueFull, match=r"takes 0.400 s now and is wanted in 0.300 s"):
+        bench.pressure.check_room(["m"], 0.3)
+    bench.pressure.check_room(["m"], 0.5)
+    bench.pressure.check_room(["m", "another, of which nothing is known"], 0.3)
+    bench.pressure.check_room(["m"], None)
+    bench.release.set()
+    await other
+
+
+async def test_nobody_is_refused_by_what_answers_took_while_nothing_is_being_answered() -> None:
+    bench = Bench()
+    await bench.answered(rows=1, duration_s=0.4)
+    bench.pressure.check_room(["m"], 0.3)
+
+
+async def test_what_large_requests_take_refuses_no_small_one() -> None:
+    bench = Bench()
+    for _ in range(5):
+        await bench.answered(rows=256, duration_s=1.5)
+    other = bench.under_way()
+    await settle_loop()
+    bench.pressure.check_room(["m"], 0.1)
+    bench.release.set()
+    await other
+
+
+async def test_what_came_too_late_makes_the_server_look_first_and_ask_for_more_time() -> None:
+    bench = Bench()
+
+    async def late(call: Call) -> None:
+        call.model, call.version, call.rows = "m", 1, 1
+        bench.clock.advance(0.2)
+        raise DeadlineExceeded("too late")
+
+    await bench.calls.run("Predict", "", cast("Any", Context()), late)
+    assert bench.is_pressed()
+    other = bench.under_way()
+    await settle_loop()
+    with pytest.raises(QueueFull, match=r"takes 0.200 s now and is wanted in 0.100 s"):
+        bench.pressure.check_room(["m"], 0.1)
+    bench.release.set()
+    await other
+
+
+async def test_one_too_many_counts_as_shed_and_makes_the_server_look_first() -> None:
+    bench = Bench(max_concurrent_requests=1)
+    assert not bench.is_pressed()
+    first = bench.under_way()
+    await settle_loop()
+    assert bench.is_pressed()
+    failure, _ = cast("Any", await bench.under_way())
+    assert failure.message == "1 requests are being answered already"
+    assert bench.recorder.shed == [ShedRecord("", 0, "queue_full")]
+    bench.release.set()
+    await first
+    assert bench.is_pressed()
+    bench.clock.advance(2)
+    assert not bench.is_pressed()
