@@ -34,6 +34,7 @@ SCORES = ("augmentation", "scores", "tta/aggregation", "tta/result", "rpc/messag
 ROWS = ("tensor_inputs", "batching/assembly", "batching/execution", "backends")
 # These look at declarations and sizes.
 ALLOWED = {
+    "augmentation.without_plain",
     "backends/affine.engine",
     "backends/affine.signature",
     "backends/protocol.signature",
