@@ -4,10 +4,13 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from results import Chart
 
 _INCHES = (7.0, 3.6)
+_WIDE_INCHES = (9.0, 3.6)
+_MOST_INSIDE = 4
 
 
 def draw(chart: Chart, directory: Path) -> Path:
@@ -17,7 +20,8 @@ def draw(chart: Chart, directory: Path) -> Path:
         The file.
     """
     mpl.rcParams["svg.hashsalt"] = "batchproof"
-    figure = Figure(figsize=_INCHES, layout="constrained")
+    is_crowded = len(chart.lines) > _MOST_INSIDE
+    figure = Figure(figsize=_WIDE_INCHES if is_crowded else _INCHES, layout="constrained")
     axes = figure.subplots()
     for label, points in chart.lines.items():
         horizontal, vertical = zip(*points, strict=True)
@@ -26,12 +30,21 @@ def draw(chart: Chart, directory: Path) -> Path:
         ticks = sorted({x for points in chart.lines.values() for x, _ in points})
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_ylim(bottom=0)
+    if chart.log_y:
+        axes.set_yscale("log")
+        # A decade may hold all of them, and then one label would be alone.
+        for kind in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            kind(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.8)))
+    else:
+        axes.set_ylim(bottom=0)
     axes.set_title(chart.title, fontsize=11)
     axes.set_xlabel(chart.x)
     axes.set_ylabel(chart.y)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    if is_crowded:  # within the axes it would hide a line
+        figure.legend(fontsize=8, loc="outside right center")
+    else:
+        axes.legend(fontsize=8)
     file = directory / f"{chart.file}.svg"
     figure.savefig(file, metadata={"Date": None, "Creator": "batchproof"})
     # matplotlib ends lines with blanks, which editors and hooks would remove again.

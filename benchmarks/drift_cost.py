@@ -11,90 +11,45 @@ less than the throughput.
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from batchproof.v1 import prediction_pb2 as pb
+from measuring import Figures, interleaved, medians, ratio
+from processes import Server, closed_loop, served
+from subjects import EMBEDDED, KEPT, embedded
 
-HERE = Path(__file__).resolve().parent
-EMBEDDED = HERE.parent / "examples/fashion_mnist/models/fashion-mnist/1"
-SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
-SETTINGS = {
-    "BATCHPROOF_ENGINE__INTRA_OP_THREADS": "1",
-    "BATCHPROOF_ENGINE__INTER_OP_THREADS": "1",
-}
 CONCURRENCY = (1, 32)
 SCRAPE_S = 15.0
 
 
-@dataclass(frozen=True)
-class Serving:
-    """A server with drift on or off."""
-
-    drift: bool
-    grpc: str
-    http: str
-    process: psutil.Process
-
-    def cpu_s(self) -> float:
-        """The processor time that it has used."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
-
-    def answered(self) -> float:
-        """The requests that it has answered."""
-        name = 'batchproof_request_duration_seconds_count{method="Predict"'
-        lines = [line for line in self.scrape().splitlines() if line.startswith(name)]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
-
-    def scrape(self) -> str:
-        """The metrics page."""
-        with urllib.request.urlopen(f"http://{self.http}/metrics") as page:
-            text: str = page.read().decode()
-            return text
-
-
-@contextmanager
-def _served(*, drift: bool) -> Iterator[Serving]:
-    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "batchproof_server"]
-    process = subprocess.Popen(
-        [*command, "serve", str(EMBEDDED), "--grpc-port=0", "--http-port=0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | SETTINGS | {"BATCHPROOF_DRIFT__ENABLED": str(drift).lower()},
+def _counted(server: Server, start: str, *parts: str) -> float:
+    """The sum of the series that begin so and hold these parts."""
+    lines = [line for line in server.metrics().splitlines() if line.startswith(start)]
+    return sum(
+        float(line.rsplit(" ", 1)[1]) for line in lines if all(part in line for part in parts)
     )
-    try:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        addresses = json.loads(process.stdout.readline())
-        wait = [sys.executable, "-m", "batchproof_client", "status", "--wait", "120"]
-        subprocess.run([*wait, "--server", addresses["grpc"]], check=True, capture_output=True)
-        own = psutil.Process(process.pid)  # taskset has become the server
-        yield Serving(drift, addresses["grpc"], addresses["http"], own)
-    finally:
-        process.terminate()
-        process.wait()
+
+
+def _answered(server: Server) -> float:
+    return _counted(server, 'batchproof_request_duration_seconds_count{method="Predict"')
+
+
+def _cpu_s(server: Server) -> float:
+    return server.cpu_s(engine=True) + server.cpu_s(engine=False)
 
 
 @contextmanager
-def _scraped(server: Serving) -> Iterator[None]:
+def _scraped(server: Server) -> Iterator[None]:
     ended = threading.Event()
 
     def scrape() -> None:
         while not ended.wait(SCRAPE_S):
-            server.scrape()
+            server.metrics()
 
     reader = threading.Thread(target=scrape)
     reader.start()
@@ -112,55 +67,48 @@ def _message(file: Path) -> Path:
     return file
 
 
-def _load(server: Serving, message: Path, concurrency: int, seconds: float) -> dict[str, float]:
-    answered, cpu_s = server.answered(), server.cpu_s()
-    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, str(HERE / "closed_loop.py")]
-    line = f"{server.grpc} {concurrency} {seconds} {message}\n"
-    run = subprocess.run(command, check=True, input=line, stdout=subprocess.PIPE, text=True)
-    result: dict[str, float] = json.loads(run.stdout)
-    spent_s = server.cpu_s() - cpu_s
-    result["cpu_us"] = spent_s / (server.answered() - answered) * 1e6
-    return result
+def _load(server: Server, message: Path, concurrency: int, seconds: float) -> Figures:
+    answered, cpu_s = _answered(server), _cpu_s(server)
+    figures = closed_loop(server.grpc, message, concurrency, seconds)
+    spent_s = _cpu_s(server) - cpu_s
+    return {**figures, "cpu_us": spent_s / (_answered(server) - answered) * 1e6}
 
 
 def measured(message: Path, seconds: float, repeats: int) -> dict[str, dict[str, float]]:
     """For each concurrency: medians of both, and of the ratios of neighbouring rounds."""
-    rounds: dict[tuple[int, bool], list[dict[str, float]]] = {}
+    compared: dict[str, dict[str, float]] = {}
     with ExitStack() as stack:
-        servers = [stack.enter_context(_served(drift=drift)) for drift in (False, True)]
-        for server in servers:
+        servers = {
+            drift: stack.enter_context(
+                served(embedded(), {"BATCHPROOF_DRIFT__ENABLED": str(drift).lower()})
+            )
+            for drift in (False, True)
+        }
+        for server in servers.values():
             stack.enter_context(_scraped(server))
-        for turn in range(repeats):
-            for concurrency in CONCURRENCY:
-                # Each comes first as often as the other.
-                for server in servers if turn % 2 else servers[::-1]:
-                    figures = _load(server, message, concurrency, seconds)
-                    rounds.setdefault((concurrency, server.drift), []).append(figures)
-        _check_counted(servers[1], rounds)
-    return {f"c{each}": _compared(rounds[each, False], rounds[each, True]) for each in CONCURRENCY}
+        for concurrency in CONCURRENCY:
+            ask = partial(_load, message=message, concurrency=concurrency, seconds=seconds)
+            rounds = interleaved((False, True), repeats, lambda on, ask=ask: ask(servers[on]))  # type: ignore[misc] # bound here
+            compared[f"c{concurrency}"] = _compared(rounds[False], rounds[True])
+        _check_counted(servers[True])
+    return compared
 
 
-def _check_counted(server: Serving, rounds: dict[tuple[int, bool], list[Any]]) -> None:
+def _check_counted(server: Server) -> None:
     """Makes sure that what was measured is drift at work."""
-    counted = [
-        float(line.rsplit(" ", 1)[1])
-        for line in server.scrape().splitlines()
-        if line.startswith("batchproof_drift_observations_total") and 'signal="sharpness"' in line
-    ]
-    if sum(counted) < sum(len(each) for (_, drift), each in rounds.items() if drift):
+    if _counted(server, "batchproof_drift_observations_total", 'signal="sharpness"') < 1:
         raise SystemExit("nothing was counted: the bundle has no profile that fits")
 
 
-def _compared(off: list[dict[str, float]], on: list[dict[str, float]]) -> dict[str, float]:
+def _compared(off: list[Figures], on: list[Figures]) -> dict[str, float]:
     compared: dict[str, float] = {}
     for key in ("requests_per_s", "cpu_us"):
-        ratios = [one[key] / other[key] for one, other in zip(on, off, strict=True)]
-        medians = [statistics.median(each[key] for each in side) for side in (off, on)]
+        without, counting = medians(off)[key], medians(on)[key]
         compared |= {
-            f"off_{key}": medians[0],
-            f"on_{key}": medians[1],
-            f"ratio_of_medians_{key}": medians[1] / medians[0],
-            f"median_of_ratios_{key}": statistics.median(ratios),
+            f"off_{key}": without,
+            f"on_{key}": counting,
+            f"ratio_of_medians_{key}": counting / without,
+            f"median_of_ratios_{key}": ratio(on, off, key),
         }
     return compared
 
@@ -172,6 +120,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="of each measurement")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     arguments = parser.parse_args()
+    KEPT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         message = _message(Path(name) / "picture.bin")
         results = measured(message, arguments.seconds, arguments.repeats)

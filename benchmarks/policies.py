@@ -63,6 +63,7 @@ def run(bench: Bench) -> Outcome:
                 "load, as a share of capacity",
                 "p50, ms",
                 lines,
+                log_y=True,  # the models are a factor of ten apart
             ),
         ),
     )

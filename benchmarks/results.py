@@ -33,6 +33,7 @@ class Chart:
     y: str
     lines: Mapping[str, Sequence[Point]]
     log_x: bool = False
+    log_y: bool = False
 
 
 @dataclass(frozen=True)

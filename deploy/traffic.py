@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from batchproof_client import BatchproofError, Client
-from batchproof_client.loadtest.corruption import corrupted, parse_corruption
+from batchproof_client.loadtest.corruption import corrupted, parse_corruption, variants
 
 # Of the load client: fine, an objective was missed, this machine was too slow to measure.
 _LOADED = (0, 1, 3)
@@ -85,16 +85,19 @@ def _report(
     asked: argparse.Namespace, labels: dict[Path, int], corruption: str, ended: threading.Event
 ) -> None:
     """Asks and reports until it has ended; a server that is away is asked again."""
-    steps = parse_corruption(corruption) if corruption else ()
-    order = np.random.default_rng(0).permutation(len(labels))
+    # As of the load client: a step with a share spoils that share of the pictures.
+    kinds = list(variants(parse_corruption(corruption) if corruption else ()))
+    random = np.random.default_rng(0)
+    order = random.permutation(len(labels))
     pictures = list(labels.items())
     with Client(asked.server) as client:
         for turn in itertools.count():
             if ended.wait(asked.labels_s):
                 return
             file, label = pictures[order[turn % len(order)]]
+            kind = kinds[random.choice(len(kinds), p=[each.share for each in kinds])]
             try:
-                answer = client.predict(corrupted(file.read_bytes(), steps, seed=turn))
+                answer = client.predict(corrupted(file.read_bytes(), kind.steps, seed=turn))
                 client.report_outcome(answer.request_id, label)
             except BatchproofError as error:
                 print(f"traffic: {error}", file=sys.stderr, flush=True)

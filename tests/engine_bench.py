@@ -29,8 +29,8 @@ NO_HURRY_S = 1e9
 SMALL = BatchingSettings(buckets_rows=(2, 4), max_queued_rows=16)
 
 
-def recipe_for(*row_shape: int, dtype: str = "float32") -> Recipe:
-    """The recipe that takes pictures of exactly this size as they are."""
+def recipe_for(*row_shape: int | None, dtype: str = "float32") -> Recipe:
+    """The recipe that takes pictures of this size, or of any where it is None, as they are."""
     image = TensorSpec("x", np.dtype(dtype), row_shape)
     return compile_recipe(RecipeSettings(), image, pillow_plugs(), ImageLimits())
 

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import grpc
 
 PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
+_MAX_PUSHBACK_DIGITS: Final = 15  # 30,000 years; many more are no float
 
 Answer = TypeVar("Answer")
 
@@ -96,7 +97,7 @@ class Failure:
         pushback = _pushback_text(error)
         if pushback is None:
             return cls(error.code())
-        if not pushback.isdecimal():
+        if not pushback.isdecimal() or len(pushback) > _MAX_PUSHBACK_DIGITS:
             return cls(error.code(), pushback_forbids=True)
         return cls(error.code(), pushback_s=int(pushback) / 1000)
 

@@ -101,9 +101,12 @@ class Stream:
 
     async def _send(self, requests: AsyncIterable[PredictRequest]) -> None:
         try:
-            async for request in requests:
-                await self._room.acquire()
-                await self._send_one(request)
+            waiting = aiter(requests)
+            # Room first: a caller may make a request of the answer before it.
+            while await self._room.acquire():
+                await self._send_one(await anext(waiting))
+        except StopAsyncIteration:
+            pass
         except Exception as failure:  # noqa: BLE001 - the caller's own iterator may raise anything
             self._ready.put_nowait(failure)
             return

@@ -7,6 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_LETTERS = "ABCDEFGH"  # Grafana's names of a panel's queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Panel:
     def _target(self, index: int, query: Query) -> Json:
         is_table = self.kind in ("table", "barchart")
         return {
-            "refId": "ABCDEFGH"[index],
+            "refId": _LETTERS[index],
             "datasource": DATASOURCE,
             "editorMode": "code",
             "expr": query.expression,
@@ -123,17 +124,14 @@ def lines(
         "thresholdsStyle": {"mode": "dashed" if has_limit_lines else "off"},
         **({} if usual_maximum is None else {"axisSoftMax": usual_maximum}),
     }
-    options = {
-        "legend": {
-            "displayMode": "list",
-            "placement": "bottom",
-            "showLegend": True,
-            "calcs": [],
-        },
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
     return Panel(
-        "timeseries", title, description, queries, custom=custom, options=options, **settings
+        "timeseries",
+        title,
+        description,
+        queries,
+        custom=custom,
+        options=_legend(sort="desc"),
+        **settings,
     )
 
 
@@ -141,7 +139,6 @@ def bars(
     title: str, description: str, queries: Sequence[Query], *, by: str, **settings: Any
 ) -> Panel:
     """Values side by side for each value of the label ``by``; a query's legend names its bars."""
-    names = {f"Value #{'ABCDEFGH'[index]}": query.legend for index, query in enumerate(queries)}
     options = {
         "xField": by,
         "orientation": "vertical",
@@ -149,13 +146,7 @@ def bars(
         "stacking": "none",
         "groupWidth": 0.8,
         "barWidth": 0.9,
-        "legend": {
-            "displayMode": "list",
-            "placement": "bottom",
-            "showLegend": True,
-            "calcs": [],
-        },
-        "tooltip": {"mode": "multi", "sort": "none"},
+        **_legend(sort="none"),
     }
     return Panel(
         "barchart",
@@ -165,7 +156,7 @@ def bars(
         instant=True,
         custom={"fillOpacity": 80, "lineWidth": 1},
         options=options,
-        transformations=[_join(by), _organize(names, hidden=("Time", "bin"))],
+        transformations=[_join(by), _organize(_columns(queries), hidden=("Time", "bin"))],
         **settings,
     )
 
@@ -174,9 +165,6 @@ def table(
     title: str, description: str, queries: Sequence[Query], *, by: str, **settings: Any
 ) -> Panel:
     """One line for each value of the label ``by``; a query's legend names its column."""
-    names = {f"Value #{'ABCDEFGH'[index]}": query.legend for index, query in enumerate(queries)}
-    if len(queries) == 1:
-        names = {"Value": queries[0].legend}
     return Panel(
         "table",
         title,
@@ -185,7 +173,7 @@ def table(
         instant=True,
         custom={"align": "auto", "cellOptions": {"type": "auto"}},
         options={"showHeader": True, "cellHeight": "sm"},
-        transformations=[_join(by), _organize(names, hidden=("Time",))],
+        transformations=[_join(by), _organize(_columns(queries), hidden=("Time",))],
         **settings,
     )
 
@@ -206,6 +194,20 @@ def colored(colors: Mapping[str, str]) -> tuple[Json, ...]:
         named(series, color={"mode": "fixed", "fixedColor": color})
         for series, color in colors.items()
     )
+
+
+def _legend(*, sort: str) -> Json:
+    return {
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+        "tooltip": {"mode": "multi", "sort": sort},
+    }
+
+
+def _columns(queries: Sequence[Query]) -> dict[str, str]:
+    """From Grafana's name of each query's column to its legend; a lone query has no letter."""
+    if len(queries) == 1:
+        return {"Value": queries[0].legend}
+    return {f"Value #{_LETTERS[index]}": query.legend for index, query in enumerate(queries)}
 
 
 def _join(by: str) -> Json:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict
@@ -23,15 +23,17 @@ from batchproof_server.picture_intake import PictureIntake, recipe_of
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
-from batchproof_server.submission import submit
+from batchproof_server.submission import stacked, submit
 from batchproof_server.telemetry import Observer, PredictionRecord
-from batchproof_server.tensor_inputs import check_finite, nothing_seen, tensor_inputs
+from batchproof_server.tensor_intake import check_finite, checked_inputs, tensor_inputs
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import row_result
 from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 Result = TypeVar("Result")
+
+_QUICK_BYTES: Final = 1 << 20  # read or copied in some tenths of a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Prediction:
     @property
     def values(self) -> int:
         """Of all outputs and views."""
-        results = () if self.augmentation is None else self.augmentation.results
+        results = self.augmentation.results if self.augmentation else ()
         views = sum(result.view_probabilities.size for result in results)
         return views + sum(output.size for output in self.outputs.values())
 
@@ -157,25 +159,23 @@ class Engine:
         model.batcher.check_room(len(images), deadline_s)
         rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
-        stacked = await self._intake.stacked(rows)
-        count = len(images)
-        prediction = await self._predict(model, {name: stacked}, count, deadline_s, request_id)
+        tensors, count = {name: await self._stacked(rows)}, len(rows)
+        prediction = await self._predict(model, tensors, count, deadline_s, request_id)
         if tta is not None and prediction.scores is not None:
             work = partial(_plain_augmentation, plan, prediction.scores)
-            augmentation = await self.finished(prediction, work)
-            prediction = replace(prediction, augmentation=augmentation)
+            prediction = replace(prediction, augmentation=await self.finished(prediction, work))
         return self._told(prediction, request_id, lambda: inputs)
 
     async def _rows(
         self, model: ServedModel, recipe: Recipe, images: Sequence[bytes], deadline_s: float
     ) -> tuple[list[Array], RowInputs | None]:
-        """The rows, each with axis 0, and what was seen of them where a profile wants it."""
+        """The rows, and what was seen of them where a profile wants it."""
         if model.loaded.profile is None:
             rows = await self._intake.decoded(model, images, deadline_s, recipe.apply)
-            return [row[np.newaxis] for row in rows], None
+            return rows, None
         look = partial(decoded_image, recipe)
         seen = await self._intake.decoded(model, images, deadline_s, look)
-        rows = [each.row[np.newaxis] for each in seen]
+        rows = [each.row for each in seen]
         return rows, row_inputs([each.seen for each in seen])
 
     async def _augmented(self, asked: Asked) -> Prediction:
@@ -201,16 +201,21 @@ class Engine:
         """
         rows = model.loaded.backend.signature.check(tensors)
         self.check_rows(model, rows)
-        await self._intake.looked_at(tensors, partial(check_finite, tensors))
+        seen = await self._read(model, tensors)
         prediction = await self._predict(model, tensors, rows, deadline_s, request_id)
-        if model.loaded.profile is None:
-            return self._told(prediction, request_id, nothing_seen)
-        name = model.loaded.backend.signature.inputs[0].name
-        look = partial(tensor_inputs, tensors[name])
-        if self._intake.is_large(tensors):
-            inputs = await self._intake.looked_at(tensors, look)
-            return self._told(prediction, request_id, lambda: inputs)
-        return self._told(prediction, request_id, look)
+        return self._told(prediction, request_id, seen)
+
+    async def _read(self, model: ServedModel, tensors: Tensors) -> Seen:
+        """Checks every element; large tensors are read off the loop, which has others to serve."""
+        if sum(array.nbytes for array in tensors.values()) <= _QUICK_BYTES:
+            check_finite(tensors)
+            return partial(tensor_inputs, model, tensors)
+        inputs = await self._intake.off_loop(partial(checked_inputs, model, tensors))
+        return lambda: inputs
+
+    async def _stacked(self, rows: Sequence[Array]) -> Array:
+        is_quick = len(rows) == 1 or sum(row.nbytes for row in rows) <= _QUICK_BYTES
+        return stacked(rows) if is_quick else await self._intake.off_loop(partial(stacked, rows))
 
     async def finished(self, prediction: Prediction, work: Callable[[], Result]) -> Result:
         """What ``work`` makes of a prediction; off the loop thread if that is large."""
@@ -236,9 +241,8 @@ class Engine:
         output, outputs = model.loaded.output, executed.outputs
         scores = None
         if output.kind != "raw" and output.name is not None:
-            values = outputs[output.name]
-            work = partial(score, values, output.kind)
-            scores = await self._intake.finished(rows, values.size, work)
+            work = partial(score, outputs[output.name], output.kind)
+            scores = await self._intake.finished(rows, outputs[output.name].size, work)
         return Prediction(model, scores, outputs, executed.executions)
 
     def _told(self, prediction: Prediction, request_id: str, seen: Seen) -> Prediction:

@@ -88,3 +88,8 @@ class DeadlineExceeded(ServingError):
 
 class BackendFailed(ServingError):
     """The model raised or broke its contract. The cause is chained, and never sent."""
+
+
+def cut(text: str, characters: int = 80) -> str:
+    """What a caller wrote, short enough for a sentence."""
+    return text if len(text) <= characters else text[:characters] + "..."

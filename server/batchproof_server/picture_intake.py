@@ -12,7 +12,7 @@ from batchproof_server.errors import DeadlineExceeded, InvalidInput, QueueFull
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.kept_pictures import KeptPictures
 from batchproof_server.models.served import ServedModel
-from batchproof_server.signature import Array, Tensors
+from batchproof_server.signature import Array
 from batchproof_server.telemetry import Observer, ShedRecord
 from batchproof_server.tta.expansion import Expansion
 
@@ -21,7 +21,6 @@ Result = TypeVar("Result")
 # What is no more than this is done within the loop's turn, in well under a millisecond; handing it
 # to a thread would take as long.
 _QUICK_BYTES: Final = 1 << 18
-_QUICK_LOOK_BYTES: Final = 1 << 21
 _QUICK_ROWS: Final = 8
 _QUICK_VALUES: Final = 4_096
 
@@ -91,13 +90,9 @@ class PictureIntake:
         finally:
             parts.clear()
 
-    async def looked_at(self, tensors: Tensors, work: Callable[[], Result]) -> Result:
-        """What ``work`` sees in tensors; not on the loop thread if they are large."""
-        return await self._off_loop(self.is_large(tensors), work)
-
-    def is_large(self, tensors: Tensors) -> bool:
-        """Whether looking at them takes too long for the loop thread."""
-        return sum(array.nbytes for array in tensors.values()) > _QUICK_LOOK_BYTES
+    async def off_loop(self, work: Callable[[], Result]) -> Result:
+        """Runs work that is no decoding off the loop thread."""
+        return await self._decoding.finish(work)
 
     async def finished(self, rows: int, values: int, work: Callable[[], Result]) -> Result:
         """What ``work`` makes of answers; not on the loop thread if they are many.

@@ -12,6 +12,7 @@ from batchproof_server.errors import (
     InvalidInput,
     OutcomeReported,
     ServingError,
+    cut,
 )
 from batchproof_server.models.served import ServedModel
 from batchproof_server.outcomes.counting import ClassBins, class_bins
@@ -23,8 +24,6 @@ from batchproof_server.outcomes.recent import (
     Refusal,
 )
 from batchproof_server.telemetry import IgnoringObserver, PredictionRecord
-
-_SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ class OutcomeDesk(IgnoringObserver):
         found = known.classes_of.get(label, ())
         if len(found) == 1:
             return found[0]
-        shown = label[:_SHOWN_CHARACTERS]
+        shown = cut(label)
         if found:
             raise InvalidInput(
                 f'the label "{shown}" stands for {len(found)} classes of model "{row.model}", '
@@ -195,7 +194,7 @@ _SHOWN_LABELS = 20
 
 
 def _refusal(outcome: Outcome, reason: Refusal) -> ServingError:
-    request = f'request "{outcome.request_id[:_SHOWN_CHARACTERS]}"'
+    request = f'request "{cut(outcome.request_id)}"'
     match reason:
         case Refusal.UNKNOWN:
             return AnswerUnknown(f"{request}: no answer is remembered under this id")

@@ -2,6 +2,9 @@
 
 import asyncio
 import math
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +20,8 @@ from batchproof_server.errors import (
 )
 from batchproof_server.models.manifest import OutputSettings
 from batchproof_server.signature import Signature, Tensors
-from batchproof_server.tensor_inputs import check_finite
+from batchproof_server.submission import stacked
+from batchproof_server.tensor_intake import _check_one, check_finite
 from bundles_on_disk import picture
 from engine_bench import NO_HURRY_S, engine_bench, recipe_for
 from fakes import (
@@ -101,6 +105,16 @@ async def test_pictures_are_decoded_stacked_and_answered_in_their_order() -> Non
     assert answer.outputs["y"][:, 0, 0, 0].tolist() == [3, 5, 7, 9, 11]
     np.testing.assert_array_equal(one.outputs["y"][0], answer.outputs["y"][0])
     assert [record.image_format for record in bench.recorder.decoded] == ["png"] * 6
+
+
+async def test_pictures_of_two_sizes_in_a_request_are_refused_where_any_size_is_taken() -> None:
+    recipe = recipe_for(None, None, 3)
+    with engine_bench(ElementwiseBackend(None, None, 3), recipe=recipe) as bench:
+        images = [picture(size=2), picture(size=3)]
+        for image in images:
+            await bench.engine.predict_images(bench.model, [image], NO_HURRY_S)
+        with pytest.raises(InvalidInput, match=r"rows of \[2, 2, 3\] and \[3, 3, 3\]"):
+            await bench.engine.predict_images(bench.model, images, NO_HURRY_S)
 
 
 async def test_a_model_without_a_recipe_takes_no_pictures() -> None:
@@ -247,6 +261,33 @@ async def test_slices_of_one_request_ride_with_other_requests() -> None:
         [15, 17],
     ]
     assert [record.rows for record in bench.recorder.batches] == [1, 4, 4]
+
+
+@pytest.mark.parametrize(("side", "on_loop"), [(4, True), (700, False)])
+async def test_what_grows_with_a_request_is_kept_from_the_loop_where_it_is_large(
+    monkeypatch: pytest.MonkeyPatch, side: int, *, on_loop: bool
+) -> None:
+    threads: set[threading.Thread] = set()
+
+    def noted(work: Callable[..., Any]) -> Callable[..., Any]:
+        def work_noted(*arguments: Any) -> Any:
+            threads.add(threading.current_thread())
+            return work(*arguments)
+
+        return work_noted
+
+    monkeypatch.setattr("batchproof_server.engine.stacked", noted(stacked))
+    monkeypatch.setattr("batchproof_server.tensor_intake._check_one", noted(_check_one))
+    with engine_bench(ElementwiseBackend(side, side, 3), recipe=recipe_for(side, side, 3)) as bench:
+        images = [picture(size=side)] * 2
+        await bench.engine.predict_images(bench.model, images, NO_HURRY_S)
+        tensors = {"x": np.zeros((2, side, side, 3))}
+        await bench.engine.predict_tensors(bench.model, tensors, NO_HURRY_S)
+        tensors["x"][1, 2, 3, 0] = math.nan
+        with pytest.raises(InvalidInput, match="NaN or infinity in row 1"):
+            await bench.engine.predict_tensors(bench.model, tensors, NO_HURRY_S)
+    assert (threads == {threading.current_thread()}) is on_loop
+    assert (threading.current_thread() in threads) is on_loop
 
 
 async def test_the_scores_of_a_request_are_told_once_and_are_those_of_its_answer() -> None:

@@ -31,7 +31,13 @@ OUTPUT = OutputSettings("logits", "scores")
 PIXELS = ("imaging", "tta/expansion", "tta/noise", "tta/original", "tta/pixels", "tta/rotation")
 # Where scores are made of what the model answers, and messages of those.
 SCORES = ("augmentation", "scores", "tta/aggregation", "tta/result", "rpc/messages")
-ROWS = ("tensor_inputs", "batching/assembly", "batching/execution", "backends")
+ROWS = (
+    "tensor_intake.check",
+    "tensor_intake._check",
+    "batching/assembly",
+    "batching/execution",
+    "backends",
+)
 # These look at declarations and sizes.
 ALLOWED = {
     "augmentation.without_plain",
@@ -147,11 +153,11 @@ async def test_many_rows_are_scored_and_written_off_the_loop_thread(tta: TtaRequ
 
 
 async def test_large_rows_are_stacked_off_the_loop_thread() -> None:
-    with bench(side=200) as place:
+    with bench(side=250) as place:
         for tta in (None, TtaRequest("flip")):
             with loop_calls() as calls:
                 await answered(place, 2, tta)
-            assert calls.of("picture_intake.stacked_rows") == set()
+            assert calls.of("picture_intake.stacked_rows", "submission.stacked") == set()
             shells = calls.of("engine", "picture_intake", "augmenting", "submission")
             assert {name for name in shells if " > " in name} == set()
 

@@ -106,7 +106,6 @@ PURE = (
     "batchproof_server.signature",
     "batchproof_server.tta",
     "batchproof_server.telemetry",
-    "batchproof_server.tensor_inputs",
     "batchproof_server.validation",
 )
 IMPURE = ("asyncio", "concurrent", "http", "multiprocessing", "socket", "subprocess", "threading")

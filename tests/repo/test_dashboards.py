@@ -44,6 +44,16 @@ def test_every_panel_says_what_it_shows(dashboard: Dashboard) -> None:
 
 
 @both
+def test_the_column_of_a_lone_query_has_no_letter_in_grafana(dashboard: Dashboard) -> None:
+    for panel in _panels(dashboard):
+        for step in panel["transformations"]:
+            if step["id"] == "organize":
+                letters = [f"Value #{each['refId']}" for each in panel["targets"]]
+                columns = letters if len(letters) > 1 else ["Value"]
+                assert list(step["options"]["renameByName"]) == columns, panel["title"]
+
+
+@both
 def test_no_two_panels_cover_each_other_and_none_leaves_the_grid(dashboard: Dashboard) -> None:
     placed = dashboard.json()["panels"]
     covered = [

@@ -6,10 +6,10 @@ from batchproof_client.commands.arguments import LoadArguments
 from batchproof_client.commands.terminal import write_error, write_json, write_table
 from batchproof_client.connection import Endpoint
 from batchproof_client.errors import LocalInputError
-from batchproof_client.loadtest.compare import HEADINGS, compared, same_load
+from batchproof_client.loadtest.compare import HEADINGS, compared, read_comparable, same_load
 from batchproof_client.loadtest.live import live_view
 from batchproof_client.loadtest.page import page
-from batchproof_client.loadtest.report import document, read_report, written_csv, written_json
+from batchproof_client.loadtest.report import document, written_csv, written_json
 from batchproof_client.loadtest.session import Address, LoadResult
 from batchproof_client.loadtest.session import load as run_load
 from batchproof_client.loadtest.settings import LoadSettings
@@ -75,7 +75,7 @@ def _write(path: Path, content: str) -> None:
 
 
 def _compare(first_path: Path, second_path: Path, *, as_json: bool) -> int:
-    first, second = read_report(first_path), read_report(second_path)
+    first, second = read_comparable(first_path), read_comparable(second_path)
     if not same_load(first, second):
         write_error("the two loads were not asked for the same")
     rows = compared(first, second)

@@ -57,6 +57,7 @@ class _Scale:
     first_px: float
     last_px: float
     is_log: bool = False
+    is_lone: bool = False  # of a single value, which stands in the middle
 
     def px(self, value: float) -> float:
         low, high, at = self.low, self.high, value
@@ -94,7 +95,7 @@ def _scale(
     if from_0:
         low, high = 0.0, high * 1.08
     if high <= low:
-        low, high = low - 0.5, high + 0.5
+        return _Scale(low - 0.5, high + 0.5, first_px, last_px, is_lone=True)
     return _Scale(low, high, first_px, last_px)
 
 
@@ -109,6 +110,8 @@ def even_ticks(low: float, high: float) -> list[float]:
 def _ticks(scale: _Scale, axis: Axis) -> list[float]:
     if axis.ticks:
         return [tick for tick in axis.ticks if scale.low <= tick <= scale.high]
+    if scale.is_lone:
+        return [(scale.low + scale.high) / 2]
     if not scale.is_log:
         return even_ticks(scale.low, scale.high)
     powers = range(round(math.log10(scale.low)), math.floor(math.log10(scale.high)) + 1)

@@ -1,8 +1,10 @@
 """``--compare A.json B.json``: two saved reports side by side."""
 
+from pathlib import Path
 from typing import Final
 
-from batchproof_client.loadtest.report import Document
+from batchproof_client.errors import LocalInputError
+from batchproof_client.loadtest.report import Document, read_report
 from batchproof_client.loadtest.units import duration, rate
 
 HEADINGS: Final = ("figure", "A", "B", "B / A")
@@ -14,6 +16,21 @@ _TIMES: Final = {
     "execution": "execution",
     "send_lag": "send lag",
 }
+
+
+def read_comparable(path: Path) -> Document:
+    """Reads a saved report that has every figure to compare.
+
+    Raises:
+        LocalInputError: the file cannot be read, is no report, or lacks figures.
+    """
+    report = read_report(path)
+    try:
+        compared(report, report)
+        same_load(report, report)
+    except (KeyError, TypeError, AttributeError, ValueError) as fault:
+        raise LocalInputError(f"{path}: figures are missing, expected a saved report") from fault
+    return report
 
 
 def compared(first: Document, second: Document) -> list[tuple[str, str, str, str]]:

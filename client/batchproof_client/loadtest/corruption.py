@@ -23,6 +23,9 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 _MOST_CHANCES: Final = 6  # steps with a share: each doubles the number of variants
 _FULL_RANGE: Final = 255.0
 _JPEG_QUALITY: Final = 95
+_LEVELS_OF_8_BITS: Final = 256
+_ORIENTATION: Final = 0x0112  # the tag of EXIF
+_ORIENTATIONS: Final = tuple(range(1, 9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ def variants(steps: tuple[Step, ...]) -> Iterator[Variant]:
 def corrupted(content: bytes, steps: tuple[Step, ...], seed: int) -> bytes:
     """Spoils an encoded picture; a JPEG stays one, everything else becomes a PNG.
 
+    Its EXIF orientation stays with it; it is for the server to heed.
+
     Args:
         content: of the file.
         steps: in order.
@@ -121,27 +126,52 @@ def corrupted(content: bytes, steps: tuple[Step, ...], seed: int) -> bytes:
     if not steps:
         return content
     rng = np.random.default_rng(seed)
-    picture, picture_format = _decoded(content)
+    decoded = _decoded(content)
+    picture = decoded.picture
     for step in steps:
         picture = KINDS[step.kind].change(picture, step.amount, rng)
     written = io.BytesIO()
-    if picture_format == "JPEG":
-        picture.save(written, "JPEG", quality=_JPEG_QUALITY)
+    if decoded.picture_format == "JPEG":
+        picture.save(written, "JPEG", quality=_JPEG_QUALITY, exif=decoded.exif)
     else:
-        picture.save(written, "PNG", compress_level=1)
+        picture.save(written, "PNG", compress_level=1, exif=decoded.exif)
     return written.getvalue()
 
 
-def _decoded(content: bytes) -> "tuple[PillowImage.Image, str]":
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """Grey or RGB, 8 bits a channel; ``exif`` holds its orientation, or nothing."""
+
+    picture: "PillowImage.Image"
+    picture_format: str
+    exif: bytes
+
+
+def _decoded(content: bytes) -> _Decoded:
     with needed():
         from PIL import Image  # noqa: PLC0415 - the extra is optional
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            return opened.convert("L" if opened.mode in {"1", "L", "I;16"} else "RGB"), str(
-                opened.format
-            )
+            orientation = opened.getexif().get(_ORIENTATION)
+            return _Decoded(_of_8_bits(opened), str(opened.format), _exif(orientation))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
         raise LocalInputError("cannot be decoded as a picture") from fault
+
+
+def _of_8_bits(opened: Any) -> Any:
+    if opened.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        return _picture(np.asarray(opened).astype(np.float32) // _LEVELS_OF_8_BITS)
+    return opened.convert("L" if opened.mode in {"1", "L"} else "RGB")
+
+
+def _exif(orientation: object) -> bytes:
+    from PIL import Image  # noqa: PLC0415 - decoded before
+
+    if orientation not in _ORIENTATIONS:
+        return b""
+    exif = Image.Exif()
+    exif[_ORIENTATION] = orientation
+    return exif.tobytes()
 
 
 Change: TypeAlias = "Callable[[Any, float, np.random.Generator], Any]"
@@ -177,7 +207,7 @@ def _contrast(picture: Any, amount: float, _rng: np.random.Generator) -> Any:
 def _jpeg(picture: Any, amount: float, _rng: np.random.Generator) -> Any:
     written = io.BytesIO()
     picture.save(written, "JPEG", quality=round(amount))
-    return _decoded(written.getvalue())[0]
+    return _decoded(written.getvalue()).picture
 
 
 def _picture(pixels: npt.NDArray[np.float32]) -> Any:

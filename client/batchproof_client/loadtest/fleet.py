@@ -4,8 +4,8 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, TypeAlias
@@ -134,14 +134,12 @@ def run(jobs: Sequence[Job], observe: Observer, interrupt: Interrupt) -> Harvest
         waiting = dict(pipes)
         _await_ready(waiting)
         start_s = time.monotonic() + _HEAD_START_S
-        for pipe in waiting:
-            pipe.send(Start(start_s))
+        _tell(waiting, Start(start_s))
         stopped = False
         while waiting:
             if interrupt.pressed and not stopped:
                 stopped = True
-                for pipe in waiting:
-                    pipe.send(Stop())
+                _tell(waiting, Stop())
             for pipe in _readable(waiting):
                 if isinstance(report := _received(pipe), Finished):
                     harvest.in_flight[waiting.pop(pipe)] = 0
@@ -151,6 +149,12 @@ def run(jobs: Sequence[Job], observe: Observer, interrupt: Interrupt) -> Harvest
 
 
 _Pipe: TypeAlias = "Connection[Start | Stop, Report]"
+
+
+def _tell(pipes: Iterable[_Pipe], order: Start | Stop) -> None:
+    for pipe in pipes:
+        with suppress(ConnectionError):  # it has ended; its last words are there to be read
+            pipe.send(order)
 
 
 def _await_ready(pipes: dict[_Pipe, int]) -> None:

@@ -1,6 +1,7 @@
 """The messages of a run, all built before it, so that sending costs little."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -153,13 +154,14 @@ def _random(spec: TensorSpec, kind: Kind, rng: np.random.Generator) -> Array:
 
 
 def _dtype(spec: TensorSpec) -> np.dtype[Any]:
-    try:
-        return np.dtype(spec.dtype)
-    except TypeError:
-        raise LocalInputError(
-            f'input "{spec.name}" has the dtype {spec.dtype}, which has no random values;'
-            " expected a file of tensors"
-        ) from None
+    with suppress(TypeError):
+        dtype = np.dtype(spec.dtype)
+        if dtype.kind in "biuf":
+            return dtype
+    raise LocalInputError(
+        f'input "{spec.name}" has the dtype {spec.dtype}, which has no random values;'
+        " expected a file of tensors"
+    )
 
 
 def _row_shape(spec: TensorSpec, shape: str) -> tuple[int, ...]:

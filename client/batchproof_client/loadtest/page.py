@@ -77,7 +77,11 @@ def page(result: LoadResult) -> str:
 
 
 def _pace(result: LoadResult) -> str:
-    return described(result.settings.pace)
+    asked = described(result.settings.pace)
+    if result.search is None:
+        return asked
+    shown = rate(result.run.steps[0].offered_hz) if result.run.steps else "nothing"
+    return f"a search from {asked}; the figures are those of {shown}"
 
 
 def described(pace: Pace) -> str:
@@ -140,13 +144,23 @@ def _over_time(result: LoadResult) -> str:
 
 
 def _rates(result: LoadResult) -> str:
-    intervals = result.run.intervals
+    axis = _time_axis(result.run.intervals)
+    intervals = _sending(result.run.intervals)
     series = [
         Series("sent", _points(intervals, lambda each: each.summary.sent_hz), "c0"),
         Series("answered", _points(intervals, lambda each: each.summary.goodput_hz), "c2"),
         Series("errors", _points(intervals, _errors_hz), "c1"),
     ]
-    return line_chart("requests over time", _time_axis(intervals), Axis("requests", rate), series)
+    return line_chart("requests over time", axis, Axis("requests", rate), series)
+
+
+def _sending(intervals: Sequence[IntervalSummary]) -> Sequence[IntervalSummary]:
+    """Without the end, in which only the last answers came: it would look like a server at rest."""
+    last = max(
+        (at for at, each in enumerate(intervals) if each.summary.sent_hz or each.summary.errors),
+        default=-1,
+    )
+    return intervals[: last + 1]
 
 
 def _errors_hz(interval: IntervalSummary) -> float:

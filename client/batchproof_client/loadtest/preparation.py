@@ -69,7 +69,7 @@ async def _try(
     target = open_target(endpoint, protocol, keep_answers=False)
     try:
         for item in items:
-            outcome = await target.send(item, timeout_s)
+            outcome = (await target.send(item, timeout_s)).to(item)
             if outcome.code in _HOPELESS:
                 raise error_of(grpc.StatusCode[outcome.code], outcome.detail)
     finally:

@@ -174,7 +174,7 @@ class Runner:
         self._recorder.sent(sent_s, arrival.step)
         remaining_s = arrival.due_s + self._work.timeout_s - sent_s
         if remaining_s > 0:
-            outcome = await target.send(item, remaining_s)
+            outcome = (await target.send(item, remaining_s)).to(item)
         else:
             outcome = Outcome(DEADLINE_EXCEEDED)
         done_s = self._last_done_s = self._now_s()

@@ -104,11 +104,12 @@ def load(settings: LoadSettings, address: Address, watcher: Watcher) -> LoadResu
     session = _Session(settings, address, items, watcher)
     search: Search | None = None
     probes: tuple[StepSummary, ...] = ()
-    if settings.judgement.find_max:
-        search, run, probes = session.search()
-    else:
-        run = session.run(settings.pace.arrivals())
-    identity = session.identity()
+    with session.interrupt.watching():  # also between two runs
+        if settings.judgement.find_max:
+            search, run, probes = session.search()
+        else:
+            run = session.run(settings.pace.arrivals())
+        identity = session.identity()
     return LoadResult(
         settings=settings,
         address=address,

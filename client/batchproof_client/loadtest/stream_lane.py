@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
@@ -32,6 +33,7 @@ class StreamLane:
 
     def __init__(self, open_call: Callable[[], Call]) -> None:
         self._open_call = open_call
+        self._name = uuid.uuid4().hex[:8]  # the server knows answers by their ids
         self._numbers = itertools.count()
         self._waiting: dict[str, _Future] = {}
         self._unsent: asyncio.Queue[tuple[_Future, bytes]] = asyncio.Queue()
@@ -46,7 +48,7 @@ class StreamLane:
         """
         if self._call is None:
             self._open()
-        request_id = f"load-{next(self._numbers)}"
+        request_id = f"load-{self._name}-{next(self._numbers)}"
         future: _Future = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = future
         self._unsent.put_nowait((future, framed(message, request_id)))

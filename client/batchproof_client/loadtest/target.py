@@ -1,12 +1,13 @@
 """What the runner knows of a protocol: how to send one item, and what came back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, TypeAlias
 
 from batchproof_client.loadtest.items import Item
 
 ProtocolName: TypeAlias = Literal["batchproof", "oip"]
 OK: Final = "OK"
+INVALID_ARGUMENT: Final = "INVALID_ARGUMENT"
 DEADLINE_EXCEEDED: Final = "DEADLINE_EXCEEDED"
 
 
@@ -58,6 +59,12 @@ class Outcome:
     def ok(self) -> bool:
         """Whether there was an answer."""
         return self.code == OK
+
+    def to(self, item: Item) -> "Outcome":
+        """The same, and its sentence says which item it is about if it is about the item."""
+        if self.code != INVALID_ARGUMENT:
+            return self
+        return replace(self, detail=f"{item.name}: {self.detail}")
 
 
 # Contract: ``send`` raises nothing but CancelledError, and ends at the latest when its time is up.

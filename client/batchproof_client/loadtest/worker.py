@@ -129,7 +129,7 @@ async def _work(connection: "Connection[Report, Start | Stop]", job: Job) -> Non
     def read() -> None:
         try:
             order = connection.recv()
-        except EOFError:  # the parent is gone
+        except (EOFError, ConnectionError):  # the parent is gone
             order = Stop()
         if isinstance(order, Start) and not started.done():
             started.set_result(order.at_s)

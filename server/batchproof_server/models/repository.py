@@ -11,6 +11,7 @@ from batchproof_server.errors import (
     ModelNotFound,
     ModelNotReady,
     ModelRefused,
+    cut,
 )
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.served import ServedModel
@@ -176,7 +177,7 @@ class ModelRepository:
                 return next(iter(self._versions.values()))
             raise InvalidInput(f"the model's name is empty, expected one of {self._served()}")
         if name not in self._versions:
-            raise ModelNotFound(f'there is no model "{_cut(name)}"; served: {self._served()}')
+            raise ModelNotFound(f'there is no model "{cut(name)}"; served: {self._served()}')
         return self._versions[name]
 
     def _labelled(self, name: str, label: str) -> int:
@@ -184,7 +185,7 @@ class ModelRepository:
         if label not in labels:
             known = ", ".join(sorted(labels)) or "none"
             raise ModelNotFound(
-                f'model "{name}" has no version label "{_cut(label)}"; its labels: {known}'
+                f'model "{name}" has no version label "{cut(label)}"; its labels: {known}'
             )
         return labels[label]
 
@@ -214,10 +215,3 @@ def _answering(status: VersionStatus) -> ServedModel:
         findings = "; ".join(status.findings)
         raise ModelRefused(f"{model} failed to load: {findings}", status.findings)
     return status.served
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
-
-
-_SHOWN_CHARACTERS = 80

@@ -8,9 +8,12 @@ import numpy as np
 
 from batchproof_server.drift.profile import Profile, SignalReference
 from batchproof_server.evaluation.plots import new_figure, save
+from batchproof_server.signature import Array
 
 _BLUE, _GREY = "#1f5fa8", "#666666"
 _LABEL_CHARACTERS: Final = 16
+_MOST_BARS: Final = 100
+_STEEP: Final = 30.0
 
 
 def draw(profile: Profile, directory: Path) -> tuple[Path, ...]:
@@ -52,22 +55,50 @@ def _classes(profile: Profile) -> Any:
 
 
 def _signal(name: str, signal: SignalReference) -> Any:
-    """Bins as wide as they are: the height is the density, the area the share."""
+    """The height of a bar is the density, its area the share."""
     figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
-    borders = np.array([signal.min, *signal.edges, signal.max])
-    borders = np.maximum.accumulate(np.clip(borders, signal.min, signal.max))
-    widths = np.diff(borders)
-    shares = np.array(signal.counts) / sum(signal.counts)
-    # An atom has no width; it is drawn as wide as a hundredth of the range.
-    least = max((signal.max - signal.min) / 100, 1e-9)
-    shown = np.maximum(widths, least)
-    axes.bar(borders[:-1], shares / shown, shown, align="edge", color=_BLUE, edgecolor="white")
+    title = f"{name}: {sum(signal.counts):,} observations"
+    if signal.min == signal.max:
+        axes.bar([0], [1], color=_BLUE)
+        axes.set_xticks([0], [f"{signal.mean:.4g}"])
+        axes.set(xlabel=name, ylabel="share", title=title, xlim=(-4, 4))
+        return figure
+    left, width, density = density_bars(signal)
+    axes.bar(left, density, width, align="edge", color=_BLUE, edgecolor="white", linewidth=0.6)
     mean = f"mean {signal.mean:.4g}"
     axes.axvline(signal.mean, color=_GREY, linestyle="--", label=mean)
     axes.legend(frameon=False)
-    axes.set(xlabel=name, ylabel="density", title=f"{name}: {sum(signal.counts):,} observations")
+    shown = density[density > 0]
+    is_steep = shown.max() > _STEEP * shown.min()  # a bar of a long tail would not be seen
+    scale = {"yscale": "log", "ylabel": "density, logarithmic"} if is_steep else {}
+    axes.set(**{"xlabel": name, "ylabel": "density", "title": title, **scale})
     return figure
+
+
+def density_bars(signal: SignalReference) -> tuple[Array, Array, Array]:
+    """Where each bar begins, how wide and how high it is: float64 [bars].
+
+    A bin that is narrower than a hundredth of the range, such as an atom, is drawn together with
+    the bins after it until they are as wide; what is left at the end, with those before it. So no
+    two bars cover each other, and their areas add up to 1.
+
+    Args:
+        signal: of more than one value.
+    """
+    ends = np.clip([*signal.edges, signal.max], signal.min, signal.max)
+    least = (signal.max - signal.min) / _MOST_BARS
+    borders, shares = [signal.min], [0.0]
+    for end, count in zip(ends, signal.counts, strict=True):
+        shares[-1] += count / sum(signal.counts)
+        if end - borders[-1] >= least:
+            borders.append(float(end))
+            shares.append(0.0)
+    rest = shares.pop()
+    borders[-1] = max(borders[-1], signal.max)
+    shares[-1] += rest
+    width = np.diff(borders)
+    return np.array(borders[:-1]), width, np.array(shares) / width
 
 
 def _shortened(label: str) -> str:

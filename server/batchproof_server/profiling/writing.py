@@ -11,7 +11,10 @@ def write_whole(file: Path, text: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".profile-")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".profile-")
+    except OSError as fault:  # it names a file that nobody asked for
+        raise OSError(fault.errno, fault.strerror, str(file)) from fault
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)

@@ -7,7 +7,7 @@ import numpy as np
 
 from batchproof.tensors import TensorError, check_shape
 from batchproof_server.engine import Engine, Prediction
-from batchproof_server.errors import InvalidInput
+from batchproof_server.errors import InvalidInput, cut
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import Call
 from batchproof_server.signature import Array
@@ -123,11 +123,3 @@ def _images(engine: Engine, model: ServedModel, inputs: Mapping[str, Incoming]) 
 
 
 _IMAGE_AXES = 2
-
-
-def cut(text: str) -> str:
-    """A caller's name, short enough for a sentence."""
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
-
-
-_SHOWN_CHARACTERS = 80

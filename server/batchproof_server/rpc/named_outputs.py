@@ -3,9 +3,8 @@
 import numpy as np
 
 from batchproof_server.engine import Prediction
-from batchproof_server.errors import InvalidInput
+from batchproof_server.errors import InvalidInput, cut
 from batchproof_server.models.served import ServedModel
-from batchproof_server.rpc.intake import cut
 from batchproof_server.signature import Array
 
 PROBABILITIES = "probabilities"

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof_server.engine import Prediction
-from batchproof_server.errors import InvalidInput, NotImplementedYet
+from batchproof_server.errors import InvalidInput, NotImplementedYet, cut
 from batchproof_server.models.served import ServedModel
-from batchproof_server.rpc.intake import cut
 from batchproof_server.rpc.named_outputs import (
     LABEL,
     check_classifiable,

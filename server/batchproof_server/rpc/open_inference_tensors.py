@@ -10,8 +10,8 @@ import numpy as np
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof.tensors import TensorError, from_bytes
-from batchproof_server.errors import InvalidInput
-from batchproof_server.rpc.intake import Incoming, cut
+from batchproof_server.errors import InvalidInput, cut
+from batchproof_server.rpc.intake import Incoming
 from batchproof_server.signature import Array
 
 BYTES = "BYTES"

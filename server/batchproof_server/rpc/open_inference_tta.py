@@ -2,8 +2,7 @@
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof_server.augmentation import Augmentation
-from batchproof_server.errors import InvalidInput
-from batchproof_server.rpc.intake import cut
+from batchproof_server.errors import InvalidInput, cut
 from batchproof_server.rpc.open_inference_options import Parameters
 from batchproof_server.tta.choice import TtaRequest
 

@@ -7,7 +7,7 @@ from typing import Any
 from batchproof.compat import tensorflow_pb2
 from batchproof.compat import tensorflow_serving_pb2 as pb
 from batchproof_server.engine import Engine, Prediction
-from batchproof_server.errors import InvalidInput, ModelNotFound, NotImplementedYet
+from batchproof_server.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
 from batchproof_server.models.repository import (
     ModelRepository,
     ModelSelector,
@@ -16,7 +16,7 @@ from batchproof_server.models.repository import (
 )
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import REQUEST_ID_KEY, Call, Calls, Context
-from batchproof_server.rpc.intake import cut, predict
+from batchproof_server.rpc.intake import predict
 from batchproof_server.rpc.named_outputs import known_outputs, output, own_outputs
 from batchproof_server.rpc.public_services import PublicService, public_service
 from batchproof_server.rpc.tensorflow_tensors import (

@@ -9,8 +9,8 @@ import numpy as np
 
 from batchproof.compat import tensorflow_pb2 as pb
 from batchproof.tensors import TensorError, from_bytes
-from batchproof_server.errors import InvalidInput
-from batchproof_server.rpc.intake import Incoming, cut
+from batchproof_server.errors import InvalidInput, cut
+from batchproof_server.rpc.intake import Incoming
 from batchproof_server.signature import Array, TensorSpec
 
 # Number -> dtype, the field of its typed values, and the dtype of that field.

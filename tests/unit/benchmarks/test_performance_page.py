@@ -88,7 +88,9 @@ def test_figures_have_the_digits_that_count(value: float | str | None, shown: st
 def test_a_chart_is_the_same_file_for_the_same_figures(tmp_path: Path) -> None:
     first = draw(CHART, tmp_path).read_bytes()
     assert draw(replace(CHART, log_x=False), tmp_path).read_bytes() == first
-    assert draw(replace(CHART, log_x=True), tmp_path).read_bytes() != first
+    crowded = {str(number): [(1.0, number), (2.0, number)] for number in range(1, 7)}
+    for other in ({"log_x": True}, {"log_y": True}, {"lines": crowded}):
+        assert draw(replace(CHART, **other), tmp_path).read_bytes() != first
 
 
 def test_the_committed_page_is_made_of_the_committed_figures() -> None:

@@ -63,6 +63,9 @@ def test_only_two_codes_are_ever_repeated(code: grpc.StatusCode) -> None:
         ("-1", None, True),
         ("soon", None, True),
         ("", None, True),
+        ("9" * 15, 999_999_999_999.999, False),
+        ("9" * 400, None, True),  # beyond any float
+        ("9" * 5_000, None, True),  # and beyond what Python reads
     ],
 )
 def test_the_pushback_is_read_as_grpc_says(

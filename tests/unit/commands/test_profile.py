@@ -344,3 +344,13 @@ def test_profile_and_a_bundle_is_short_for_build() -> None:
     assert spelled_out(["profile", "x"]) == ["profile", "build", "x"]
     for argv in (["profile", "show", "x"], ["profile"], ["profile", "-h"], ["serve", "x"], []):
         assert spelled_out(argv) == argv
+
+
+def test_where_a_merged_profile_cannot_be_written_the_file_asked_for_is_named(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / "some.json").write_text(profile_json(made_up()))
+    asked = tmp_path / "no" / "whole.json"
+    parts = [str(tmp_path / "some.json")] * 2
+    assert main(["profile", "merge", *parts, "-o", str(asked)]) == 2
+    assert capsys.readouterr().err == f"batchproof-server: {asked}: No such file or directory\n"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from batchproof_client import LocalInputError
 from batchproof_client.loadtest.arrivals import WARM_UP_STEP, Burst, Phase
+from batchproof_client.loadtest.histogram import Histogram
 from batchproof_client.loadtest.identical import Difference
 from batchproof_client.loadtest.objective import Objective, error_share, parse_objectives
 from batchproof_client.loadtest.rates import parse_burst, parse_rate, warmed_up
@@ -115,6 +116,31 @@ def test_an_error_never_keeps_an_objective() -> None:
     assert not objective.held(Tally())
     assert error_share(tally(quick=3, failed=1)) == 0.25
     assert error_share(Tally()) == 1.0
+
+
+@given(st.integers(1, 999), st.sampled_from([100, 1000, 2000]))
+def test_what_lies_exactly_on_a_limit_keeps_it(permille: int, requests: int) -> None:
+    late = requests - requests * permille // 1000
+    exact = requests * permille % 1000 == 0
+    found = Tally()
+    found.codes.update(OK=requests - late, INTERNAL=late)
+    if exact:
+        assert error_share(found) <= late / requests
+    found.histograms["latency"] = _Counted(requests - late)
+    (objective,) = parse_objectives(f"p{permille / 10:.1f}=50ms")
+    assert objective.held(found) == exact
+
+
+class _Counted(Histogram):
+    """As if so many durations had been counted, all of them short."""
+
+    def __init__(self, within: int) -> None:
+        super().__init__()
+        self._within = within
+
+    def count_within(self, limit_s: float) -> int:
+        del limit_s
+        return self._within
 
 
 def test_a_run_is_judged_by_what_it_kept() -> None:

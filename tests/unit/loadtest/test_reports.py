@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,19 @@ from rich.live import Live
 from batchproof_client import LocalInputError
 from batchproof_client.loadtest.arrivals import Burst, ClosedLoop, OpenLoop, Phase
 from batchproof_client.loadtest.charts import Axis, Series, even_ticks, line_chart
-from batchproof_client.loadtest.compare import compared, same_load
+from batchproof_client.loadtest.compare import compared, read_comparable, same_load
 from batchproof_client.loadtest.fleet import Harvest
 from batchproof_client.loadtest.histogram import Histogram
 from batchproof_client.loadtest.live import LiveView
 from batchproof_client.loadtest.page import described, page
+from batchproof_client.loadtest.record import Slice
 from batchproof_client.loadtest.report import document, read_report, written_csv, written_json
 from batchproof_client.loadtest.search import Search
 from batchproof_client.loadtest.session import LoadResult
 from batchproof_client.loadtest.settings import Pace
+from batchproof_client.loadtest.summary import summarise
 from batchproof_client.loadtest.table import notes, overview, steps, times
+from batchproof_client.loadtest.units import rate
 from unit.loadtest.results import PACE, endless, result, slices_of
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "schemas" / "load-report.schema.json"
@@ -132,6 +136,13 @@ def test_the_page_has_its_charts() -> None:
         assert written.count("<svg ") == 4
 
 
+def test_the_page_of_a_search_says_which_rate_its_figures_are_of() -> None:
+    offered_hz = RESULTS["search"].run.steps[0].offered_hz
+    assert f"a search from {described(RESULTS['search'].settings.pace)}" in page(RESULTS["search"])
+    assert f"the figures are those of {rate(offered_hz)}" in page(RESULTS["search"])
+    assert "a search" not in page(RESULTS["steps"])
+
+
 def test_a_page_of_nothing_says_so() -> None:
     assert page(RESULTS["nothing"]).count("nothing was answered") == 4
 
@@ -212,6 +223,14 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: str | None, says:
         read_report(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("total", [None, [], {}, {"sent_hz": "quick"}])
+def test_a_report_without_its_figures_is_not_compared(tmp_path: Path, total: Any) -> None:
+    content = document(RESULTS["steps"]) | {"total": total}
+    (tmp_path / "a.json").write_text(written_json(content))
+    with pytest.raises(LocalInputError, match=r"a\.json: figures are missing"):
+        read_comparable(tmp_path / "a.json")
+
+
 def test_ticks_are_round_and_within_the_axis() -> None:
     assert even_ticks(0, 10) == [0, 2, 4, 6, 8, 10]
     assert even_ticks(0.3, 0.42) == pytest.approx([0.3, 0.35, 0.4])
@@ -233,6 +252,21 @@ def test_a_wide_span_becomes_logarithmic_and_one_point_is_drawn() -> None:
     lone = line_chart("c", Axis("x", str), axis, [Series("s", ((5.0, 0.0),), "c0")])
     assert "nan" not in lone
     assert lone.count("<circle") == 2
+
+
+def test_a_single_value_has_a_single_label() -> None:
+    drawn = line_chart("c", Axis("x", rate), Axis("y", str), [Series("s", ((197.5, 1.0),), "c0")])
+    assert re.findall(r'text-anchor="middle">([^<]*)<', drawn) == ["198/s", "x"]
+
+
+def test_the_rates_end_with_the_sending() -> None:
+    sent_last = OpenLoop((Phase(2.0, 10, 10),), "constant")
+    late = [*slices_of(sent_last), Slice(4, 0, 0, 1, {"OK": 1}, {}, {}, {})]
+    run = summarise(late, sent_last, 2.0, 1.0)
+    assert len(run.intervals) == 5
+    drawn = page(replace(RESULTS["steps"], run=run)).partition("Requests over time")[2]
+    (sent,) = re.findall(r'<path class="c0" d="([^"]*)"', drawn.partition("</svg>")[0])
+    assert sent.count("L") + sent.count("M") == 2
 
 
 def screen() -> tuple[Live, io.StringIO]:

@@ -264,3 +264,16 @@ def test_finished_intervals_are_given_away_once() -> None:
     assert [each.interval for each in recorder.take(1.2)] == [0]
     assert recorder.take(1.2) == []
     assert [each.interval for each in recorder.take_all()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [("INVALID_ARGUMENT", "one: no"), ("RESOURCE_EXHAUSTED", "no")]
+)
+def test_what_is_refused_for_what_it_is_says_which_item_it_was(code: str, says: str) -> None:
+    class Refusing(Stalling):
+        async def send(self, item: Item, timeout_s: float) -> Outcome:
+            del item, timeout_s
+            return Outcome(code, detail="no")
+
+    slices, _ = play(ClosedLoop(1, 1.0), Refusing(), count=1)
+    assert total(slices).examples == {code: says}

@@ -1,6 +1,7 @@
 """A search in virtual time: the server of the test keeps up with 100 requests/s and no more."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 
 import pytest
@@ -58,7 +59,7 @@ class Fleet:
         (job,) = jobs
         rate_hz = rate_of(job.work.arrivals)
         self.rates_hz.append(rate_hz)
-        interrupt.pressed = len(self.rates_hz) >= self.interrupt_after
+        interrupt.pressed = interrupt.pressed or len(self.rates_hz) >= self.interrupt_after
         harvest = run_virtually(self._perform(job, busy=rate_hz > self._busy_above_hz))
         observe(harvest, 1.0)
         return harvest
@@ -81,10 +82,12 @@ async def _items(*_: object) -> tuple[Item, ...]:
     return (Item("a", b"", 1.0, 1), Item("b", b"", 1.0, 1))
 
 
-def search(monkeypatch: pytest.MonkeyPatch, stand_in: Fleet) -> session.LoadResult:
+def search(
+    monkeypatch: pytest.MonkeyPatch, stand_in: Fleet, view: LiveView | None = None
+) -> session.LoadResult:
     monkeypatch.setattr(fleet, "run", stand_in.run)
     monkeypatch.setattr(session, "prepare", _items)
-    return session.load(settings(PACE, find_max=True), ADDRESS, LiveView(None))
+    return session.load(settings(PACE, find_max=True), ADDRESS, view or LiveView(None))
 
 
 def test_the_highest_rate_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +128,21 @@ def test_ctrl_c_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.verdict.exit_code == 130
 
 
+def test_ctrl_c_between_two_runs_of_a_search_brings_the_report_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Pressing(LiveView):
+        def begin(self, arrivals: Arrivals) -> None:
+            super().begin(arrivals)
+            if stand_in.rates_hz:
+                signal.raise_signal(signal.SIGINT)
+
+    stand_in = Fleet()
+    result = search(monkeypatch, stand_in, Pressing(None))
+    assert len(result.probes) == 2
+    assert result.verdict.exit_code == 130
+
+
 def job(arrivals: Arrivals, count: int | None = None) -> Job:
     return Job(Work((), arrivals, 1.0, count), Endpoint("s:1"), "batchproof", 1, False, 1.0)  # noqa: FBT003 - a value of a Job
 
@@ -141,8 +159,6 @@ def test_callers_and_requests_are_divided_without_a_rest() -> None:
 
 
 def test_the_interrupt_is_caught_once_and_handed_back() -> None:
-    import signal  # noqa: PLC0415 - only here
-
     before = signal.getsignal(signal.SIGINT)
     interrupt = fleet.Interrupt()
     with interrupt.watching():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from batchproof_client import LocalInputError, TensorSpec
 from batchproof_client.loadtest.corruption import (
@@ -128,6 +128,25 @@ def test_a_jpeg_stays_a_jpeg_and_the_rest_becomes_a_png() -> None:
     for source, expected in (("jpeg", "JPEG"), ("webp", "PNG"), ("png", "PNG")):
         spoilt = corrupted(picture(source), (Step("brightness", 0.5),), 0)
         assert Image.open(io.BytesIO(spoilt)).format == expected
+
+
+def test_a_picture_of_16_bits_keeps_its_levels() -> None:
+    levels = np.array([[0, 0x4000], [0x8000, 0xFFFF]], np.uint16)
+    written = io.BytesIO()
+    Image.fromarray(levels).save(written, "PNG")
+    spoilt = corrupted(written.getvalue(), (Step("brightness", 1.0),), 0)
+    assert np.asarray(Image.open(io.BytesIO(spoilt))).tolist() == [[0, 0x40], [0x80, 0xFF]]
+
+
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG"])
+def test_a_picture_that_lies_on_its_side_says_so_when_it_is_spoilt(picture_format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    written = io.BytesIO()
+    Image.new("RGB", (8, 4)).save(written, picture_format, exif=exif)
+    spoilt = Image.open(io.BytesIO(corrupted(written.getvalue(), (Step("blur", 1.0),), 0)))
+    assert (spoilt.format, spoilt.size) == (picture_format, (8, 4))
+    assert dict(spoilt.getexif()) == {ExifTags.Base.Orientation: 6}
 
 
 def test_what_is_no_picture_cannot_be_spoilt() -> None:

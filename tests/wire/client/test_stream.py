@@ -174,6 +174,20 @@ async def test_the_window_bounds_what_is_taken_from_the_caller(
     assert server.requests == []
 
 
+async def test_a_request_may_be_made_of_the_answer_before_it(client: AsyncClient) -> None:
+    done = 0
+
+    def follow() -> Iterator[PredictRequest]:
+        for number, request in enumerate(ask(5)):
+            assert done == number
+            yield request
+
+    async for each in client.predict_stream(follow(), max_in_flight=1):
+        assert each.error is None
+        done += 1
+    assert done == 5
+
+
 async def test_leaving_early_cancels_the_call(client: AsyncClient, server: FakeServer) -> None:
     def watched(requests: Requests, context: Context) -> Responses:
         context.add_callback(server.released.set)

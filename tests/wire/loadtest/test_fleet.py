@@ -1,6 +1,7 @@
 """The processes of a load: how they begin, fail and end."""
 
 import multiprocessing
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,8 +23,10 @@ def job(endpoint: Endpoint, duration_s: float = 3600.0, count: int | None = None
     return Job(work, endpoint, "batchproof", 1, check_identical=False, interval_s=1.0)
 
 
-@pytest.mark.parametrize("when", ["before the start", "while it runs"])
-def test_a_process_whose_parent_is_gone_ends(server: FakeServer, when: str) -> None:
+@pytest.mark.parametrize("when", ["before the start", "while it runs", "with a report unread"])
+def test_a_process_whose_parent_is_gone_ends_in_silence(
+    server: FakeServer, when: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     arguments = (theirs, job(Endpoint(server.target)))
@@ -31,12 +34,15 @@ def test_a_process_whose_parent_is_gone_ends(server: FakeServer, when: str) -> N
     process.start()
     theirs.close()
     assert isinstance(ours.recv(), Ready)
-    if when == "while it runs":
+    if when != "before the start":
         ours.send(Start(time.monotonic()))
         assert isinstance(ours.recv(), Progress)
+    if when == "with a report unread":
+        assert ours.poll(60)
     ours.close()
     process.join(60)
     assert process.exitcode == 0
+    assert "batchproof_client" not in capfd.readouterr().err
 
 
 def test_a_process_says_why_it_cannot_begin(server: FakeServer) -> None:
@@ -61,3 +67,25 @@ def test_a_load_may_run_outside_the_main_thread(server: FakeServer) -> None:
         )
         harvest = running.result(60)
     assert total(harvest.slices).codes.total() == 3
+
+
+def test_an_interrupt_that_meets_a_process_at_its_end_still_brings_the_report(
+    server: FakeServer,
+) -> None:
+    interrupt = fleet.Interrupt()
+    begun = threading.Event()
+
+    def see_it_end(*_: object) -> None:
+        if not begun.is_set():
+            begun.set()
+            until_none_is_alive()
+            interrupt.pressed = True
+
+    harvest = fleet.run([job(Endpoint(server.target), count=800)], see_it_end, interrupt)
+    assert total(harvest.slices).codes.total() == 800
+
+
+def until_none_is_alive() -> None:
+    """The process has said its last word, which nobody has read, and is gone."""
+    for process in multiprocessing.active_children():
+        process.join(60)

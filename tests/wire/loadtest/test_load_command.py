@@ -154,6 +154,22 @@ def test_a_stream_carries_answers_and_errors(load: Run, server: FakeServer) -> N
     assert found["errors"] == {"RESOURCE_EXHAUSTED": "full"}
 
 
+def test_no_two_requests_of_streams_have_one_id(load: Run, server: FakeServer) -> None:
+    ids: list[str] = []
+
+    def stream(
+        requests: Iterator[pb.PredictStreamRequest], _context: Context
+    ) -> Iterator[pb.PredictStreamResponse]:
+        for each in requests:
+            request_id = each.request.request_id
+            ids.append(request_id)
+            yield pb.PredictStreamResponse(request_id=request_id, response=answer(each.request))
+
+    server.stream = stream
+    assert load(*QUICK, "--stream", "--connections", 2, "--max-lag", "1h")[0] in {0, 3}
+    assert len(set(ids)) == len(ids) == 21  # one to try
+
+
 def test_a_stream_that_ends_is_opened_again(load: Run, server: FakeServer) -> None:
     calls = itertools.count()
 
@@ -286,14 +302,15 @@ def test_what_the_open_inference_protocol_cannot_do_is_exit_2(
     assert says in err
 
 
+@pytest.mark.parametrize("datatype", ["BYTES", "O", "complex64", "i4,i4"])
 def test_strange_datatypes_are_exit_2(
-    load: Run, others: OpenInferenceServer, tmp_path: Path
+    load: Run, others: OpenInferenceServer, tmp_path: Path, datatype: str
 ) -> None:
-    others.datatype = "BYTES"
+    others.datatype = datatype
     argv = ("--protocol", "oip", "--model", "double")
     code, _, err = load(*QUICK, *argv, target=others.target)
     assert code == 2
-    assert "dtype BYTES" in err
+    assert f"dtype {datatype}, which has no random values" in err
     np.save(tmp_path / "c.npy", np.zeros((3, 2), np.complex64))
     code, _, err = load(*QUICK, *argv, "--tensors", tmp_path / "c.npy", target=others.target)
     assert code == 2

@@ -21,6 +21,7 @@ from batchproof_server.evaluation.augmentation.verdict import (
 )
 from batchproof_server.evaluation.result import Subject
 from batchproof_server.tta.policies import NONE
+from batchproof_server.tta.views import IDENTITY
 
 FORMAT: Final = 1
 
@@ -58,7 +59,7 @@ class PolicyDetail:
         policy: its name.
         aggregation: the first of those that were tried.
         views: in the policy's order; empty when there is only one.
-        early_exit: by threshold, ascending.
+        early_exit: by threshold, ascending; empty when the plain view is not among the views.
     """
 
     policy: str
@@ -148,6 +149,7 @@ def _cost(course: Course, plain: Course) -> Cost:
 def _detail(plain: Course, course: Course, thresholds: Sequence[float]) -> PolicyDetail:
     name, full = next(iter(course.answers.items()))
     costs = (_cost(plain, plain), _cost(course, plain))
+    tried = sorted(thresholds) if IDENTITY.text in course.policy.views else ()
     return PolicyDetail(
         policy=course.policy.name,
         aggregation=name,
@@ -162,9 +164,7 @@ def _detail(plain: Course, course: Course, thresholds: Sequence[float]) -> Polic
                 course.policy.views, course.alone, course.without, strict=False
             )
         ),
-        early_exit=tuple(
-            exit_point(threshold, plain.alone[0], full, costs) for threshold in sorted(thresholds)
-        ),
+        early_exit=tuple(exit_point(threshold, plain.alone[0], full, costs) for threshold in tried),
     )
 
 

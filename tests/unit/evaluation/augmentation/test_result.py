@@ -15,7 +15,7 @@ from batchproof_server.evaluation.augmentation.result import evaluation_of, is_r
 from batchproof_server.evaluation.augmentation.verdict import Trial, p_sentence, p_text, recommended
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import is_sure
-from batchproof_server.tta.views import IDENTITY
+from batchproof_server.tta.views import IDENTITY, parse_views
 from unit.evaluation.augmentation.courses import SUBJECT, course, evaluation, policy
 
 SCHEMA: Any = json.loads(
@@ -66,6 +66,16 @@ def test_early_exit_keeps_the_plain_answers_that_are_sure_and_counts_what_is_sav
     assert sure.other_answers == 0
     assert sure.views == pytest.approx(1 + 14 / 34)
     assert sure.picture_s == pytest.approx(0.001 + 14 / 34 * 0.002)
+
+
+def test_without_the_plain_view_there_is_no_early_exit_as_the_server_says_too() -> None:
+    rows, truth = [[0.9, 0.8], [0.2, 0.6]], [1, 1]
+    plain = course(policy("none", ["identity"]), [[0.9], [0.2]], truth)
+    turned = course(policy("custom", ["rot90", "hflip"]), rows, truth)
+    (detail,) = evaluation_of(SUBJECT, plain, [turned], (0.5,)).details
+    assert detail.early_exit == ()
+    with pytest.raises(ValueError, match='early_exit needs the view "identity"'):
+        Plan("custom", parse_views(("rot90", "hflip")), early_exit=0.5)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.9, 1.0])
