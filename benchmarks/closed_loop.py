@@ -102,7 +102,7 @@ async def _run(
             await asyncio.sleep(POLL_S)
         figures = count.figures()
         await asyncio.gather(*workers)
-        return figures
+        return figures | {"requests": len(count.ended) + 1}
 
 
 if __name__ == "__main__":

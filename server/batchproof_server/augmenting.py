@@ -1,11 +1,9 @@
 """The views of a request's pictures: decoded and made off the loop, executed, put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from batchproof_server.augmentation import (
     Augmentation,
@@ -16,24 +14,22 @@ from batchproof_server.augmentation import (
     without_plain,
 )
 from batchproof_server.batching.batcher import BatchedRows
-from batchproof_server.decoding import Work, all_or_none
+from batchproof_server.decoding import all_or_none
 from batchproof_server.errors import InvalidInput
-from batchproof_server.imaging.decoded import row_inputs
+from batchproof_server.imaging.decoded import Seen, row_inputs
+from batchproof_server.kept_pictures import KeptPictures
 from batchproof_server.models.served import ServedModel
 from batchproof_server.picture_intake import PictureIntake, expansion_of
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores
 from batchproof_server.signature import Array, Tensors
 from batchproof_server.submission import Executed, submit
-from batchproof_server.tta.expansion import Expanded
+from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, early_result, is_sure
 from batchproof_server.tta.views import IDENTITY
 
 Result = TypeVar("Result")
-
-# Scores of so many values are put together within the loop's turn; more on a decode thread.
-_QUICK_VALUES: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +51,21 @@ class Augmented:
     inputs: RowInputs | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Expanded:
+    """What a decode thread made of one picture.
+
+    Attributes:
+        rows: of its views [views, *row shape].
+        seen: of it, if that is wanted.
+        kept: where the picture is kept; None where it is not.
+    """
+
+    rows: Array
+    seen: Seen | None
+    kept: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request for augmented answers.
@@ -73,13 +84,18 @@ class Asked:
     deadline_s: float
     request_id: str
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a profile wants to know what was seen of the pictures."""
+        return self.model.loaded.profile is not None
+
 
 # Contract
 #
 # The views of all rows enter the queue as rows, at once, all views of the first row first. With
-# early exit the plain views go first; the pictures of the rows that are not sure are decoded again
-# for the other views, so that no decoded picture is kept while its row waits for the device. The
-# answer to a row depends on nothing but the picture, the plan and the model version.
+# early exit the plain views go first; meanwhile the pictures are kept for the other views, as far
+# as their budget goes, and decoded again where it is used up. The answer to a row depends on
+# nothing but the picture, the plan and the model version.
 # Nothing that grows with pixels, or with rows times classes, runs on the loop thread.
 class Augmenting:
     """Answers pictures with the aggregate of their views. Lives on the loop thread.
@@ -100,12 +116,15 @@ class Augmenting:
         """
         if asked.plan.early_exit is None:
             return await self._in_full(asked)
-        return await self._with_early_exit(asked)
+        with self._intake.keeping() as kept:
+            return await self._with_early_exit(asked, kept)
 
     async def _in_full(self, asked: Asked) -> Augmented:
         asked.model.batcher.check_room(len(asked.images) * len(asked.plan.views), asked.deadline_s)
         rows = range(len(asked.images))
-        executed, inputs = await self._executed(asked, asked.plan, rows)
+        expanded = await self._decoded(asked, asked.plan)
+        inputs = _inputs(asked, expanded)
+        executed = await self._executed(asked, expanded)
         views, plain = len(asked.plan.views), asked.plan.plain or 0
         plain_outputs = {name: array[plain::views] for name, array in executed.outputs.items()}
 
@@ -119,86 +138,129 @@ class Augmenting:
         answered = (scores, outputs, executed.executions)
         return Augmented(*answered, _augmentation(asked, results), inputs)
 
-    async def _with_early_exit(self, asked: Asked) -> Augmented:
-        model, plan = asked.model, asked.plan
-        model.batcher.check_room(len(asked.images), asked.deadline_s)
+    async def _with_early_exit(self, asked: Asked, kept: KeptPictures) -> Augmented:
+        asked.model.batcher.check_room(len(asked.images), asked.deadline_s)
         rows = range(len(asked.images))
-        first, inputs = await self._executed(asked, Plan(plan.policy, (IDENTITY,)), rows)
-        output = model.loaded.output
-        plain = await self._settle(
-            asked,
-            first.outputs,
-            lambda: view_probabilities(first.outputs, output, rows, (IDENTITY,))[:, 0],
+        expanded = await self._decoded(asked, Plan(asked.plan.policy, (IDENTITY,)), kept)
+        inputs, places = _inputs(asked, expanded), [each.kept for each in expanded]
+        first = await self._executed(asked, expanded)
+        plain, results, is_unsure = await self._settle(
+            asked, first.outputs, partial(_plain_results, asked, first.outputs)
         )
-        unsure = [row for row in rows if not is_sure(plan, plain[row])]
-        results: list[RowResult] = [early_result(row) for row in plain]
         executions = first.executions
+        unsure = {row: places[row] for row in rows if is_unsure[row]}
+        kept.drop_all_but(unsure.values())
         if unsure:
-            rest = without_plain(plan)
-            executed, _ = await self._executed(asked, rest, unsure)
-            executions += executed.executions
-
-            def completed() -> list[RowResult]:
-                others = view_probabilities(executed.outputs, output, unsure, rest.views)
-                return completed_results(plan, plain[unsure], others)
-
-            finished = await self._settle(asked, executed.outputs, completed)
+            more, finished = await self._rest(asked, unsure, plain, kept)
+            executions += more.executions
             for row, result in zip(unsure, finished, strict=True):
                 results[row] = result
         scores, outputs = await self._settle(
-            asked, first.outputs, lambda: answer(results, first.outputs, output)
+            asked,
+            first.outputs,
+            lambda: answer(results, first.outputs, asked.model.loaded.output),
         )
         return Augmented(scores, outputs, executions, _augmentation(asked, results), inputs)
 
-    async def _executed(
-        self, asked: Asked, plan: Plan, rows: Sequence[int]
-    ) -> tuple[Executed, RowInputs | None]:
-        """The views of some rows, and what was seen of them where a profile wants it."""
-        model = asked.model
-        is_watched = model.loaded.profile is not None
-        work = partial(expansion_of(model).expanded, plan, is_watched=is_watched)
-        expanded = await self._expanded(asked, rows, work)
-        name = model.loaded.backend.signature.inputs[0].name
-        stacked = expanded[0].rows
-        if len(expanded) > 1:
-            parts = [each.rows for each in expanded]
-            stacked = await self._intake.off_loop(partial(_stacked, parts))
-        executed = await submit(
-            model, {name: stacked}, len(stacked), asked.deadline_s, asked.request_id
+    async def _rest(
+        self, asked: Asked, unsure: Mapping[int, int | None], plain: Array, kept: KeptPictures
+    ) -> tuple[Executed, list[RowResult]]:
+        """The other views of the rows that are not sure, and what all their views came to.
+
+        Args:
+            asked: the request.
+            unsure: the numbers of the rows, and where their pictures are kept.
+            plain: the probabilities of all rows' plain views.
+            kept: holds the pictures.
+        """
+        rows, rest = list(unsure), without_plain(asked.plan)
+        expanded = await all_or_none(
+            self._expanded_rest(asked, rest, row, place, kept) for row, place in unsure.items()
         )
-        seen = [each.seen for each in expanded if each.seen is not None]
-        return executed, row_inputs(seen) if is_watched else None
+        executed = await self._executed(asked, list(expanded))
 
-    async def _expanded(
-        self, asked: Asked, rows: Sequence[int], work: Work[Expanded]
-    ) -> Sequence[Expanded]:
-        if len(rows) == len(asked.images):
-            return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
-        return await all_or_none(self._expanded_one(asked, row, work) for row in rows)
+        def completed() -> list[RowResult]:
+            output = asked.model.loaded.output
+            others = view_probabilities(executed.outputs, output, rows, rest.views)
+            return completed_results(asked.plan, plain[rows], others)
 
-    async def _expanded_one(self, asked: Asked, row: int, work: Work[Expanded]) -> Expanded:
-        image = asked.images[row]
+        return executed, await self._settle(asked, executed.outputs, completed)
+
+    async def _decoded(
+        self, asked: Asked, plan: Plan, kept: KeptPictures | None = None
+    ) -> list[_Expanded]:
+        work = partial(_expand, expansion_of(asked.model), plan, asked.is_watched, kept)
+        return await self._intake.decoded(asked.model, asked.images, asked.deadline_s, work)
+
+    async def _expanded_rest(
+        self, asked: Asked, rest: Plan, row: int, place: int | None, kept: KeptPictures
+    ) -> _Expanded:
         try:
-            (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
+            if place is None:
+                return await self._decoded_again(asked, rest, row)
+            return await self._seen_again(asked, rest, place, kept)
         except InvalidInput as refused:
+            if len(asked.images) == 1:
+                raise
             raise InvalidInput(f"image {row}: {refused}") from refused
+
+    async def _decoded_again(self, asked: Asked, rest: Plan, row: int) -> _Expanded:
+        work = partial(_expand, expansion_of(asked.model), rest, False, None)  # noqa: FBT003 - as _expand has it
+        image = asked.images[row]
+        (expanded,) = await self._intake.decoded(asked.model, [image], asked.deadline_s, work)
         return expanded
 
-    async def _settle(self, asked: Asked, outputs: Tensors, work: Callable[[], Result]) -> Result:
-        if outputs[asked.model.loaded.output.name or ""].size <= _QUICK_VALUES:
-            return work()
-        return await self._intake.off_loop(work)
+    async def _seen_again(
+        self, asked: Asked, rest: Plan, place: int, kept: KeptPictures
+    ) -> _Expanded:
+        work = partial(expansion_of(asked.model).rows, kept.picture(place), rest)
+        rows = await self._intake.seen_again(asked.model, asked.deadline_s, work)
+        kept.drop(place)
+        return _Expanded(rows, None)
 
-
-def _stacked(expanded: Sequence[Array]) -> Array:
-    shapes = sorted({array.shape[1:] for array in expanded})
-    if len(shapes) > 1:
-        came = " and ".join(str(list(shape)) for shape in shapes[:2])
-        raise InvalidInput(
-            f"the pictures make rows of {came}; the model takes any size, and the pictures of a "
-            "request must have one"
+    async def _executed(self, asked: Asked, expanded: list[_Expanded]) -> Executed:
+        """Executes the rows, and empties the list: nothing waits for the device twice."""
+        parts = [each.rows for each in expanded]
+        expanded.clear()
+        stacked = await self._intake.stacked(parts)
+        name = asked.model.loaded.backend.signature.inputs[0].name
+        return await submit(
+            asked.model, {name: stacked}, len(stacked), asked.deadline_s, asked.request_id
         )
-    return np.concatenate(expanded)
+
+    async def _settle(self, asked: Asked, outputs: Tensors, work: Callable[[], Result]) -> Result:
+        values = outputs[asked.model.loaded.output.name or ""].size
+        return await self._intake.finished(len(asked.images), values, work)
+
+
+def _expand(
+    expansion: Expansion,
+    plan: Plan,
+    is_watched: bool,  # noqa: FBT001 - for partial
+    kept: KeptPictures | None,
+    image: bytes,
+) -> _Expanded:
+    picture = expansion.recipe.picture(image)
+    expanded = expansion.of_picture(picture, plan, is_watched=is_watched)
+    place = None if kept is None else kept.keep(picture)
+    return _Expanded(expanded.rows, expanded.seen, place)
+
+
+def _plain_results(
+    asked: Asked, outputs: Tensors
+) -> tuple[Array, list[RowResult], tuple[bool, ...]]:
+    """Of each row's plain view: its probabilities, its answer, and whether that is not enough."""
+    rows = range(len(asked.images))
+    by_view = view_probabilities(outputs, asked.model.loaded.output, rows, (IDENTITY,))
+    plain = by_view[:, 0]
+    results = [early_result(row) for row in plain]
+    return plain, results, tuple(not is_sure(asked.plan, row) for row in plain)
+
+
+def _inputs(asked: Asked, expanded: Sequence[_Expanded]) -> RowInputs | None:
+    """What was seen of the pictures, where a profile wants it."""
+    seen = [each.seen for each in expanded if each.seen is not None]
+    return row_inputs(seen) if asked.is_watched else None
 
 
 def _augmentation(asked: Asked, results: Sequence[RowResult]) -> Augmentation:

@@ -28,16 +28,21 @@ class DecodingSettings:
         threads: pictures decoded at the same time.
         max_decoded_bytes: decoded bytes of all pictures being decoded at the same time; the default
             holds a picture of the largest default size for each of the default threads.
+        max_kept_bytes: decoded bytes of all pictures that wait, after their plain view, to know
+            whether their other views are wanted; a picture that finds no room is decoded again.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     threads: int = 2
     max_decoded_bytes: int = 320_000_000
+    max_kept_bytes: int = 64_000_000
 
     def __post_init__(self) -> None:
         if self.threads < 1 or self.max_decoded_bytes < 1:
             raise ValueError("threads and max_decoded_bytes must be 1 or more")
+        if self.max_kept_bytes < 0:
+            raise ValueError("max_kept_bytes must be 0 or more")
 
 
 class ByteBudget:
@@ -64,15 +69,25 @@ class ByteBudget:
             raise InvalidInput(
                 f"the picture decodes to {wanted_bytes} bytes, expected at most {self._limit_bytes}"
             )
-        with self._lock:
-            if self._used_bytes + wanted_bytes > self._limit_bytes:
-                raise QueueFull("too many pictures are being decoded", _RETRY_AFTER_S)
-            self._used_bytes += wanted_bytes
+        if not self.take(wanted_bytes):
+            raise QueueFull("too many pictures are being decoded", _RETRY_AFTER_S)
         try:
             yield
         finally:
-            with self._lock:
-                self._used_bytes -= wanted_bytes
+            self.give_back(wanted_bytes)
+
+    def take(self, wanted_bytes: int) -> bool:
+        """Takes a part of the budget if there is so much left; whether there was."""
+        with self._lock:
+            if self._used_bytes + wanted_bytes > self._limit_bytes:
+                return False
+            self._used_bytes += wanted_bytes
+            return True
+
+    def give_back(self, taken_bytes: int) -> None:
+        """Gives back what was taken."""
+        with self._lock:
+            self._used_bytes -= taken_bytes
 
 
 # Decoding a picture takes a few milliseconds; by then some of the budget is free again.
@@ -90,9 +105,17 @@ class Decoding:
 
     def __init__(self, settings: DecodingSettings, clock: Clock, observer: Observer) -> None:
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
+        # What is nearly answered must not wait behind pictures that have only come.
+        self._finishing = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._budget = ByteBudget(settings.max_decoded_bytes)
+        self._kept_budget = ByteBudget(settings.max_kept_bytes)
         self._clock = clock
         self._observer = observer
+
+    @property
+    def kept_budget(self) -> ByteBudget:
+        """For pictures that wait after they were decoded."""
+        return self._kept_budget
 
     async def decode(
         self, recipe: Recipe, images: Sequence[bytes], work: Work[Result]
@@ -138,13 +161,18 @@ class Decoding:
             result = work(image)
         return header.format, result, self._clock.now_s() - started_s
 
-    async def off_loop(self, work: Callable[[], Result]) -> Result:
-        """Runs work that decodes nothing on one of the threads."""
+    async def see(self, work: Callable[[], Result]) -> Result:
+        """Runs work on a picture that is decoded already on a decode thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def finish(self, work: Callable[[], Result]) -> Result:
+        """Runs work on what was decoded or executed off the loop, on a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._finishing, work)
 
     def close(self) -> None:
         """Stops the threads once the pictures at hand are done."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._finishing.shutdown(wait=False, cancel_futures=True)
 
 
 async def all_or_none(

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict
@@ -30,6 +30,8 @@ from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import row_result
 from batchproof_server.validation import NO_UNKNOWN_KEYS
+
+Result = TypeVar("Result")
 
 _QUICK_BYTES: Final = 1 << 20  # read or copied in some tenths of a millisecond
 
@@ -76,6 +78,18 @@ class Prediction:
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation | None = None
+
+    @property
+    def rows(self) -> int:
+        """Of the request."""
+        return len(next(iter(self.outputs.values())))
+
+    @property
+    def values(self) -> int:
+        """Of all outputs and views."""
+        results = self.augmentation.results if self.augmentation else ()
+        views = sum(result.view_probabilities.size for result in results)
+        return views + sum(output.size for output in self.outputs.values())
 
 
 # What was seen of the rows before the model; asked for once they are answered.
@@ -145,11 +159,11 @@ class Engine:
         model.batcher.check_room(len(images), deadline_s)
         rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
-        tensors = {name: await self._stacked(rows)}
-        prediction = await self._predict(model, tensors, len(rows), deadline_s, request_id)
+        tensors, count = {name: await self._stacked(rows)}, len(rows)
+        prediction = await self._predict(model, tensors, count, deadline_s, request_id)
         if tta is not None and prediction.scores is not None:
-            augmentation = _plain_augmentation(plan, prediction.scores)
-            prediction = replace(prediction, augmentation=augmentation)
+            work = partial(_plain_augmentation, plan, prediction.scores)
+            prediction = replace(prediction, augmentation=await self.finished(prediction, work))
         return self._told(prediction, request_id, lambda: inputs)
 
     async def _rows(
@@ -157,20 +171,17 @@ class Engine:
     ) -> tuple[list[Array], RowInputs | None]:
         """The rows, and what was seen of them where a profile wants it."""
         if model.loaded.profile is None:
-            return await self._intake.decoded(model, images, deadline_s, recipe.apply), None
+            rows = await self._intake.decoded(model, images, deadline_s, recipe.apply)
+            return rows, None
         look = partial(decoded_image, recipe)
         seen = await self._intake.decoded(model, images, deadline_s, look)
-        return [each.row for each in seen], row_inputs([each.seen for each in seen])
+        rows = [each.row for each in seen]
+        return rows, row_inputs([each.seen for each in seen])
 
     async def _augmented(self, asked: Asked) -> Prediction:
         answered = await self._augmenting.predict(asked)
-        prediction = Prediction(
-            asked.model,
-            answered.scores,
-            answered.outputs,
-            answered.executions,
-            answered.augmentation,
-        )
+        given = (answered.scores, answered.outputs, answered.executions, answered.augmentation)
+        prediction = Prediction(asked.model, *given)
         return self._told(prediction, asked.request_id, lambda: answered.inputs)
 
     async def predict_tensors(
@@ -203,9 +214,12 @@ class Engine:
         return lambda: inputs
 
     async def _stacked(self, rows: Sequence[Array]) -> Array:
-        if len(rows) == 1 or sum(row.nbytes for row in rows) <= _QUICK_BYTES:
-            return stacked(rows)
-        return await self._intake.off_loop(partial(stacked, rows))
+        is_quick = len(rows) == 1 or sum(row.nbytes for row in rows) <= _QUICK_BYTES
+        return stacked(rows) if is_quick else await self._intake.off_loop(partial(stacked, rows))
+
+    async def finished(self, prediction: Prediction, work: Callable[[], Result]) -> Result:
+        """What ``work`` makes of a prediction; off the loop thread if that is large."""
+        return await self._intake.finished(prediction.rows, prediction.values, work)
 
     def check_rows(self, model: ServedModel, rows: int) -> None:
         """Returns when a request may have so many rows.
@@ -227,7 +241,8 @@ class Engine:
         output, outputs = model.loaded.output, executed.outputs
         scores = None
         if output.kind != "raw" and output.name is not None:
-            scores = score(outputs[output.name], output.kind)
+            work = partial(score, outputs[output.name], output.kind)
+            scores = await self._intake.finished(rows, outputs[output.name].size, work)
         return Prediction(model, scores, outputs, executed.executions)
 
     def _told(self, prediction: Prediction, request_id: str, seen: Seen) -> Prediction:

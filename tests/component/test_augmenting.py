@@ -258,6 +258,6 @@ async def test_many_values_are_put_together_off_the_loop_with_the_same_bits(
     images = [picture(seed) for seed in range(3)]
     with bench() as place:
         on_loop = await ask(place, images, TtaRequest("d4", early_exit=0.9))
-        monkeypatch.setattr("batchproof_server.augmenting._QUICK_VALUES", 0)
+        monkeypatch.setattr("batchproof_server.picture_intake._QUICK_VALUES", 0)
         off_loop = await ask(place, images, TtaRequest("d4", early_exit=0.9))
     assert bits(on_loop) == bits(off_loop)

@@ -45,6 +45,17 @@ async def test_a_slow_one_does() -> None:
     assert values(await task) == [1]
 
 
+async def test_a_quick_one_with_much_to_copy_does_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = measured(1e-5, 1e-5)
+    monkeypatch.setattr("batchproof_server.batching.batcher._QUICK_BYTES", 2 * 8)
+    [light] = await bench.asked(1)
+    assert values(await light) == [1]
+    tasks = await bench.asked(1, 2, 3)
+    assert bench.device.waiting_jobs == 1
+    await bench.run_device()
+    assert [values(await task) for task in tasks] == [[1], [2], [3]]
+
+
 async def test_the_loop_does_not_execute_while_more_waits() -> None:
     bench = measured(1e-5, 1e-5)
     tasks = await bench.asked(1, 2, 3, 4, 5)

@@ -49,7 +49,9 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "openvino": ("batchproof_server.backends.openvino",),
     "PIL": (
         "batchproof_server.imaging",
+        "batchproof_server.tta.original",
         "batchproof_server.tta.pixels",
+        "batchproof_server.tta.rotation",
         "batchproof_client.loadtest.corruption",
         "batchproof_client.loadtest.pictures",
     ),

@@ -259,7 +259,6 @@ def test_typed_halves_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("tta", {"string_param": "flip"}),
         ("priority", {"uint64_param": 1}),
         ("sequence_id", {"int64_param": 7}),
         ("diagnosis", {"bool_param": True}),
@@ -281,6 +280,7 @@ async def test_options_that_are_not_offered_are_unimplemented(
         ("timeout", {"uint64_param": 60_000_000}),
         ("content_type", {"string_param": "np"}),
         ("tta", {}),
+        ("tta", {"string_param": ""}),
     ],
 )
 async def test_defaults_and_foreign_parameters_change_nothing(

@@ -23,6 +23,16 @@ def as_array(picture: Picture) -> Array:
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]  # noqa: PLR2004 - axes
 
 
+def picture_bytes(picture: Picture) -> int:
+    """What its pixels take in memory at most: Pillow holds up to 4 bytes a pixel."""
+    if isinstance(picture, Image.Image):
+        return picture.width * picture.height * _PILLOW_PIXEL_BYTES
+    return picture.nbytes
+
+
+_PILLOW_PIXEL_BYTES = 4
+
+
 # Contract of a decoder: pure and safe in any thread; the same bytes give the same bits. It is given
 # files whose header has passed the limits. The picture is no larger than the header says and has 1
 # or 3 channels (grey or RGB) as asked, uint8, or uint16 where grey of 16 bits is kept.

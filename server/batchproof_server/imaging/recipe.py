@@ -84,13 +84,18 @@ class Recipe:
         self._check_depth(picture)
         return picture
 
-    def row(self, picture: Picture) -> Array:
+    def row(self, picture: Picture, out: Array | None = None) -> Array:
         """The row of a picture that ``picture`` gave, or of one of the same dtype and channels.
+
+        Args:
+            picture: upright.
+            out: C-contiguous, of the input's dtype: written to and returned if it has the shape of
+                the row. Otherwise, and when left out, the row is in new memory.
 
         Raises:
             InvalidInput: it has a size that the recipe cannot bring to the row.
         """
-        return self._row(self._sized(picture))
+        return self._row(self._sized(picture), out)
 
     def warm_up(self) -> None:
         """Runs once on a blank picture of the model's size, so that no request pays for it."""
@@ -137,13 +142,16 @@ class Recipe:
                 f"the picture is {came} pixels, expected {wanted}: the recipe does not resize"
             )
 
-    def _row(self, pixels: Array) -> Array:
+    def _row(self, pixels: Array, out: Array | None) -> Array:
         if self.plan.color == "bgr":
             pixels = pixels[:, :, ::-1]
-        row: Array = np.array(pixels, dtype=self.plan.dtype, order="C")
+        shape = pixels.shape[: len(self.row_shape)]
+        row = np.empty(shape, self.plan.dtype) if out is None or out.shape != shape else out
+        levels = row.reshape(pixels.shape)
+        np.copyto(levels, pixels, casting="unsafe")
         if self.plan.normalize is not None:
-            row = normalized(row, self.plan.normalize)
-        return row if len(self.row_shape) == row.ndim else row[:, :, 0]
+            normalized(levels, self.plan.normalize)
+        return row
 
 
 # The side of a blank picture where the model takes any size.

@@ -11,6 +11,7 @@ from batchproof_server.errors import InvalidInput, cut
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import Call
 from batchproof_server.signature import Array
+from batchproof_server.tta.choice import TtaRequest
 
 _BYTE_DTYPE = np.dtype(np.uint8)
 
@@ -55,6 +56,8 @@ async def predict(
     inputs: Mapping[str, Incoming],
     call: Call,
     deadline_s: float,
+    *,
+    tta: TtaRequest | None = None,
 ) -> Prediction:
     """Answers tensors of numbers as they are, and byte strings as encoded pictures.
 
@@ -64,16 +67,20 @@ async def predict(
         inputs: by name.
         call: gets the number of rows.
         deadline_s: an instant of the clock.
+        tta: what the request says about augmentation, which is of pictures only.
 
     Raises:
-        InvalidInput: an input is missing, unknown, or of another dtype, shape or content.
+        InvalidInput: an input is missing, unknown, or of another dtype, shape or content; or
+            numbers are to be augmented.
         QueueFull, Draining, DeadlineExceeded, BackendFailed: as the engine says.
     """
     _check_possible(inputs)
     call.rows = max((tensor.shape[0] for tensor in inputs.values() if tensor.shape), default=0)
     if any(tensor.dtype is None for tensor in inputs.values()):
         images = _images(engine, model, inputs)
-        return await engine.predict_images(model, images, deadline_s, call.request_id)
+        return await engine.predict_images(model, images, deadline_s, call.request_id, tta=tta)
+    if tta is not None:
+        raise InvalidInput('parameter "tta": the inputs are numbers, expected encoded pictures')
     _check_form(engine, model, inputs)
     tensors = {name: tensor.array() for name, tensor in inputs.items()}
     return await engine.predict_tensors(model, tensors, deadline_s, call.request_id)

@@ -26,6 +26,7 @@ from batchproof_server.rpc.open_inference_options import (
     wanted_outputs,
 )
 from batchproof_server.rpc.open_inference_tensors import read_inputs, write_output
+from batchproof_server.rpc.open_inference_tta import read_tta, write_tta
 from batchproof_server.rpc.public_services import PublicService, public_service
 from batchproof_server.rpc.statistics import Statistics
 from batchproof_server.rpc.status import Failure
@@ -144,8 +145,12 @@ class OpenInferenceService:
         call.model, call.version = model.name, model.version
         check_offered(request)
         wanted = wanted_outputs(request, model)
-        prediction = await predict(self._engine, model, read_inputs(request), call, deadline_s)
-        return _write_prediction(prediction, wanted, call.request_id)
+        tta = read_tta(request.parameters)
+        prediction = await predict(
+            self._engine, model, read_inputs(request), call, deadline_s, tta=tta
+        )
+        write = partial(_write_prediction, prediction, wanted, call.request_id)
+        return await self._engine.finished(prediction, write)
 
     def _live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
         del request, call
@@ -232,6 +237,8 @@ def _write_prediction(
     response.parameters["model_digest"].string_param = model.loaded.bundle.model_digest
     if model.loaded.recipe is not None:
         response.parameters["recipe_digest"].string_param = model.loaded.recipe.digest
+    if prediction.augmentation is not None:
+        write_tta(response, prediction.augmentation)
     for output in wanted:
         write_output(response, output.name, output.of(prediction))
     return response

@@ -110,7 +110,8 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
         call.model, call.version = model.name, model.version
         check_options(request, model)
         prediction = await self._answer(request, model, call, deadline_s)
-        return write_prediction(prediction, request.options, call.request_id)
+        write = partial(write_prediction, prediction, request.options, call.request_id)
+        return await self._engine.finished(prediction, write)
 
     async def _answer(
         self, request: pb.PredictRequest, model: ServedModel, call: Call, deadline_s: float

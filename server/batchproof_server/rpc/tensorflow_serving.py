@@ -105,7 +105,8 @@ class TensorFlowServing:
         inputs = read_inputs(request.inputs, self._max_tensor_bytes)
         prediction = await predict(self._engine, model, inputs, call, deadline_s)
         context.set_trailing_metadata(_who_answered(model, call))
-        return _write_prediction(prediction, names, signature_name)
+        write = partial(_write_prediction, prediction, names, signature_name)
+        return await self._engine.finished(prediction, write)
 
     def _selected(self, spec: pb.ModelSpec, call: Call) -> ServedModel:
         try:

@@ -8,10 +8,11 @@ import numpy as np
 
 from batchproof_server.errors import InvalidInput
 from batchproof_server.imaging.decoded import Seen, seen_of
-from batchproof_server.imaging.plugs import Picture, as_array
+from batchproof_server.imaging.plugs import Picture
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.signature import Array
 from batchproof_server.tta.noise import normal_deviates, picture_digest, view_key
+from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import IDENTITY, View
@@ -61,7 +62,10 @@ class Expansion:
         Raises:
             InvalidInput: as ``rows`` says, or the picture is refused.
         """
-        picture = self.recipe.picture(encoded)
+        return self.of_picture(self.recipe.picture(encoded), plan, is_watched=is_watched)
+
+    def of_picture(self, picture: Picture, plan: Plan, *, is_watched: bool) -> Expanded:
+        """As ``expanded``, of a picture as ``Recipe.picture`` gave it."""
         rows = self.rows(picture, plan)
         if not is_watched:
             return Expanded(rows, None)
@@ -79,27 +83,33 @@ class Expansion:
             InvalidInput: a view cannot be made of this picture, or the recipe cannot take it; the
                 text names the view.
         """
-        pixels = as_array(picture)
-        keys = tuple(_keys(pixels, plan))
-        first = self._row(picture, pixels, plan.views[0], keys[0])
+        original = Original.of(picture)
+        keys = tuple(_keys(original.pixels, plan))
+        first = self._row(picture, original, plan.views[0], keys[0])
         rows = np.empty((len(plan.views), *first.shape), first.dtype)
         rows[0] = first
         for place in range(1, len(plan.views)):
-            row = self._row(picture, pixels, plan.views[place], keys[place])
+            row = self._row(picture, original, plan.views[place], keys[place], rows[place])
             if row.shape != first.shape:
                 raise InvalidInput(
                     f'view "{plan.views[place].text}": the row is {list(row.shape)}, that of '
                     f'"{plan.views[0].text}" {list(first.shape)}; the model takes any size, and the'
                     " views of a picture must have one"
                 )
-            rows[place] = row
         return rows
 
-    def _row(self, picture: Picture, pixels: Array, view: View, key: int) -> Array:
+    def _row(
+        self,
+        picture: Picture,
+        original: Original,
+        view: View,
+        key: int,
+        out: Array | None = None,
+    ) -> Array:
         if view == IDENTITY:
-            return self.recipe.row(picture)
+            return self.recipe.row(picture, out)
         try:
-            return self.recipe.row(seen(pixels, view, key, self.deviates))
+            return self.recipe.row(seen(original, view, key, self.deviates), out)
         except InvalidInput as refused:
             raise InvalidInput(f'view "{view.text}": {refused}') from refused
 

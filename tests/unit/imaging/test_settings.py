@@ -269,4 +269,4 @@ def test_normalizing_takes_its_steps_in_the_documented_order() -> None:
     x = pixels.astype(np.float32) * np.float32(0.5) + np.float32(3)
     expected = (x - np.array([1, 2, 3], np.float32)) / np.array([2, 4, 8], np.float32)
 
-    assert np.array_equal(recipe._row(pixels), expected)
+    assert np.array_equal(recipe.row(pixels), expected)

@@ -92,3 +92,16 @@ def test_jpeg_of_16_bits_is_refused_by_name() -> None:
     with pytest.raises(InvalidInput, match='view "jpeg\\(9\\)": the picture has 16 bits'):
         rows(grey, picture, "jpeg(9)")
     assert rows(grey, picture, "identity", "rotate(5)", "noise(0.1)").shape == (3, 4, 4, 1)
+
+
+@pytest.mark.parametrize("color", ["rgb", "grayscale"])
+def test_a_row_written_in_place_is_the_row_bit_for_bit(color: str) -> None:
+    recipe = recipe_of_size(12, 10, color=color)
+    picture = scene()[:, :, :1] if color == "grayscale" else scene()
+    row = recipe.row(picture)
+    place = np.empty((2, *row.shape), row.dtype)
+    assert np.shares_memory(recipe.row(picture, place[1]), place)
+    assert place[1].tobytes() == row.tobytes()
+    other = np.zeros((3, 3, 1), row.dtype)
+    assert recipe.row(picture, other).tobytes() == row.tobytes()
+    assert not other.any()

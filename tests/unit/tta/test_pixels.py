@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from batchproof_server.errors import InvalidInput
+from batchproof_server.imaging.plugs import as_array
 from batchproof_server.signature import Array
 from batchproof_server.tta.noise import normal_deviates
+from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen
 from batchproof_server.tta.views import VIEW_PARAMETERS, View, parse_view
 
@@ -23,8 +25,12 @@ def scene(height: int, width: int, channels: int = 3, dtype: str = "uint8") -> A
     return rng.integers(0, np.iinfo(dtype).max, (height, width, channels), dtype, endpoint=True)
 
 
+def sight(pixels: Array, chosen: View, key: int = 0) -> Array:
+    return as_array(seen(Original.of(pixels), chosen, key, DEVIATES))
+
+
 def view(pixels: Array, text: str, key: int = 0) -> Array:
-    return seen(pixels, parse_view(text), key, DEVIATES)
+    return sight(pixels, parse_view(text), key)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,7 @@ def test_a_view_keeps_dtype_and_channels_and_repeats_bit_for_bit(
     if chosen.name == "jpeg" and pixels.dtype != np.uint8:
         return
     before = pixels.copy()
-    first, again = seen(pixels, chosen, key, DEVIATES), seen(pixels.copy(), chosen, key, DEVIATES)
+    first, again = sight(pixels, chosen, key), sight(pixels.copy(), chosen, key)
     assert (pixels == before).all()
     assert first.dtype == pixels.dtype
     assert first.shape[2] == pixels.shape[2]
@@ -146,3 +152,37 @@ def test_a_view_keeps_dtype_and_channels_and_repeats_bit_for_bit(
 @given(pictures(), st.sampled_from(["hflip", "vflip", "rot180", "transpose", "transverse"]))
 def test_a_symmetry_done_twice_is_the_picture(pixels: Array, text: str) -> None:
     assert (view(view(pixels, text), text) == pixels).all()
+
+
+@given(pictures(), views(), st.integers(0, 2**128 - 1))
+def test_a_view_of_an_image_is_that_of_its_pixels(pixels: Array, chosen: View, key: int) -> None:
+    if chosen.name == "jpeg" and pixels.dtype != np.uint8:
+        return
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    of_image = as_array(seen(Original.of(image), chosen, key, DEVIATES))
+    assert of_image.dtype == pixels.dtype
+    assert of_image.tobytes() == np.ascontiguousarray(sight(pixels, chosen, key)).tobytes()
+
+
+@given(
+    pictures(),
+    st.one_of(
+        st.floats(-180, 180),
+        st.integers(-4, 4).map(lambda quarter: 45.0 * quarter),
+        st.sampled_from([1e-9, 89.9999999, 90.0000001, 179.9999, -1e-3]),
+    ),
+)
+def test_every_pixel_outside_a_turned_picture_is_its_nearest(pixels: Array, degrees: float) -> None:
+    height, width = pixels.shape[:2]
+    radians = np.radians(degrees)
+    y, x = np.indices((height, width)) + 0.5
+    across, down = x - width / 2, y - height / 2
+    u = across * np.cos(radians) - down * np.sin(radians) + width / 2
+    v = across * np.sin(radians) + down * np.cos(radians) + height / 2
+    # Within a millionth of a pixel of the edge rounding decides.
+    outside = (u < -1e-5) | (u > width + 1e-5) | (v < -1e-5) | (v > height + 1e-5)
+    clear = outside & (abs(u - np.rint(u)) > 1e-5) & (abs(v - np.rint(v)) > 1e-5)
+    nearest_x = np.clip(np.floor(u), 0, width - 1).astype(int)
+    nearest_y = np.clip(np.floor(v), 0, height - 1).astype(int)
+    turned = sight(pixels, View("rotate", (degrees,)))
+    assert (turned[clear] == pixels[nearest_y, nearest_x][clear]).all()

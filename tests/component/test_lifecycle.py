@@ -1,0 +1,47 @@
+"""What the life-cycle does between loading and the signal that ends it."""
+
+import asyncio
+import gc
+import io
+import signal
+from dataclasses import dataclass, field
+from typing import cast
+
+from batchproof_server.app import Addresses, Server
+from batchproof_server.lifecycle import OK, run
+
+
+@dataclass
+class LoadedServer:
+    """Has loaded at once, and is asked to stop right after that."""
+
+    objects: list[object] = field(default_factory=list)
+    frozen_at_the_end: int = 0
+
+    async def open(self) -> Addresses:
+        """Opens nothing."""
+        return Addresses("here", "there")
+
+    async def load(self) -> bool:
+        """Makes something that stays."""
+        self.objects.append([])
+        asyncio.get_running_loop().call_later(0, signal.raise_signal, signal.SIGTERM)
+        return True
+
+    async def drain(self) -> bool:
+        """Looks at what the garbage collector passes over."""
+        self.frozen_at_the_end = gc.get_freeze_count()
+        return True
+
+    def close(self) -> None:
+        """Closes nothing."""
+
+
+async def test_what_is_loaded_is_no_work_for_the_garbage_collector() -> None:
+    server = LoadedServer()
+    before = gc.get_freeze_count()
+    try:
+        assert await run(cast("Server", server), io.StringIO()) == OK
+        assert server.frozen_at_the_end > before + 1000
+    finally:
+        gc.unfreeze()

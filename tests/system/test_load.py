@@ -1,0 +1,94 @@
+"""``batchproof load`` against a real server: plain and augmented requests, mixed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from system.bundles import samples
+from system.process import PATIENCE_S, Samples, ServerProcess, environment
+
+pytestmark = pytest.mark.xdist_group("exact")
+
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "docs" / "schemas" / "load-report.schema.json").read_text()
+)
+# Its own speed is never judged.
+UNHURRIED = ("--warm-up", "0", "--max-lag", "1h", "--timeout-s", "60", "--seed", "4")
+
+
+def load(server: ServerProcess, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "batchproof_client", "load", "--server", server.grpc]
+    return subprocess.run(
+        [*command, *UNHURRIED, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+        env=environment(),
+    )
+
+
+def augmented(samples_of: Samples, policy: str) -> dict[str, float]:
+    labels = {"model": "pictures", "version": "1", "policy": policy}
+    return {
+        name: samples_of.of(f"batchproof_tta_{name}_total", **labels) for name in ("rows", "views")
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A few of the embedded model's sample pictures."""
+    for place, picture in enumerate(samples()[:5]):
+        (tmp_path / f"{place}.png").write_bytes(picture)
+    return tmp_path
+
+
+@pytest.mark.parametrize("pace", [("--concurrency", "6"), ("--rate", "200")])
+def test_a_mix_of_plain_and_augmented_requests_is_answered_identically(
+    exact: ServerProcess, folder: Path, pace: tuple[str, str]
+) -> None:
+    before = exact.metrics()
+    mixes = (
+        f"weight=3,images={folder}",
+        f"weight=2,images={folder},tta=flip,rows=2",
+        f"weight=1,images={folder},tta=d4,stream=true",
+        "weight=1,generate=64x48:jpeg,tta=crops",
+        "weight=1,tensors=random,rows=3",
+    )
+    ended = load(
+        exact,
+        *(*pace, "--count", "120", "--check-identical", "--processes", "2", "--json"),
+        *(part for mix in mixes for part in ("--mix", mix)),
+    )
+    assert ended.stderr == ""
+    report: dict[str, Any] = json.loads(ended.stdout)
+    jsonschema.validate(report, SCHEMA)
+    assert ended.returncode in {0, 3}  # a closed loop may well use its processes up
+    assert report["total"]["codes"] == {"OK": 120}
+    after = exact.metrics()
+    views_of_a_row = {"flip": 2, "d4": 8, "crops": 6}
+    for policy, views in views_of_a_row.items():
+        old, new = augmented(before, policy), augmented(after, policy)
+        rows = new["rows"] - old["rows"]
+        assert rows > 0
+        assert new["views"] - old["views"] == rows * views
+
+
+def test_an_unknown_policy_is_one_line_and_exit_2(exact: ServerProcess, folder: Path) -> None:
+    ended = load(
+        exact, "--concurrency", "2", "--count", "10", "--images", str(folder), "--tta", "flop"
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert 'unknown policy "flop"' in ended.stderr
+
+
+def test_augmented_tensors_are_one_line_and_exit_2(exact: ServerProcess) -> None:
+    ended = load(exact, "--concurrency", "2", "--count", "10", "--tta", "flip")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == ("batchproof: options.tta: the request has tensors, expected images\n")
