@@ -2,14 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 from grpc import aio
 
-from batchproof_server.batching.replies import SHED_REASONS
+from batchproof_server.batching.replies import SHED_REASONS, BatchedRows
 from batchproof_server.clock import Clock
 from batchproof_server.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.rpc.pressure import Pressure
@@ -33,6 +33,7 @@ class Call:
         model: the name of the version that answers; empty until it is found.
         version: its number; 0 until it is found.
         rows: 0 until they are counted.
+        queued_s: how long its rows waited for a device; 0 until they were executed.
     """
 
     request_id: str
@@ -40,6 +41,11 @@ class Call:
     model: str = ""
     version: int = 0
     rows: int = 0
+    queued_s: float = 0.0
+
+    def executed(self, executions: Iterable[BatchedRows]) -> None:
+        """Learns how its rows were executed."""
+        self.queued_s = max((each.queue_delay_s for each in executions), default=0.0)
 
 
 Work: TypeAlias = Callable[[Call], Awaitable[Answer]]
@@ -135,7 +141,7 @@ class Calls:
         else:
             # After the answer is on its way: nobody waits for the books.
             duration_s = self._since(started_s)
-            self._pressure.answered(call.model, call.rows, duration_s)
+            self._pressure.answered(call.model, call.rows, duration_s - call.queued_s)
             loop = asyncio.get_running_loop()
             loop.call_soon(self._record, method, call, duration_s, "OK", "")
             return answer

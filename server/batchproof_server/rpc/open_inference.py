@@ -149,6 +149,7 @@ class OpenInferenceService:
         prediction = await predict(
             self._engine, model, read_inputs(request), call, deadline_s, tta=tta
         )
+        call.executed(prediction.executions)
         write = partial(_write_prediction, prediction, wanted, call.request_id)
         return await self._engine.finished(prediction, write)
 

@@ -110,6 +110,7 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
         call.model, call.version = model.name, model.version
         check_options(request, model)
         prediction = await self._answer(request, model, call, deadline_s)
+        call.executed(prediction.executions)
         write = partial(write_prediction, prediction, request.options, call.request_id)
         return await self._engine.finished(prediction, write)
 

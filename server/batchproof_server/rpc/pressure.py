@@ -10,10 +10,11 @@ from batchproof_server.rpc.pace import Pace
 
 _RETRY_AFTER_S = 0.1
 _WARY_S = 1.0
+_TRIED_EVERY_S = 0.1
 
 
-# Contract: lives on the loop thread. An idle server refuses nobody for the time that is left, so a
-# wrong idea of what an answer takes mends itself.
+# Contract: lives on the loop thread. Of those that have too little time ten a second are let
+# through all the same, so that a wrong idea of what an answer takes mends itself.
 class Pressure:
     """Counts the calls that are being answered and knows how long answers take.
 
@@ -28,6 +29,7 @@ class Pressure:
         self._running = 0
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._pressed_s = -math.inf
+        self._tried_s = -math.inf
 
     @property
     def is_idle(self) -> bool:
@@ -61,7 +63,8 @@ class Pressure:
         Args:
             model: which answered; empty for one that asked for no prediction.
             rows: how many; how long a large request took says nothing about a small one.
-            duration_s: how long it took.
+            duration_s: how long it took beside its wait in a queue, which knows itself how long it
+                is.
         """
         if model and rows == 1:
             self._paces[model].learn(duration_s, self._clock.now_s())
@@ -96,11 +99,14 @@ class Pressure:
         """
         if self.is_full:
             raise self.too_many()
-        if timeout_s is None or self.is_idle:
+        if timeout_s is None:
             return
         now_s = self._clock.now_s()
         likely_s = min((self._paces[each].likely_s(now_s) for each in models), default=0.0)
         if timeout_s < likely_s:
+            if now_s - self._tried_s >= _TRIED_EVERY_S:
+                self._tried_s = now_s
+                return
             left_s = max(0.0, timeout_s)
             raise QueueFull(
                 f"an answer takes {likely_s:.3f} s now and is wanted in {left_s:.3f} s",

@@ -104,6 +104,7 @@ class TensorFlowServing:
         _check_inputs(request, model)
         inputs = read_inputs(request.inputs, self._max_tensor_bytes)
         prediction = await predict(self._engine, model, inputs, call, deadline_s)
+        call.executed(prediction.executions)
         context.set_trailing_metadata(_who_answered(model, call))
         write = partial(_write_prediction, prediction, names, signature_name)
         return await self._engine.finished(prediction, write)
