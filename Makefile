@@ -88,7 +88,7 @@ $(INTEROP)/.installed: requirements/build.txt requirements/interop.txt
 	@scripts/make-venv "$(PYTHON)" $(INTEROP) requirements/interop.txt
 	@touch $@
 
-bench: venv ## the benchmarks, 20 to 30 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
+bench: venv ## the benchmarks, about 35 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
 	@$(BIN)/python benchmarks/run.py --scenarios "$(SCENARIOS)"
 
 monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C

@@ -19,7 +19,7 @@ $ make bench
 $ make bench SCENARIOS="a e"
 ```
 
-The first takes 20 to 30 minutes, the second measures two scenarios again and keeps the rest.
+The first takes about 35 minutes, the second measures two scenarios again and keeps the rest.
 """
 
 
