@@ -91,4 +91,6 @@ def test_an_unknown_policy_is_one_line_and_exit_2(exact: ServerProcess, folder: 
 def test_augmented_tensors_are_one_line_and_exit_2(exact: ServerProcess) -> None:
     ended = load(exact, "--concurrency", "2", "--count", "10", "--tta", "flip")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == ("batchproof: options.tta: the request has tensors, expected images\n")
+    assert ended.stderr == (
+        "batchproof: random tensor #0: options.tta: the request has tensors, expected images\n"
+    )
