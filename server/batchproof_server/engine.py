@@ -23,7 +23,7 @@ from batchproof_server.picture_intake import PictureIntake, recipe_of
 from batchproof_server.row_inputs import RowInputs
 from batchproof_server.scores import Scores, score
 from batchproof_server.signature import Array, Tensors
-from batchproof_server.submission import stacked, submit
+from batchproof_server.submission import submit
 from batchproof_server.telemetry import Observer, PredictionRecord
 from batchproof_server.tensor_intake import check_finite, checked_inputs, tensor_inputs
 from batchproof_server.tta.choice import TtaRequest
@@ -33,7 +33,7 @@ from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 Result = TypeVar("Result")
 
-_QUICK_BYTES: Final = 1 << 20  # read or copied in some tenths of a millisecond
+_QUICK_BYTES: Final = 1 << 20  # read in some tenths of a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,8 @@ class Engine:
         model.batcher.check_room(len(images), deadline_s)
         rows, inputs = await self._rows(model, recipe, images, deadline_s)
         name = model.loaded.backend.signature.inputs[0].name
-        tensors, count = {name: await self._stacked(rows)}, len(rows)
+        count, parts = len(rows), [row[np.newaxis] for row in rows]
+        tensors = {name: await self._intake.stacked(parts)}
         prediction = await self._predict(model, tensors, count, deadline_s, request_id)
         if tta is not None and prediction.scores is not None:
             work = partial(_plain_augmentation, plan, prediction.scores)
@@ -212,10 +213,6 @@ class Engine:
             return partial(tensor_inputs, model, tensors)
         inputs = await self._intake.off_loop(partial(checked_inputs, model, tensors))
         return lambda: inputs
-
-    async def _stacked(self, rows: Sequence[Array]) -> Array:
-        is_quick = len(rows) == 1 or sum(row.nbytes for row in rows) <= _QUICK_BYTES
-        return stacked(rows) if is_quick else await self._intake.off_loop(partial(stacked, rows))
 
     async def finished(self, prediction: Prediction, work: Callable[[], Result]) -> Result:
         """What ``work`` makes of a prediction; off the loop thread if that is large."""

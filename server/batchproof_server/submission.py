@@ -1,13 +1,12 @@
 """Rows of one request through a model's micro-batcher, in slices where they are too many."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.decoding import all_or_none
-from batchproof_server.errors import InvalidInput
 from batchproof_server.models.served import ServedModel
 from batchproof_server.signature import Array, Tensors
 
@@ -23,27 +22,6 @@ class Executed:
 
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
-
-
-def stacked(rows: Sequence[Array]) -> Array:
-    """The rows of a request's pictures as one tensor, [rows, *row shape]; one row is not copied.
-
-    Args:
-        rows: one or more, each of the model's row shape.
-
-    Raises:
-        InvalidInput: the model takes any size, and the rows differ in theirs.
-    """
-    if len(rows) == 1:
-        return rows[0][np.newaxis]
-    shapes = sorted({row.shape for row in rows})
-    if len(shapes) > 1:
-        came = " and ".join(str(list(shape)) for shape in shapes[:2])
-        raise InvalidInput(
-            f"the pictures make rows of {came}; the model takes any size, and the pictures of a "
-            "request must have one"
-        )
-    return np.stack(rows)
 
 
 # Contract: the answer to a row does not depend on how its request was cut.

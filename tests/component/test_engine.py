@@ -19,8 +19,8 @@ from batchproof_server.errors import (
     QueueFull,
 )
 from batchproof_server.models.manifest import OutputSettings
+from batchproof_server.picture_intake import stacked_rows
 from batchproof_server.signature import Signature, Tensors
-from batchproof_server.submission import stacked
 from batchproof_server.tensor_intake import _check_one, check_finite
 from bundles_on_disk import picture
 from engine_bench import NO_HURRY_S, engine_bench, recipe_for
@@ -276,7 +276,7 @@ async def test_what_grows_with_a_request_is_kept_from_the_loop_where_it_is_large
 
         return work_noted
 
-    monkeypatch.setattr("batchproof_server.engine.stacked", noted(stacked))
+    monkeypatch.setattr("batchproof_server.picture_intake.stacked_rows", noted(stacked_rows))
     monkeypatch.setattr("batchproof_server.tensor_intake._check_one", noted(_check_one))
     with engine_bench(ElementwiseBackend(side, side, 3), recipe=recipe_for(side, side, 3)) as bench:
         images = [picture(size=side)] * 2
