@@ -57,7 +57,7 @@ _COLUMNS: Final = ("model", "concurrency", "server", "requests/s", "ratio", "p50
 
 def drift_switched_off() -> dict[str, str]:
     """The setting that does it; nothing where the server cannot watch drift."""
-    from batchproof_server.config import Config  # noqa: PLC0415 - only here
+    from batchproof_server.application.config import Config  # noqa: PLC0415 - only here
 
     return _NO_DRIFT if hasattr(Config(), "drift") else {}
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from batchproof_client import Client, PredictResult
 from batchproof_client.loadtest.corruption import Step, corrupted
+from batchproof_server.base.signature import TensorSpec
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
@@ -29,7 +30,6 @@ from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, compile_recipe, pillow_plugs
 from batchproof_server.models.manifest import parse_manifest
 from batchproof_server.models.profiles import read_profile
-from batchproof_server.signature import TensorSpec
 from drift_tests import Floats
 
 EMBEDDED: Final = Path(__file__).parents[1] / "examples/fashion_mnist/models/fashion-mnist/1"

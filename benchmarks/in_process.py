@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from batchproof_server.app import loading_plugs
-from batchproof_server.backends.protocol import EngineSettings
-from batchproof_server.config import Config, prepare_engines
+from batchproof_server.application.config import Config, prepare_engines
+from batchproof_server.application.server import loading_plugs
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import load_version
 

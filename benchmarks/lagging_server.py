@@ -16,10 +16,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from batchproof_server.app import compose
-from batchproof_server.config import Config
-from batchproof_server.logs import configure_logs
+from batchproof_server.application.config import Config
+from batchproof_server.application.server import compose
 from batchproof_server.models.discovery import discover
+from batchproof_server.observing.logs import configure_logs
 
 _PERIOD_S = 0.001
 

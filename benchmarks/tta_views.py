@@ -14,10 +14,10 @@ from functools import partial
 
 import numpy as np
 
+from batchproof_server.base.signature import TensorSpec
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import RecipeSettings, compile_recipe, pillow_plugs
 from batchproof_server.imaging.resize import ResizeSettings
-from batchproof_server.signature import TensorSpec
 from batchproof_server.tta.noise import normal_deviates, picture_digest
 from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen

@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from batchproof_server.commands.profile_arguments import add_profile, spelled_out
-from batchproof_server.commands.tta_arguments import add_tta
+from batchproof_server.commands.profile.arguments import add_profile, spelled_out
+from batchproof_server.commands.tta.arguments import add_tta
 
 USAGE = 2
 _THREAD_PATIENCE_S = 1.0
@@ -36,44 +36,44 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _certify(arguments: argparse.Namespace) -> int:
-    from batchproof_server.commands.certify import certify  # noqa: PLC0415 - as below
+    from batchproof_server.commands.certify.command import certify  # noqa: PLC0415 - as below
 
     return certify(arguments)
 
 
 def _repair(arguments: argparse.Namespace) -> int:
-    from batchproof_server.commands.repair import repair  # noqa: PLC0415 - as below
+    from batchproof_server.commands.repair.command import repair  # noqa: PLC0415 - as below
 
     return repair(arguments)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from batchproof_server.commands.evaluate import evaluate  # noqa: PLC0415 - as below
+    from batchproof_server.commands.evaluate.command import evaluate  # noqa: PLC0415 - as below
 
     return evaluate(arguments)
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from batchproof_server.commands.profile import profile  # noqa: PLC0415 - as below
+    from batchproof_server.commands.profile.command import profile  # noqa: PLC0415 - as below
 
     return profile(arguments)
 
 
 def _tta(arguments: argparse.Namespace) -> int:
-    from batchproof_server.commands.tta_evaluate import tta_evaluate  # noqa: PLC0415 - as below
-    from batchproof_server.commands.tta_fit import tta_fit  # noqa: PLC0415 - as below
+    from batchproof_server.commands.tta.evaluate import tta_evaluate  # noqa: PLC0415 - as below
+    from batchproof_server.commands.tta.fit import tta_fit  # noqa: PLC0415 - as below
 
     return {"evaluate": tta_evaluate, "fit": tta_fit}[arguments.action](arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     # Imported here, so that a bare install gets the sentence above instead of an ImportError.
-    from batchproof_server import config as configuration  # noqa: PLC0415
-    from batchproof_server.app import compose  # noqa: PLC0415
-    from batchproof_server.lifecycle import run  # noqa: PLC0415
-    from batchproof_server.logs import configure_logs, library_logs  # noqa: PLC0415
+    from batchproof_server.application import config as configuration  # noqa: PLC0415
+    from batchproof_server.application.process import run  # noqa: PLC0415
+    from batchproof_server.application.server import compose  # noqa: PLC0415
     from batchproof_server.models.discovery import discover  # noqa: PLC0415
-    from batchproof_server.rpc.server import PortUnavailable  # noqa: PLC0415
+    from batchproof_server.observing.logs import configure_logs, library_logs  # noqa: PLC0415
+    from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable  # noqa: PLC0415
 
     try:
         config = configuration.read_config(arguments.config, _flags(arguments))

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.base.errors import DeadlineExceeded, Draining, InvalidInput, QueueFull
+from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
+from batchproof_server.base.signature import Tensors
+from batchproof_server.base.validation import parse_settings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.engine import Prediction
-from batchproof_server.errors import DeadlineExceeded, Draining, InvalidInput, QueueFull
-from batchproof_server.models.manifest import RAW_OUTPUT, OutputSettings
-from batchproof_server.signature import Tensors
+from batchproof_server.serving.predictor import Prediction
 from batchproof_server.tta.choice import TtaRequest, choice_of
 from batchproof_server.tta.policies import TtaSettings
-from batchproof_server.validation import parse_settings
-from engine_bench import NO_HURRY_S, EngineBench, engine_bench
-from fakes import FakeClock, PuppetDevice, settle_loop, until
-from tta_recipes import recipe_of_size
+from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
+from support.fakes import FakeClock, PuppetDevice, settle_loop, until
+from support.tta_recipes import recipe_of_size
 
 BATCHING = BatchingSettings((2, 4, 8), max_queued_rows=32)
 LOGITS = OutputSettings("logits", "scores")
@@ -258,6 +258,6 @@ async def test_many_values_are_put_together_off_the_loop_with_the_same_bits(
     images = [picture(seed) for seed in range(3)]
     with bench() as place:
         on_loop = await ask(place, images, TtaRequest("d4", early_exit=0.9))
-        monkeypatch.setattr("batchproof_server.picture_intake._QUICK_VALUES", 0)
+        monkeypatch.setattr("batchproof_server.serving.pictures._QUICK_VALUES", 0)
         off_loop = await ask(place, images, TtaRequest("d4", early_exit=0.9))
     assert bits(on_loop) == bits(off_loop)

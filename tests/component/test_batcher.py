@@ -6,12 +6,12 @@ import weakref
 
 import pytest
 
-from batcher_bench import Bench, tensors, values
+from batchproof_server.base.errors import DeadlineExceeded, QueueFull
+from batchproof_server.base.events import ShedRecord
+from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.errors import DeadlineExceeded, QueueFull
-from batchproof_server.signature import Tensors
-from batchproof_server.telemetry import ShedRecord
-from fakes import (
+from support.batcher_bench import Bench, tensors, values
+from support.fakes import (
     ElementwiseBackend,
     settle_loop,
 )

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from batcher_bench import Bench, values
-from batchproof_server.errors import QueueFull
-from fakes import (
+from batchproof_server.base.errors import QueueFull
+from support.batcher_bench import Bench, values
+from support.fakes import (
     settle_loop,
 )
 

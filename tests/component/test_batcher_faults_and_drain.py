@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batcher_bench import POISON, Bench, tensors, values
-from batchproof_server.backends.protocol import Backend
+from batchproof_server.base.backend import Backend
+from batchproof_server.base.clock import MonotonicClock
+from batchproof_server.base.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
+from batchproof_server.base.events import BatchRecord, ShedRecord
+from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.batcher import BatchedRows, Batcher
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.clock import MonotonicClock
-from batchproof_server.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
-from batchproof_server.observers import Observers
-from batchproof_server.signature import Tensors
-from batchproof_server.telemetry import BatchRecord, ShedRecord
-from fakes import (
+from batchproof_server.observing.fan_out import Observers
+from support.batcher_bench import POISON, Bench, tensors, values
+from support.fakes import (
     ElementwiseBackend,
     GatedBackend,
     PoisonBackend,

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from batcher_bench import Bench, tensors, values
+from batchproof_server.base.errors import DeadlineExceeded, QueueFull
+from batchproof_server.base.events import ShedRecord
+from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.batcher import Batcher
-from batchproof_server.errors import DeadlineExceeded, QueueFull
-from batchproof_server.signature import Tensors
-from batchproof_server.telemetry import ShedRecord
-from fakes import settle_loop
+from support.batcher_bench import Bench, tensors, values
+from support.fakes import settle_loop
 
 
 def measured(*execution_s: float) -> Bench:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from batcher_bench import POISON, Bench, tensors, values
+from batchproof_server.base.errors import Draining
+from batchproof_server.base.events import SelfCheckRecord
+from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.errors import Draining
-from batchproof_server.proof.selfcheck import MAX_WAITING, PATIENCE_S, QUIET_S, SelfChecks
-from batchproof_server.proof.settings import SelfCheckSettings
-from batchproof_server.signature import Tensors
-from batchproof_server.telemetry import SelfCheckRecord
-from fakes import ElementwiseBackend, settle_loop
+from batchproof_server.selfcheck.choosing import MAX_WAITING, PATIENCE_S, QUIET_S, SelfChecks
+from batchproof_server.selfcheck.settings import SelfCheckSettings
+from support.batcher_bench import POISON, Bench, tensors, values
+from support.fakes import ElementwiseBackend, settle_loop
 
 CLASSES = ((2, 4),)
 

@@ -10,14 +10,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from batchproof_server.decoding import ByteBudget, Decoding, DecodingSettings, all_or_none
-from batchproof_server.errors import InvalidInput, QueueFull
+from batchproof_server.base.errors import InvalidInput, QueueFull
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.signature import Array
-from bundles_on_disk import picture
-from engine_bench import recipe_for
-from fakes import PATIENCE_S, FakeClock, Recorder, until
+from batchproof_server.serving.decode_pool import (
+    ByteBudget,
+    Decoding,
+    DecodingSettings,
+    all_or_none,
+)
+from support.bundles_on_disk import picture
+from support.engine_bench import recipe_for
+from support.fakes import PATIENCE_S, FakeClock, Recorder, until
 
 
 @contextmanager

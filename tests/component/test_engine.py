@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchproof_server.decoding import DecodingSettings
-from batchproof_server.engine import RequestLimits
-from batchproof_server.errors import (
+from batchproof_server.base.errors import (
     BackendFailed,
     DeadlineExceeded,
     Draining,
     InvalidInput,
     QueueFull,
 )
-from batchproof_server.models.manifest import OutputSettings
-from batchproof_server.picture_intake import stacked_rows
-from batchproof_server.signature import Signature, Tensors
-from batchproof_server.tensor_intake import _check_one, check_finite
-from bundles_on_disk import picture
-from engine_bench import NO_HURRY_S, engine_bench, recipe_for
-from fakes import (
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.signature import Signature, Tensors
+from batchproof_server.serving.decode_pool import DecodingSettings
+from batchproof_server.serving.pictures import stacked_rows
+from batchproof_server.serving.predictor import RequestLimits
+from batchproof_server.serving.tensors import _check_one, check_finite
+from support.bundles_on_disk import picture
+from support.engine_bench import NO_HURRY_S, engine_bench, recipe_for
+from support.fakes import (
     ElementwiseBackend,
     FakeClock,
     GatedBackend,
@@ -276,8 +276,8 @@ async def test_what_grows_with_a_request_is_kept_from_the_loop_where_it_is_large
 
         return work_noted
 
-    monkeypatch.setattr("batchproof_server.picture_intake.stacked_rows", noted(stacked_rows))
-    monkeypatch.setattr("batchproof_server.tensor_intake._check_one", noted(_check_one))
+    monkeypatch.setattr("batchproof_server.serving.pictures.stacked_rows", noted(stacked_rows))
+    monkeypatch.setattr("batchproof_server.serving.tensors._check_one", noted(_check_one))
     with engine_bench(ElementwiseBackend(side, side, 3), recipe=recipe_for(side, side, 3)) as bench:
         images = [picture(size=side)] * 2
         await bench.engine.predict_images(bench.model, images, NO_HURRY_S)

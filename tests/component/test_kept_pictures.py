@@ -12,18 +12,18 @@ import pytest
 from PIL import Image
 
 from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.decoding import ByteBudget, DecodingSettings
-from batchproof_server.engine import Prediction
-from batchproof_server.errors import InvalidInput
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.plugs import Decoder, Picture
-from batchproof_server.kept_pictures import KeptPictures
-from batchproof_server.models.manifest import OutputSettings
+from batchproof_server.serving.decode_pool import ByteBudget, DecodingSettings
+from batchproof_server.serving.kept_pictures import KeptPictures
+from batchproof_server.serving.predictor import Prediction
 from batchproof_server.tta.choice import TtaRequest
-from engine_bench import NO_HURRY_S, EngineBench, engine_bench
-from fakes import PuppetDevice, until
-from tta_recipes import recipe_of_size
+from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
+from support.fakes import PuppetDevice, until
+from support.tta_recipes import recipe_of_size
 
 BATCHING = BatchingSettings((2, 4, 8), max_queued_rows=64)
 SETTINGS = AffineSettings((4, 4, 3), "float32", 3, 0.02, 0.0)

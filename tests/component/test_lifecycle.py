@@ -7,8 +7,8 @@ import signal
 from dataclasses import dataclass, field
 from typing import cast
 
-from batchproof_server.app import Addresses, Server
-from batchproof_server.lifecycle import OK, run
+from batchproof_server.application.process import OK, run
+from batchproof_server.application.server import Addresses, Server
 
 
 @dataclass

@@ -15,13 +15,13 @@ from PIL import Image
 import batchproof_server
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.engine import Prediction
-from batchproof_server.models.manifest import OutputSettings
-from batchproof_server.rpc.messages import write_prediction
+from batchproof_server.rpc.native.messages import write_prediction
+from batchproof_server.serving.predictor import Prediction
 from batchproof_server.tta.choice import TtaRequest
-from engine_bench import NO_HURRY_S, EngineBench, engine_bench
-from tta_recipes import recipe_of_size
+from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
+from support.tta_recipes import recipe_of_size
 
 HOME = Path(batchproof_server.__file__).parent
 BATCHING = BatchingSettings((2, 4, 8), max_queued_rows=256)
@@ -30,21 +30,27 @@ OUTPUT = OutputSettings("logits", "scores")
 # Where pixels are decoded and changed, and where views become rows.
 PIXELS = ("imaging", "tta/expansion", "tta/noise", "tta/original", "tta/pixels", "tta/rotation")
 # Where scores are made of what the model answers, and messages of those.
-SCORES = ("augmentation", "scores", "tta/aggregation", "tta/result", "rpc/messages")
+SCORES = (
+    "tta/combining",
+    "base/scores",
+    "tta/aggregation",
+    "tta/result",
+    "rpc/native/messages",
+)
 ROWS = (
-    "tensor_intake.check",
-    "tensor_intake._check",
-    "batching/assembly",
-    "batching/execution",
+    "serving/tensors.check",
+    "serving/tensors._check",
+    "devices/assembly",
+    "devices/execution",
     "backends",
 )
 # These look at declarations and sizes.
 ALLOWED = {
-    "augmentation.without_plain",
+    "tta/combining.without_plain",
     "backends/affine.engine",
     "backends/affine.signature",
-    "backends/protocol.signature",
-    "batching/assembly.bucket_for",
+    "base/backend.signature",
+    "devices/assembly.bucket_for",
     "imaging/plugs.picture_bytes",
     "tta/aggregation.text",
 }
@@ -136,7 +142,7 @@ MIXED = TtaRequest(
 async def test_no_pixel_is_touched_on_the_loop_thread(rows: int, tta: TtaRequest | None) -> None:
     with bench() as place, loop_calls() as calls:
         await answered(place, rows, tta)
-    assert "engine.predict_images" in calls.names
+    assert "serving/predictor.predict_images" in calls.names
     assert calls.of(*PIXELS) == set()
     assert calls.of(*ROWS) == set()
 

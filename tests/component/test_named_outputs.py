@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from batchproof_server.errors import InvalidInput
-from batchproof_server.models.manifest import OutputSettings
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.rpc.named_outputs import (
     check_classifiable,
     classified,
@@ -12,9 +13,8 @@ from batchproof_server.rpc.named_outputs import (
     output,
     own_outputs,
 )
-from batchproof_server.signature import Array, Signature, Tensors
-from engine_bench import NO_HURRY_S, engine_bench
-from fakes import ElementwiseBackend, spec
+from support.engine_bench import NO_HURRY_S, engine_bench
+from support.fakes import ElementwiseBackend, spec
 
 
 class NamedBackend(ElementwiseBackend):

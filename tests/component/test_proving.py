@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchproof_server.backends.protocol import Backend, EngineSettings
-from batchproof_server.proof.archive import write_certificate
-from batchproof_server.proof.certificate import CERTIFICATE_NAME, Certificate, RepairRecord
+from batchproof_server.base.backend import Backend, EngineSettings
+from batchproof_server.proof.artefact.archive import write_certificate
+from batchproof_server.proof.certificate.certificate import (
+    CERTIFICATE_NAME,
+    Certificate,
+    RepairRecord,
+)
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.settings import Consistency, ProofSettings
-from proof_backends import (
+from support.proof_backends import (
     MACHINE,
     Bench,
     Drifting,

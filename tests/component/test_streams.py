@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from grpc import aio
 
-from batchproof_server.errors import Draining
+from batchproof_server.base.errors import Draining
 from batchproof_server.rpc.streams import Streams
-from fakes import settle_loop
+from support.fakes import settle_loop
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from backend_contract import BUCKETS_ROWS, BackendContract
 from batchproof_server.backends import affine, keras, saved_model
-from batchproof_server.backends.protocol import Backend, BackendLoader, EngineSettings
-from model_fixtures import (
+from batchproof_server.base.backend import Backend, BackendLoader, EngineSettings
+from support.backend_contract import BUCKETS_ROWS, BackendContract
+from support.model_fixtures import (
     save_any_size,
     save_cnn,
     save_exported,

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from batchproof_server.__main__ import main
-from batchproof_server.app import loading_plugs
-from batchproof_server.backends.protocol import Stateful
-from batchproof_server.config import Config
-from batchproof_server.errors import ModelRefused
+from batchproof_server.application.config import Config
+from batchproof_server.application.server import loading_plugs
+from batchproof_server.base.backend import Stateful
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import LoadedModel, load_version
-from batchproof_server.proof.certificate import parse_certificate
+from batchproof_server.proof.certificate.certificate import parse_certificate
 from batchproof_server.proof.settings import ProofSettings
-from model_fixtures import cnn, save_cnn, save_exported, save_table
+from support.model_fixtures import cnn, save_cnn, save_exported, save_table
 from system.bundles import EMBEDDED
 
 SMALL = "format = 1\n[batching]\nbuckets_rows = [1, 2, 4]\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from batchproof_server.__main__ import main
-from proof_fixtures import functional, layers, trained
+from support.proof_fixtures import functional, layers, trained
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = ROOT / "examples/fashion_mnist/models/fashion-mnist/1"
@@ -133,7 +133,7 @@ def test_a_predict_that_fails_is_a_note(
 
 
 def test_what_keras_cannot_load_as_it_is_does_not_end_the_evaluation(tmp_path: Path) -> None:
-    from batchproof_server.commands.evaluate import keras_predict  # noqa: PLC0415 - TensorFlow
+    from batchproof_server.commands.evaluate.command import keras_predict  # noqa: PLC0415 - TensorFlow
     from batchproof_server.models.bundle import read_bundle  # noqa: PLC0415 - TensorFlow
 
     bundle = write_bundle(tmp_path / "torn" / "1")

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend_contract import random_rows, same_bits
 from batchproof_server.backends import keras as keras_backend
-from batchproof_server.backends.protocol import EngineSettings
 from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend
-from batchproof_server.errors import ModelRefused
-from model_fixtures import (
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
+from support.backend_contract import random_rows, same_bits
+from support.model_fixtures import (
     save_any_size,
     save_cnn,
     save_keras,

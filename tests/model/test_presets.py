@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging import tensorflow_flavour
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.presets import PRESETS
 from batchproof_server.imaging.recipe import Recipe, pillow_plugs
-from batchproof_server.signature import Array
 from unit.imaging.pictures import (
     all_pictures,
     compiled,

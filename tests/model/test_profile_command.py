@@ -14,8 +14,8 @@ from batchproof_server.backends.keras import penultimate
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import parse_profile
-from model_fixtures import save_function
-from proof_fixtures import functional, layers
+from support.model_fixtures import save_function
+from support.proof_fixtures import functional, layers
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = ROOT / "examples/fashion_mnist/models/fashion-mnist/1"

@@ -13,12 +13,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend_contract import random_rows
 from batchproof_server.backends import saved_model
-from batchproof_server.backends.protocol import EngineSettings
 from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend, compile_buckets
-from batchproof_server.errors import BackendFailed, ModelRefused
-from model_fixtures import cnn, save_exported, save_function, save_functions, save_table
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import BackendFailed, ModelRefused
+from support.backend_contract import random_rows
+from support.model_fixtures import cnn, save_exported, save_function, save_functions, save_table
 
 VECTOR = tf.TensorSpec((None, 3), tf.float32, name="vector")
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from batchproof_server.backends.protocol import EngineSettings
 from batchproof_server.backends.tensorflow_runtime import (
     TensorFlowBackend,
     Traceable,
@@ -19,7 +18,8 @@ from batchproof_server.backends.tensorflow_runtime import (
     configure_threads,
     finding,
 )
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
 
 VECTOR = {"vector": tf.TensorSpec((None, 3), tf.float32)}
 
@@ -110,9 +110,9 @@ def test_other_threads_than_those_that_run_are_refused() -> None:
 THREADS_OF_A_NEW_PROCESS = """
 import tensorflow as tf
 from batchproof_server.backends.keras import load
-from batchproof_server.backends.protocol import EngineSettings
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.backends.tensorflow_runtime import configure_threads
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.errors import ModelRefused
 from pathlib import Path
 
 settings = EngineSettings(intra_op_threads=1, inter_op_threads=2)

@@ -23,7 +23,7 @@ from batchproof_client.loadtest.items import Item
 from batchproof_client.loadtest.record import Recorder, Sample
 from batchproof_client.loadtest.runner import Runner, Work
 from batchproof_client.loadtest.target import Outcome
-from virtual_time import run_virtually
+from support.virtual_time import run_virtually
 
 rates = st.floats(0, 40)
 durations = st.floats(0.1, 5)

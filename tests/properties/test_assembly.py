@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from batchproof_server.batching.assembly import assemble, bucket_for, split
-from batchproof_server.signature import Array, Tensors
+from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.devices.assembly import assemble, bucket_for, split
 
 DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int64, np.bool_)
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.engine import Prediction
-from batchproof_server.models.manifest import OutputSettings
+from batchproof_server.serving.predictor import Prediction
 from batchproof_server.tta.choice import TtaRequest
-from engine_bench import NO_HURRY_S, EngineBench, engine_bench
-from tta_recipes import recipe_of_size
+from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
+from support.tta_recipes import recipe_of_size
 
 RECIPE = recipe_of_size(4, 4)
 OUTPUT = OutputSettings("logits", "scores")

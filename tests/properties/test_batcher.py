@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchproof_server.base.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
 from batchproof_server.batching.batcher import BatchedRows, Batcher
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
-from batchproof_server.proof.selfcheck import SelfChecks
-from batchproof_server.proof.settings import SelfCheckSettings
-from batchproof_server.proof.verdict import Check
-from fakes import FakeClock, PoisonBackend, Poisoned, PuppetDevice, Recorder, settle_loop
+from batchproof_server.selfcheck.choosing import SelfChecks
+from batchproof_server.selfcheck.judging import Check
+from batchproof_server.selfcheck.settings import SelfCheckSettings
+from support.fakes import FakeClock, PoisonBackend, Poisoned, PuppetDevice, Recorder, settle_loop
 
 POISON = -1.0
 

@@ -8,9 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.proof.answers import Answer, same_bits
-from batchproof_server.proof.buckets import bucket_classes, greatest_difference, served_buckets
-from batchproof_server.proof.probe_rows import ProbeRow
+from batchproof_server.proof.probing.answers import Answer, same_bits
+from batchproof_server.proof.probing.buckets import (
+    bucket_classes,
+    greatest_difference,
+    served_buckets,
+)
+from batchproof_server.proof.probing.rows import ProbeRow
 
 Answers = Mapping[int, list[Answer]]
 

@@ -16,7 +16,7 @@ from batchproof_server.drift.merging import merged
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.signals import Signals
 from batchproof_server.drift.summarising import frame_of, summarised
-from drift_fixtures import part, profile, signals, subject, truth
+from support.drift_fixtures import part, profile, signals, subject, truth
 
 SEEDS = st.integers(0, 10_000)
 REFERENCE = {classes: profile(classes=classes) for classes in (2, 3, 25)}

@@ -11,10 +11,11 @@ from hypothesis.extra import numpy as npst
 from batchproof.compat import inference_pb2 as oip
 from batchproof.compat import tensorflow_pb2 as tf
 from batchproof.tensors import TensorError, check_shape
-from batchproof_server.errors import InvalidInput
-from batchproof_server.rpc import open_inference_tensors, tensorflow_tensors
-from batchproof_server.signature import Array
-from compat_requests import framed, shaped
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
+from batchproof_server.rpc.open_inference import tensors as open_inference_tensors
+from batchproof_server.rpc.tensorflow_serving import tensors as tensorflow_tensors
+from support.compat_requests import framed, shaped
 
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.exif import oriented, read_orientation
 from batchproof_server.imaging.geometry import Size, placed, resized_size
 from batchproof_server.imaging.limits import ImageLimits

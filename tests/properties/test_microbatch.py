@@ -16,8 +16,8 @@ from hypothesis.stateful import (
     rule,
 )
 
+from batchproof_server.base.errors import Draining, QueueFull
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
-from batchproof_server.errors import Draining, QueueFull
 
 HORIZON_TICKS = 40
 """Further ahead than any delay or deadline below."""

@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from batchproof_server.evaluation.augmentation.mixture import TOLERANCE, fit_weights, mixture_nll
+from batchproof_server.offline.evaluation.augmentation.mixture import (
+    TOLERANCE,
+    fit_weights,
+    mixture_nll,
+)
 
 LIKELIHOODS = npst.arrays(
     np.float64,

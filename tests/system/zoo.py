@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-import model_fixtures
+from support import model_fixtures
 from system.bundles import write_affine
 
 _MATRIX_ROWS = 512

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from batchproof_server.config import Config
-from batchproof_server.engine import RequestLimits
-from bundles_on_disk import LOGITS, PICTURES, PROBABILITIES, RAW, write_bundle
-from running import (
+from batchproof_server.application.config import Config
+from batchproof_server.serving.predictor import RequestLimits
+from support.bundles_on_disk import LOGITS, PICTURES, PROBABILITIES, RAW, write_bundle
+from support.running import (
     Running,
     running,
 )

@@ -11,14 +11,15 @@ from grpc import aio
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.rpc.calls import Calls
-from batchproof_server.rpc.health import Health
-from batchproof_server.rpc.outcomes import OutcomeReports
-from batchproof_server.rpc.prediction import PredictionService
+from batchproof_server.rpc.fronts.grpc_aio.health import Health
+from batchproof_server.rpc.fronts.grpc_aio.server import RpcServer
+from batchproof_server.rpc.native.outcomes import OutcomeReports
+from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.pressure import Pressure
-from batchproof_server.rpc.server import RpcServer, RpcSettings
+from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams
-from fakes import FakeClock, Recorder, settle_loop
-from running import (
+from support.fakes import FakeClock, Recorder, settle_loop
+from support.running import (
     failure,
     trailer,
 )

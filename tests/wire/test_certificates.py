@@ -9,12 +9,12 @@ import pytest
 
 from batchproof.tensors import from_proto
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.config import Config
-from batchproof_server.proof.certificate import parse_certificate
+from batchproof_server.application.config import Config
+from batchproof_server.proof.certificate.certificate import parse_certificate
 from batchproof_server.proof.settings import ProofSettings
-from bundles_on_disk import PICTURES, RAW, picture, write_bundle
-from proof_backends import Good, Mixing, OddOne
-from running import failure, running, tensors
+from support.bundles_on_disk import PICTURES, RAW, picture, write_bundle
+from support.proof_backends import Good, Mixing, OddOne
+from support.running import failure, running, tensors
 
 ONE = RAW.replace("[2, 4]", "[1, 2, 4]")
 GET = pb.GetModelRequest()

@@ -16,7 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.__main__ import main
-from batchproof_server.config import Config
+from batchproof_server.application.config import Config
+from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.scores import score
+from batchproof_server.base.signature import Array
 from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile import Profile
@@ -24,14 +27,11 @@ from batchproof_server.drift.profile_form import parse_profile, profile_digest, 
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.imaging.decoded import reduced_luma
-from batchproof_server.proof.settings import SelfCheckSettings
-from batchproof_server.row_inputs import RowInputs
-from batchproof_server.scores import score
-from batchproof_server.signature import Array
-from bundles_on_disk import PICTURES, write_bundle
-from compat_requests import infer, open_inference
-from fakes import PATIENCE_S
-from running import Running, refused, running, tensors
+from batchproof_server.selfcheck.settings import SelfCheckSettings
+from support.bundles_on_disk import PICTURES, write_bundle
+from support.compat_requests import infer, open_inference
+from support.fakes import PATIENCE_S
+from support.running import Running, refused, running, tensors
 
 EVERY_REQUEST = Config(self_check=SelfCheckSettings(1.0))
 

@@ -12,12 +12,12 @@ import pytest
 from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
-from batchproof_server.config import Config
-from batchproof_server.rpc.gate import PREDICTIONS
-from batchproof_server.rpc.server import RpcSettings
-from bundles_on_disk import RAW, write_bundle
-from fakes import GatedBackend, until
-from running import WARM_UPS, Running, failure, gated_request, request, running, trailer
+from batchproof_server.application.config import Config
+from batchproof_server.rpc.fronts.grpc_aio.gate import PREDICTIONS
+from batchproof_server.rpc.settings import RpcSettings
+from support.bundles_on_disk import RAW, write_bundle
+from support.fakes import GatedBackend, until
+from support.running import WARM_UPS, Running, failure, gated_request, request, running, trailer
 
 NO_MESSAGE_OF_ANY_PROTOCOL = b"\xff" * 100
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from batchproof_server.http import HttpLimits, HttpServer, Pages
-from batchproof_server.metrics import Metrics
+from batchproof_server.observing.prometheus.serving import Metrics
+from batchproof_server.web.operations import HttpLimits, HttpServer, Pages
 
 TEXT = "text/plain; charset=utf-8"
 INNER_TEXT = "/secret/path"

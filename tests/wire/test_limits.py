@@ -6,13 +6,13 @@ from pathlib import Path
 import grpc
 
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.config import Config
-from batchproof_server.decoding import DecodingSettings
-from batchproof_server.engine import RequestLimits
-from batchproof_server.rpc.server import RpcSettings
-from bundles_on_disk import PICTURES, RAW, picture, write_bundle
-from fakes import GatedBackend, until
-from running import (
+from batchproof_server.application.config import Config
+from batchproof_server.rpc.settings import RpcSettings
+from batchproof_server.serving.decode_pool import DecodingSettings
+from batchproof_server.serving.predictor import RequestLimits
+from support.bundles_on_disk import PICTURES, RAW, picture, write_bundle
+from support.fakes import GatedBackend, until
+from support.running import (
     WARM_UPS,
     failure,
     gated_request,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.errors import InvalidInput, ServingError
-from batchproof_server.rpc.loopback import Loopback, connected
-from bundles_on_disk import picture
-from running import Running
+from batchproof_server.base.errors import InvalidInput, ServingError
+from batchproof_server.rpc.fronts.grpc_aio.loopback import Loopback, connected
+from support.bundles_on_disk import picture
+from support.running import Running
 
 
 async def test_one_picture_gets_its_scores_and_the_bucket_that_it_was_executed_in(

@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
-from bundles_on_disk import write_bundle
-from running import (
+from support.bundles_on_disk import write_bundle
+from support.running import (
     Running,
     failure,
     refused,

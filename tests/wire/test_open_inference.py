@@ -10,14 +10,14 @@ import pytest
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof.v1 import prediction_pb2 as own
-from batchproof_server.config import Config
-from batchproof_server.errors import InvalidInput
-from batchproof_server.rpc.open_inference_tensors import read_inputs
-from batchproof_server.rpc.server import RpcSettings
-from bundles_on_disk import RAW, picture, write_bundle
-from compat_requests import framed, infer, infer_images, open_inference, outputs_of
-from fakes import GatedBackend, until
-from running import WARM_UPS, Running, failure, gated_request, running, trailer
+from batchproof_server.application.config import Config
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.rpc.open_inference.tensors import read_inputs
+from batchproof_server.rpc.settings import RpcSettings
+from support.bundles_on_disk import RAW, picture, write_bundle
+from support.compat_requests import framed, infer, infer_images, open_inference, outputs_of
+from support.fakes import GatedBackend, until
+from support.running import WARM_UPS, Running, failure, gated_request, running, trailer
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED

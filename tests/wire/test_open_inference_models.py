@@ -10,9 +10,9 @@ from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from batchproof.compat import inference_pb2 as pb
-from bundles_on_disk import RAW, write_bundle
-from compat_requests import infer, open_inference
-from running import Running, failure, running
+from support.bundles_on_disk import RAW, write_bundle
+from support.compat_requests import infer, open_inference
+from support.running import Running, failure, running
 
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED

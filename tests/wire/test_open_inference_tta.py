@@ -9,9 +9,9 @@ import pytest
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof.v1 import prediction_pb2 as own
-from bundles_on_disk import picture
-from compat_requests import infer, infer_images, open_inference, outputs_of
-from running import Running, failure, running
+from support.bundles_on_disk import picture
+from support.compat_requests import infer, infer_images, open_inference, outputs_of
+from support.running import Running, failure, running
 from system.bundles import encoded, write_affine
 
 MANIFEST = """

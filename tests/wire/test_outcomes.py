@@ -9,11 +9,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.config import Config
+from batchproof_server.application.config import Config
 from batchproof_server.outcomes.recent import OutcomeSettings
-from batchproof_server.rpc.outcomes import MAX_OUTCOMES
-from bundles_on_disk import LOGITS, RAW, write_bundle
-from running import Running, failure, request, running
+from batchproof_server.rpc.native.outcomes import MAX_OUTCOMES
+from support.bundles_on_disk import LOGITS, RAW, write_bundle
+from support.running import Running, failure, request, running
 
 BEST_IS_OWL = ((1, 2, 3, 4),)
 BEST_IS_CAT = ((3, 2, 1, 4),)

@@ -9,13 +9,14 @@ from grpc import aio
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
-from batchproof_server.config import Config
+from batchproof_server.application.config import Config
 from batchproof_server.models.repository import ModelRepository
-from batchproof_server.rpc.health import Health
-from batchproof_server.rpc.prediction import PredictionService
-from batchproof_server.rpc.server import PortUnavailable, RpcServer, RpcSettings, TlsSettings
-from bundles_on_disk import write_bundle
-from running import failure, request, running
+from batchproof_server.rpc.fronts.grpc_aio.health import Health
+from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable, RpcServer
+from batchproof_server.rpc.native.service import PredictionService
+from batchproof_server.rpc.settings import RpcSettings, TlsSettings
+from support.bundles_on_disk import write_bundle
+from support.running import failure, request, running
 
 
 def server(settings: RpcSettings | None = None) -> RpcServer:

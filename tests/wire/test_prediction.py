@@ -9,8 +9,8 @@ import pytest
 
 from batchproof.tensors import from_proto
 from batchproof.v1 import prediction_pb2 as pb
-from bundles_on_disk import picture, write_bundle
-from running import (
+from support.bundles_on_disk import picture, write_bundle
+from support.running import (
     Running,
     refused,
     request,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
-from bundles_on_disk import LOGITS, picture, write_bundle
-from running import (
+from support.bundles_on_disk import LOGITS, picture, write_bundle
+from support.running import (
     Running,
     refused,
     request,

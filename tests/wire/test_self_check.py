@@ -9,12 +9,12 @@ import numpy as np
 
 from batchproof.tensors import from_proto
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.config import Config
-from batchproof_server.proof.settings import SelfCheckSettings
-from batchproof_server.signature import Tensors
-from bundles_on_disk import RAW, write_bundle
-from fakes import PATIENCE_S, ElementwiseBackend
-from running import Running, running, tensors
+from batchproof_server.application.config import Config
+from batchproof_server.base.signature import Tensors
+from batchproof_server.selfcheck.settings import SelfCheckSettings
+from support.bundles_on_disk import RAW, write_bundle
+from support.fakes import PATIENCE_S, ElementwiseBackend
+from support.running import Running, running, tensors
 
 NOTHING = {"identical": 0.0, "different": 0.0, "skipped": 0.0}
 METRIC = 'batchproof_selfcheck_total{model="wild",result="%s",version="1"}'

@@ -13,12 +13,12 @@ from grpc import aio
 
 from batchproof.tensors import from_proto
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.config import Config
-from batchproof_server.rpc.server import RpcSettings
-from batchproof_server.validation import parse_settings
-from bundles_on_disk import RAW, write_bundle
-from fakes import GatedBackend, settle_loop, until
-from running import WARM_UPS, Running, failure, gated_request, request, running, trailer
+from batchproof_server.application.config import Config
+from batchproof_server.base.validation import parse_settings
+from batchproof_server.rpc.settings import RpcSettings
+from support.bundles_on_disk import RAW, write_bundle
+from support.fakes import GatedBackend, settle_loop, until
+from support.running import WARM_UPS, Running, failure, gated_request, request, running, trailer
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from batchproof.compat import tensorflow_pb2 as tf
 from batchproof.compat import tensorflow_serving_pb2 as pb
 from batchproof.v1 import prediction_pb2 as own
-from batchproof_server.config import Config
-from batchproof_server.rpc.server import RpcSettings
-from bundles_on_disk import LOGITS, RAW, picture, write_bundle
-from compat_requests import (
+from batchproof_server.application.config import Config
+from batchproof_server.rpc.settings import RpcSettings
+from support.bundles_on_disk import LOGITS, RAW, picture, write_bundle
+from support.compat_requests import (
     content,
     infer_images,
     model_service,
@@ -26,8 +26,8 @@ from compat_requests import (
     shaped,
     strings,
 )
-from fakes import GatedBackend, until
-from running import WARM_UPS, Running, failure, gated_request, running, trailer
+from support.fakes import GatedBackend, until
+from support.running import WARM_UPS, Running, failure, gated_request, running, trailer
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND

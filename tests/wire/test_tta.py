@@ -13,9 +13,9 @@ from grpc import aio
 from PIL import Image
 
 from batchproof.v1 import prediction_pb2 as pb
-from bundles_on_disk import LOGITS, RAW, write_bundle
-from compat_requests import infer, open_inference
-from running import Running, refused, request, running
+from support.bundles_on_disk import LOGITS, RAW, write_bundle
+from support.compat_requests import infer, open_inference
+from support.running import Running, refused, request, running
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 RECIPE = """

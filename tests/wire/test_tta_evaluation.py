@@ -10,16 +10,20 @@ import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.__main__ import main
-from batchproof_server.app import loading_plugs
-from batchproof_server.config import Config
-from batchproof_server.datasets.pictures import LabelledPicture
-from batchproof_server.evaluation.augmentation.policies import Wanted, tried_policies
-from batchproof_server.evaluation.augmentation.running import Course, new_course, served_runner
+from batchproof_server.application.config import Config
+from batchproof_server.application.server import loading_plugs
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import load_version
-from bundles_on_disk import PICTURES, write_bundle
-from running import Running, running
+from batchproof_server.offline.datasets.pictures import LabelledPicture
+from batchproof_server.offline.evaluation.augmentation.policies import Wanted, tried_policies
+from batchproof_server.offline.evaluation.augmentation.running import (
+    Course,
+    new_course,
+    served_runner,
+)
+from support.bundles_on_disk import PICTURES, write_bundle
+from support.running import Running, running
 
 COUNT = 12
 TRUTH = np.arange(COUNT) % 3

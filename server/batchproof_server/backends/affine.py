@@ -15,10 +15,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict
 
-from batchproof_server.backends.protocol import EngineSettings, batch_rows
-from batchproof_server.errors import ModelRefused
-from batchproof_server.signature import Signature, Tensors, TensorSpec
-from batchproof_server.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
+from batchproof_server.base.backend import EngineSettings, batch_rows
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.signature import Signature, Tensors, TensorSpec
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "scores"

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchproof_server.backends import keras, saved_model
-from batchproof_server.backends.protocol import EngineSettings
 from batchproof_server.backends.tensorflow_runtime import compile_buckets, configure_threads
-from batchproof_server.errors import ModelRefused
-from batchproof_server.proof.artefact import audit_artefact
-from batchproof_server.proof.certificate import RepairRecord
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.proof.artefact.checking import audit_artefact
+from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.examination import Examined, ExaminedLoader
 from batchproof_server.proof.findings import Finding, failures
 from batchproof_server.proof.graph import audit_functions
-from batchproof_server.proof.keras_model import audit_keras_model
-from batchproof_server.proof.keras_repair import repair
+from batchproof_server.proof.keras.model import audit_keras_model
+from batchproof_server.proof.keras.repair import repair
 
 _MODE_RULES: Final = "BP100"
 

@@ -14,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 
 from batchproof_server.backends.keras_archive import check_archive
-from batchproof_server.backends.protocol import EngineSettings
 from batchproof_server.backends.tensorflow_runtime import (
     TensorFlowBackend,
     Traceable,
@@ -22,8 +21,9 @@ from batchproof_server.backends.tensorflow_runtime import (
     configure_threads,
     finding,
 )
-from batchproof_server.errors import ModelRefused
-from batchproof_server.signature import Array, Tensors
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.signature import Array, Tensors
 
 
 def load(

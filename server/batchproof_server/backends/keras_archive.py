@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from batchproof_server.errors import ModelRefused
-from batchproof_server.proof.artefact import audit_artefact
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.proof.artefact.checking import audit_artefact
 from batchproof_server.proof.findings import beyond_repair
 
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from batchproof_server.backends.protocol import EngineSettings
 from batchproof_server.backends.tensorflow_runtime import (
     TensorFlowBackend,
     Traceable,
@@ -18,7 +17,8 @@ from batchproof_server.backends.tensorflow_runtime import (
     configure_threads,
     finding,
 )
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
 
 DEFAULT_SIGNATURE: Final = "serving_default"
 _SERVE_TAG: Final = "serve"

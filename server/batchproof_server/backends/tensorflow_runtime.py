@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-from batchproof_server.backends.protocol import EngineSettings, batch_rows
-from batchproof_server.errors import BackendFailed, ModelRefused
-from batchproof_server.signature import Signature, Tensors, TensorSpec
+from batchproof_server.base.backend import EngineSettings, batch_rows
+from batchproof_server.base.errors import BackendFailed, ModelRefused
+from batchproof_server.base.signature import Signature, Tensors, TensorSpec
 
 # What the wire contract can carry.
 _SERVED_KINDS: Final = "biuf"

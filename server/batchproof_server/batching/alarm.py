@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from batchproof_server.clock import Clock, Timer
+from batchproof_server.base.clock import Clock, Timer
 
 
 class Alarm:

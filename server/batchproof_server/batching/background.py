@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from batchproof_server.batching.execution import Executed
+from batchproof_server.base.events import Observer, SelfCheckRecord
 from batchproof_server.batching.replies import Batch
-from batchproof_server.proof.selfcheck import Answered, SelfChecks, Skipped
-from batchproof_server.proof.verdict import Check, judge
-from batchproof_server.telemetry import Observer, SelfCheckRecord
+from batchproof_server.devices.execution import Executed
+from batchproof_server.selfcheck.choosing import Answered, SelfChecks, Skipped
+from batchproof_server.selfcheck.judging import Check, judge
 
 
 # Contract: lives on the loop thread; a check that fails is recorded as skipped and raises nothing.

@@ -9,24 +9,24 @@ import concurrent.futures
 from collections.abc import Callable, Hashable
 from functools import partial
 
-from batchproof_server.backends.protocol import Backend
+from batchproof_server.base.backend import Backend
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import DeadlineExceeded, Draining, ServingError
+from batchproof_server.base.events import Observer, ShedRecord
+from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.alarm import Alarm
-from batchproof_server.batching.assembly import bucket_for
 from batchproof_server.batching.background import Background
-from batchproof_server.batching.device import Device
-from batchproof_server.batching.execution import Executed
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
 from batchproof_server.batching.outlook import Outlook
 from batchproof_server.batching.replies import SHED_REASONS, Batch, Member, settle
 from batchproof_server.batching.replies import BatchedRows as BatchedRows
 from batchproof_server.batching.room import CAUTION, Room
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.clock import Clock
-from batchproof_server.errors import DeadlineExceeded, Draining, ServingError
-from batchproof_server.proof.selfcheck import SelfChecks
-from batchproof_server.proof.verdict import Check
-from batchproof_server.signature import Tensors
-from batchproof_server.telemetry import Observer, ShedRecord
+from batchproof_server.devices.assembly import bucket_for
+from batchproof_server.devices.execution import Executed
+from batchproof_server.devices.thread import Device
+from batchproof_server.selfcheck.choosing import SelfChecks
+from batchproof_server.selfcheck.judging import Check
 
 
 # Contract

@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from batchproof_server.base.errors import Draining, QueueFull
 from batchproof_server.batching.cost import assumed_costs, cheapest_length
-from batchproof_server.errors import Draining, QueueFull
 
 Payload = TypeVar("Payload")
 

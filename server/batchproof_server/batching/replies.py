@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from batchproof_server.batching.execution import Executed
-from batchproof_server.batching.microbatch import Task
-from batchproof_server.errors import (
+from batchproof_server.base.errors import (
     BackendFailed,
     DeadlineExceeded,
     Draining,
     QueueFull,
     ServingError,
 )
-from batchproof_server.signature import Tensors
-from batchproof_server.telemetry import BatchRecord
+from batchproof_server.base.events import BatchRecord
+from batchproof_server.base.signature import Tensors
+from batchproof_server.batching.microbatch import Task
+from batchproof_server.devices.execution import Executed
 
 SHED_REASONS: Mapping[type[ServingError], str] = {
     DeadlineExceeded: "deadline",

@@ -1,12 +1,12 @@
 """Whether one more task is accepted: room in the queue, and time before its deadline."""
 
-from batchproof_server.batching.device import Device
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import QueueFull
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.outlook import Outlook
 from batchproof_server.batching.replies import Member
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.clock import Clock
-from batchproof_server.errors import QueueFull
+from batchproof_server.devices.thread import Device
 
 
 # Contract: lives on the loop thread; changes nothing. A deadline is a reason to refuse only while

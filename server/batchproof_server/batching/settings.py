@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from batchproof_server.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 
 @dataclass(frozen=True, slots=True)

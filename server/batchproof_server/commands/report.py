@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from batchproof_server.proof.certificate import Certificate, Measured
+from batchproof_server.proof.certificate.certificate import Certificate, Measured
 
 _WIDTH = 14
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 
 MAX_BINS: Final = 20
 QUANTILE_BINS: Final = 10

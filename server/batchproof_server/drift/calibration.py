@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from batchproof_server.base.signature import Array
 from batchproof_server.drift.signals import log_sum_exp
-from batchproof_server.signature import Array
 
 CALIBRATION_BINS: Final = 10
 ATC_BINS: Final = 200

@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
+from batchproof_server.base.signature import Array
 from batchproof_server.drift.binning import MAX_BINS, bins_of, class_table
 from batchproof_server.drift.calibration import negative_entropy
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.signals import Signals
-from batchproof_server.signature import Array
 
 MAX_DEVIATION: Final = 10.0
 """What a standard score is clipped to, and what is added so that a sum only grows."""

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.row_inputs import RowInputs
-from batchproof_server.signature import Array
+from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.signature import Array
 
 PICTURE_SIGNALS: Final = ("brightness", "contrast", "sharpness")
 

@@ -13,6 +13,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict
 
+from batchproof_server.base.signature import Array
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.drift.binning import MAX_BINS
 from batchproof_server.drift.calibration import (
     CALIBRATION_BINS,
@@ -21,8 +23,6 @@ from batchproof_server.drift.calibration import (
 )
 from batchproof_server.drift.signals import NUMERIC_SIGNALS
 from batchproof_server.drift.tta_reference import TtaReference, signal_faults
-from batchproof_server.signature import Array
-from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 _TOLERANCE = 1e-9
 _MAX_COUNT = 2**53  # above it a float64, and so a metric, skips whole numbers

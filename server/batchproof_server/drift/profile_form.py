@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from batchproof_server.base.validation import InvalidSettings, parse_settings
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.tta_reference import TtaReference, unfit_tta
-from batchproof_server.validation import InvalidSettings, parse_settings
 
 PROFILE_NAME: Final = "profile.json"
 MAX_PROFILE_BYTES: Final = 16 << 20

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 
 NUMERIC_SIGNALS: Final = (
     "confidence", "entropy", "margin", "energy",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from batchproof_server.base.signature import Array
 from batchproof_server.drift.binning import (
     MAX_BINS,
     bins_of,
@@ -31,7 +32,6 @@ from batchproof_server.drift.profile import (
 )
 from batchproof_server.drift.signals import NATURAL_RANGE, Signals
 from batchproof_server.drift.tta_reference import TtaReference
-from batchproof_server.signature import Array
 
 MIN_PICTURES = 100
 """Fewer make deciles of less than ten pictures."""

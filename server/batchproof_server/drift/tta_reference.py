@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from pydantic import ConfigDict
 
-from batchproof_server.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 TTA_SIGNALS: Final = ("tta_flip_rate", "tta_mutual_information")
 """What views disagree about depends on the views, so these hold for one policy only."""

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.plugs import Picture
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.row_inputs import RowInputs
-from batchproof_server.signature import Array
 
 _MAX_SAMPLED_PIXELS: Final = 1024
 _MAX_SIDE_PIXELS: Final = 128

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 
 _MAX_8_BITS: Final = 255
 

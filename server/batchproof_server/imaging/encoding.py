@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 
 
 def encode_png(pixels: Array) -> bytes:

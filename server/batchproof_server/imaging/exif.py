@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 
 _ORDERS = {b"II": "<", b"MM": ">"}
 _ORIENTATION_TAG = 0x0112

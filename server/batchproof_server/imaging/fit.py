@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from batchproof_server.base.signature import TensorSpec
+from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.resize import ResizePlan, check_short_side
 from batchproof_server.imaging.settings import RecipePlan
-from batchproof_server.signature import TensorSpec
-from batchproof_server.validation import InvalidSettings
 
 _IMAGE_AXES = 3
 _GREY_AXES = 2

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.resize import ResizePlan
-from batchproof_server.signature import Array
 
 # 16 bits hold 257 times the levels of 8 bits, so that white stays white.
 _LEVEL_RATIO = 257

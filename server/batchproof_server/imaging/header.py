@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.limits import ImageLimits
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from batchproof_server.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 # Above this Pillow warns of a decompression bomb (its MAX_IMAGE_PIXELS, 1 GiB / 4 / 3).
 # A limit of ours that never exceeds it keeps that warning silent without touching Pillow.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
 
-from batchproof_server.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 Levels: TypeAlias = npt.NDArray[np.float32]
 

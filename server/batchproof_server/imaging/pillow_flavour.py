@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.plugs import Picture, Plugs

@@ -7,10 +7,10 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from PIL import Image
 
+from batchproof_server.base.registry import Registry
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
-from batchproof_server.registry import Registry
-from batchproof_server.signature import Array
 
 # A decoded picture on its way, converted only where a step needs the other kind: an image of
 # Pillow, or an array [height, width, channels].

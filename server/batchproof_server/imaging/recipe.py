@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.imaging import pillow_flavour
 from batchproof_server.imaging.exif import oriented, read_orientation
 from batchproof_server.imaging.fit import fitted
@@ -23,7 +24,6 @@ from batchproof_server.imaging.plugs import Decoder, Picture, Plugs, Resizer, as
 from batchproof_server.imaging.resize import ResizeSettings as ResizeSettings
 from batchproof_server.imaging.settings import RecipePlan, recipe_plan
 from batchproof_server.imaging.settings import RecipeSettings as RecipeSettings
-from batchproof_server.signature import Array, TensorSpec
 
 
 # Contract of a recipe: immutable, safe in any number of threads; the same bytes give the same bits,

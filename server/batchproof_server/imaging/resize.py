@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import ConfigDict
 
-from batchproof_server.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 ResizeLibrary: TypeAlias = Literal["pillow", "tensorflow"]
 ResizePolicy: TypeAlias = Literal["stretch", "short_side_center_crop", "pad"]

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.presets import PRESETS, Color, DecoderName, Preset
 from batchproof_server.imaging.resize import (
@@ -13,7 +14,6 @@ from batchproof_server.imaging.resize import (
     check_short_side,
     resize_plan,
 )
-from batchproof_server.validation import NO_UNKNOWN_KEYS
 
 Format: TypeAlias = Literal["jpeg", "png", "webp", "bmp", "gif"]
 Orientation: TypeAlias = Literal["apply", "ignore"]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array  # noqa: TC001 - beside its siblings
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.plugs import Picture, Plugs, as_array
 from batchproof_server.imaging.resize import ResizePlan
-from batchproof_server.signature import Array  # noqa: TC001 - beside its siblings
 
 # Kernels of other devices give other bits.
 _DEVICE = "/CPU:0"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.manifest import MANIFEST_NAME, NO_MANIFEST, Manifest, parse_manifest
 from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, parse_weights
 

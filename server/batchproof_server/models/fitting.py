@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from batchproof_server.errors import InvalidInput, ModelRefused
+from batchproof_server.base.errors import InvalidInput, ModelRefused
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
+from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.recipe import Recipe, compile_recipe
 from batchproof_server.models.bundle import Bundle
-from batchproof_server.models.manifest import DeclaredSignature, OutputSettings
-from batchproof_server.signature import Array, Signature, Tensors, TensorSpec
+from batchproof_server.models.manifest import DeclaredSignature
 from batchproof_server.tta.choice import Choice, choice_of
 from batchproof_server.tta.policies import NONE
-from batchproof_server.validation import InvalidSettings
 
 _SUM_TOLERANCE = 1e-3
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from batchproof_server.backends.protocol import Backend, EngineSettings
+from batchproof_server.base.backend import Backend, EngineSettings
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.registry import Registry
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.clock import Clock
 from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.drift.settings import DriftSettings
-from batchproof_server.errors import ModelRefused
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.recipe import Recipe
@@ -21,14 +23,12 @@ from batchproof_server.models.fitting import (
     named_output,
     tta_choice,
 )
-from batchproof_server.models.manifest import OutputSettings
 from batchproof_server.models.profiles import bundle_profile, watchable_policies
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measured_s, warm_up
-from batchproof_server.proof.certificate import Certificate
+from batchproof_server.proof.certificate.certificate import Certificate
 from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoader
 from batchproof_server.proof.proving import Prove
-from batchproof_server.registry import Registry
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 from batchproof_server.tta.expansion import Expansion
 

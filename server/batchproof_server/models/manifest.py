@@ -7,16 +7,17 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict
 
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
+from batchproof_server.base.signature import TensorSpec
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.errors import ModelRefused
 from batchproof_server.imaging.recipe import RecipeSettings
-from batchproof_server.signature import TensorSpec
 from batchproof_server.tta.policies import NO_TTA_SETTINGS, TtaSettings
-from batchproof_server.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 
 MANIFEST_NAME = "batchproof.toml"
 
-OutputKind = Literal["logits", "probabilities", "raw"]
+
 DtypeName = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "float32", "float64",
@@ -55,30 +56,6 @@ class DeclaredSignature:
 
     inputs: tuple[DeclaredTensor, ...]
     outputs: tuple[DeclaredTensor, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputSettings:
-    """What the model's output is.
-
-    Attributes:
-        kind: ``logits`` and ``probabilities`` are [rows, classes]; ``raw`` is anything else and is
-            returned as it is.
-        name: which output holds the scores; may be left out when there is one output, and must be
-            when the kind is ``raw``.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
-
-    kind: OutputKind
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind == "raw" and self.name is not None:
-            raise ValueError(f'name is "{self.name}", expected none: raw outputs hold no scores')
-
-
-RAW_OUTPUT = OutputSettings("raw")
 
 
 @dataclass(frozen=True, slots=True)

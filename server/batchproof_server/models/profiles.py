@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import (
     MAX_PROFILE_BYTES,
@@ -13,10 +15,8 @@ from batchproof_server.drift.profile_form import (
 )
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.tta_reference import TtaReference
-from batchproof_server.errors import ModelRefused
 from batchproof_server.tta.choice import Choice
 from batchproof_server.tta.plan import Plan
-from batchproof_server.validation import InvalidSettings
 
 
 class ProfileRefused(ValueError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from batchproof_server.errors import (
+from batchproof_server.base.errors import (
     Draining,
     InvalidInput,
     ModelNotFound,

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.proof.findings import Finding
-from batchproof_server.proof.probe_rows import spread
-from batchproof_server.proof.probe_rules import probed
-from batchproof_server.signature import Array
+from batchproof_server.proof.probing.rows import spread
+from batchproof_server.proof.probing.rules import probed
 
 SAMPLES_NAME = "samples"
 

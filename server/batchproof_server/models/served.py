@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.models.loading import LoadedModel
-from batchproof_server.proof.selfcheck import SelfChecks
-from batchproof_server.proof.settings import SelfCheckSettings
+from batchproof_server.selfcheck.choosing import SelfChecks
+from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from batchproof_server.backends.protocol import Backend
-from batchproof_server.clock import Clock
-from batchproof_server.signature import Signature, Tensors
+from batchproof_server.base.backend import Backend
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.signature import Signature, Tensors
 
 
 def warm_up(backend: Backend, buckets_rows: tuple[int, ...]) -> Tensors:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from batchproof_server.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 _ROW_BYTES = 9  # class, confidence, reported or not
 _ANSWER_BYTES = 512  # what Python keeps for an answer beside its rows and its id

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from batchproof_server.backends.protocol import Backend, BackendLoader, EngineSettings
-from batchproof_server.proof.certificate import RepairRecord
+from batchproof_server.base.backend import Backend, BackendLoader, EngineSettings
+from batchproof_server.base.signature import Array
+from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.findings import Finding
-from batchproof_server.signature import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from batchproof_server.backends.protocol import EngineSettings
-from batchproof_server.clock import Clock
-from batchproof_server.proof.answers import answers_digest
-from batchproof_server.proof.archive import Archive
-from batchproof_server.proof.buckets import bucket_classes, greatest_difference, served_buckets
-from batchproof_server.proof.certificate import (
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.clock import Clock
+from batchproof_server.proof.artefact.archive import Archive
+from batchproof_server.proof.certificate.certificate import (
     FORMAT,
     AnswersDigest,
     Certificate,
@@ -19,13 +17,25 @@ from batchproof_server.proof.certificate import (
     Subject,
     finding_record,
 )
+from batchproof_server.proof.certificate.machine import Machine
+from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import Finding, failures
-from batchproof_server.proof.machine import Machine
-from batchproof_server.proof.probe_rows import SEED, ProbeRow, count_kinds, probe_rows, rows_digest
-from batchproof_server.proof.probe_rules import probed
-from batchproof_server.proof.probes import ProbeReport, probe, without_uneven_buckets
-from batchproof_server.proof.reuse import reason_to_prove_anew
+from batchproof_server.proof.probing.answers import answers_digest
+from batchproof_server.proof.probing.buckets import (
+    bucket_classes,
+    greatest_difference,
+    served_buckets,
+)
+from batchproof_server.proof.probing.probes import ProbeReport, probe, without_uneven_buckets
+from batchproof_server.proof.probing.rows import (
+    SEED,
+    ProbeRow,
+    count_kinds,
+    probe_rows,
+    rows_digest,
+)
+from batchproof_server.proof.probing.rules import probed
 from batchproof_server.proof.settings import Progress, ProofSettings, Tell, silent
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from batchproof_server.proof.artefact_rules import ARTEFACT_RULES, fail, note, warn
+from batchproof_server.proof.artefact.rules import ARTEFACT_RULES, fail, note, warn
 from batchproof_server.proof.findings import Finding, Rule, Severity
 
 _EXPORT: Final = (

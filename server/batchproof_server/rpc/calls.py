@@ -9,12 +9,12 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import grpc
 from grpc import aio
 
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
+from batchproof_server.base.events import Observer, RequestRecord, ShedRecord
 from batchproof_server.batching.replies import SHED_REASONS, BatchedRows
-from batchproof_server.clock import Clock
-from batchproof_server.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import Failure, failure_of
-from batchproof_server.telemetry import Observer, RequestRecord, ShedRecord
 
 REQUEST_ID_KEY = "x-request-id"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from batchproof.tensors import TensorError, check_shape
-from batchproof_server.engine import Engine, Prediction
-from batchproof_server.errors import InvalidInput, cut
+from batchproof_server.base.errors import InvalidInput, cut
+from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import Call
-from batchproof_server.signature import Array
+from batchproof_server.serving.predictor import Engine, Prediction
 from batchproof_server.tta.choice import TtaRequest
 
 _BYTE_DTYPE = np.dtype(np.uint8)

@@ -4,8 +4,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 
-from batchproof_server.clock import Clock
-from batchproof_server.errors import QueueFull
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import QueueFull
 from batchproof_server.rpc.pace import Pace
 
 _RETRY_AFTER_S = 0.1

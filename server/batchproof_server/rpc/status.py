@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from batchproof_server.errors import (
+from batchproof_server.base.errors import (
     AnswerExpired,
     AnswerUnknown,
     BackendFailed,

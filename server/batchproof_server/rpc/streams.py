@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from grpc import aio
 
-from batchproof_server.errors import Draining, QueueFull
+from batchproof_server.base.errors import Draining, QueueFull
 from batchproof_server.rpc.calls import Context
 
 Request = TypeVar("Request")

@@ -1,6 +1,6 @@
 """Which version the callers of other protocols mean."""
 
-from batchproof_server.errors import ModelNotFound
+from batchproof_server.base.errors import ModelNotFound
 from batchproof_server.models.repository import ModelRepository, ModelSelector
 
 

@@ -25,7 +25,7 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 from batchproof_server.tta.views import Parameter, call_text, parse_call
 
 _LEAST_PROBABILITY: Final = 1e-300

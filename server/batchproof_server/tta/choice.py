@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.tta.aggregation import WEIGHTED, Aggregation, parse_aggregation
 from batchproof_server.tta.plan import CUSTOM, Plan
 from batchproof_server.tta.policies import NO_TTA_SETTINGS, NONE, TtaSettings
 from batchproof_server.tta.views import View, parse_views
 from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, mismatches
-from batchproof_server.validation import InvalidSettings
 
 _SHOWN_CHARACTERS: Final = 40
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.decoded import Seen, seen_of
 from batchproof_server.imaging.plugs import Picture
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.signature import Array
 from batchproof_server.tta.noise import normal_deviates, picture_digest, view_key
 from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 
 MAX_SEED: Final = 2**64 - 1
 _LEVELS: Final = 1 << 16

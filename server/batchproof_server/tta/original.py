@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.plugs import Picture, as_array
-from batchproof_server.signature import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Final, TypeAlias
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, checked_by
 from batchproof_server.tta.aggregation import WEIGHTED, parse_aggregation
 from batchproof_server.tta.plan import CUSTOM, Plan
 from batchproof_server.tta.views import VIEW_PARAMETERS, parse_view, parse_views
-from batchproof_server.validation import NO_UNKNOWN_KEYS, InvalidSettings, checked_by
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _MAX_VIEWS: Final = 64

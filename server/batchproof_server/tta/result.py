@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 from batchproof_server.tta.aggregation import aggregate, exact_mean
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import IDENTITY, View

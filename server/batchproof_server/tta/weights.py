@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 from batchproof_server.tta.aggregation import WEIGHTED
 from batchproof_server.tta.plan import check_weights, policy_digest
 from batchproof_server.tta.views import parse_views
-from batchproof_server.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 
 WEIGHTS_NAME = "tta_weights.json"
 

@@ -14,11 +14,11 @@ import tensorflow as tf
 
 from batchproof_server.backends.saved_model import load_signature
 from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend, compile_buckets
-from batchproof_server.proof.artefact import audit_artefact
+from batchproof_server.proof.artefact.checking import audit_artefact
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.graph import audit_functions
-from batchproof_server.proof.keras_model import audit_keras_model
-from proof_fixtures import (
+from batchproof_server.proof.keras.model import audit_keras_model
+from support.proof_fixtures import (
     BAD_EXPORTS,
     BAD_KERAS,
     GOOD_EXPORTS,
@@ -31,7 +31,7 @@ from proof_fixtures import (
     save_module,
     weights_of,
 )
-from proof_modules import BAD_MODULES, GOOD_MODULES
+from support.proof_modules import BAD_MODULES, GOOD_MODULES
 
 
 def alarms(findings: tuple[Finding, ...]) -> list[str]:

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.graph import audit_functions
-from batchproof_server.proof.keras_model import audit_keras_model
-from batchproof_server.proof.keras_modes import TRAINING_BY_DEFAULT
-from proof_fixtures import functional
+from batchproof_server.proof.keras.model import audit_keras_model
+from batchproof_server.proof.keras.modes import TRAINING_BY_DEFAULT
+from support.proof_fixtures import functional
 
 layers = keras.layers
 ROWS = 4

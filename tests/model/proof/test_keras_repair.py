@@ -9,12 +9,12 @@ import pytest
 
 from batchproof_server.backends.keras import compile_model
 from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.proof.findings import Severity
 from batchproof_server.proof.graph import audit_functions
-from batchproof_server.proof.keras_model import audit_keras_model
-from batchproof_server.proof.keras_repair import repair
-from proof_fixtures import (
+from batchproof_server.proof.keras.model import audit_keras_model
+from batchproof_server.proof.keras.repair import repair
+from support.proof_fixtures import (
     BAD_KERAS,
     GOOD_KERAS,
     ROWS,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from batchproof_server.backends import affine
-from batchproof_server.backends.protocol import EngineSettings
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
 
 GOOD: dict[str, Any] = {
     "input_shape": [2, 3],

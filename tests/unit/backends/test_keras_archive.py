@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from artefact_fixtures import HOSTILE, archive, config_of, layer
 from batchproof_server.backends.keras_archive import check_archive
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.errors import ModelRefused
+from support.artefact_fixtures import HOSTILE, archive, config_of, layer
 
 
 def test_layers_of_keras_pass_and_the_training_configuration_is_not_looked_at(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from batchproof_server.backends.protocol import EngineSettings, batch_rows
-from batchproof_server.signature import Signature, TensorSpec
-from batchproof_server.validation import InvalidSettings, parse_settings
+from batchproof_server.base.backend import EngineSettings, batch_rows
+from batchproof_server.base.signature import Signature, TensorSpec
+from batchproof_server.base.validation import InvalidSettings, parse_settings
 
 SIGNATURE = Signature(
     inputs=(TensorSpec("image", np.dtype(np.float32), (2,)),),

@@ -3,7 +3,7 @@
 import pytest
 
 from batchproof_server.batching.alarm import Alarm
-from fakes import FakeClock
+from support.fakes import FakeClock
 
 
 @pytest.fixture

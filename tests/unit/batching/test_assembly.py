@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from batchproof_server.batching.assembly import assemble, bucket_for, split
-from batchproof_server.errors import BackendFailed
-from batchproof_server.signature import Array
+from batchproof_server.base.errors import BackendFailed
+from batchproof_server.base.signature import Array
+from batchproof_server.devices.assembly import assemble, bucket_for, split
 
 
 def rows(*values: float) -> Array:

@@ -5,8 +5,8 @@ import weakref
 
 import pytest
 
+from batchproof_server.base.errors import Draining, QueueFull
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
-from batchproof_server.errors import Draining, QueueFull
 
 
 def queue_of(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from batchproof_server.base.validation import InvalidSettings, parse_settings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.validation import InvalidSettings, parse_settings
 
 
 def test_the_defaults_are_those_of_the_design() -> None:

@@ -9,11 +9,11 @@ import pytest
 from batchproof_server.__main__ import main
 from batchproof_server.commands.report import report
 from batchproof_server.commands.terminal import ProgressLine
-from batchproof_server.proof.certificate import RepairRecord
+from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.examination import Examined
 from batchproof_server.proof.settings import Progress
-from bundles_on_disk import LOGITS, PICTURES, write_bundle
-from proof_backends import Bench, Good, Mixing, OddOne, UnevenTwo, candidate
+from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
+from support.proof_backends import Bench, Good, Mixing, OddOne, UnevenTwo, candidate
 
 Captured = pytest.CaptureFixture[str]
 

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from batchproof_server.__main__ import main
+from batchproof_server.base.errors import ServingError
 from batchproof_server.commands.bars import shown_bars
-from batchproof_server.errors import ServingError
-from batchproof_server.evaluation import plots
-from batchproof_server.evaluation.answers import SingleAnswer
-from batchproof_server.rpc.loopback import Loopback
-from bundles_on_disk import LOGITS, PICTURES, picture, write_bundle
+from batchproof_server.offline.evaluation import plots
+from batchproof_server.offline.evaluation.answers import SingleAnswer
+from batchproof_server.rpc.fronts.grpc_aio.loopback import Loopback
+from support.bundles_on_disk import LOGITS, PICTURES, picture, write_bundle
 
 Captured = pytest.CaptureFixture[str]
 SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/evaluation.schema.json"

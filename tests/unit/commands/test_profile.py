@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from batchproof_server.__main__ import main
-from batchproof_server.commands.profile_arguments import spelled_out
+from batchproof_server.commands.profile.arguments import spelled_out
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import parse_profile, profile_digest, profile_json
-from batchproof_server.evaluation import plots
-from bundles_on_disk import LOGITS, PICTURES, RAW, picture, write_bundle
-from drift_fixtures import profile as made_up
+from batchproof_server.offline.evaluation import plots
+from support.bundles_on_disk import LOGITS, PICTURES, RAW, picture, write_bundle
+from support.drift_fixtures import profile as made_up
 
 MOSTLY_PLAIN = """
 [tta.policies.mostly-plain]

@@ -11,12 +11,12 @@ from PIL import Image
 
 from batchproof_server.__main__ import main
 from batchproof_server.backends.affine import AffineBackend
-from batchproof_server.commands.tta_evaluate import early_exit_thresholds, listed
-from batchproof_server.errors import BackendFailed
-from batchproof_server.evaluation import plots
-from batchproof_server.evaluation.augmentation import plots as chart
+from batchproof_server.base.errors import BackendFailed
+from batchproof_server.commands.tta.evaluate import early_exit_thresholds, listed
+from batchproof_server.offline.evaluation import plots
+from batchproof_server.offline.evaluation.augmentation import plots as chart
 from batchproof_server.tta.weights import parse_weights
-from bundles_on_disk import LOGITS, PICTURES, write_bundle
+from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
 
 Captured = pytest.CaptureFixture[str]
 SCHEMAS = Path(__file__).resolve().parents[3] / "docs/schemas"

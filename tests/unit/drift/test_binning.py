@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from batchproof_server.base.signature import Array
 from batchproof_server.drift.binning import (
     bins_of,
     class_bins,
@@ -13,7 +14,6 @@ from batchproof_server.drift.binning import (
     reference_shares,
 )
 from batchproof_server.drift.profile import binned_answers
-from batchproof_server.signature import Array
 
 ANYWHERE = (-np.inf, np.inf)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from batchproof_server.base.signature import Array
 from batchproof_server.drift.calibration import (
     atc_threshold,
     calibration_bins,
@@ -11,8 +12,7 @@ from batchproof_server.drift.calibration import (
     nearest_threshold,
     negative_entropy,
 )
-from batchproof_server.evaluation.measures import calibration_error, reliability
-from batchproof_server.signature import Array
+from batchproof_server.offline.evaluation.measures import calibration_error, reliability
 
 
 def sampled(temperature: float, rows: int = 20_000) -> tuple[Array, Array]:

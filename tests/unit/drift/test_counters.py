@@ -6,7 +6,7 @@ import pytest
 from batchproof_server.drift.calibration import negative_entropy
 from batchproof_server.drift.counters import UNUSABLE_REASONS, Ruler
 from batchproof_server.drift.summarising import summarised
-from drift_fixtures import profile, signals, subject
+from support.drift_fixtures import profile, signals, subject
 
 
 def test_the_reference_itself_falls_into_the_counts_of_the_profile() -> None:

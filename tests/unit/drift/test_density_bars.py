@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from batchproof_server.drift.binning import bins_of, decile_edges
 from batchproof_server.drift.profile import SignalReference
-from batchproof_server.profiling.plots import density_bars
+from batchproof_server.offline.reference_profile.plots import density_bars
 
 # Between 0 and 1, where some values are atoms and some lie as near as two floats can.
 VALUES = st.one_of(

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.drift.profile_form import (
     KnownProfile,
     ModelFacts,
@@ -18,8 +19,7 @@ from batchproof_server.drift.profile_form import (
     profile_json,
     unfit_findings,
 )
-from batchproof_server.validation import InvalidSettings
-from drift_fixtures import (
+from support.drift_fixtures import (
     MODEL_DIGEST,
     RECIPE_DIGEST,
     TTA,

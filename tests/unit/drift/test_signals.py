@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from batchproof_server.base.scores import score
 from batchproof_server.drift.signals import log_sum_exp, prediction_signals
-from batchproof_server.scores import score
-from drift_fixtures import logits
+from support.drift_fixtures import logits
 
 
 def test_each_signal_of_the_scores_is_what_its_definition_says() -> None:

@@ -9,7 +9,7 @@ from batchproof_server.drift.merging import CannotMerge, merged
 from batchproof_server.drift.profile_form import parse_profile, profile_json
 from batchproof_server.drift.signals import Signals
 from batchproof_server.drift.summarising import CannotProfile, frame_of, summarised
-from drift_fixtures import TTA, augmented_profile, part, profile, signals, subject, truth
+from support.drift_fixtures import TTA, augmented_profile, part, profile, signals, subject, truth
 
 
 def test_a_profile_says_what_numpy_says_of_the_same_answers() -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.base.validation import parse_settings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.recipe import Recipe, RecipeSettings, compile_recipe, pillow_plugs
-from batchproof_server.signature import Array, TensorSpec
-from batchproof_server.validation import parse_settings
 
 Bytes = npt.NDArray[np.uint8]
 

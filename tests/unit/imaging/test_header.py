@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.header import read_header
 from batchproof_server.imaging.limits import ImageLimits
 from unit.imaging.pictures import all_pictures, chunk, encoded, image, png, scene

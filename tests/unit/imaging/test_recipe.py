@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.geometry import Size, resized_size
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.pillow_flavour import PillowDecoder
-from batchproof_server.signature import Array
 from unit.imaging.pictures import (
     all_pictures,
     chunk,

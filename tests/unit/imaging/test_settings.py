@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from batchproof_server.base.validation import InvalidSettings, parse_settings
 from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.presets import PRESETS
 from batchproof_server.imaging.recipe import RecipeSettings, ResizeSettings
 from batchproof_server.imaging.settings import recipe_plan
-from batchproof_server.validation import InvalidSettings, parse_settings
 from unit.imaging.pictures import compiled
 
 TF_PRESETS = {"keras-image-dataset"}

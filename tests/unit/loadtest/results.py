@@ -18,7 +18,7 @@ from batchproof_client.loadtest.settings import Files, Judgement, LoadSettings, 
 from batchproof_client.loadtest.summary import summarise
 from batchproof_client.loadtest.target import Execution, Outcome
 from batchproof_client.loadtest.verdict import IdentityFinding, judge, kept
-from virtual_time import run_virtually
+from support.virtual_time import run_virtually
 
 PACE = Pace("20..60/3", 0, "constant", None, 6.0, 1.0, None, 5)
 SERVER = '<b>"server"</b>:1'

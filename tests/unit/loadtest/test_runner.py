@@ -17,7 +17,7 @@ from batchproof_client.loadtest.items import Item
 from batchproof_client.loadtest.record import Recorder, Slice, Tally, total
 from batchproof_client.loadtest.runner import Ending, Runner, Work
 from batchproof_client.loadtest.target import Answer, Execution, Outcome
-from virtual_time import VirtualLoop, run_virtually
+from support.virtual_time import VirtualLoop, run_virtually
 
 ITEM = Item("one", b"", 1.0, 2)
 STALL_S = (2.0, 4.0)

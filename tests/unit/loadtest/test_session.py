@@ -17,8 +17,8 @@ from batchproof_client.loadtest.runner import Runner, Work
 from batchproof_client.loadtest.settings import Pace
 from batchproof_client.loadtest.target import Answer, Outcome
 from batchproof_client.loadtest.worker import Finished, Job
+from support.virtual_time import run_virtually
 from unit.loadtest.results import settings
-from virtual_time import run_virtually
 
 PACE = Pace("30", 0, "constant", None, 5.0, 0.0, None, 0)
 ADDRESS = session.Address(Endpoint("s:1"), 60.0)

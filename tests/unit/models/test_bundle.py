@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.bundle import MAX_TEXT_BYTES, digest_artefact, read_bundle
 from batchproof_server.models.manifest import NO_MANIFEST
-from bundles_on_disk import LOGITS, write_bundle
+from support.bundles_on_disk import LOGITS, write_bundle
 
 
 def findings(directory: Path) -> tuple[str, ...]:

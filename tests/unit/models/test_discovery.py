@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batchproof_server.models.discovery import NothingToServe, Place, discover
-from bundles_on_disk import write_bundle
+from support.bundles_on_disk import write_bundle
 
 
 def found(path: Path) -> list[tuple[str, int]]:

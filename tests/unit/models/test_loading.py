@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchproof_server.backends.protocol import Backend, EngineSettings
+from batchproof_server.base.backend import Backend, EngineSettings
+from batchproof_server.base.errors import BackendFailed, ModelRefused
+from batchproof_server.base.registry import Registry
+from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.errors import BackendFailed, ModelRefused
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
 from batchproof_server.proof.examination import ExaminedLoader, without_audit
-from batchproof_server.registry import Registry
-from batchproof_server.signature import Array, Signature, Tensors
-from bundles_on_disk import LOGITS, PICTURES, write_bundle
-from fakes import FakeClock, spec
+from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
+from support.fakes import FakeClock, spec
 
 PROBABILITIES = LOGITS.replace('"logits"', '"probabilities"')
 CERTAIN = np.array([[1.0, 0.0]])

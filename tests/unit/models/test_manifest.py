@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.errors import ModelRefused
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.signature import TensorSpec
 from batchproof_server.models.manifest import Manifest, parse_manifest
-from batchproof_server.signature import TensorSpec
 
 FULL = """
 format = 1

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from batchproof_server.config import Config
+from batchproof_server.application.config import Config
+from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import MAX_PROFILE_BYTES, PROFILE_NAME, profile_json
 from batchproof_server.drift.settings import DriftSettings
-from batchproof_server.errors import ModelRefused
-from batchproof_server.loaders import loading_plugs
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version, model_facts
 from batchproof_server.models.profiles import tta_reference
-from bundles_on_disk import PICTURES, RAW, write_bundle
-from drift_fixtures import augmented_profile, profile
+from support.bundles_on_disk import PICTURES, RAW, write_bundle
+from support.drift_fixtures import augmented_profile, profile
 
 
 @pytest.fixture

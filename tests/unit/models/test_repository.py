@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.errors import (
+from batchproof_server.base.errors import (
     Draining,
     InvalidInput,
     ModelNotFound,
@@ -20,8 +20,8 @@ from batchproof_server.errors import (
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.repository import ModelRepository, ModelSelector, ModelState
 from batchproof_server.models.served import ServedModel
-from engine_bench import engine_bench
-from fakes import ElementwiseBackend, PuppetDevice
+from support.engine_bench import engine_bench
+from support.fakes import ElementwiseBackend, PuppetDevice
 
 
 def repository(*versions: int, name: str = "m", labels: Any = None) -> ModelRepository:

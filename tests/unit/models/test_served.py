@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from batchproof_server.models.served import self_checks
-from batchproof_server.proof.settings import SelfCheckSettings
+from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 CLASSES = ((1,), (2, 4, 8), (16, 32))
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.errors import (
+from batchproof_server.base.errors import (
     AnswerExpired,
     AnswerUnknown,
     InvalidInput,
     OutcomeReported,
     ServingError,
 )
-from batchproof_server.outcome_metrics import OutcomeMetrics
+from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.outcomes.counting import class_bins
+from batchproof_server.outcomes.desk import Outcome, OutcomeRecord, _refusal
 from batchproof_server.outcomes.recent import Refusal
-from batchproof_server.reporting import Outcome, OutcomeRecord, _refusal
 from batchproof_server.rpc.status import CODES
 
 CLASSES = 25

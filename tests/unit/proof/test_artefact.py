@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefact_fixtures import HOSTILE, archive, config_of, layer
-from batchproof_server.proof.artefact import audit_artefact
+from batchproof_server.proof.artefact.checking import audit_artefact
 from batchproof_server.proof.findings import Severity
 from batchproof_server.proof.rules import RULES
+from support.artefact_fixtures import HOSTILE, archive, config_of, layer
 
 GROWTH_KILOBYTES = 200_000
 

@@ -9,9 +9,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from batchproof_server.proof.archive import MAX_CERTIFICATE_BYTES, Archive, write_certificate
-from batchproof_server.proof.certificate import Certificate, parse_certificate
-from proof_backends import Bench, Good, Mixing, OddOne, candidate
+from batchproof_server.proof.artefact.archive import (
+    MAX_CERTIFICATE_BYTES,
+    Archive,
+    write_certificate,
+)
+from batchproof_server.proof.certificate.certificate import Certificate, parse_certificate
+from support.proof_backends import Bench, Good, Mixing, OddOne, candidate
 
 SCHEMA: Any = json.loads(
     (Path(__file__).resolve().parents[3] / "docs/schemas/certificate.schema.json").read_text()

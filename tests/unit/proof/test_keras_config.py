@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from artefact_fixtures import config_of, layer
 from batchproof_server.proof.findings import Severity, beyond_repair, failures
-from batchproof_server.proof.keras_config import audit_config
+from batchproof_server.proof.keras.config import audit_config
 from batchproof_server.proof.rules import RULES, found
+from support.artefact_fixtures import config_of, layer
 
 
 def called(node: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from batchproof_server.proof.machine import installed_versions, this_machine
+from batchproof_server.proof.certificate.machine import installed_versions, this_machine
 
 CPUINFO = """\
 processor\t: 0

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from batchproof_server.proof.probe_rows import (
+from batchproof_server.base.signature import Signature
+from batchproof_server.proof.probing.rows import (
     ANY_SIZE,
     MAX_SAMPLES,
     PROBE_ROWS,
@@ -13,8 +14,7 @@ from batchproof_server.proof.probe_rows import (
     rows_digest,
     spread,
 )
-from batchproof_server.signature import Signature
-from fakes import spec
+from support.fakes import spec
 
 FLOATS = Signature((spec("x", 4, 4, dtype="float32"),), (spec("y", 1),))
 

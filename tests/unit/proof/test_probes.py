@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from batchproof_server.backends.protocol import Backend
+from batchproof_server.base.backend import Backend
+from batchproof_server.base.signature import Array
 from batchproof_server.proof.findings import Severity, failures
-from batchproof_server.proof.probe_rows import PROBE_ROWS, probe_rows
-from batchproof_server.proof.probe_rules import PROBE_RULES
-from batchproof_server.proof.probes import ProbeReport, chunks, company, probe
+from batchproof_server.proof.probing.probes import ProbeReport, chunks, company, probe
+from batchproof_server.proof.probing.rows import PROBE_ROWS, probe_rows
+from batchproof_server.proof.probing.rules import PROBE_RULES
 from batchproof_server.proof.rules import RULES
-from batchproof_server.signature import Array
-from proof_backends import (
+from support.proof_backends import (
     BUCKETS,
     Blind,
     Drifting,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from batchproof_server.proof.probe_rules import PROBE_RULES
+from batchproof_server.proof.probing.rules import PROBE_RULES
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/proof.md"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.proof.sampling import SMALLEST_SHARE, Sampler, turn
+from batchproof_server.selfcheck.sampling import SMALLEST_SHARE, Sampler, turn
 
 
 def picked(share: float, events: int, purpose: str = "test") -> list[int]:

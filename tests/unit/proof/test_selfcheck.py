@@ -5,15 +5,15 @@ from collections.abc import Hashable
 import numpy as np
 import pytest
 
-from batchproof_server.proof.selfcheck import (
+from batchproof_server.selfcheck.choosing import (
     MAX_WAITING,
     PATIENCE_S,
     QUIET_S,
     Answered,
     SelfChecks,
 )
-from batchproof_server.proof.settings import SelfCheckSettings
-from batchproof_server.proof.verdict import Check
+from batchproof_server.selfcheck.judging import Check
+from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 ALL = SelfCheckSettings(share=1.0)
 CLASSES = ((2, 4),)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from batchproof_server.proof.verdict import Check, Verdict, judge
-from batchproof_server.signature import Array, Tensors
+from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.selfcheck.judging import Check, Verdict, judge
 
 NAN_WITH_ANOTHER_PAYLOAD = np.array([[0x7FC00001]], np.uint32).view(np.float32)
 

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
+from batchproof_server.base.errors import DeadlineExceeded, QueueFull
+from batchproof_server.base.events import ShedRecord
 from batchproof_server.batching.replies import BatchedRows
-from batchproof_server.errors import DeadlineExceeded, QueueFull
 from batchproof_server.rpc.calls import Call, Calls
 from batchproof_server.rpc.pressure import Pressure
-from batchproof_server.telemetry import ShedRecord
-from fakes import FakeClock, Recorder, settle_loop
+from support.fakes import FakeClock, Recorder, settle_loop
 
 
 class Context:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.signature import Array
+from batchproof_server.base.signature import Array
 from batchproof_server.tta.aggregation import (
     AGGREGATION_PARAMETERS,
     Aggregation,

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.signature import Array
 from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import View, parse_view, parse_views
-from tta_recipes import recipe_of_size
+from support.tta_recipes import recipe_of_size
 
 RECIPE = recipe_of_size(12, 10)
 

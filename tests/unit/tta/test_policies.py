@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.validation import InvalidSettings, parse_settings
 from batchproof_server.tta.aggregation import AGGREGATION_PARAMETERS
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice, TtaRequest, choice_of
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.policies import NAMED, TtaSettings
 from batchproof_server.tta.views import VIEW_PARAMETERS, parse_views
 from batchproof_server.tta.weights import FittedWeights, fitted_policy_digest
-from batchproof_server.validation import InvalidSettings, parse_settings
 
 PAGE = Path(__file__).parents[3] / "docs" / "tta.md"
 MINE = {"views": ["identity", "rotate(10)", "rotate(-10)"]}

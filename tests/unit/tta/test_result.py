@@ -11,7 +11,7 @@ from batchproof_server.tta.result import early_result, is_sure, row_result
 from batchproof_server.tta.views import IDENTITY, parse_views
 
 if TYPE_CHECKING:
-    from batchproof_server.signature import Array
+    from batchproof_server.base.signature import Array
 
 FLIP = parse_views(["identity", "hflip"])
 FOUR = parse_views(["identity", "hflip", "vflip", "rot180"])

@@ -1,6 +1,6 @@
 """BMP: the Windows bitmap headers of 12 and of 40 bytes or more."""
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.reading import broken, fields
 
 _NAME = "bmp"

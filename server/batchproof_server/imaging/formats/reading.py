@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from batchproof_server.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput
 
 
 def fields(encoded: bytes, start: int, layout: str, name: str) -> tuple[Any, ...]:

@@ -1,0 +1,173 @@
+"""From defaults, a TOML file, the environment and flags to one checked ``Config``.
+
+Later ones win, key by key. Environment: ``BATCHPROOF_<SECTION>__<KEY>``, such as
+``BATCHPROOF_BATCHING__MAX_QUEUE_DELAY_S=0.002``; a value is read as TOML when it is TOML, else as a
+string. The only module that reads the environment.
+"""
+
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
+from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.drift.settings import DriftSettings
+from batchproof_server.imaging.limits import ImageLimits
+from batchproof_server.observing.logs import LogFormat, LogLevel
+from batchproof_server.outcomes.recent import OutcomeSettings
+from batchproof_server.proof.settings import ProofSettings
+from batchproof_server.rpc.settings import RpcSettings
+from batchproof_server.selfcheck.settings import SelfCheckSettings
+from batchproof_server.serving.decode_pool import DecodingSettings
+from batchproof_server.serving.predictor import RequestLimits
+
+PREFIX = "BATCHPROOF_"
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Addresses and the life-cycle.
+
+    Attributes:
+        host: both ports listen on it.
+        grpc_port: 0 takes a free one.
+        http_port: metrics and probes; 0 takes a free one.
+        lame_duck_s: after SIGTERM, how long to go on accepting while health says NOT_SERVING, so
+            that load balancers can notice.
+        grace_s: after that, how long accepted requests may take to finish.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    host: str = "127.0.0.1"
+    grpc_port: int = 8500
+    http_port: int = 8080
+    lame_duck_s: float = 0.0
+    grace_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("grpc_port", "http_port"):
+            port = getattr(self, name)
+            if not 0 <= port <= _MAX_PORT:
+                raise ValueError(f"{name} is {port}, expected 0 to {_MAX_PORT}")
+        if self.grpc_port == self.http_port != 0:
+            raise ValueError(f"grpc_port and http_port are both {self.grpc_port}")
+        for name in ("lame_duck_s", "grace_s"):
+            duration_s = getattr(self, name)
+            if not 0 <= duration_s < math.inf:
+                raise ValueError(f"{name} is {duration_s}, expected 0 or more, and finite")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged, and how. Logs go to standard error."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    level: LogLevel = "info"
+    format: LogFormat = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set.
+
+    Attributes:
+        batching: for bundles that declare none.
+        version_labels: model -> label -> version.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    rpc: RpcSettings = field(default_factory=RpcSettings)
+    requests: RequestLimits = field(default_factory=RequestLimits)
+    images: ImageLimits = field(default_factory=ImageLimits)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    batching: BatchingSettings = field(default_factory=BatchingSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    proof: ProofSettings = field(default_factory=ProofSettings)
+    self_check: SelfCheckSettings = field(default_factory=SelfCheckSettings)
+    outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    version_labels: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def read_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
+    """Assembles the configuration.
+
+    Args:
+        file: a TOML file, or None.
+        flags: section -> key -> value of what was given on the command line.
+
+    Raises:
+        InvalidSettings: with every fault and its path.
+    """
+    values: dict[str, Any] = {}
+    for source in (_from_file(file), _from_environment(os.environ), flags):
+        _merge(values, source)
+    return parse_settings(Config, values)
+
+
+def prepare_engines() -> None:
+    """Sets what engines read from the environment; to be called before one is imported.
+
+    Keras must run on TensorFlow. TensorFlow's start-up notes stay off standard error, unless the
+    user decided otherwise.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def onednn_setting() -> str:
+    """What ``TF_ENABLE_ONEDNN_OPTS`` says, which decides TensorFlow's kernels; or ``default``."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+
+
+def _from_file(file: Path | None) -> Mapping[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InvalidSettings((f"{file}: cannot be read as UTF-8 text",)) from fault
+    except (ValueError, RecursionError) as fault:  # no TOML, too large a number, too deep
+        raise InvalidSettings((f"{file}: {fault}",)) from fault
+
+
+def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Any]:
+    values: dict[str, Any] = {}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and "__" in name:
+            path = name.removeprefix(PREFIX).lower().split("__")
+            nested = _toml_value(environment[name])
+            for key in reversed(path):
+                nested = {key: nested}
+            _merge(values, nested)
+    return values
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        values = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return values["value"] if len(values) == 1 else text  # a line break begins a second key
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, change in changes.items():
+        old = values.get(key)
+        if isinstance(old, dict) and isinstance(change, Mapping):
+            _merge(old, change)
+        else:
+            values[key] = dict(change) if isinstance(change, Mapping) else change

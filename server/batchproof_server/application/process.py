@@ -1,0 +1,94 @@
+"""From start to exit: signals, the one line on standard output, and honest exit codes."""
+
+import asyncio
+import gc
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+from typing import TextIO
+
+from batchproof_server.application.server import Addresses, Server
+
+OK = 0
+FAILED = 1
+
+
+class StopRequest:
+    """SIGTERM or SIGINT, as something to wait for; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self._received_one = False
+        self._requested = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    @contextmanager
+    def captured(self) -> Iterator[None]:
+        """Takes over both signals, and gives them back."""
+        signals = (signal.SIGTERM, signal.SIGINT)
+        previous = {number: signal.signal(number, self._received) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    async def wait(self) -> None:
+        """Returns once a signal was received."""
+        await self._requested.wait()
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._received_one:
+            # Dying of the signal tells the parent the truth: this was no orderly end.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        # Not the event: a loop that is stuck never sets it, and then the second must work.
+        self._received_one = True
+        self._loop.call_soon_threadsafe(self._requested.set)
+
+
+async def run(server: Server, announcement: TextIO) -> int:
+    """Serves until a signal asks to stop.
+
+    Args:
+        server: composed, not opened.
+        announcement: gets one line of JSON with the addresses as soon as the ports are open.
+
+    Returns:
+        The exit code: 0 after an orderly end; 1 when no version could be loaded, or when the grace
+        ended before every accepted request was answered.
+
+    Raises:
+        PortUnavailable: a port cannot be opened.
+    """
+    stop = StopRequest()
+    with stop.captured():
+        try:
+            _announce(await server.open(), announcement)
+            return await _serve(server, stop)
+        finally:
+            server.close()
+
+
+async def _serve(server: Server, stop: StopRequest) -> int:
+    stopped = asyncio.ensure_future(stop.wait())
+    loading = asyncio.ensure_future(server.load())
+    await asyncio.wait({stopped, loading}, return_when=asyncio.FIRST_COMPLETED)
+    nothing_answers = loading.done() and not loading.result()
+    # What is loaded stays. Looking through it for cycles would hold the loop up for 30 ms, and for
+    # 300 ms where TensorFlow is loaded, now and again.
+    gc.freeze()
+    if not nothing_answers:
+        await stopped
+    loading.cancel()
+    stopped.cancel()
+    await asyncio.wait({loading, stopped})
+    answered = await server.drain()
+    return OK if answered and not nothing_answers else FAILED
+
+
+def _announce(addresses: Addresses, announcement: TextIO) -> None:
+    print(json.dumps(asdict(addresses)), file=announcement, flush=True)

@@ -1,0 +1,244 @@
+"""What happened, as values; who wants to know is somebody else's business.
+
+The core calls one observer method per event. Observers must not raise; :class:`Observers` keeps the
+promise for them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy.typing as npt
+
+from batchproof_server.base.input_statistics import RowInputs
+
+PREDICT_METHODS: Final = (
+    "Predict",
+    "PredictStream",
+    "inference.ModelInfer",
+    "inference.ModelStreamInfer",
+    "tensorflow.Predict",
+)
+"""The methods whose requests are predictions, over every protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One finished RPC.
+
+    Attributes:
+        method: the RPC's short name.
+        request_id: the caller's or ours.
+        model: the name asked for or answered; empty when the request named none.
+        version: what answered; 0 when nothing did.
+        code: the gRPC code's name.
+        duration_s: from the arrival of the request to its answer.
+        rows: rows of the request; 0 when it was refused before they were known.
+        message: the error's text for the caller; empty on success.
+    """
+
+    method: str
+    request_id: str
+    model: str
+    version: int
+    code: str
+    duration_s: float
+    rows: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One executed micro-batch.
+
+    Attributes:
+        rows: real rows.
+        bucket_rows: rows after padding.
+        queue_delays_s: the measured wait of each task.
+        execution_s: from the start of assembly to the end of the split, on the device thread.
+        failed: whether the backend raised.
+    """
+
+    model: str
+    version: int
+    rows: int
+    bucket_rows: int
+    queue_delays_s: tuple[float, ...]
+    execution_s: float
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRecord:
+    """One image that went through a recipe."""
+
+    image_format: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShedRecord:
+    """One request that was answered without execution.
+
+    Attributes:
+        reason: ``queue_full``, ``deadline``, ``draining`` or ``decode_budget``.
+    """
+
+    model: str
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model version that changed its state.
+
+    Attributes:
+        state: the new one.
+        findings: why it failed; empty otherwise.
+        duration_s: since it began to load.
+        certificate_digest: empty until it is loaded, as are the two below.
+        verdict: ``proven`` or ``unproven``.
+        consistency: ``strict`` or ``tolerant``.
+        tta_policies: the policies of test-time augmentation that may be asked for.
+    """
+
+    model: str
+    version: int
+    state: str
+    model_digest: str
+    recipe_digest: str
+    engine: str
+    findings: tuple[str, ...]
+    duration_s: float
+    certificate_digest: str = ""
+    verdict: str = ""
+    consistency: str = ""
+    tta_policies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheckRecord:
+    """One answer that was selected for a second try in other company.
+
+    Attributes:
+        result: ``identical``, ``different`` or ``skipped``.
+        request_id: of the request that was answered.
+        bucket_rows: of the second try; 0 when there was none, as is the next.
+        answered_bucket_rows: of the answer.
+        greatest_difference: absolute; None where it is infinite or the answers have other forms.
+        reason: why it was skipped: ``busy``, ``no company``, ``too large``, ``failed`` or
+            ``draining``; else empty.
+    """
+
+    model: str
+    version: int
+    result: str
+    request_id: str
+    bucket_rows: int = 0
+    answered_bucket_rows: int = 0
+    greatest_difference: float | None = 0.0
+    reason: str = ""
+
+
+# Contract: the arrays are the request's own and never change again; whoever keeps the record keeps
+# them alive.
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictionRecord:
+    """The class scores that one request was answered with, whatever its protocol.
+
+    Attributes:
+        request_id: the caller's or ours.
+        probabilities: float32 [rows, classes].
+        logits: float32 [rows, classes]; None where the model answers with probabilities.
+        entropy: float64 [rows], in nats.
+        margin: float64 [rows], highest minus second highest probability.
+        inputs: what was seen of the rows before the model; None where nobody wants it.
+        policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
+        policy_digest: of its views, aggregation and early exit; empty without.
+        weights: of its views, where the aggregation has some.
+        views: executed for all rows together; 0 without augmentation.
+        early_exits: rows that stopped after their plain view.
+        flip_rate: float64 [rows], share of the views with another best class than the answer; None
+            without augmentation.
+        mutual_information: float64 [rows], disagreement of the views in nats; None without.
+    """
+
+    model: str
+    version: int
+    request_id: str
+    probabilities: npt.NDArray[Any]
+    logits: npt.NDArray[Any] | None
+    entropy: npt.NDArray[Any]
+    margin: npt.NDArray[Any]
+    inputs: RowInputs | None = None
+    policy: str = ""
+    policy_digest: str = ""
+    weights: tuple[float, ...] = ()
+    views: int = 0
+    early_exits: int = 0
+    flip_rate: npt.NDArray[Any] | None = None
+    mutual_information: npt.NDArray[Any] | None = None
+
+
+class Observer(Protocol):
+    """Learns what happened. Called on the loop thread; must be quick."""
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """One RPC, or one request of a stream, was answered."""
+        ...
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """One request has its class scores; not told of models whose output is raw."""
+        ...
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """One micro-batch left the device."""
+        ...
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """One image became an input row."""
+        ...
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """One request was answered without execution."""
+        ...
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """The number of waiting rows of a version changed."""
+        ...
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """A model version changed its state."""
+        ...
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """One selected answer was tried again in other company, or will not be."""
+        ...
+
+
+class IgnoringObserver:
+    """Wants to know nothing: a base for observers of few events."""
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Does nothing."""
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Does nothing."""
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Does nothing."""
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Does nothing."""
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Does nothing."""
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """Does nothing."""
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Does nothing."""
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Does nothing."""

@@ -1,0 +1,116 @@
+"""``batchproof-server certify``: proves one bundle and prints its certificate."""
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from batchproof_server.application.config import Config, prepare_engines, read_config
+from batchproof_server.application.server import loading_plugs
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.commands.report import report
+from batchproof_server.commands.terminal import ProgressLine, write, write_error
+from batchproof_server.models.bundle import read_bundle
+from batchproof_server.models.discovery import Place, discover
+from batchproof_server.models.loading import load_version
+from batchproof_server.proof.artefact.archive import write_certificate
+from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
+
+OK, FINDINGS, USAGE = 0, 1, 2
+
+# What ``--engine`` may say -> the kinds of artefacts that the engine executes.
+ENGINES = {"tensorflow": ("keras", "saved_model"), "numpy": ("affine",)}
+
+
+def certify(arguments: Namespace) -> int:
+    """Runs the command.
+
+    Returns:
+        0 with a certificate, 1 with findings, 2 for wrong usage.
+    """
+    try:
+        config = read_config(arguments.config, _flags(arguments))
+        place = only_bundle(arguments.bundle)
+    except ValueError as fault:  # settings, or a path that is no bundle
+        write_error(str(fault))
+        return USAGE
+    prepare_engines()
+    try:
+        if fault_text := _engine_fault(place, arguments.engine):
+            write_error(fault_text)
+            return USAGE
+        certificate = proven(place, config)
+    except ModelRefused as refused:
+        _write_refused(place, refused, as_json=arguments.json)
+        return FINDINGS
+    write(certificate.to_json() if arguments.json else report(certificate))
+    if certificate.verdict != "proven":
+        return FINDINGS
+    return _keep(certificate, place) if arguments.write else OK
+
+
+def only_bundle(path: Path) -> Place:
+    """The one model version at ``path``.
+
+    Raises:
+        ValueError: there is none, or there are several.
+    """
+    places = discover(path)
+    if len(places) > 1:
+        listed = ", ".join(f"{place.name}/{place.version}" for place in places)
+        raise ValueError(f"{path}: holds {listed}; expected the directory of one version")
+    return places[0]
+
+
+def proven(place: Place, config: Config) -> Certificate:
+    """Proves a bundle anew, whatever certificates there are; writes nothing.
+
+    Raises:
+        ModelRefused: it could not be loaded.
+    """
+    proof = replace(
+        config.proof, allow_unproven=True, reuse_certificates=False, certificate_directory=""
+    )
+    plugs = loading_plugs(replace(config, proof=proof), ProgressLine(sys.stderr))
+    loaded = load_version(place, plugs)
+    loaded.backend.close()
+    if loaded.certificate is None:
+        raise ModelRefused("no proof was made")  # unreachable: the plugs prove
+    return loaded.certificate
+
+
+def _engine_fault(place: Place, engine: str | None) -> str | None:
+    if engine is None:
+        return None
+    backend = read_bundle(place.name, place.version, place.directory).backend
+    if backend in ENGINES[engine]:
+        return None
+    known = ", ".join(name for name, backends in ENGINES.items() if backend in backends)
+    return f'--engine: "{engine}" does not execute this artefact, expected {known}'
+
+
+def _write_refused(place: Place, refused: ModelRefused, *, as_json: bool) -> None:
+    findings = refused.findings or (str(refused),)
+    if as_json:
+        values = {"model": place.name, "version": place.version, "verdict": "refused"}
+        write(json.dumps({**values, "findings": findings}, sort_keys=True))
+        return
+    write(f"{place.name} version {place.version}: REFUSED, {refused}")
+    for finding in findings:
+        write(f"  {finding}")
+
+
+def _keep(certificate: Certificate, place: Place) -> int:
+    try:
+        write_certificate(certificate, place.directory / CERTIFICATE_NAME)
+    except OSError as fault:
+        reason = fault.strerror or type(fault).__name__
+        write_error(f"{place.directory / CERTIFICATE_NAME}: cannot be written ({reason})")
+        return USAGE
+    return OK
+
+
+def _flags(arguments: Namespace) -> dict[str, dict[str, str]]:
+    given = arguments.consistency
+    return {} if given is None else {"proof": {"consistency": given}}

@@ -1,0 +1,1 @@
+"""The commands ``profile`` and ``profile merge``."""

@@ -1,0 +1,173 @@
+"""``batchproof-server profile build``: the profile of a bundle from labelled pictures."""
+
+import importlib
+import os
+import sys
+from argparse import Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from batchproof_server.application.config import Config, prepare_engines, read_config
+from batchproof_server.application.server import loading_plugs
+from batchproof_server.base.clock import MonotonicClock
+from batchproof_server.commands.bars import shown_bars
+from batchproof_server.commands.certify.command import OK, only_bundle
+from batchproof_server.commands.profile.report import profile_report
+from batchproof_server.commands.terminal import ProgressLine, write
+from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile_form import PROFILE_NAME, profile_json
+from batchproof_server.drift.settings import DriftSettings
+from batchproof_server.drift.summarising import Subject, frame_of, summarised
+from batchproof_server.drift.tta_reference import difference
+from batchproof_server.models.bundle import Bundle, read_bundle
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.models.profiles import read_profile, tta_reference
+from batchproof_server.observing.logs import configure_logs, library_logs
+from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes, spread
+from batchproof_server.offline.datasets.reading import read_labelled
+from batchproof_server.offline.evaluation.evaluating import served_expansion
+from batchproof_server.offline.reference_profile.answering import Answering
+from batchproof_server.offline.reference_profile.samples import (
+    REFERENCE_NAME,
+    Embedder,
+    Samples,
+    Wanted,
+    check_replaceable,
+    samples_of,
+    write_samples,
+)
+from batchproof_server.offline.reference_profile.writing import write_whole
+from batchproof_server.tta.choice import allowed_policies
+from batchproof_server.tta.policies import TtaSettings
+
+_FEW_PICTURES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What was asked for, checked before anything is loaded."""
+
+    config: Config
+    place: Place
+    pictures: tuple[LabelledPicture, ...]
+    out: Path
+    samples: int
+    like: Profile | None
+    tta: str | None
+
+
+def build(arguments: Namespace) -> int:
+    """Runs the step.
+
+    Returns:
+        0.
+
+    Raises:
+        ValueError: wrong usage, data that cannot be used, or a profile of ``--like`` that does not
+            fit.
+        ModelRefused: the model cannot be loaded.
+        OSError: the profile cannot be written.
+    """
+    clock = MonotonicClock()
+    started_s = clock.now_s()
+    work = _work(arguments)
+    prepare_engines()
+    # A profile in the bundle is about to be replaced, so it need not fit.
+    plugs = loading_plugs(work.config, ProgressLine(sys.stderr))
+    loaded = load_version(work.place, replace(plugs, drift=DriftSettings(enabled=False)))
+    loaded_s = clock.now_s()
+    try:
+        with library_logs(configure_logs("error", work.config.log.format, sys.stderr)):
+            built, samples = _built(work, loaded)
+    finally:
+        loaded.backend.close()
+    done_s = clock.now_s()
+    write_whole(work.out, profile_json(built))
+    write(profile_report(f"{work.place.name} version {work.place.version}", built))
+    write(f"  wrote         {work.out}")
+    if samples is not None:
+        write_samples(samples, work.out.parent / REFERENCE_NAME)
+        write(f"  samples       {work.out.parent / REFERENCE_NAME}: {samples.summary}")
+    rate = built.pictures / (done_s - loaded_s)
+    loading = f"{loaded_s - started_s:.1f} s of it to load the model"
+    write(f"  took          {done_s - started_s:.1f} s, {loading}; {rate:,.0f} pictures/s")
+    if built.pictures < _FEW_PICTURES:
+        write(f"  note          with {_FEW_PICTURES:,} pictures or more the figures are less noisy")
+    return OK
+
+
+def _work(arguments: Namespace) -> _Work:
+    given = {"proof": {"allow_unproven": True}} if arguments.allow_unproven else {}
+    config = read_config(arguments.config, given)
+    place = only_bundle(arguments.bundle)
+    if arguments.limit is not None and arguments.limit < 1:
+        raise ValueError(f"--limit: {arguments.limit}, expected 1 or more")
+    if arguments.samples < 0:
+        raise ValueError(f"--samples: {arguments.samples}, expected 0 or more")
+    out = arguments.out or place.directory / PROFILE_NAME
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent}: no such folder")
+    if arguments.samples:
+        check_replaceable(out.parent / REFERENCE_NAME)
+    like = None if arguments.like is None else read_profile(arguments.like)
+    bundle = read_bundle(place.name, place.version, place.directory)
+    if arguments.tta is not None:
+        _check_policy(arguments.tta, bundle.manifest.tta)
+    pictures = spread(read_labelled(arguments.data, bundle.labels, config.images), arguments.limit)
+    return _Work(config, place, pictures, out, arguments.samples, like, arguments.tta)
+
+
+def _check_policy(name: str, settings: TtaSettings) -> None:
+    """Returns when views of this policy may be asked for and can disagree."""
+    allowed = allowed_policies(settings)
+    several = [each for each in allowed if len(settings.known[each].plan(each).views) > 1]
+    if name in several:
+        return
+    if not several:
+        raise ValueError("--tta: the bundle allows no policy of several views")
+    known = ", ".join(several)
+    if name in allowed:
+        raise ValueError(f'--tta: the policy "{name}" has one view, expected one of {known}')
+    raise ValueError(f'--tta: unknown policy "{name[:40]}", one of {known}')
+
+
+def _built(work: _Work, loaded: LoadedModel) -> tuple[Profile, Samples | None]:
+    expansion = served_expansion(loaded)
+    check_classes(work.pictures, loaded.classes)
+    plan = None if work.tta is None else loaded.tta.plans[work.tta]
+    tta = None if plan is None else tta_reference(plan)
+    if work.like is not None and work.like.tta != tta:
+        raise ValueError(f"--like: {difference(work.like.tta, tta)}")
+    subject = Subject(
+        model_digest=loaded.bundle.model_digest,
+        recipe_digest=expansion.recipe.digest,
+        labels=loaded.bundle.labels or tuple(map(str, range(loaded.classes))),
+        tta=tta,
+    )
+    with shown_bars(len(work.pictures)) as bars:
+        threads = os.cpu_count() or 1
+        answering = Answering(loaded, expansion, plan)
+        signals = answering.signals(work.pictures, threads, bars.begin("answering"))
+    truth = np.array([picture.class_index for picture in work.pictures])
+    frame = None if work.like is None else frame_of(work.like)
+    built = summarised(subject, signals, truth, frame)
+    if not work.samples:
+        return built, None
+    embedder, reason = embedding_of(loaded.bundle)
+    wanted = Wanted(work.samples, subject.labels, embedder, reason)
+    return built, samples_of(expansion.recipe, work.pictures, signals, wanted)
+
+
+def embedding_of(bundle: Bundle) -> tuple[Embedder | None, str]:
+    """What computes the penultimate layer of a bundle's model, or why nothing does."""
+    if bundle.backend != "keras":
+        return None, f"no embeddings: {bundle.artefact.name} is no .keras file, it has no layers"
+    audited: Any = importlib.import_module("batchproof_server.backends.audited")
+    embedder: Embedder | None = audited.penultimate(bundle.artefact)
+    if embedder is None:
+        return None, "no embeddings: no single layer feeds the one that makes the scores"
+    return embedder, ""

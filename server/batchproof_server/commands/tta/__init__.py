@@ -1,0 +1,1 @@
+"""The commands ``tta evaluate`` and ``tta fit``."""

@@ -1,0 +1,268 @@
+"""One event, one line, in JSON or for reading. The only module that knows the logging library.
+
+Nothing is configured globally: ``configure_logs`` returns a logger, and whoever wants to log is
+given it. A line is written with one call under the stream's lock, so threads never mix lines.
+What a caller sent (a request id, a name) is escaped and cut: it cannot forge a line.
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any, Literal, TextIO, TypeAlias
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from batchproof_server.base.events import (
+    BatchRecord,
+    DecodeRecord,
+    ModelRecord,
+    PredictionRecord,
+    RequestRecord,
+    SelfCheckRecord,
+    ShedRecord,
+)
+from batchproof_server.proof.settings import Progress
+
+Logger: TypeAlias = FilteringBoundLogger
+LogFormat: TypeAlias = Literal["json", "console"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+Event: TypeAlias = MutableMapping[str, Any]
+
+_SHOWN_CHARACTERS = 300
+
+_WARNINGS = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
+_ERRORS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
+
+
+def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO) -> Logger:
+    """Returns a logger that writes to ``stream``, which no one else should write to.
+
+    Args:
+        level: what is less is dropped.
+        log_format: ``json``: one object a line. ``console``: for people.
+        stream: where the lines go.
+    """
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+    ]
+    lazy = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[*shared, *_renderers(log_format, stream)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
+    logger: Logger = lazy.bind()  # once, and not again for each line
+    return logger
+
+
+def _renderers(log_format: LogFormat, stream: TextIO) -> list[Processor]:
+    if log_format == "json":
+        return [_render_json]
+    # repr of every value: quoted, and with its control characters escaped
+    console = structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(),
+        repr_native_str=True,
+        timestamp_key="time",
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [_escape, console]
+
+
+def _render_json(_logger: object, _method: str, event: Event) -> str:
+    # ASCII only: a reader that splits lines at U+2028 or U+0085 still sees one line
+    return _JSON.encode(event)
+
+
+_JSON = json.JSONEncoder(default=repr)
+
+
+def _escape(_logger: object, _method: str, event: Event) -> Event:
+    """Escapes what the console would print as it is: the event's text and tracebacks."""
+    event["event"] = _printable(str(event["event"]))
+    if "exception" in event:
+        lines = event["exception"].splitlines()
+        event["exception"] = "\n".join(f"    {_printable(line)}" for line in lines)
+    return event
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+# Contract: an observer for the loop thread. One line for each finished request, for each failed
+# micro-batch and for each change of a model's state; the rest only at level debug, or never.
+class LogObserver:
+    """Writes what happened.
+
+    Args:
+        logger: from ``configure_logs``.
+    """
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Writes one line; with the caller's message when there is one."""
+        fields: dict[str, Any] = {
+            "request_id": _cut(record.request_id),
+            "method": record.method,
+            "model": _cut(record.model),
+            "version": record.version,
+            "code": record.code,
+            "rows": record.rows,
+            "duration_ms": _ms(record.duration_s),
+        }
+        if record.message:
+            fields["message"] = _cut(record.message)
+        self._write(record.code)("request finished", **fields)
+
+    def _write(self, code: str) -> Callable[..., Any]:
+        if code in _ERRORS:
+            return self._logger.error
+        return self._logger.warning if code in _WARNINGS else self._logger.info
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Writes a failed micro-batch as an error."""
+        write = self._logger.error if record.failed else self._logger.debug
+        write(
+            "micro-batch failed" if record.failed else "micro-batch executed",
+            model=record.model,
+            version=record.version,
+            rows=record.rows,
+            bucket_rows=record.bucket_rows,
+            execution_ms=_ms(record.execution_s),
+        )
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Writes nothing: scores belong to the caller."""
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Writes nothing: the request's line says enough."""
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Writes the reason at level debug; the request's own line carries the code."""
+        self._logger.debug(
+            "request shed",
+            model=record.model,
+            version=record.version,
+            reason=record.reason,
+        )
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """Writes nothing: it changes with every request."""
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Writes the state and the findings; a version that failed is an error."""
+        fields: dict[str, Any] = {
+            "model": record.model,
+            "version": record.version,
+            "state": record.state,
+            "model_digest": record.model_digest,
+            "recipe_digest": record.recipe_digest,
+            "engine": record.engine,
+            "duration_ms": _ms(record.duration_s),
+        }
+        if record.certificate_digest:
+            fields["certificate_digest"] = record.certificate_digest
+            fields["verdict"], fields["consistency"] = record.verdict, record.consistency
+        if record.findings:
+            fields["findings"] = list(map(_cut, record.findings))
+        write = self._logger.error if record.state == "failed" else self._logger.info
+        write("model changed", **fields)
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Writes a difference as an error, a failure as a warning; the rest only at level debug."""
+        fields: dict[str, Any] = {"request_id": _cut(record.request_id)}
+        fields |= {"model": record.model, "version": record.version}
+        if record.result == "skipped":
+            failed = record.reason == "failed"
+            write = self._logger.warning if failed else self._logger.debug
+            write("self-check skipped", **fields, reason=record.reason)
+            return
+        fields["answered_bucket_rows"] = record.answered_bucket_rows
+        fields["bucket_rows"] = record.bucket_rows
+        if record.result == "different":
+            fields["greatest_difference"] = record.greatest_difference
+            self._logger.error("self-check found another answer", **fields)
+            return
+        self._logger.debug("self-check found the same answer", **fields)
+
+    def proof_progressed(self, progress: Progress) -> None:
+        """Writes where a proof stands; each counted part of a step only at level debug."""
+        fields: dict[str, Any] = {"model": progress.model, "version": progress.version}
+        fields["step"] = progress.step
+        if progress.total:
+            fields |= {"done": progress.done, "total": progress.total}
+        if progress.detail:
+            fields["detail"] = _cut(progress.detail)
+        inside = 0 < progress.done < progress.total
+        (self._logger.debug if inside else self._logger.info)("proof", **fields)
+
+    def profile_ignored(self, model: str, version: int, finding: str) -> None:
+        """Writes why predictions are not compared with the bundle's profile."""
+        fields: dict[str, Any] = {"model": model, "version": version}
+        self._logger.warning("drift profile ignored", **fields, finding=_cut(finding))
+
+    def failed(self, failure: BaseException, request_id: str = "") -> None:
+        """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
+        self._logger.error("unforeseen failure", request_id=_cut(request_id), exc_info=failure)
+
+
+def _ms(duration_s: float) -> float:
+    return round(duration_s * 1000, 3)
+
+
+class _Bridge(logging.Handler):
+    """Hands the records of the standard library's logging on."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__()
+        self._bridged = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - a library's faulty format string must not fail us
+            text = str(record.msg)
+        self._bridged.log(
+            _standard_level(record.levelno),
+            _cut(text),
+            library=record.name,
+            exc_info=record.exc_info,
+        )
+
+
+def _standard_level(level: int) -> int:
+    """Returns the standard level at or below a level; libraries may invent their own."""
+    return min(logging.CRITICAL, max(logging.DEBUG, level // 10 * 10))
+
+
+@contextmanager
+def library_logs(logger: Logger, level: int = logging.WARNING) -> Iterator[None]:
+    """Sends what libraries log or warn to ``logger`` as long as the context lasts.
+
+    Args:
+        logger: from ``configure_logs``.
+        level: what is less is dropped.
+    """
+    root = logging.getLogger()
+    handlers, root_level = root.handlers[:], root.level
+    show = warnings.showwarning
+    root.handlers[:] = [_Bridge(logger)]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(capture=False)
+        warnings.showwarning = show
+        root.handlers[:] = handlers
+        root.setLevel(root_level)

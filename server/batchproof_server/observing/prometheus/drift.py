@@ -1,0 +1,223 @@
+"""Predictions become counts in the bins of their model's profile, and these Prometheus series.
+
+The loop thread only keeps the records. They are counted, vectorised, on a thread of its own when
+256 rows wait, and before every scrape, so that a scrape shows every answered request.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from prometheus_client import metrics_core as core
+from prometheus_client.registry import Collector
+
+from batchproof_server.base.events import PredictionRecord
+from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.signature import Array
+from batchproof_server.drift.counters import DriftCounts, Ruler
+from batchproof_server.drift.pictures import input_values
+from batchproof_server.drift.profile_form import KnownProfile
+from batchproof_server.drift.signals import Signals, prediction_signals
+from batchproof_server.drift.tta_reference import TTA_SIGNALS, TtaReference
+from batchproof_server.observing.prometheus.drift_series import (
+    ReferenceSeries,
+    confidence_family,
+    uncounted_family,
+    version_families,
+)
+
+_ROWS_A_COUNT: Final = 256
+_MAX_PENDING_ROWS: Final = 4096
+
+
+@dataclass(slots=True, eq=False)
+class _Watched:
+    """One model version. Without a profile only the confidence is counted."""
+
+    model: str
+    version: int
+    tta: TtaReference | None = None
+    ruler: Ruler | None = None
+    series: ReferenceSeries | None = None
+    counts: DriftCounts | None = None
+    confidence_sum: float = 0.0
+    confidence_count: int = 0
+    uncounted_rows: int = 0
+    labels: tuple[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.labels = (self.model, str(self.version))
+
+    def add(self, records: Sequence[PredictionRecord]) -> None:
+        """Counts the rows of some requests: all of them, or none when that fails."""
+        signals, not_finite = _signals(records, self.tta)
+        confidence = signals.values["confidence"]
+        total = float(confidence.sum())
+        if self.ruler is not None and self.counts is not None:
+            self.counts = self.counts + self.ruler.counted(signals, not_finite)
+        self.confidence_sum += total
+        self.confidence_count += len(confidence)
+
+
+# Contract: ``watch`` and ``predicted`` are called on the loop thread; ``collect`` on any thread.
+# Whoever counts holds the lock and takes all that waits, so nothing is counted twice or missed. The
+# loop thread takes the lock only when 4,096 rows wait, which bounds the memory. Rows that cannot be
+# counted are counted as such and fail neither a scrape nor the rows of other versions.
+class DriftMetrics(Collector):
+    """Counts predictions; a collector of its own beside ``metrics.Metrics``.
+
+    Args:
+        on_failure: told of an exception while counting; must not raise.
+    """
+
+    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+        self._on_failure = on_failure
+        self._lock = threading.Lock()
+        self._watched: dict[tuple[str, int], _Watched] = {}
+        self._pending: deque[PredictionRecord] = deque()
+        # Each of the two has one writer at a time: the loop thread, and whoever holds the lock.
+        self._kept_rows = 0
+        self._counted_rows = 0
+        self._rows_until_count = _ROWS_A_COUNT
+        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="drift")
+
+    def watch(self, model: str, version: int, known: KnownProfile | None) -> None:
+        """Creates every series of a classifier, at zero.
+
+        Args:
+            model: its name.
+            version: its number.
+            known: its profile; None counts the confidence alone.
+        """
+        watched = _Watched(model, version)
+        if known is not None:
+            watched.tta = known.profile.tta
+            watched.ruler = Ruler(known.profile)
+            watched.counts = watched.ruler.nothing()
+            watched.series = ReferenceSeries.of(watched.labels, known)
+        with self._lock:
+            self._watched[model, version] = watched
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Keeps one request until it is counted."""
+        rows = len(record.probabilities)
+        self._kept_rows += rows
+        self._pending.append(record)
+        self._rows_until_count -= rows
+        if self._rows_until_count > 0:
+            return
+        self._rows_until_count = _ROWS_A_COUNT
+        if self._thread is None or self._kept_rows - self._counted_rows > _MAX_PENDING_ROWS:
+            self._count()
+        else:
+            self._thread.submit(self._count)
+
+    def close(self) -> None:
+        """Ends the thread; a scrape still counts what waits."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = None
+
+    def _count(self) -> None:
+        with self._lock:
+            failures = self._count_locked()
+        self._tell(failures)
+
+    def _tell(self, failures: Iterable[Exception]) -> None:
+        for failure in failures:
+            self._on_failure(failure)
+
+    def _count_locked(self) -> list[Exception]:
+        """Counts what waits, and returns what went wrong."""
+        # Answers of test-time augmentation have no logits where the plain ones have.
+        alike: dict[tuple[str, int, bool], list[PredictionRecord]] = {}
+        for _ in range(len(self._pending)):
+            record = self._pending.popleft()
+            key = (record.model, record.version, record.logits is None)
+            alike.setdefault(key, []).append(record)
+            self._counted_rows += len(record.probabilities)
+        failures = []
+        for (model, version, _), records in alike.items():
+            if watched := self._watched.get((model, version)):
+                try:
+                    watched.add(records)
+                except Exception as failure:  # noqa: BLE001 - a scrape must show everything else
+                    watched.uncounted_rows += sum(len(each.probabilities) for each in records)
+                    failures.append(failure)
+        return failures
+
+    def collect(self) -> Iterable[core.Metric]:
+        """Called by the registry: counts and copies under the lock, formats outside it."""
+        with self._lock:
+            failures = self._count_locked()
+            watched = list(self._watched.values())
+            confidences = [(w.labels, w.confidence_count, w.confidence_sum) for w in watched]
+            uncounted = [(w.labels, w.uncounted_rows) for w in watched]
+            profiled = [
+                (w.series, w.counts)
+                for w in watched
+                if w.series is not None and w.counts is not None
+            ]
+        self._tell(failures)
+        yield confidence_family(confidences)
+        yield uncounted_family(uncounted)
+        yield from version_families(profiled)
+
+    def describe(self) -> Iterable[core.Metric]:
+        """The families are known by what ``collect`` yields; registering must not run it."""
+        return ()
+
+
+def _signals(records: Sequence[PredictionRecord], tta: TtaReference | None) -> tuple[Signals, int]:
+    """The signals of all rows whose scores are finite, and how many others there are."""
+    probabilities = np.concatenate([record.probabilities for record in records])
+    entropy = np.concatenate([record.entropy for record in records])
+    logits = [record.logits for record in records if record.logits is not None]
+    scores = np.concatenate(logits) if logits else probabilities
+    finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(scores).all(axis=1)
+    given = _given(records, tta)
+    if not finite.all():
+        probabilities, scores, entropy = probabilities[finite], scores[finite], entropy[finite]
+        given = {name: values[finite] for name, values in given.items()}
+    signals = prediction_signals(probabilities, scores if logits else None, entropy)
+    values = {**signals.values, **given}
+    return Signals(signals.classes, values, signals.log_probabilities), int((~finite).sum())
+
+
+def _given(records: Sequence[PredictionRecord], tta: TtaReference | None) -> dict[str, Array]:
+    """The values that came with the records; NaN for the rows of those that had none."""
+    given = {} if tta is None else _disagreement(records, tta)
+    if any(record.inputs is not None for record in records):
+        given |= input_values([record.inputs or _unseen(len(record.entropy)) for record in records])
+    return given
+
+
+def _disagreement(records: Sequence[PredictionRecord], tta: TtaReference) -> dict[str, Array]:
+    """How far views disagree; only what the profile's own views do compares with it."""
+    rows = [len(record.probabilities) for record in records]
+    alike = [
+        record if tta.holds_for(record.policy_digest, record.weights) else None
+        for record in records
+    ]
+    flips = [None if each is None else each.flip_rate for each in alike]
+    information = [None if each is None else each.mutual_information for each in alike]
+    values = (_stacked(flips, rows), _stacked(information, rows))
+    return dict(zip(TTA_SIGNALS, values, strict=True))
+
+
+def _unseen(rows: int) -> RowInputs:
+    nothing = np.full(rows, np.nan)
+    return RowInputs((None,) * rows, nothing, nothing)
+
+
+def _stacked(parts: Sequence[Array | None], rows: Sequence[int]) -> Array:
+    return np.concatenate(
+        [
+            np.full(count, np.nan) if part is None else part
+            for part, count in zip(parts, rows, strict=True)
+        ]
+    )

@@ -1,0 +1,119 @@
+"""Families of Prometheus series as rows of numpy arrays: an observation is a few additions."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from prometheus_client import metrics_core as core
+
+from batchproof_server.observing.prometheus.labels import LabelAdmission, Labels
+
+Cells: TypeAlias = npt.NDArray[np.float64]
+
+PREFIX: Final = "batchproof_"
+_WORTH_AN_ARRAY = 16  # below it, one value at a time is quicker
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One family.
+
+    Attributes:
+        name: without prefix and suffix.
+        text: of its HELP line.
+        labels: their names, separated by spaces.
+        bounds: make it a histogram.
+        is_counter: or else a gauge.
+    """
+
+    name: str
+    text: str
+    labels: str
+    bounds: tuple[float, ...] = ()
+    is_counter: bool = True
+
+
+# One row for each series. Columns: one number; or of a histogram one for each bound, one for what
+# is above all of them, and the sum. The caller holds the lock, except for ``metric``.
+# A method asks for the row before it touches the cells: a new row may replace the array.
+class Family:
+    """The series of one family.
+
+    Args:
+        spec: what it is.
+        admission: decides which label values become series.
+    """
+
+    def __init__(self, spec: Spec, admission: LabelAdmission) -> None:
+        self._spec = spec
+        self.labels = tuple(spec.labels.split())
+        self._bounds = spec.bounds
+        self._bounds_array = np.array(spec.bounds, np.float64)
+        self._admission = admission
+        self._rows: dict[Labels, int] = {}
+        self._cells = np.zeros((4, len(spec.bounds) + 2 if spec.bounds else 1))
+
+    def row(self, labels: Labels) -> int:
+        """Returns the row of a series; creates it at zero when it is new and admitted."""
+        known = self._rows.get(labels)
+        return self._create(labels) if known is None else known
+
+    def _create(self, labels: Labels) -> int:
+        admitted = self._admission.admit(self.labels, labels)
+        row = self._rows.setdefault(admitted, len(self._rows))
+        if row == len(self._cells):
+            self._cells = np.concatenate((self._cells, np.zeros_like(self._cells)))
+        return row
+
+    def add(self, labels: Labels, amount: float = 1.0) -> None:
+        """Adds to a number."""
+        row = self.row(labels)
+        self._cells[row, 0] += amount
+
+    def set(self, labels: Labels, value: float) -> None:
+        """Replaces a number."""
+        row = self.row(labels)
+        self._cells[row, 0] = value
+
+    def observe(self, labels: Labels, value: float) -> None:
+        """Adds a value to a histogram."""
+        row = self.row(labels)
+        self._cells[row, bisect_left(self._bounds, value)] += 1.0
+        self._cells[row, -1] += value
+
+    def observe_all(self, labels: Labels, values: tuple[float, ...]) -> None:
+        """Adds values to a histogram."""
+        if len(values) < _WORTH_AN_ARRAY:
+            for value in values:
+                self.observe(labels, value)
+            return
+        row = self.row(labels)
+        columns = np.searchsorted(self._bounds_array, values)
+        self._cells[row, :-1] += np.bincount(columns, minlength=len(self._bounds) + 1)
+        self._cells[row, -1] += sum(values)
+
+    def snapshot(self) -> tuple[list[Labels], Cells]:
+        """Returns copies that later observations do not change."""
+        return list(self._rows), self._cells[: len(self._rows)].copy()
+
+    def metric(self, series: list[Labels], cells: Cells) -> core.Metric:
+        """Formats a snapshot; needs no lock."""
+        if self._bounds:
+            return self._histogram(series, cells)
+        kind = core.CounterMetricFamily if self._spec.is_counter else core.GaugeMetricFamily
+        metric = kind(PREFIX + self._spec.name, self._spec.text, labels=self.labels)
+        for labels, value in zip(series, cells[:, 0].tolist(), strict=True):
+            metric.add_metric(tuple(map(str, labels)), value)
+        return metric
+
+    def _histogram(self, series: list[Labels], cells: Cells) -> core.Metric:
+        name = PREFIX + self._spec.name
+        metric = core.HistogramMetricFamily(name, self._spec.text, labels=self.labels)
+        bounds = (*(repr(float(bound)) for bound in self._bounds), "+Inf")
+        counts = cells[:, :-1].cumsum(axis=1).tolist()
+        for labels, row, total in zip(series, counts, cells[:, -1].tolist(), strict=True):
+            buckets = list(zip(bounds, row, strict=True))
+            metric.add_metric(tuple(map(str, labels)), buckets, total)
+        return metric

@@ -1,0 +1,217 @@
+"""Records become Prometheus series. Observers are all that the rest knows of metrics.
+
+``docs/metrics.md`` lists every family; a test keeps the two equal. A scrape copies the arrays of
+the families under the lock of the observations, and formats the copy outside it.
+"""
+
+import threading
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import metrics_core as core
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from batchproof_server.base.events import (
+    PREDICT_METHODS,
+    BatchRecord,
+    DecodeRecord,
+    ModelRecord,
+    PredictionRecord,
+    RequestRecord,
+    SelfCheckRecord,
+    ShedRecord,
+)
+from batchproof_server.observing.prometheus.drift import DriftMetrics
+from batchproof_server.observing.prometheus.families import PREFIX, Family, Spec
+from batchproof_server.observing.prometheus.labels import LabelAdmission, ModelVersion
+
+_OPENMETRICS = "application/openmetrics-text"
+
+_LONG_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SHORT_BOUNDS_S = (0.0001, 0.00025, 0.0005, *_LONG_BOUNDS_S[:-1])
+_ROW_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+# Series that exist at zero as soon as a model is announced: the first error must be an increase.
+_USUAL_CODES = (
+    "OK",
+    "INVALID_ARGUMENT",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+    "UNAVAILABLE",
+    "CANCELLED",
+    "INTERNAL",
+)
+_SELF_CHECK_RESULTS = ("identical", "different", "skipped")
+_SHED_REASONS = ("queue_full", "deadline", "draining", "decode_budget")
+
+_TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
+
+_SPECS = (
+    Spec("requests", "Requests answered.", "model version method code"),
+    Spec("request_duration_seconds", "Arrival to answer.", "model version method", _LONG_BOUNDS_S),
+    Spec("queue_delay_seconds", "Wait of a task in the queue.", "model version", _SHORT_BOUNDS_S),
+    Spec("execution_seconds", "Time on the device.", "model version bucket", _SHORT_BOUNDS_S),
+    Spec("decode_seconds", "Time from an image to an input row.", "format", _SHORT_BOUNDS_S),
+    Spec("micro_batch_rows", "Rows before padding.", "model version", _ROW_BOUNDS),
+    Spec("padding_rows", "Rows added as padding.", "model version"),
+    Spec("micro_batches_failed", "Micro-batches whose execution failed.", "model version"),
+    Spec("shed", "Requests answered without execution.", "model version reason"),
+    Spec("selfcheck", "Answers tried again in other company.", "model version result"),
+    Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
+    Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
+    Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),
+    Spec("queue_rows", "Rows that wait now.", "model version", is_counter=False),
+    Spec("model_ready", "1 while the version answers, else 0.", "model version", is_counter=False),
+)
+
+
+# Contract: every method of the observer is called on the loop thread and takes microseconds;
+# ``exposition`` may be called on any thread at any time and sees each record wholly or not at all.
+class Metrics(Collector):
+    """An observer that counts, and writes what it counted for Prometheus.
+
+    Args:
+        build_version: the version of the server.
+        drift: counts what predictions look like; without it nothing does.
+        others: write the families of their own field.
+    """
+
+    def __init__(
+        self,
+        build_version: str,
+        drift: DriftMetrics | None = None,
+        others: Iterable[Collector] = (),
+    ) -> None:
+        self._build_version = build_version
+        self._drift = drift
+        self._lock = threading.Lock()
+        self._admission = LabelAdmission()
+        self._families = {spec.name: Family(spec, self._admission) for spec in _SPECS}
+        self._models: dict[ModelVersion, ModelRecord] = {}
+        self._registry = CollectorRegistry()
+        for collector in (self, *others):
+            self._registry.register(collector)
+        if drift is not None:
+            self._registry.register(drift)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Counts the answer and its duration."""
+        labels = (record.model, record.version, record.method)
+        with self._lock:
+            self._families["requests"].add((*labels, record.code))
+            self._families["request_duration_seconds"].observe(labels, record.duration_s)
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Counts rows, padding and time; of a failed micro-batch only the waits and the failure."""
+        version = (record.model, record.version)
+        families = self._families
+        with self._lock:
+            families["queue_delay_seconds"].observe_all(version, record.queue_delays_s)
+            if record.failed:
+                families["micro_batches_failed"].add(version)
+                return
+            families["micro_batch_rows"].observe(version, record.rows)
+            families["padding_rows"].add(version, record.bucket_rows - record.rows)
+            families["execution_seconds"].observe(
+                (*version, record.bucket_rows), record.execution_s
+            )
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Counts rows and views of augmented requests; the scores are somebody else's."""
+        if self._drift is not None:
+            self._drift.predicted(record)
+        if not record.policy:
+            return
+        labels = (record.model, record.version, record.policy)
+        with self._lock:
+            self._families["tta_views"].add(labels, record.views)
+            self._families["tta_rows"].add(labels, len(record.entropy))
+            self._families["tta_early_exits"].add(labels, record.early_exits)
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Counts the time of one image."""
+        with self._lock:
+            self._families["decode_seconds"].observe((record.image_format,), record.duration_s)
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Counts the refusal."""
+        with self._lock:
+            self._families["shed"].add((record.model, record.version, record.reason))
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """Remembers the rows that wait."""
+        with self._lock:
+            self._families["queue_rows"].set((model, version), rows)
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Counts the result."""
+        with self._lock:
+            self._families["selfcheck"].add((record.model, record.version, record.result))
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Announces the version, and says whether it answers."""
+        version = (record.model, record.version)
+        with self._lock:
+            self._admission.announce(version)
+            if record.model_digest:
+                self._models[version] = record
+            self._create_series(version)
+            for policy in record.tta_policies:
+                for name in _TTA_FAMILIES:
+                    self._families[name].row((*version, policy))
+            self._families["model_ready"].set(version, record.state == "ready")
+
+    def _create_series(self, version: ModelVersion) -> None:
+        families = self._families
+        for family in families.values():
+            if family.labels == ("model", "version"):
+                family.row(version)
+        for method in PREDICT_METHODS:
+            families["request_duration_seconds"].row((*version, method))
+            for code in _USUAL_CODES:
+                families["requests"].row((*version, method, code))
+        for reason in _SHED_REASONS:
+            families["shed"].row((*version, reason))
+        for result in _SELF_CHECK_RESULTS:
+            families["selfcheck"].row((*version, result))
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Writes every series.
+
+        Args:
+            accept: the ``Accept`` header; OpenMetrics when it names it, else the text format.
+
+        Returns:
+            The text and its content type.
+        """
+        encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
+        return encode(self._registry), content_type
+
+    def collect(self) -> Iterable[core.Metric]:
+        """Called by the registry: copies under the lock, formats outside it."""
+        with self._lock:
+            snapshots = [(family, *family.snapshot()) for family in self._families.values()]
+            models = list(self._models.values())
+        for family, series, cells in snapshots:
+            yield family.metric(series, cells)
+        yield _model_info(models)
+        build = {"version": self._build_version}
+        yield core.InfoMetricFamily(f"{PREFIX}build", "The version of the server.", value=build)
+
+
+def _model_info(models: Iterable[ModelRecord]) -> core.Metric:
+    text = "What answers under a model version."
+    info = core.InfoMetricFamily(f"{PREFIX}model", text, labels=("model", "version"))
+    for record in models:
+        what = {
+            "digest": record.model_digest,
+            "recipe": record.recipe_digest,
+            "engine": record.engine,
+        }
+        what |= {"certificate": record.certificate_digest, "consistency": record.consistency}
+        info.add_metric((record.model, str(record.version)), what)
+    return info

@@ -1,0 +1,113 @@
+"""Counts of every version's requests and executions, as Triton's clients read them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from batchproof_server.base.events import (
+    PREDICT_METHODS,
+    BatchRecord,
+    DecodeRecord,
+    ModelRecord,
+    PredictionRecord,
+    RequestRecord,
+    SelfCheckRecord,
+    ShedRecord,
+)
+
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Total:
+    """How often something happened, and how long it took in all."""
+
+    count: int = 0
+    ns: int = 0
+
+    def add(self, total_s: float, count: int = 1) -> None:
+        """Counts ``count`` times something that took ``total_s`` in all."""
+        self.count += count
+        self.ns += round(total_s * _NS_PER_S)
+
+
+@dataclass(slots=True)
+class VersionStatistics:
+    """What one version did since the server started.
+
+    Attributes:
+        last_inference_ms: since the epoch; 0 before the first.
+        inference_rows: rows of requests that succeeded.
+        executions: micro-batches that succeeded.
+        success: requests that succeeded, from arrival to answer.
+        fail: those that did not.
+        queue: tasks of micro-batches that succeeded, and their waits.
+        compute: the same tasks; each is counted with the whole time of its micro-batch.
+        by_bucket_rows: executions of each bucket.
+    """
+
+    last_inference_ms: int = 0
+    inference_rows: int = 0
+    executions: int = 0
+    success: Total = field(default_factory=Total)
+    fail: Total = field(default_factory=Total)
+    queue: Total = field(default_factory=Total)
+    compute: Total = field(default_factory=Total)
+    by_bucket_rows: dict[int, Total] = field(default_factory=dict)
+
+
+class Statistics:
+    """An observer that counts. Lives on the loop thread.
+
+    Args:
+        epoch_ms: the time of day.
+    """
+
+    def __init__(self, epoch_ms: Callable[[], int]) -> None:
+        self._epoch_ms = epoch_ms
+        self._versions: dict[tuple[str, int], VersionStatistics] = {}
+
+    def of(self, model: str, version: int) -> VersionStatistics:
+        """What a version did; nothing, when it is unknown."""
+        return self._versions.get((model, version), VersionStatistics())
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Counts a prediction."""
+        version = self._versions.get((record.model, record.version))
+        if version is None or record.method not in PREDICT_METHODS:
+            return
+        if record.code != "OK":
+            version.fail.add(record.duration_s)
+            return
+        version.success.add(record.duration_s)
+        version.inference_rows += record.rows
+        version.last_inference_ms = self._epoch_ms()
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Counts an execution that succeeded."""
+        version = self._versions.get((record.model, record.version))
+        if version is None or record.failed:
+            return
+        tasks = len(record.queue_delays_s)
+        version.executions += 1
+        version.queue.add(sum(record.queue_delays_s), tasks)
+        version.compute.add(record.execution_s * tasks, tasks)
+        version.by_bucket_rows.setdefault(record.bucket_rows, Total()).add(record.execution_s)
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Counts nothing: the request itself is counted."""
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Counts nothing: Triton's statistics know no decoding."""
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Counts nothing: the request itself is counted as failed."""
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:
+        """Counts nothing."""
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Counts nothing: no caller asked for it."""
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Begins to count for a version that it did not know."""
+        self._versions.setdefault((record.model, record.version), VersionStatistics())

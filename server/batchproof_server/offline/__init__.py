@@ -1,0 +1,1 @@
+"""Labelled pictures answered by the server's own core: evaluations and reference profiles."""

@@ -1,0 +1,215 @@
+"""Evaluates one served model: every path over the same pictures, in one order."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from batchproof_server.base.signature import Array
+from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.models.loading import LoadedModel
+from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture, check_classes
+from batchproof_server.offline.evaluation import measures
+from batchproof_server.offline.evaluation.answers import (
+    Reference,
+    empty_tally,
+    reference,
+    single_tally,
+)
+from batchproof_server.offline.evaluation.paths import (
+    KERAS_BATCH_ROWS,
+    Ask,
+    Company,
+    Count,
+    Judge,
+    Predict,
+    ask_one_by_one,
+    execute_together,
+    predict_chunk_rows,
+    predict_execution,
+    served_execution,
+)
+from batchproof_server.offline.evaluation.reasons import likely_reason
+from batchproof_server.offline.evaluation.result import (
+    Difference,
+    Evaluation,
+    PathResult,
+    Subject,
+    compared,
+    path_result,
+)
+from batchproof_server.tta.expansion import Expansion
+
+Begin: TypeAlias = Callable[[str], Count]
+"""Begins a step with its title; what it returns is told of the pictures that are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Evaluates one model over labelled pictures.
+
+    Attributes:
+        model: as it is served, with a recipe and class scores.
+        ask: sends one picture to it, as a caller does.
+        device: the thread that executes it.
+        predict: Keras' own; None where there is none.
+        no_predict: why there is none.
+        batch_sizes: how many pictures to execute together in this process.
+        begin: learns of the progress.
+    """
+
+    model: LoadedModel
+    ask: Ask
+    device: Executor
+    predict: Predict | None
+    no_predict: str
+    batch_sizes: tuple[int, ...]
+    begin: Begin
+
+    async def evaluate(
+        self, pictures: Sequence[LabelledPicture], data: str, pictures_there: int
+    ) -> Evaluation:
+        """Runs every path.
+
+        Args:
+            pictures: one or more.
+            data: where they come from, for the result.
+            pictures_there: how many it has.
+
+        Raises:
+            InvalidData: pictures that cannot be read, are refused, or are of no class.
+            EvaluationFailed: the model failed on a path of the server.
+        """
+        recipe = served_recipe(self.model)
+        classes = class_count(self.model)
+        check_classes(pictures, classes)
+        truth = np.array([picture.class_index for picture in pictures])
+        answers = await ask_one_by_one(self.ask, pictures, self.begin("one at a time over gRPC"))
+        known = reference(answers)
+        paths = self._companies(len(pictures))
+        judge = Judge(scores_kind(self.model), truth, known)
+        count = self.begin("together in this process")
+        work = partial(execute_together, recipe, pictures, paths, judge, count)
+        await asyncio.get_running_loop().run_in_executor(self.device, work)
+        subject = subject_of(self.model, data, len(pictures), pictures_there, classes)
+        return self._evaluation(subject, paths, known, truth)
+
+    def _companies(self, pictures: int) -> tuple[Company, ...]:
+        largest = self.model.batching.max_batch_rows
+        execute = served_execution(self.model)
+        served = [
+            Company("in_process", size, min(size, largest), execute, empty_tally(pictures))
+            for size in self.batch_sizes
+        ]
+        if self.predict is None:
+            return tuple(served)
+        keras = Company(
+            "keras_predict",
+            KERAS_BATCH_ROWS,
+            predict_chunk_rows(self.model),
+            predict_execution(self.model, self.predict),
+            empty_tally(pictures),
+            may_fail=True,
+        )
+        return (*served, keras)
+
+    def _evaluation(
+        self, subject: Subject, paths: Sequence[Company], known: Reference, truth: Array
+    ) -> Evaluation:
+        single = single_tally(known, truth)
+        results = [path_result("grpc", 1, single, truth, None)]
+        keras_note = self.no_predict
+        for path in paths:
+            if path.failure:
+                keras_note = f"not available: predict failed: {path.failure}"
+                continue
+            result = self._result(path, known, truth)
+            results.append(result)
+            if path.name == "keras_predict" and result.difference is not None:
+                keras_note = likely_reason(result.difference, self.model.certificate)
+        return Evaluation(
+            subject=subject,
+            paths=tuple(results),
+            confusion=measures.confusion(truth, single.top1, len(subject.labels)),
+            reliability=measures.reliability(single.confidence, single.top1 == truth),
+            keras_note=keras_note,
+        )
+
+    def _result(self, path: Company, known: Reference, truth: Array) -> PathResult:
+        certificate = self.model.certificate
+        agreeing = () if certificate is None else certificate.measured.classes
+        difference: Difference = compared(path.tally, known, agreeing)
+        return path_result(path.name, path.batch_rows, path.tally, truth, difference)
+
+
+def served_recipe(model: LoadedModel) -> Recipe:
+    """The recipe of a model that can be evaluated.
+
+    Raises:
+        InvalidData: it takes no pictures, or gives no class scores.
+    """
+    return served_expansion(model).recipe
+
+
+def served_expansion(model: LoadedModel) -> Expansion:
+    """What makes views for a model that can be evaluated.
+
+    Raises:
+        InvalidData: it takes no pictures, or gives no class scores.
+    """
+    if model.expansion is None:
+        raise InvalidData(["the bundle has no recipe, so it takes no pictures; see docs/recipes"])
+    scores_kind(model)
+    return model.expansion
+
+
+def scores_kind(model: LoadedModel) -> Literal["logits", "probabilities"]:
+    """What the model's output holds.
+
+    Raises:
+        InvalidData: no class scores.
+    """
+    if model.output.kind == "raw":
+        raise InvalidData(['output.kind is "raw", expected "logits" or "probabilities"'])
+    return model.output.kind
+
+
+def class_count(model: LoadedModel) -> int:
+    """How many classes a model has.
+
+    Raises:
+        InvalidData: neither its labels nor its output say it.
+    """
+    if model.bundle.labels:
+        return len(model.bundle.labels)
+    shapes = [s.row_shape for s in model.backend.signature.outputs if s.name == model.output.name]
+    count = shapes[0][0] if shapes else None
+    if count is None:
+        raise InvalidData(["the model does not say how many classes it has, expected labels.txt"])
+    return count
+
+
+def subject_of(
+    model: LoadedModel, data: str, pictures: int, pictures_there: int, classes: int
+) -> Subject:
+    """What is evaluated, for a result."""
+    bundle, recipe, certificate = model.bundle, model.recipe, model.certificate
+    return Subject(
+        model=bundle.name,
+        version=bundle.version,
+        model_digest=bundle.model_digest,
+        recipe_digest="" if recipe is None else recipe.digest,
+        engine=model.backend.engine,
+        certificate_digest=model.certificate_digest,
+        verdict="" if certificate is None else certificate.verdict,
+        consistency="" if certificate is None else certificate.consistency,
+        buckets_rows=model.batching.buckets_rows,
+        data=data,
+        pictures=pictures,
+        pictures_there=pictures_there,
+        labels=bundle.labels or tuple(map(str, range(classes))),
+    )

@@ -1,0 +1,1 @@
+"""What can be said of an artefact's files before a loader touches them."""

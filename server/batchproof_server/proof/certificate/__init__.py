@@ -1,0 +1,1 @@
+"""The written result of the proof: its form, its digest, its reuse."""

@@ -1,0 +1,1 @@
+"""Audit and repair of Keras models."""

@@ -1,0 +1,1 @@
+"""Executing a loaded model on rows that show whether batches matter."""

@@ -1,0 +1,65 @@
+"""Which buckets give the same bits, and which of them are served. Pure."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from batchproof_server.proof.probing.answers import Answer, difference, same_bits
+from batchproof_server.proof.probing.rows import ProbeRow
+from batchproof_server.proof.settings import Consistency
+
+
+def bucket_classes(answers: Mapping[int, Sequence[Answer]]) -> tuple[tuple[int, ...], ...]:
+    """Puts buckets together whose answers to all probe rows are bit-identical.
+
+    Args:
+        answers: for each bucket the answers to the same rows in the same order.
+
+    Returns:
+        Ascending buckets in ascending classes. Being bit-identical is an equivalence relation, so
+        the classes are disjoint and hold every bucket.
+    """
+    classes: list[list[int]] = []
+    for bucket in sorted(answers):
+        for members in classes:
+            if _identical(answers[members[0]], answers[bucket]):
+                members.append(bucket)
+                break
+        else:
+            classes.append([bucket])
+    return tuple(tuple(members) for members in classes)
+
+
+def _identical(left: Sequence[Answer], right: Sequence[Answer]) -> bool:
+    return all(same_bits(one, other) for one, other in zip(left, right, strict=True))
+
+
+def served_buckets(classes: Sequence[tuple[int, ...]], consistency: Consistency) -> tuple[int, ...]:
+    """The buckets to serve: under ``strict`` the class of the largest one, else all; ascending."""
+    if consistency == "tolerant":
+        return tuple(sorted(itertools.chain.from_iterable(classes)))
+    return max(classes, key=max, default=())
+
+
+def greatest_difference(
+    classes: Sequence[tuple[int, ...]],
+    answers: Mapping[int, Sequence[Answer]],
+    rows: Sequence[ProbeRow],
+) -> float | None:
+    """The greatest absolute difference between classes over all rows that are not extreme.
+
+    Extreme rows have answers of any magnitude, which would drown what a picture can meet.
+
+    Returns:
+        None where an answer is finite in one class and not in another.
+    """
+    ordinary = [number for number, row in enumerate(rows) if row.kind != "extreme"]
+    greatest = max(
+        (
+            difference(answers[one[0]][row], answers[other[0]][row])
+            for one, other in itertools.combinations(classes, 2)
+            for row in ordinary
+        ),
+        default=0.0,
+    )
+    return greatest if math.isfinite(greatest) else None

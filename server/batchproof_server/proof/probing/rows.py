@@ -1,0 +1,234 @@
+"""The rows that are sent through a model to try it: noise, constants, extremes, real samples. Pure.
+
+Noise comes from the counter-based generator Philox 4x64 (Salmon et al. 2011, "Parallel random
+numbers: as easy as 1, 2, 3"), keyed by seed, row and input: the same rows on every machine.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import numpy as np
+
+from batchproof_server.base.backend import Backend
+from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
+from batchproof_server.proof.probing.answers import Answer, parted, stacked
+
+Kind: TypeAlias = Literal["noise", "constant", "extreme", "sample"]
+
+SEED: Final = 20_240_229
+PROBE_ROWS: Final = 16
+MAX_SAMPLES: Final = 6
+WIDEST: Final = "wide magnitudes"
+ANY_SIZE: Final = 64
+"""What a dimension of any size is taken to be, unless samples say otherwise."""
+
+Generator: TypeAlias = np.random.Generator
+Dtype: TypeAlias = np.dtype[Any]
+_Fill: TypeAlias = Callable[[tuple[int, ...], Dtype, Generator], Array]
+
+
+Sample = TypeVar("Sample")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProbeRow:
+    """One row to try.
+
+    Attributes:
+        name: says how it was made.
+        kind: of row.
+        tensors: for each input an array of the row's shape, without axis 0.
+    """
+
+    name: str
+    kind: Kind
+    tensors: Tensors
+
+
+def probe_rows(
+    signature: Signature, samples: Sequence[tuple[str, Array]] = ()
+) -> tuple[ProbeRow, ...]:
+    """The probe rows of a model: ``PROBE_ROWS`` of them, the same for the same arguments.
+
+    Args:
+        signature: whose inputs are filled.
+        samples: real rows with their names, for a model with one input; at most ``MAX_SAMPLES`` are
+            taken, spread evenly. Noise takes the place of samples that are not there.
+    """
+    real = _sample_rows(signature, spread(samples))
+    shapes = _shapes(signature, real)
+    made: list[tuple[Kind, str, _Fill]] = [
+        *(("noise", name, fill) for name, fill in _NOISE.items()),
+        *(("constant", name, fill) for name, fill in _CONSTANTS.items()),
+        *(("extreme", name, fill) for name, fill in _EXTREMES.items()),
+    ]
+    again = itertools.cycle(_NOISE.items())
+    while len(made) + len(real) < PROBE_ROWS:
+        name, fill = next(again)
+        made.append(("noise", f"{name}, number {len(made)}", fill))
+    rows = [
+        ProbeRow(name, kind, _filled(signature, shapes, fill, number))
+        for number, (kind, name, fill) in enumerate(made)
+    ]
+    return (*rows, *real)
+
+
+def poison_rows(row: ProbeRow) -> tuple[ProbeRow, ...]:
+    """``row`` with NaN or an infinity in every floating input; none where no input is floating."""
+    floating = [name for name, array in row.tensors.items() if array.dtype.kind == "f"]
+    return tuple(
+        ProbeRow(str(value), "extreme", dict(row.tensors) | _poisoned(row, floating, value))
+        for value in (np.nan, np.inf, -np.inf)
+        if floating
+    )
+
+
+def _poisoned(row: ProbeRow, names: Iterable[str], value: float) -> dict[str, Array]:
+    return {name: np.full_like(row.tensors[name], value) for name in names}
+
+
+def answers_of(backend: Backend, rows: Sequence[ProbeRow]) -> list[Answer]:
+    """Executes rows together; the answer to each. Their number is a bucket.
+
+    Raises:
+        BackendFailed: the model failed.
+    """
+    with np.errstate(all="ignore"):  # extreme rows overflow, which is what they are for
+        return parted(backend.execute(stacked([row.tensors for row in rows])))
+
+
+def rows_digest(rows: Iterable[ProbeRow]) -> str:
+    """SHA-256 over names, shapes and bits of probe rows, in hexadecimal."""
+    digest = hashlib.sha256()
+    for row in rows:
+        for name, array in row.tensors.items():
+            digest.update(f"{row.name}\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def count_kinds(rows: Iterable[ProbeRow]) -> dict[str, int]:
+    """How many rows of each kind there are."""
+    counts = dict.fromkeys(("noise", "constant", "extreme", "sample"), 0)
+    for row in rows:
+        counts[row.kind] += 1
+    return counts
+
+
+def spread(samples: Sequence[Sample]) -> list[Sample]:
+    """At most ``MAX_SAMPLES`` of many, evenly spread and in their order."""
+    taken = min(MAX_SAMPLES, len(samples))
+    return [samples[number * len(samples) // taken] for number in range(taken)]
+
+
+def _sample_rows(signature: Signature, samples: Sequence[tuple[str, Array]]) -> list[ProbeRow]:
+    """The samples that have the shape of the first one, since a batch has one shape."""
+    if not samples or len(signature.inputs) != 1:
+        return []
+    shape = samples[0][1].shape
+    name = signature.inputs[0].name
+    return [
+        ProbeRow(f"sample {file}", "sample", {name: array})
+        for file, array in samples
+        if array.shape == shape
+    ]
+
+
+def _shapes(signature: Signature, real: Sequence[ProbeRow]) -> Mapping[str, tuple[int, ...]]:
+    if real:
+        return {name: array.shape for name, array in real[0].tensors.items()}
+    return {
+        spec.name: tuple(size or ANY_SIZE for size in spec.row_shape) for spec in signature.inputs
+    }
+
+
+def _filled(
+    signature: Signature, shapes: Mapping[str, tuple[int, ...]], fill: _Fill, number: int
+) -> Tensors:
+    return {
+        spec.name: _fill_one(spec, shapes[spec.name], fill, number * len(signature.inputs) + place)
+        for place, spec in enumerate(signature.inputs)
+    }
+
+
+def _fill_one(spec: TensorSpec, shape: tuple[int, ...], fill: _Fill, key: int) -> Array:
+    numbers = np.random.Generator(np.random.Philox(key=[SEED, key]))
+    return fill(shape, spec.dtype, numbers).astype(spec.dtype, copy=False)
+
+
+def _uniform(low: float, high: float) -> _Fill:
+    """Uniform noise; whole numbers below ``high`` for whole types, which hold no fractions."""
+
+    def fill(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
+        if dtype.kind == "f":
+            return numbers.uniform(low, high, shape)
+        if dtype.kind == "b":
+            return numbers.integers(0, 2, shape)
+        limits = np.iinfo(dtype)
+        least, most = max(int(low), limits.min), min(int(high), limits.max)
+        return numbers.integers(least, most, shape, dtype=np.int64, endpoint=True)
+
+    return fill
+
+
+def _normal(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
+    if dtype.kind == "f":
+        return numbers.normal(0, 3, shape)
+    return _uniform(0, 10)(shape, dtype, numbers)
+
+
+def _constant(value: int) -> _Fill:
+    def fill(shape: tuple[int, ...], dtype: Dtype, _: Generator) -> Array:
+        most = value if dtype.kind in "fb" else min(value, int(np.iinfo(dtype).max))
+        return np.full(shape, most)
+
+    return fill
+
+
+def _largest(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
+    """The largest values that the type holds, with both signs where it has them."""
+    if dtype.kind == "f":
+        return numbers.choice([-1.0, 1.0], shape) * float(np.finfo(dtype).max)
+    if dtype.kind == "b":
+        return np.ones(shape, bool)
+    limits = np.iinfo(dtype)
+    return numbers.choice(np.array([limits.min, limits.max], dtype), shape)
+
+
+def _smallest(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
+    """Subnormal numbers; for whole types the two least."""
+    if dtype.kind == "f":
+        return numbers.uniform(-1, 1, shape) * float(np.finfo(dtype).smallest_normal)
+    if dtype.kind == "b":
+        return np.zeros(shape, bool)
+    least = np.iinfo(dtype).min
+    return numbers.choice(np.array([least, least + 1], dtype), shape)
+
+
+def _wide(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
+    """Magnitudes from tiny to huge: another order of summation changes such sums most."""
+    if dtype.kind != "f":
+        return _uniform(0, 256)(shape, dtype, numbers)
+    reach = 0.25 * float(np.log10(np.finfo(dtype).max))
+    return numbers.choice([-1.0, 1.0], shape) * 10 ** numbers.uniform(-reach, reach, shape)
+
+
+_NOISE: Final[Mapping[str, _Fill]] = {
+    "noise in [0, 1]": _uniform(0, 1),
+    "noise in [-1, 1]": _uniform(-1, 1),
+    "noise in [0, 255]": _uniform(0, 255),
+    "normal noise, deviation 3": _normal,
+}
+_CONSTANTS: Final[Mapping[str, _Fill]] = {
+    "zeros": _constant(0),
+    "ones": _constant(1),
+    "255": _constant(255),
+}
+_EXTREMES: Final[Mapping[str, _Fill]] = {
+    "largest": _largest,
+    "subnormal": _smallest,
+    WIDEST: _wide,
+}

@@ -1,0 +1,1 @@
+"""What speaks HTTP/2; one folder each."""

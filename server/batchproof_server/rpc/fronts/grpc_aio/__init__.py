@@ -1,0 +1,1 @@
+"""The front that is built on ``grpc.aio``."""

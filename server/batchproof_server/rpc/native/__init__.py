@@ -1,0 +1,1 @@
+"""``batchproof.v1``: our own protocol."""

@@ -1,0 +1,227 @@
+"""Between the messages of ``batchproof.v1`` and the values of the engine; no logic."""
+
+import numpy as np
+
+from batchproof.tensors import TensorError, data_type_of, fill, from_proto
+from batchproof.v1 import prediction_pb2 as pb
+from batchproof_server.base.errors import InvalidInput, NotImplementedYet
+from batchproof_server.base.scores import Scores
+from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.batching.batcher import BatchedRows
+from batchproof_server.drift.profile_form import canonical_json
+from batchproof_server.models.repository import (
+    ModelRepository,
+    ModelSelector,
+    ModelState,
+    VersionStatus,
+)
+from batchproof_server.models.served import ServedModel
+from batchproof_server.rpc.native.tta import (
+    read_tta,
+    write_augmentation,
+    write_policies,
+    write_row_augmentation,
+)
+from batchproof_server.rpc.status import Failure
+from batchproof_server.serving.predictor import Prediction
+
+_DEFAULT_TOP_K = 5
+_STATES = {
+    ModelState.LOADING: pb.MODEL_STATE_LOADING,
+    ModelState.READY: pb.MODEL_STATE_READY,
+    ModelState.FAILED: pb.MODEL_STATE_FAILED,
+    ModelState.DRAINING: pb.MODEL_STATE_DRAINING,
+}
+_OUTPUT_KINDS = {
+    "logits": pb.OUTPUT_KIND_LOGITS,
+    "probabilities": pb.OUTPUT_KIND_PROBABILITIES,
+    "raw": pb.OUTPUT_KIND_RAW,
+}
+_VERDICTS = {"proven": pb.VERDICT_PROVEN, "unproven": pb.VERDICT_UNPROVEN}
+
+
+def read_selector(selector: pb.ModelSelector) -> ModelSelector:
+    """Which model the caller asks for."""
+    match selector.WhichOneof("selection"):
+        case "version":
+            return ModelSelector(selector.name, version=selector.version)
+        case "label":
+            return ModelSelector(selector.name, label=selector.label)
+        case _:
+            return ModelSelector(selector.name)
+
+
+def read_tensors(tensors: pb.NamedTensors) -> dict[str, Array]:
+    """The input tensors, as read-only views of the message.
+
+    Raises:
+        InvalidInput: a tensor's dtype, shape and bytes contradict each other.
+    """
+    return {name: _tensor(name, tensors.tensors[name]) for name in tensors.tensors}
+
+
+def _tensor(name: str, tensor: pb.Tensor) -> Array:
+    try:
+        return from_proto(tensor)
+    except TensorError as fault:
+        raise InvalidInput(f'input "{name[:80]}": {fault}') from fault
+
+
+def check_options(request: pb.PredictRequest, model: ServedModel) -> None:
+    """Refuses what the server or the model cannot do.
+
+    Raises:
+        NotImplementedYet: an option that the contract reserves.
+        InvalidInput: scores of a model that has none, or logits of one that has none, or logits of
+            augmented rows, or augmentation of tensors.
+    """
+    options = request.options
+    if options.HasField("diagnosis"):
+        raise NotImplementedYet("options.diagnosis: this server cannot diagnose yet")
+    kind = model.loaded.output.kind
+    if options.return_logits and kind != "logits":
+        raise InvalidInput(f'options.return_logits: the output of model "{model.name}" is {kind}')
+    if kind == "raw" and (options.return_probabilities or options.HasField("top_k")):
+        raise InvalidInput(f'options: the output of model "{model.name}" is raw, it has no classes')
+    _check_tta(request, model)
+
+
+def _check_tta(request: pb.PredictRequest, model: ServedModel) -> None:
+    options = request.options
+    if request.WhichOneof("input") == "tensors":
+        if options.HasField("tta"):
+            raise InvalidInput("options.tta: the request has tensors, expected images")
+        return
+    plan = model.loaded.tta.plan(read_tta(options))
+    if options.return_logits and not plan.is_plain:
+        raise InvalidInput(
+            f'options.return_logits: the policy "{plan.policy}" aggregates views, and an aggregate '
+            'has no logits; expected options.tta.policy "none"'
+        )
+
+
+def write_prediction(
+    prediction: Prediction, options: pb.PredictOptions, request_id: str
+) -> pb.PredictResponse:
+    """The answer to a request."""
+    model = prediction.model
+    response = pb.PredictResponse(
+        request_id=request_id, provenance=_provenance(model, prediction.executions)
+    )
+    if prediction.augmentation is not None:
+        write_augmentation(response.provenance.tta, prediction.augmentation)
+    if prediction.scores is None:
+        for name, output in prediction.outputs.items():
+            fill(response.outputs[name], output)
+        return response
+    top_k = options.top_k if options.HasField("top_k") else _DEFAULT_TOP_K
+    for row in range(len(prediction.scores.entropy)):
+        _write_row(response.rows.add(), prediction.scores, row, model, top_k)
+        _write_vectors(response.rows[row], prediction.scores, row, options)
+        if prediction.augmentation is not None:
+            result = prediction.augmentation.results[row]
+            write_row_augmentation(response.rows[row].tta, result, options.tta)
+    return response
+
+
+def _write_row(
+    message: pb.RowPrediction, scores: Scores, row: int, model: ServedModel, top_k: int
+) -> None:
+    message.entropy = scores.entropy[row]
+    message.margin = scores.margin[row]
+    probabilities = scores.probabilities[row]
+    for index in scores.ranking(row, top_k):
+        message.classes.add(index=index, label=model.label(index), score=probabilities[index])
+
+
+def _write_vectors(
+    message: pb.RowPrediction, scores: Scores, row: int, options: pb.PredictOptions
+) -> None:
+    if options.return_probabilities:
+        message.probabilities.extend(scores.probabilities[row].tolist())
+    if options.return_logits and scores.logits is not None:
+        message.logits.extend(scores.logits[row].tolist())
+
+
+def _provenance(model: ServedModel, executions: tuple[BatchedRows, ...]) -> pb.Provenance:
+    recipe = model.loaded.recipe
+    return pb.Provenance(
+        model=model.name,
+        version=model.version,
+        model_digest=model.loaded.bundle.model_digest,
+        recipe_digest="" if recipe is None else recipe.digest,
+        engine=model.loaded.backend.engine,
+        certificate_digest=model.loaded.certificate_digest,
+        executions=[
+            pb.Execution(
+                rows=execution.rows,
+                bucket_rows=execution.bucket_rows,
+                queue_delay_s=execution.queue_delay_s,
+                execution_s=execution.execution_s,
+            )
+            for execution in executions
+        ],
+    )
+
+
+def write_failure(failure: Failure, request_id: str) -> pb.PredictStreamResponse:
+    """The answer to a failed request of a stream."""
+    error = pb.Error(
+        code=failure.code_number, message=failure.message, retry_after_s=failure.retry_after_s
+    )
+    return pb.PredictStreamResponse(request_id=request_id, error=error)
+
+
+def write_summary(status: VersionStatus, repository: ModelRepository) -> pb.ModelSummary:
+    """The state of a version."""
+    default = repository.find(ModelSelector(status.name))
+    return pb.ModelSummary(
+        name=status.name,
+        version=status.version,
+        state=_STATES[status.state],
+        findings=status.findings,
+        is_default=default.version == status.version,
+        version_labels=repository.labels_of(status.name, status.version),
+        verdict=_verdict(status),
+    )
+
+
+def _verdict(status: VersionStatus) -> pb.Verdict:
+    certificate = None if status.served is None else status.served.loaded.certificate
+    return pb.VERDICT_UNSPECIFIED if certificate is None else _VERDICTS[certificate.verdict]
+
+
+def write_model(status: VersionStatus, repository: ModelRepository) -> pb.GetModelResponse:
+    """Everything that is known of a version; of one that is not loaded, its state only."""
+    response = pb.GetModelResponse(summary=write_summary(status, repository))
+    if status.served is None:
+        return response
+    loaded = status.served.loaded
+    response.description = loaded.bundle.manifest.description
+    response.model_digest = loaded.bundle.model_digest
+    response.engine = loaded.backend.engine
+    response.inputs.extend(_write_spec(spec) for spec in loaded.backend.signature.inputs)
+    response.outputs.extend(_write_spec(spec) for spec in loaded.backend.signature.outputs)
+    response.output_kind = _OUTPUT_KINDS[loaded.output.kind]
+    response.labels.extend(loaded.bundle.labels)
+    response.buckets_rows.extend(loaded.batching.buckets_rows)
+    response.max_request_rows = status.served.max_request_rows
+    if loaded.recipe is not None:
+        response.recipe_digest = loaded.recipe.digest
+        response.recipe_json = loaded.recipe.canonical_json
+        response.image_formats.extend(loaded.recipe.formats)
+    if loaded.certificate is not None:
+        response.certificate_json = loaded.certificate.to_json()
+        response.certificate_digest = loaded.certificate_digest
+        response.consistency = loaded.certificate.consistency
+    if loaded.profile is not None:
+        response.profile_digest = loaded.profile.digest
+        response.profile_json = canonical_json(loaded.profile.profile)
+    if loaded.recipe is not None and loaded.output.kind != "raw":
+        write_policies(response, status.served)
+    return response
+
+
+def _write_spec(spec: TensorSpec) -> pb.TensorSpec:
+    sizes = [-1 if size is None else size for size in (None, *spec.row_shape)]
+    return pb.TensorSpec(name=spec.name, data_type=data_type_of(np.dtype(spec.dtype)), shape=sizes)

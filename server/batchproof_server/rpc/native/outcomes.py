@@ -1,0 +1,75 @@
+"""``ReportOutcome``: reads the message, asks the desk, writes the message."""
+
+from collections.abc import Sequence
+
+from batchproof.v1 import prediction_pb2 as pb
+from batchproof_server.base.errors import InvalidInput, ServingError
+from batchproof_server.outcomes.desk import AcceptedOutcome, Outcome, OutcomeDesk
+from batchproof_server.rpc.calls import Call
+from batchproof_server.rpc.status import failure_of
+
+MAX_OUTCOMES = 1_000
+
+
+class OutcomeReports:
+    """Answers ``ReportOutcome`` as the contract in prediction.proto says.
+
+    Args:
+        desk: takes the outcomes.
+    """
+
+    def __init__(self, desk: OutcomeDesk) -> None:
+        self._desk = desk
+
+    async def answer(
+        self, request: pb.ReportOutcomeRequest, call: Call
+    ) -> pb.ReportOutcomeResponse:
+        """The results, in the request's order.
+
+        Raises:
+            InvalidInput: there are no outcomes, or too many.
+            ServingError: of the only outcome.
+        """
+        outcomes = request.outcomes
+        if not 1 <= len(outcomes) <= MAX_OUTCOMES:
+            raise InvalidInput(f"{len(outcomes)} outcomes, expected 1 to {MAX_OUTCOMES}")
+        if len(outcomes) == 1:
+            accepted = self._desk.report(_read(outcomes[0]))
+            call.model, call.version = accepted.record.model, accepted.record.version
+            return pb.ReportOutcomeResponse(results=[_write(accepted)])
+        return pb.ReportOutcomeResponse(results=self._results(outcomes, call.request_id))
+
+    def _results(self, outcomes: Sequence[pb.Outcome], request_id: str) -> list[pb.OutcomeResult]:
+        return [self._result(each, request_id) for each in outcomes]
+
+    def _result(self, outcome: pb.Outcome, request_id: str) -> pb.OutcomeResult:
+        try:
+            return _write(self._desk.report(_read(outcome)))
+        except ServingError as refused:
+            failure = failure_of(refused, request_id)
+            error = pb.Error(code=failure.code_number, message=failure.message)
+            return pb.OutcomeResult(error=error)
+
+
+def _read(outcome: pb.Outcome) -> Outcome:
+    truth: int | str | None = None
+    match outcome.WhichOneof("truth"):
+        case "class_index":
+            truth = outcome.class_index
+        case "label":
+            truth = outcome.label
+    return Outcome(outcome.request_id, outcome.row, truth)
+
+
+def _write(accepted: AcceptedOutcome) -> pb.OutcomeResult:
+    record = accepted.record
+    return pb.OutcomeResult(
+        accepted=pb.AcceptedOutcome(
+            model=record.model,
+            version=record.version,
+            predicted=pb.ScoredClass(
+                index=record.predicted, label=accepted.predicted_label, score=record.confidence
+            ),
+            is_correct=record.is_correct,
+        )
+    )

@@ -1,0 +1,287 @@
+"""TensorFlow Serving's protocol: ``PredictionService`` and ``ModelService``."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from batchproof.compat import tensorflow_pb2
+from batchproof.compat import tensorflow_serving_pb2 as pb
+from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
+from batchproof_server.models.repository import (
+    ModelRepository,
+    ModelSelector,
+    ModelState,
+    VersionStatus,
+)
+from batchproof_server.models.served import ServedModel
+from batchproof_server.rpc.calls import REQUEST_ID_KEY, Call, Calls, Context
+from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, public_service
+from batchproof_server.rpc.intake import predict
+from batchproof_server.rpc.named_outputs import known_outputs, output, own_outputs
+from batchproof_server.rpc.tensorflow_serving.tensors import (
+    images_info,
+    read_inputs,
+    tensor_info,
+    write_tensor,
+)
+from batchproof_server.rpc.versions import labelled_or_numbered
+from batchproof_server.serving.predictor import Engine, Prediction
+
+_SERVING_DEFAULT = "serving_default"
+# Not TensorFlow Serving's: the same model, its input as encoded pictures.
+_ENCODED_IMAGES = "encoded_images"
+_PREDICT_METHOD = "tensorflow/serving/predict"
+_SIGNATURE_DEF = "signature_def"
+_TYPE_URL = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+_FAILED_PRECONDITION = 9
+_STATES = {
+    ModelState.LOADING: pb.ModelVersionStatus.LOADING,
+    ModelState.READY: pb.ModelVersionStatus.AVAILABLE,
+    ModelState.FAILED: pb.ModelVersionStatus.END,
+    ModelState.DRAINING: pb.ModelVersionStatus.UNLOADING,
+}
+_NO_EXAMPLES = "this server takes no tf.Example; call Predict with tensors or encoded pictures"
+_REFUSED = {
+    "Classify": _NO_EXAMPLES,
+    "Regress": _NO_EXAMPLES,
+    "MultiInference": _NO_EXAMPLES,
+    "HandleReloadConfigRequest": "models are loaded at start, not through this port",
+}
+
+
+class TensorFlowServing:
+    """The services that clients of TensorFlow Serving call.
+
+    Args:
+        engine: answers.
+        repository: knows which version answers.
+        calls: runs each request.
+        max_tensor_bytes: of an array that a few typed values may stand for.
+    """
+
+    def __init__(
+        self, engine: Engine, repository: ModelRepository, calls: Calls, max_tensor_bytes: int
+    ) -> None:
+        self._engine = engine
+        self._repository = repository
+        self._calls = calls
+        self._max_tensor_bytes = max_tensor_bytes
+
+    def published(self) -> tuple[PublicService, PublicService]:
+        """The services under their public names."""
+        behaviours: dict[str, Callable[..., Any]] = {
+            name: partial(self._answer, name, partial(_refuse, name, sentence))
+            for name, sentence in _REFUSED.items()
+        }
+        behaviours["Predict"] = self._predict
+        behaviours["GetModelMetadata"] = partial(self._answer, "GetModelMetadata", self._metadata)
+        behaviours["GetModelStatus"] = partial(self._answer, "GetModelStatus", self._status)
+        services = pb.DESCRIPTOR.services_by_name
+        return (
+            public_service(services["PredictionService"], behaviours),
+            public_service(services["ModelService"], behaviours),
+        )
+
+    async def _answer(
+        self, name: str, answer: Callable[[Any, Call], Any], request: Any, context: Context
+    ) -> Any:
+        async def work(call: Call) -> Any:
+            return answer(request, call)
+
+        return await self._calls.unary(f"tensorflow.{name}", "", context, work)
+
+    async def _predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
+        work = partial(self._predicted, request, context)
+        return await self._calls.unary("tensorflow.Predict", "", context, work)
+
+    async def _predicted(
+        self, request: pb.PredictRequest, context: Context, call: Call
+    ) -> pb.PredictResponse:
+        deadline_s = self._engine.deadline_s(call.timeout_s)
+        model = self._selected(request.model_spec, call)
+        signature_name = _signature_name(request.model_spec, model)
+        names = _wanted(request, model)
+        _check_inputs(request, model)
+        inputs = read_inputs(request.inputs, self._max_tensor_bytes)
+        prediction = await predict(self._engine, model, inputs, call, deadline_s)
+        call.executed(prediction.executions)
+        context.set_trailing_metadata(_who_answered(model, call))
+        write = partial(_write_prediction, prediction, names, signature_name)
+        return await self._engine.finished(prediction, write)
+
+    def _selected(self, spec: pb.ModelSpec, call: Call) -> ServedModel:
+        try:
+            model = self._repository.select(self._selector(spec))
+        except ModelNotFound as unknown:
+            raise ModelNotFound(f"Servable not found for request: {_asked(spec)}; {unknown}") from (
+                unknown
+            )
+        call.model, call.version = model.name, model.version
+        return model
+
+    def _selector(self, spec: pb.ModelSpec) -> ModelSelector:
+        if not spec.name:
+            raise InvalidInput("ModelSpec has no name specified.")
+        match spec.WhichOneof("version_choice"):
+            case "version":
+                return ModelSelector(spec.name, version=spec.version.value)
+            case "version_label":
+                return self._labelled(spec)
+            case _:
+                return ModelSelector(spec.name)
+
+    def _labelled(self, spec: pb.ModelSpec) -> ModelSelector:
+        self._repository.find(ModelSelector(spec.name))
+        selector = labelled_or_numbered(self._repository, spec.name, spec.version_label)
+        if selector.label is None:
+            return selector
+        try:
+            self._repository.find(selector)
+        except ModelNotFound as unknown:
+            raise InvalidInput(
+                f"Unrecognized servable version label: {cut(spec.version_label)}; {unknown}"
+            ) from unknown
+        return selector
+
+    def _metadata(
+        self, request: pb.GetModelMetadataRequest, call: Call
+    ) -> pb.GetModelMetadataResponse:
+        fields = request.metadata_field
+        if not fields:
+            raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in fields:
+            if field != _SIGNATURE_DEF:
+                raise InvalidInput(
+                    f"Metadata field {cut(field)} is not supported, expected {_SIGNATURE_DEF}"
+                )
+        model = self._selected(request.model_spec, call)
+        response = pb.GetModelMetadataResponse(model_spec=_spec(model, ""))
+        metadata = response.metadata[_SIGNATURE_DEF]
+        # Any.Pack would write the private name of the message.
+        metadata.type_url = _TYPE_URL
+        metadata.value = _signatures(model).SerializeToString()
+        return response
+
+    def _status(self, request: pb.GetModelStatusRequest, call: Call) -> pb.GetModelStatusResponse:
+        del call
+        spec = request.model_spec
+        try:
+            found = self._repository.find(self._selector(spec))
+        except ModelNotFound as unknown:
+            raise ModelNotFound(f"{_not_found(spec)}; {unknown}") from unknown
+        statuses = [status for status in self._repository.statuses() if status.name == found.name]
+        if spec.WhichOneof("version_choice") is not None:
+            statuses = [found]
+        return pb.GetModelStatusResponse(
+            model_version_status=[_write_status(status) for status in reversed(statuses)]
+        )
+
+
+def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
+    del request, call
+    raise NotImplementedYet(f"{name}: {sentence}")
+
+
+def _asked(spec: pb.ModelSpec) -> str:
+    """The version asked for, as TensorFlow Serving says it."""
+    if spec.HasField("version"):
+        return f"Specific({cut(spec.name)}, {spec.version.value})"
+    return f"Latest({cut(spec.name)})"
+
+
+def _not_found(spec: pb.ModelSpec) -> str:
+    if spec.HasField("version"):
+        return f"Could not find version {spec.version.value} of model {cut(spec.name)}"
+    return f"Could not find any versions of model {cut(spec.name)}"
+
+
+def _signature_name(spec: pb.ModelSpec, model: ServedModel) -> str:
+    name = spec.signature_name or _SERVING_DEFAULT
+    known: tuple[str, ...] = (_SERVING_DEFAULT,)
+    if model.loaded.recipe is not None:
+        known = (_SERVING_DEFAULT, _ENCODED_IMAGES)
+    if name not in known:
+        names = ", ".join(f'"{each}"' for each in known)
+        raise InvalidInput(
+            f'Serving signature key "{cut(name)}" not found; expected one of {names}'
+        )
+    return name
+
+
+def _signatures(model: ServedModel) -> pb.SignatureDefMap:
+    signature = model.loaded.backend.signature
+    outputs = {spec.name: tensor_info(spec) for spec in signature.outputs}
+    signatures = {_SERVING_DEFAULT: {spec.name: tensor_info(spec) for spec in signature.inputs}}
+    if model.loaded.recipe is not None:
+        name = signature.inputs[0].name
+        signatures[_ENCODED_IMAGES] = {name: images_info(name)}
+    return pb.SignatureDefMap(
+        signature_def={
+            name: tensorflow_pb2.SignatureDef(
+                inputs=inputs, outputs=outputs, method_name=_PREDICT_METHOD
+            )
+            for name, inputs in signatures.items()
+        }
+    )
+
+
+def _wanted(request: pb.PredictRequest, model: ServedModel) -> tuple[str, ...]:
+    names = tuple(request.output_filter) or own_outputs(model)
+    known = known_outputs(model)
+    for number, name in enumerate(names):
+        if name not in known:
+            raise InvalidInput(
+                f"output tensor alias not found in signature: {cut(name)} Outputs expected to be "
+                f"in the set {_set(known)}."
+            )
+        if name in names[:number]:
+            raise InvalidInput(f"duplicate output tensor alias: {name}")
+    return names
+
+
+def _check_inputs(request: pb.PredictRequest, model: ServedModel) -> None:
+    came = set(request.inputs)
+    expected = {spec.name for spec in model.loaded.backend.signature.inputs}
+    if came != expected:
+        raise InvalidInput(
+            f"input size does not match signature: {len(came)}!={len(expected)} "
+            f"len({_set(came)}) != len({_set(expected)}). Sent extra: {_set(came - expected)}. "
+            f"Missing but required: {_set(expected - came)}."
+        )
+
+
+def _set(names: "set[str] | tuple[str, ...]") -> str:
+    return "{" + ",".join(cut(name) for name in sorted(names)) + "}"
+
+
+def _write_prediction(
+    prediction: Prediction, names: tuple[str, ...], signature_name: str
+) -> pb.PredictResponse:
+    response = pb.PredictResponse(model_spec=_spec(prediction.model, signature_name))
+    for name in names:
+        write_tensor(response.outputs[name], output(prediction, name))
+    return response
+
+
+def _spec(model: ServedModel, signature_name: str) -> pb.ModelSpec:
+    spec = pb.ModelSpec(name=model.name, signature_name=signature_name)
+    spec.version.value = model.version
+    return spec
+
+
+def _who_answered(model: ServedModel, call: Call) -> tuple[tuple[str, str], ...]:
+    """What the response has no field for."""
+    recipe = model.loaded.recipe
+    return (
+        (REQUEST_ID_KEY, call.request_id),
+        ("x-model-digest", model.loaded.bundle.model_digest),
+        ("x-recipe-digest", "" if recipe is None else recipe.digest),
+    )
+
+
+def _write_status(status: VersionStatus) -> pb.ModelVersionStatus:
+    message = pb.ModelVersionStatus(version=status.version, state=_STATES[status.state])
+    message.status.error_message = "; ".join(status.findings)
+    if status.state is ModelState.FAILED:
+        message.status.error_code = _FAILED_PRECONDITION
+    return message

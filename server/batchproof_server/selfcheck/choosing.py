@@ -1,0 +1,270 @@
+"""The self-check while serving: which answers are tried again, when, and in which company.
+
+Pure: time is an argument, and nothing here executes.
+"""
+
+import math
+from collections import deque
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, TypeAlias
+
+from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.proof.probing.answers import same_bits
+from batchproof_server.selfcheck.judging import Check
+from batchproof_server.selfcheck.sampling import Sampler, turn
+from batchproof_server.selfcheck.settings import SelfCheckSettings
+
+MAX_WAITING = 4
+"""Answers that wait for their check; what is selected beyond them is skipped."""
+QUIET_S = 0.01
+"""A check begins when the device has had nothing to do for this long,"""
+PATIENCE_S = 1.0
+"""or when none has begun for this long and nothing waits, however short the pause."""
+
+Reason: TypeAlias = Literal["busy", "no company", "too large", "failed", "draining"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """One task of a micro-batch, with the answer that it was given.
+
+    Attributes:
+        request_id: of the request that it belongs to.
+        kind: tasks of different kinds cannot keep each other company.
+        inputs: rows on axis 0, as are the outputs.
+        rows: 1 or more.
+        position: of its first row in the micro-batch.
+    """
+
+    request_id: str
+    kind: Hashable
+    inputs: Tensors
+    outputs: Tensors
+    rows: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A request that was selected and is not checked."""
+
+    request_id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    # One row in its own memory, and the micro-batch that it came from.
+    inputs: Tensors
+    kind: Hashable
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    row: _Row
+    request_id: str
+    expected: Tensors
+    position: int
+    bucket_rows: int
+    selected_s: float
+    size_bytes: int
+
+
+# Contract
+#
+# Share       Of the requests (a large one counts once for each of its slices) ``share`` are
+#             selected, by their number; of each one row is checked. Every selected one is counted
+#             once: identical, different or skipped.
+# Company     Rows of other micro-batches, of the same kind; with other content than the row under
+#             test as far as such rows are known. Until there is one, the check waits.
+# Bucket      The smallest of at least 2 rows among those whose answers the proof found
+#             bit-identical with the bucket that answered: a check costs no more than that.
+# Memory      ``remembered_rows`` rows as company and MAX_WAITING under test; each of the two at
+#             most half of ``max_remembered_bytes``. All are copies. Rows are remembered until the
+#             memory is full, then one of so many micro-batches that it is renewed once between two
+#             checks or so.
+# Patience    A check may begin QUIET_S after the device fell idle, or PATIENCE_S after it was
+#             selected and after the last one began, whichever comes first.
+class SelfChecks:
+    """Decides for one model version what is checked.
+
+    Args:
+        settings: how much.
+        classes: buckets with bit-identical answers, as the certificate has them; a bucket that is
+            in none is compared with itself only.
+    """
+
+    def __init__(
+        self, settings: SelfCheckSettings, classes: Sequence[tuple[int, ...]] = ()
+    ) -> None:
+        self._settings = settings
+        self._bucket_of = {bucket: _smallest(members) for members in classes for bucket in members}
+        self._selected = Sampler(settings.share, "selected")
+        self._renewed = Sampler(min(1.0, settings.share * settings.remembered_rows), "remembered")
+        self._company: deque[_Row] = deque()
+        self._is_full = False
+        self._waiting: list[_Candidate] = []
+        # The answer of _ready, until what waits or its company changes: it is asked for every time
+        # that the queue moves.
+        self._known_ready: _Candidate | None = None
+        self._is_ready_known = False
+        self._batches = 0
+        self._selections = 0
+        self._began_s = -math.inf
+
+    @classmethod
+    def none(cls) -> "SelfChecks":
+        """Checks nothing and keeps nothing."""
+        return cls(SelfCheckSettings(share=0))
+
+    def answered(
+        self, tasks: Sequence[Answered], bucket_rows: int, now_s: float
+    ) -> tuple[Skipped, ...]:
+        """Learns of a micro-batch whose callers have been answered.
+
+        Args:
+            tasks: 1 or more; what is kept of them is copied.
+            bucket_rows: that were executed.
+            now_s: the instant.
+
+        Returns:
+            What was selected, now or earlier, and will not be checked.
+        """
+        if self._settings.share == 0:
+            return ()
+        self._batches += 1
+        selected = [task for task in tasks if self._selected.picks()]
+        skipped = [skip for each in selected for skip in self._select(each, bucket_rows, now_s)]
+        if self._renewed.picks() or not self._is_full:
+            self._remember(tasks[self._batches % len(tasks)])
+            self._is_ready_known = False
+        if selected:
+            self._is_ready_known = False
+        return tuple(skipped)
+
+    def due_at(self, idle_since_s: float) -> float | None:
+        """The earliest instant at which ``take`` would return a check; None when none can.
+
+        Args:
+            idle_since_s: since when the device has had nothing to do.
+        """
+        candidate = self._ready()
+        if candidate is None:
+            return None
+        patient_until_s = max(candidate.selected_s, self._began_s) + PATIENCE_S
+        return min(idle_since_s + QUIET_S, patient_until_s)
+
+    def take(self, now_s: float, idle_since_s: float) -> Check | None:
+        """The next check if one is due; to be called only when no request waits."""
+        due_at_s = self.due_at(idle_since_s)
+        candidate = self._ready()
+        if candidate is None or due_at_s is None or due_at_s > now_s:
+            return None
+        self._waiting.remove(candidate)
+        self._is_ready_known = False
+        self._began_s = now_s
+        return self._arranged(candidate)
+
+    def drop(self) -> tuple[Skipped, ...]:
+        """Forgets everything; what waited is not checked."""
+        skipped = tuple(Skipped(each.request_id, "draining") for each in self._waiting)
+        self._waiting.clear()
+        self._company.clear()
+        self._is_ready_known = False
+        return skipped
+
+    def _select(self, task: Answered, bucket_rows: int, now_s: float) -> Iterator[Skipped]:
+        size_bytes = _row_bytes(task.inputs, task.rows) + _row_bytes(task.outputs, task.rows)
+        held_bytes = sum(each.size_bytes for each in self._waiting)
+        if held_bytes + size_bytes > self._settings.max_remembered_bytes // 2:
+            yield Skipped(task.request_id, "too large")
+            return
+        if len(self._waiting) == MAX_WAITING:
+            lonely = next((each for each in self._waiting if not self._has_company(each)), None)
+            if lonely is None:
+                yield Skipped(task.request_id, "busy")
+                return
+            self._waiting.remove(lonely)
+            yield Skipped(lonely.request_id, "no company")
+        self._selections += 1
+        row = turn("row", self._selections) % task.rows
+        self._waiting.append(
+            _Candidate(
+                row=self._row(task, row),
+                request_id=task.request_id,
+                expected=_copied(task.outputs, row),
+                position=task.position + row,
+                bucket_rows=bucket_rows,
+                selected_s=now_s,
+                size_bytes=size_bytes,
+            )
+        )
+
+    def _remember(self, task: Answered) -> None:
+        limit_bytes = self._settings.max_remembered_bytes // 2
+        if _row_bytes(task.inputs, task.rows) > limit_bytes:
+            return
+        self._company.append(self._row(task, turn("remembered", self._batches) % task.rows))
+        while len(self._company) > self._settings.remembered_rows or self._held() > limit_bytes:
+            self._company.popleft()
+            self._is_full = True
+
+    def _row(self, task: Answered, row: int) -> _Row:
+        return _Row(_copied(task.inputs, row), task.kind, self._batches)
+
+    def _held(self) -> int:
+        return sum(_row_bytes(each.inputs, 1) for each in self._company)
+
+    def _ready(self) -> _Candidate | None:
+        if not self._is_ready_known:
+            able = (each for each in self._waiting if self._has_company(each))
+            self._known_ready, self._is_ready_known = next(able, None), True
+        return self._known_ready
+
+    def _has_company(self, candidate: _Candidate) -> bool:
+        alone = self._checked_in(candidate.bucket_rows) == 1
+        return alone or any(_fits(each, candidate.row) for each in self._company)
+
+    def _checked_in(self, bucket_rows: int) -> int:
+        return self._bucket_of.get(bucket_rows, bucket_rows)
+
+    def _arranged(self, candidate: _Candidate) -> Check:
+        bucket_rows = self._checked_in(candidate.bucket_rows)
+        places = [place for place in range(bucket_rows) if place != candidate.position] or [0]
+        position = places[turn("position", candidate.row.batch) % len(places)]
+        neighbours = self._neighbours(candidate.row, bucket_rows - 1)
+        return Check(
+            request_id=candidate.request_id,
+            parts=(*neighbours[:position], candidate.row.inputs, *neighbours[position:]),
+            bucket_rows=bucket_rows,
+            position=position,
+            expected=candidate.expected,
+            answered_bucket_rows=candidate.bucket_rows,
+        )
+
+    def _neighbours(self, row: _Row, count: int) -> list[Tensors]:
+        known = [each.inputs for each in self._company if _fits(each, row)]
+        start = turn("company", row.batch) % max(1, len(known))
+        turned = [*known[start:], *known[:start]]
+        others = (each for each in turned if not same_bits(each, row.inputs))
+        chosen = list(islice(others, count)) or turned
+        return [chosen[place % len(chosen)] for place in range(count)]
+
+
+def _smallest(members: Sequence[int]) -> int:
+    return min((rows for rows in members if rows > 1), default=min(members))
+
+
+def _fits(one: _Row, other: _Row) -> bool:
+    return one.kind == other.kind and one.batch != other.batch
+
+
+def _row_bytes(tensors: Tensors, rows: int) -> int:
+    return sum(array.nbytes for array in tensors.values()) // rows
+
+
+def _copied(tensors: Tensors, row: int) -> dict[str, Array]:
+    return {name: array[row : row + 1].copy() for name, array in tensors.items()}

@@ -1,0 +1,189 @@
+"""From encoded pictures to input rows, on a few threads and within a budget of decoded bytes."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+from pydantic import ConfigDict
+
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import InvalidInput, QueueFull
+from batchproof_server.base.events import DecodeRecord, Observer
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
+from batchproof_server.imaging.recipe import Recipe
+
+Result = TypeVar("Result")
+Work: TypeAlias = Callable[[bytes], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingSettings:
+    """How much decoding goes on at the same time.
+
+    Attributes:
+        threads: pictures decoded at the same time.
+        max_decoded_bytes: decoded bytes of all pictures being decoded at the same time; the default
+            holds a picture of the largest default size for each of the default threads.
+        max_kept_bytes: decoded bytes of all pictures that wait, after their plain view, to know
+            whether their other views are wanted; a picture that finds no room is decoded again.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    threads: int = 2
+    max_decoded_bytes: int = 320_000_000
+    max_kept_bytes: int = 64_000_000
+
+    def __post_init__(self) -> None:
+        if self.threads < 1 or self.max_decoded_bytes < 1:
+            raise ValueError("threads and max_decoded_bytes must be 1 or more")
+        if self.max_kept_bytes < 0:
+            raise ValueError("max_kept_bytes must be 0 or more")
+
+
+class ByteBudget:
+    """Bytes that may be in use at the same time; safe in any thread.
+
+    Args:
+        limit_bytes: the whole budget.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._used_bytes = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def reserve(self, wanted_bytes: int) -> Iterator[None]:
+        """Holds a part of the budget.
+
+        Raises:
+            InvalidInput: the whole budget would not do.
+            QueueFull: others hold too much of it now.
+        """
+        if wanted_bytes > self._limit_bytes:
+            raise InvalidInput(
+                f"the picture decodes to {wanted_bytes} bytes, expected at most {self._limit_bytes}"
+            )
+        if not self.take(wanted_bytes):
+            raise QueueFull("too many pictures are being decoded", _RETRY_AFTER_S)
+        try:
+            yield
+        finally:
+            self.give_back(wanted_bytes)
+
+    def take(self, wanted_bytes: int) -> bool:
+        """Takes a part of the budget if there is so much left; whether there was."""
+        with self._lock:
+            if self._used_bytes + wanted_bytes > self._limit_bytes:
+                return False
+            self._used_bytes += wanted_bytes
+            return True
+
+    def give_back(self, taken_bytes: int) -> None:
+        """Gives back what was taken."""
+        with self._lock:
+            self._used_bytes -= taken_bytes
+
+
+# Decoding a picture takes a few milliseconds; by then some of the budget is free again.
+_RETRY_AFTER_S = 0.05
+
+
+class Decoding:
+    """Decodes pictures off the loop thread.
+
+    Args:
+        settings: how much at the same time.
+        clock: for measuring.
+        observer: told of every decoded picture.
+    """
+
+    def __init__(self, settings: DecodingSettings, clock: Clock, observer: Observer) -> None:
+        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="decode")
+        # What is nearly answered must not wait behind pictures that have only come.
+        self._finishing = ThreadPoolExecutor(1, thread_name_prefix="finish")
+        self._budget = ByteBudget(settings.max_decoded_bytes)
+        self._kept_budget = ByteBudget(settings.max_kept_bytes)
+        self._clock = clock
+        self._observer = observer
+
+    @property
+    def kept_budget(self) -> ByteBudget:
+        """For pictures that wait after they were decoded."""
+        return self._kept_budget
+
+    async def decode(
+        self, recipe: Recipe, images: Sequence[bytes], work: Work[Result]
+    ) -> list[Result]:
+        """What ``work`` makes of each picture, in their order.
+
+        Args:
+            recipe: checks each header first.
+            images: encoded.
+            work: runs on a decode thread, within the budget of decoded bytes.
+
+        Raises:
+            InvalidInput: a picture is refused; the text says which when there are several.
+            QueueFull: the budget of decoded bytes is used up.
+        """
+        if len(images) == 1:
+            return [await self._decode_one(recipe, images[0], work)]
+        numbered = enumerate(images)
+        return list(
+            await all_or_none(self._decode_member(recipe, image, work, n) for n, image in numbered)
+        )
+
+    async def _decode_member(
+        self, recipe: Recipe, image: bytes, work: Work[Result], number: int
+    ) -> Result:
+        try:
+            return await self._decode_one(recipe, image, work)
+        except InvalidInput as refused:
+            raise InvalidInput(f"image {number}: {refused}") from refused
+
+    async def _decode_one(self, recipe: Recipe, image: bytes, work: Work[Result]) -> Result:
+        loop = asyncio.get_running_loop()
+        image_format, result, duration_s = await loop.run_in_executor(
+            self._threads, self._run, recipe, image, work
+        )
+        self._observer.image_decoded(DecodeRecord(image_format, duration_s))
+        return result
+
+    def _run(self, recipe: Recipe, image: bytes, work: Work[Result]) -> tuple[str, Result, float]:
+        started_s = self._clock.now_s()
+        header = recipe.header(image)
+        with self._budget.reserve(header.decoded_bytes):
+            result = work(image)
+        return header.format, result, self._clock.now_s() - started_s
+
+    async def see(self, work: Callable[[], Result]) -> Result:
+        """Runs work on a picture that is decoded already on a decode thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def finish(self, work: Callable[[], Result]) -> Result:
+        """Runs work on what was decoded or executed off the loop, on a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._finishing, work)
+
+    def close(self) -> None:
+        """Stops the threads once the pictures at hand are done."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._finishing.shutdown(wait=False, cancel_futures=True)
+
+
+async def all_or_none(
+    work: Iterable[Coroutine[Any, Any, Result]],
+) -> tuple[Result, ...]:
+    """Runs the coroutines together; when one fails, cancels the others and raises its error."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

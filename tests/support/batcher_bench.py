@@ -1,0 +1,83 @@
+"""A batcher with a clock, a device and an engine that the test moves itself."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from batchproof_server.base.events import Observer
+from batchproof_server.base.signature import Tensors
+from batchproof_server.batching.batcher import BatchedRows, Batcher
+from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.selfcheck.choosing import SelfChecks
+from support.fakes import (
+    ElementwiseBackend,
+    FakeClock,
+    PuppetDevice,
+    Recorder,
+    settle_loop,
+)
+
+POISON = 666.0
+
+
+def tensors(value: float, rows: int = 1, *row_shape: int) -> Tensors:
+    return {"x": np.full((rows, *(row_shape or (1,))), value, np.float64)}
+
+
+def values(answer: BatchedRows) -> list[float]:
+    """What the rows held when they were asked."""
+    row_values: list[float] = ((answer.outputs["y"][:, 0] - 1) / 2).tolist()
+    return row_values
+
+
+@dataclass
+class Bench:
+    """A batcher and everything around it."""
+
+    settings: BatchingSettings = field(
+        default_factory=lambda: BatchingSettings(buckets_rows=(2, 4), max_queued_rows=8)
+    )
+    backend: ElementwiseBackend = field(default_factory=lambda: ElementwiseBackend(1))
+    clock: FakeClock = field(default_factory=FakeClock)
+    device: PuppetDevice = field(default_factory=PuppetDevice)
+    recorder: Recorder = field(default_factory=Recorder)
+    observer: Observer | None = None
+    self_checks: SelfChecks | None = None
+
+    def __post_init__(self) -> None:
+        self.batcher = Batcher(
+            "model",
+            3,
+            self.backend,
+            self.settings,
+            clock=self.clock,
+            device=self.device,
+            observer=self.observer or self.recorder,
+            self_checks=self.self_checks,
+        )
+
+    def ask(
+        self, value: float, rows: int = 1, patience_s: float | None = None
+    ) -> asyncio.Task[BatchedRows]:
+        """One request, which comes to the batcher in the next iteration of the loop."""
+        deadline_s = None if patience_s is None else self.clock.now_s() + patience_s
+        return asyncio.create_task(self.batcher.submit(tensors(value, rows), rows, deadline_s))
+
+    async def asked(
+        self, *wanted: float, patience_s: float | None = None
+    ) -> list[asyncio.Task[BatchedRows]]:
+        """One request of one row for each value, submitted."""
+        tasks = [self.ask(value, patience_s=patience_s) for value in wanted]
+        await settle_loop()
+        return tasks
+
+    async def run_device(self) -> None:
+        """Executes what the device was given, and all that follows from it."""
+        while self.device.waiting_jobs:
+            self.device.run_next()
+            await settle_loop()
+
+    def executed(self) -> list[list[float]]:
+        """The values of the rows of each executed micro-batch, padding included."""
+        return [batch[:, 0].tolist() for batch in self.backend.batches]

@@ -1,0 +1,315 @@
+"""Stand-ins for time, the device and the engine that a test moves with its own hand.
+
+None of them sleeps. What must be waited for is a condition, and waiting for it has a limit.
+"""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from batchproof_server.base.events import (
+    BatchRecord,
+    DecodeRecord,
+    ModelRecord,
+    PredictionRecord,
+    RequestRecord,
+    SelfCheckRecord,
+    ShedRecord,
+)
+from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
+
+PATIENCE_S = 10.0
+"""How long a test waits for another thread before it fails."""
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True, eq=False)
+class FakeTimer:
+    """A timer of :class:`FakeClock`."""
+
+    when_s: float
+    callback: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Makes sure that the call does not happen."""
+        self.cancelled = True
+
+
+class FakeClock:
+    """A clock that moves only when it is told to, and rings on the way."""
+
+    def __init__(self, start_s: float = 1_000.0) -> None:
+        self._now_s = start_s
+        self._timers: list[FakeTimer] = []
+
+    def now_s(self) -> float:
+        """The instant that the test has set."""
+        return self._now_s
+
+    def call_at(self, when_s: float, callback: Callable[[], None]) -> FakeTimer:
+        """Calls back while ``advance`` passes ``when_s``; never inside this call."""
+        timer = FakeTimer(when_s, callback)
+        self._timers.append(timer)
+        return timer
+
+    def advance(self, duration_s: float) -> None:
+        """Moves time forward; each alarm on the way rings at its own instant, in order."""
+        self.advance_to(self._now_s + duration_s)
+
+    def advance_to(self, when_s: float) -> None:
+        """Moves time forward to ``when_s``."""
+        if when_s < self._now_s:
+            raise ValueError("time never goes back")
+        while due := [timer for timer in self._alive() if timer.when_s <= when_s]:
+            first = min(due, key=lambda timer: timer.when_s)
+            self._timers.remove(first)
+            self._now_s = max(self._now_s, first.when_s)
+            first.callback()
+        self._now_s = when_s
+
+    @property
+    def alarms_s(self) -> tuple[float, ...]:
+        """The instants at which something is due, ascending."""
+        return tuple(sorted(timer.when_s for timer in self._alive()))
+
+    def _alive(self) -> list[FakeTimer]:
+        self._timers = [timer for timer in self._timers if not timer.cancelled]
+        return self._timers
+
+
+class PuppetDevice(Executor):
+    """An executor without a thread: jobs wait until the test runs them."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Callable[[], None]] = []
+        self._futures: list[Future[Any]] = []
+        self._is_shut_down = False
+
+    def submit(
+        self,
+        fn: Callable[Parameters, Result],
+        /,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Future[Result]:
+        """Keeps a job."""
+        if self._is_shut_down:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except Exception as failure:  # noqa: BLE001 - as a real executor does
+                future.set_exception(failure)
+
+        self._jobs.append(run)
+        self._futures.append(future)
+        return future
+
+    @property
+    def waiting_jobs(self) -> int:
+        """Jobs that were not run yet."""
+        return len(self._jobs)
+
+    def run_next(self) -> None:
+        """Runs the oldest job here and now."""
+        self._jobs.pop(0)()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the signature of Executor
+        """Refuses jobs; on request cancels those that wait."""
+        self._is_shut_down = True
+        if cancel_futures:
+            self._jobs.clear()
+            for future in self._futures:
+                future.cancel()
+
+
+def spec(name: str, *row_shape: int | None, dtype: str = "float64") -> TensorSpec:
+    """A tensor specification."""
+    return TensorSpec(name, np.dtype(dtype), row_shape)
+
+
+class ElementwiseBackend:
+    """Exact arithmetic on one input: ``y = 2 x + 1``, so that each row names itself.
+
+    Args:
+        row_shape: the shape of a row of ``x`` and of ``y``.
+    """
+
+    def __init__(self, *row_shape: int | None) -> None:
+        self._signature = Signature((spec("x", *row_shape),), (spec("y", *row_shape),))
+        self.shapes: list[tuple[int, ...]] = []
+        self.batches: list[Array] = []
+        self.is_closed = False
+
+    @property
+    def signature(self) -> Signature:
+        """One input and one output."""
+        return self._signature
+
+    @property
+    def engine(self) -> str:
+        """Not an engine."""
+        return "elementwise 1"
+
+    def execute(self, inputs: Tensors) -> Tensors:
+        """Computes, and remembers what it was given."""
+        self.shapes.append(inputs["x"].shape)
+        self.batches.append(inputs["x"].copy())
+        return {"y": 2 * inputs["x"] + 1}
+
+    def close(self) -> None:
+        """Remembers it."""
+        self.is_closed = True
+
+
+class GatedBackend(ElementwiseBackend):
+    """Holds each execution until the test lets it through; records the shapes that it was given.
+
+    The device thread waits inside ``execute``; ``release`` is called on any other thread.
+    """
+
+    def __init__(self, *row_shape: int | None) -> None:
+        super().__init__(*row_shape)
+        self._condition = threading.Condition()
+        self._entered = 0
+        self._released = 0
+
+    def execute(self, inputs: Tensors) -> Tensors:
+        """Waits for its release, then computes."""
+        with self._condition:
+            number = self._entered
+            self._entered += 1
+            self._condition.notify_all()
+            if not self._condition.wait_for(lambda: self._released > number, PATIENCE_S):
+                raise TimeoutError("the test never released this execution")
+        return super().execute(inputs)
+
+    def release(self, executions: int = 1) -> None:
+        """Lets that many executions through, running or to come."""
+        with self._condition:
+            self._released += executions
+            self._condition.notify_all()
+
+    async def entered(self, executions: int = 1) -> None:
+        """Returns when that many executions have begun since the start."""
+
+        def wait() -> bool:
+            with self._condition:
+                return self._condition.wait_for(lambda: self._entered >= executions, PATIENCE_S)
+
+        assert await asyncio.to_thread(wait), f"{executions} executions never began"
+
+
+class Poisoned(RuntimeError):
+    """What :class:`PoisonBackend` raises."""
+
+
+class PoisonBackend(ElementwiseBackend):
+    """Fails when a row holds the poison; or else answers as ``answer`` makes it.
+
+    Args:
+        poison: a value that no healthy row holds.
+        answer: turns healthy outputs into malformed ones, for batches that hold the poison; without
+            it such a batch raises :class:`Poisoned`.
+        row_shape: the shape of a row.
+    """
+
+    def __init__(
+        self,
+        *row_shape: int | None,
+        poison: float = 666.0,
+        answer: Callable[[Tensors], Any] | None = None,
+    ) -> None:
+        super().__init__(*row_shape)
+        self._poison = poison
+        self._answer = answer
+
+    def execute(self, inputs: Tensors) -> Tensors:
+        """Computes, or fails in the way that was asked for."""
+        outputs = super().execute(inputs)
+        if not (inputs["x"] == self._poison).any():
+            return outputs
+        if self._answer is None:
+            raise Poisoned("poison in the batch")
+        malformed: Tensors = self._answer(outputs)
+        return malformed
+
+
+@dataclass(slots=True)
+class Recorder:
+    """An observer that remembers everything."""
+
+    requests: list[RequestRecord] = field(default_factory=list)
+    batches: list[BatchRecord] = field(default_factory=list)
+    predictions: list[PredictionRecord] = field(default_factory=list)
+    decoded: list[DecodeRecord] = field(default_factory=list)
+    shed: list[ShedRecord] = field(default_factory=list)
+    queue_rows: list[int] = field(default_factory=list)
+    models: list[ModelRecord] = field(default_factory=list)
+    self_checks: list[SelfCheckRecord] = field(default_factory=list)
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """Remembers it."""
+        self.requests.append(record)
+
+    def batch_executed(self, record: BatchRecord) -> None:
+        """Remembers it."""
+        self.batches.append(record)
+
+    def predicted(self, record: PredictionRecord) -> None:
+        """Remembers it."""
+        self.predictions.append(record)
+
+    def image_decoded(self, record: DecodeRecord) -> None:
+        """Remembers it."""
+        self.decoded.append(record)
+
+    def request_shed(self, record: ShedRecord) -> None:
+        """Remembers it."""
+        self.shed.append(record)
+
+    def queue_changed(self, model: str, version: int, rows: int) -> None:  # noqa: ARG002 - the protocol
+        """Remembers the rows."""
+        self.queue_rows.append(rows)
+
+    def model_changed(self, record: ModelRecord) -> None:
+        """Remembers it."""
+        self.models.append(record)
+
+    def self_checked(self, record: SelfCheckRecord) -> None:
+        """Remembers it."""
+        self.self_checks.append(record)
+
+    @property
+    def shed_reasons(self) -> list[str]:
+        """Why requests were answered without execution, in order."""
+        return [record.reason for record in self.shed]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns when ``condition`` holds; lets the loop run in between, without sleeping.
+
+    For what the loop and its threads do on their own; fails after :data:`PATIENCE_S`.
+    """
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - any condition, also one that sets no event
+            await asyncio.sleep(0)
+
+
+async def settle_loop(iterations: int = 10) -> None:
+    """Lets everything that is ready on the loop run, and what that makes ready in turn."""
+    for _ in itertools.repeat(None, iterations):
+        await asyncio.sleep(0)

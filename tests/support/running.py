@@ -1,0 +1,185 @@
+"""A server of our own composition in this process, behind a real port."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from grpc import aio
+
+from batchproof.tensors import to_proto
+from batchproof.v1 import prediction_pb2 as pb
+from batchproof.v1 import prediction_pb2_grpc as pb_grpc
+from batchproof_server.application.config import Config
+from batchproof_server.application.server import Server, compose
+from batchproof_server.backends import affine
+from batchproof_server.base.backend import Backend, EngineSettings
+from batchproof_server.base.registry import Registry
+from batchproof_server.models.discovery import discover
+from batchproof_server.observing.logs import configure_logs
+from batchproof_server.proof.examination import ExaminedLoader, without_audit
+from support.fakes import GatedBackend, until
+
+LOCAL = {"server": {"grpc_port": 0, "http_port": 0}}
+WARM_UPS = 2
+"""Executions of the warm-up: one for each bucket of ``bundles_on_disk``."""
+
+
+@dataclass(eq=False)
+class Log:
+    """What the server logged, as the stream that it writes to."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self, line: str) -> None:
+        """Reads one line."""
+        self.events.append(json.loads(line))
+
+    def flush(self) -> None:
+        """Has nothing to do."""
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The finished requests, in order."""
+        return [event for event in self.events if event["event"] == "request finished"]
+
+    def codes(self) -> list[str]:
+        """How they ended."""
+        return [event["code"] for event in self.requests()]
+
+    def unforeseen(self) -> list[dict[str, Any]]:
+        """Failures that nobody foresaw."""
+        return [event for event in self.events if event["event"] == "unforeseen failure"]
+
+    async def ended(self, count: int) -> list[str]:
+        """Returns the codes when ``count`` requests have ended, which is sure to be exact."""
+        await until(lambda: len(self.requests()) >= count)
+        assert len(self.requests()) == count
+        return self.codes()
+
+
+@dataclass
+class Running:
+    """A server that listens, and a channel to it."""
+
+    server: Server
+    address: str
+    channel: aio.Channel
+    log: Log
+
+    @property
+    def stub(self) -> Any:
+        """The service, as asynchronous callables."""
+        return pb_grpc.PredictionServiceStub(self.channel)
+
+    def waiting_rows(self, model: str) -> int:
+        """Rows in a model's queue."""
+        served = {each.name: each for each in self.server.repository.loaded()}
+        return served[model].batcher._queue.waiting_rows
+
+
+@asynccontextmanager
+async def running(
+    path: Path,
+    config: Config | None = None,
+    *,
+    gated: Mapping[str, GatedBackend] | None = None,
+    others: Mapping[str, Backend] | None = None,
+    load: bool = True,
+) -> AsyncIterator[Running]:
+    """Serves what lies at ``path``.
+
+    Args:
+        path: a bundle or a repository.
+        config: its ports are replaced by free ones.
+        gated: models whose backend the test opens itself; their warm-up is let through.
+        others: models whose backend the test has made.
+        load: whether to load before the test begins.
+    """
+    config = config or Config()
+    ports = replace(config.server, grpc_port=0, http_port=0)
+    log = Log()
+    logger = configure_logs("info", "json", cast("Any", log))
+    server = compose(replace(config, server=ports), discover(path), logger)
+    plugs = replace(server.plugs, backends=_backends(gated or {}, others or {}))
+    if gated:
+        plugs = replace(plugs, prove=None)  # the test opens each execution by itself
+    server = replace(server, plugs=plugs)
+    addresses = await server.open()
+    try:
+        if load:
+            await server.load()
+        async with aio.insecure_channel(addresses.grpc) as channel:
+            yield Running(server, addresses.grpc, channel, log)
+    finally:
+        for backend in (gated or {}).values():
+            backend.release(1_000)
+        await server.rpc.stop(0)
+        server.close()
+
+
+def _backends(
+    gated: Mapping[str, GatedBackend], others: Mapping[str, Backend]
+) -> Registry[ExaminedLoader]:
+    def load(artefact: Path, *, buckets_rows: tuple[int, ...], settings: EngineSettings) -> Backend:
+        name = artefact.parent.parent.name
+        backend = gated.get(name)
+        if name in others:
+            return others[name]
+        if backend is None:
+            return affine.load(artefact, buckets_rows=buckets_rows, settings=settings)
+        backend.release(len(buckets_rows))
+        return backend
+
+    backends: Registry[ExaminedLoader] = Registry("backend")
+    backends.register("affine", without_audit(load))
+    return backends
+
+
+def tensors(array: Any, name: str = "image", dtype: str = "float32") -> pb.NamedTensors:
+    """One input tensor as a message."""
+    return pb.NamedTensors(tensors={name: to_proto(np.asarray(array, dtype))})
+
+
+def request(
+    array: Any = ((1, 2, 3, 4),), *, request_id: str = "", model: str = "", **options: Any
+) -> pb.PredictRequest:
+    """A request of tensors for the affine bundles."""
+    return pb.PredictRequest(
+        request_id=request_id,
+        model=pb.ModelSelector(name=model),
+        tensors=tensors(array),
+        options=pb.PredictOptions(**options),
+    )
+
+
+def gated_request(
+    value: float = 1.0, *, request_id: str = "", model: str = "slow", rows: int = 1
+) -> pb.PredictRequest:
+    """A request for a gated backend."""
+    return pb.PredictRequest(
+        request_id=request_id,
+        model=pb.ModelSelector(name=model),
+        tensors=tensors(np.full((rows, 1), value), "x", "float64"),
+    )
+
+
+async def failure(call: Any) -> aio.AioRpcError:
+    """The error that a call ends with."""
+    try:
+        await call
+    except aio.AioRpcError as error:
+        return error
+    raise AssertionError("the call succeeded")
+
+
+async def refused(serving: Running, asked: pb.PredictRequest) -> aio.AioRpcError:
+    """The error that a prediction ends with."""
+    return await failure(serving.stub.Predict(asked))
+
+
+def trailer(error: aio.AioRpcError) -> dict[str, Any]:
+    """The trailing metadata of an error."""
+    return dict(error.trailing_metadata())

@@ -1,0 +1,125 @@
+"""Scores against a plain reference, and the independence of rows."""
+
+import math
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.scores import score
+from batchproof_server.base.signature import Array
+
+Kind: TypeAlias = Literal["logits", "probabilities"]
+KINDS: tuple[Kind, ...] = ("logits", "probabilities")
+matrices = hnp.arrays(
+    st.sampled_from((np.float16, np.float32, np.float64)),
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=40),
+    elements=st.floats(-60, 60, width=16),
+)
+
+
+def normalized(raw: Array) -> Array:
+    """Rows that sum to 1."""
+    positive = np.abs(raw.astype(np.float64)) + 1e-9
+    result: Array = positive / positive.sum(axis=1, keepdims=True)
+    return result
+
+
+def output(raw: Array, kind: Kind) -> Array:
+    return raw if kind == "logits" else normalized(raw)
+
+
+def reference(row: Array, kind: Kind) -> list[float]:
+    """Probabilities of one row in plain Python."""
+    values = [float(value) for value in row]
+    if kind == "probabilities":
+        return values
+    highest = max(values)
+    powers = [math.exp(value - highest) for value in values]
+    return [power / math.fsum(powers) for power in powers]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(raw=matrices)
+def test_probabilities_entropy_and_margin_equal_a_plain_reference(kind: Kind, raw: Array) -> None:
+    came = output(raw, kind)
+    scores = score(came, kind)
+    for row in range(len(came)):
+        expected = reference(came[row], kind)
+        entropy = -math.fsum(p * math.log(p) for p in expected if p > 0)
+        best = [*sorted(expected, reverse=True), 0.0]
+        np.testing.assert_allclose(scores.probabilities[row], expected, rtol=1e-6, atol=1e-38)
+        assert scores.entropy[row] == pytest.approx(max(0.0, entropy), abs=1e-9)
+        assert scores.margin[row] == pytest.approx(best[0] - best[1], abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(raw=matrices, data=st.data())
+def test_the_scores_of_a_row_are_the_same_bits_in_any_company(
+    kind: Kind, raw: Array, data: st.DataObject
+) -> None:
+    came = output(raw, kind)
+    order = data.draw(st.permutations(range(len(came))))
+    kept = order[: data.draw(st.integers(1, len(came)))]
+    together, apart = score(came, kind), score(came[kept], kind)
+    for place, row in enumerate(kept):
+        alone = score(came[row : row + 1], kind)
+        for name in ("probabilities", "entropy", "margin"):
+            bits = getattr(together, name)[row].tobytes()
+            assert getattr(apart, name)[place].tobytes() == bits
+            assert getattr(alone, name)[0].tobytes() == bits
+
+
+@given(matrices)
+def test_entropy_and_margin_stay_within_their_bounds(raw: Array) -> None:
+    scores = score(raw, "logits")
+    classes = raw.shape[1]
+    assert (scores.entropy >= 0).all()
+    assert (scores.entropy <= math.log(classes) + 1e-9).all()
+    assert ((scores.margin >= 0) & (scores.margin <= 1)).all()
+    np.testing.assert_allclose(scores.probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@given(matrices, st.integers(0, 50))
+def test_the_ranking_is_by_probability_and_ties_go_to_the_lower_index(
+    raw: Array, top_k: int
+) -> None:
+    scores = score(raw, "logits")
+    ranking = scores.ranking(0, top_k)
+    keys = [(-float(scores.probabilities[0, index]), index) for index in ranking]
+    assert keys == sorted(keys)
+    assert len(ranking) == min(top_k, raw.shape[1])
+
+
+def test_logits_are_kept_as_float32_and_probabilities_have_none() -> None:
+    scores = score(np.array([[1.0, 2.0]]), "logits")
+    assert scores.logits is not None
+    assert scores.logits.dtype == np.float32
+    assert scores.logits.tolist() == [[1.0, 2.0]]
+    assert score(np.array([[0.5, 0.5]]), "probabilities").logits is None
+
+
+def test_entropy_is_never_below_zero_through_rounding() -> None:
+    scores = score(np.array([[1 + 1e-7, 0.0]], np.float32), "probabilities")
+    assert scores.entropy.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_class_is_certain(kind: Kind) -> None:
+    scores = score(np.ones((2, 1), np.float32), kind)
+    assert scores.probabilities.tolist() == [[1.0], [1.0]]
+    assert scores.entropy.tolist() == [0.0, 0.0]
+    assert scores.margin.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_output_that_is_not_finite_names_its_row(kind: Kind, bad: float) -> None:
+    came = np.full((3, 2), 0.5)
+    came[2, 1] = bad
+    with pytest.raises(InvalidInput, match="output for row 2 is not finite; expected an input"):
+        score(came, kind)

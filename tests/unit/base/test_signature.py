@@ -1,0 +1,70 @@
+"""Signatures: which tensors fit, and the sentence for those that do not."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array, Signature, Tensors
+from support.fakes import spec
+
+TWO = Signature((spec("a", 2), spec("b", None, 3)), (spec("y"),))
+
+
+def good() -> dict[str, Array]:
+    return {"a": np.zeros((4, 2)), "b": np.zeros((4, 7, 3))}
+
+
+def test_tensors_that_fit_give_their_row_count() -> None:
+    assert TWO.check(good()) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"a": np.zeros((4, 3))}, 'input "a" is float64 [4, 3], expected float64 [rows, 2]'),
+        ({"a": np.zeros(4)}, 'input "a" is float64 [4], expected float64 [rows, 2]'),
+        ({"a": np.float64(1)}, 'input "a" is float64 [], expected float64 [rows, 2]'),
+        (
+            {"a": np.zeros((4, 2), np.float32)},
+            'input "a" is float32 [4, 2], expected float64 [rows, 2]',
+        ),
+        (
+            {"b": np.zeros((4, 0, 3))},
+            'input "b" is float64 [4, 0, 3], expected float64 [rows, any, 3]',
+        ),
+        (
+            {"a": np.zeros((5, 2))},
+            "inputs have different row counts {'a': 5, 'b': 4}, expected the same",
+        ),
+        (
+            {"a": np.zeros((0, 2)), "b": np.zeros((0, 1, 3))},
+            "the request has 0 rows, expected 1 or more",
+        ),
+        ({"c": np.zeros(1)}, 'inputs are "a", "b", "c", expected exactly "a", "b"'),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused_with_both_sides(
+    change: Tensors, sentence: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        TWO.check({**good(), **change})
+    assert str(refused.value) == sentence
+
+
+def test_a_missing_input_is_named() -> None:
+    with pytest.raises(InvalidInput, match='inputs are none, expected exactly "a", "b"'):
+        TWO.check({})
+
+
+@given(st.lists(st.integers(1, 4), max_size=3), st.data())
+def test_a_spec_admits_exactly_its_dtype_and_shape(sizes: list[int], data: st.DataObject) -> None:
+    wanted = [data.draw(st.sampled_from((size, None))) for size in sizes]
+    shape = tuple(data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=4)))
+    dtype = data.draw(st.sampled_from(("float64", "float32")))
+    fits = len(shape) == len(wanted) + 1 and all(
+        want in (None, size) for want, size in zip(wanted, shape[1:], strict=True)
+    )
+    assert spec("x", *wanted).admits(np.zeros(shape, dtype)) == (fits and dtype == "float64")

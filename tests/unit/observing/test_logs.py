@@ -1,0 +1,352 @@
+import io
+import json
+import logging
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchproof_server.base.events import (
+    BatchRecord,
+    DecodeRecord,
+    ModelRecord,
+    Observer,
+    RequestRecord,
+    SelfCheckRecord,
+    ShedRecord,
+)
+from batchproof_server.observing.logs import (
+    LogFormat,
+    LogLevel,
+    LogObserver,
+    configure_logs,
+    library_logs,
+)
+
+FORMATS: tuple[LogFormat, ...] = ("json", "console")
+FORGERY = 'x\n{"level": "info"}\r\x1b[2K\u2028\u0085\x00\u202e'
+
+
+def request(
+    code: str = "OK", message: str = "", request_id: str = "id-1", model: str = "digits"
+) -> RequestRecord:
+    return RequestRecord("Predict", request_id, model, 3, code, 0.0123456, 2, message)
+
+
+def version(state: str, findings: tuple[str, ...] = ()) -> ModelRecord:
+    return ModelRecord("digits", 3, state, "sha256:aa", "sha256:bb", "affine 1", findings, 0.5)
+
+
+def observer(
+    stream: io.StringIO, log_format: LogFormat = "json", level: LogLevel = "info"
+) -> LogObserver:
+    return LogObserver(configure_logs(level, log_format, stream))
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+def test_a_finished_request_is_one_json_line(stream: io.StringIO) -> None:
+    told: Observer = observer(stream)
+    told.request_finished(request())
+    (line,) = lines(stream)
+    at = datetime.fromisoformat(line.pop("time"))
+    assert at.utcoffset() == timedelta(0)
+    assert line == {
+        "event": "request finished",
+        "level": "info",
+        "request_id": "id-1",
+        "method": "Predict",
+        "model": "digits",
+        "version": 3,
+        "code": "OK",
+        "rows": 2,
+        "duration_ms": 12.346,
+    }
+
+
+@pytest.mark.parametrize("difference", [1.5e-7, 0.0, None])
+def test_another_answer_in_other_company_is_an_error_with_its_request(
+    stream: io.StringIO, difference: float | None
+) -> None:
+    record = SelfCheckRecord("digits", 3, "different", "id-1", 2, 16, difference)
+    observer(stream).self_checked(record)
+    (line,) = lines(stream)
+    line.pop("time")
+    assert line == {
+        "event": "self-check found another answer",
+        "level": "error",
+        "request_id": "id-1",
+        "model": "digits",
+        "version": 3,
+        "answered_bucket_rows": 16,
+        "bucket_rows": 2,
+        "greatest_difference": difference,
+    }
+
+
+def test_the_same_answer_and_a_check_that_was_skipped_are_for_debugging(
+    stream: io.StringIO,
+) -> None:
+    records = [
+        SelfCheckRecord("digits", 3, "identical", "id-1", 2, 16),
+        SelfCheckRecord("digits", 3, "skipped", "id-2", reason="busy"),
+    ]
+    for record in records:
+        observer(stream).self_checked(record)
+    assert lines(stream) == []
+    for record in records:
+        observer(stream, level="debug").self_checked(record)
+    assert [(line["level"], line["request_id"], line["event"]) for line in lines(stream)] == [
+        ("debug", "id-1", "self-check found the same answer"),
+        ("debug", "id-2", "self-check skipped"),
+    ]
+
+
+def test_a_check_that_failed_is_a_warning(stream: io.StringIO) -> None:
+    observer(stream).self_checked(SelfCheckRecord("m", 1, "skipped", "id-2", reason="failed"))
+    (line,) = lines(stream)
+    assert (line["level"], line["reason"]) == ("warning", "failed")
+
+
+@pytest.mark.parametrize(
+    ("code", "level"),
+    [
+        ("OK", "info"),
+        ("INVALID_ARGUMENT", "info"),
+        ("NOT_FOUND", "info"),
+        ("CANCELLED", "info"),
+        ("RESOURCE_EXHAUSTED", "warning"),
+        ("UNAVAILABLE", "warning"),
+        ("DEADLINE_EXCEEDED", "warning"),
+        ("INTERNAL", "error"),
+        ("UNKNOWN", "error"),
+    ],
+)
+def test_the_code_of_a_request_decides_its_level(
+    stream: io.StringIO, code: str, level: str
+) -> None:
+    observer(stream).request_finished(request(code, "why"))
+    (line,) = lines(stream)
+    assert (line["level"], line["message"]) == (level, "why")
+
+
+def test_what_is_below_the_level_is_dropped(stream: io.StringIO) -> None:
+    told = observer(stream, level="warning")
+    told.request_finished(request())
+    told.request_finished(request("UNAVAILABLE"))
+    assert [line["code"] for line in lines(stream)] == ["UNAVAILABLE"]
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_a_caller_cannot_forge_a_line(stream: io.StringIO, log_format: LogFormat) -> None:
+    observer(stream, log_format).request_finished(request("OK", FORGERY, FORGERY, FORGERY))
+    text = stream.getvalue()
+    assert len(text.splitlines()) == 1
+    assert text.removesuffix("\n").isprintable()
+
+
+@given(st.text(), st.text(), st.sampled_from(FORMATS))
+def test_whatever_a_caller_sends_is_one_printable_line(
+    request_id: str, message: str, log_format: LogFormat
+) -> None:
+    stream = io.StringIO()
+    observer(stream, log_format).request_finished(request("NOT_FOUND", message, request_id))
+    text = stream.getvalue()
+    assert text.endswith("\n")
+    assert text.removesuffix("\n").isprintable()
+
+
+@given(st.text(max_size=300))
+def test_a_json_line_gives_back_what_the_caller_sent(request_id: str) -> None:
+    stream = io.StringIO()
+    observer(stream).request_finished(request(request_id=request_id))
+    assert lines(stream)[0]["request_id"] == request_id
+
+
+def test_a_console_line_quotes_what_the_caller_sent(stream: io.StringIO) -> None:
+    observer(stream, "console").request_finished(request(request_id="a code=INTERNAL"))
+    assert "request_id='a code=INTERNAL'" in stream.getvalue()
+
+
+def test_a_long_text_is_cut(stream: io.StringIO) -> None:
+    observer(stream).request_finished(request("NOT_FOUND", "m" * 10_000, "i" * 10_000))
+    (line,) = lines(stream)
+    assert line["message"] == "m" * 300 + "..."
+    assert line["request_id"] == "i" * 300 + "..."
+
+
+def test_a_failed_micro_batch_is_an_error(stream: io.StringIO) -> None:
+    observer(stream).batch_executed(BatchRecord("digits", 3, 5, 8, (0.1,), 0.25, failed=True))
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("micro-batch failed", "error")
+    assert (line["rows"], line["bucket_rows"], line["execution_ms"]) == (5, 8, 250.0)
+
+
+def test_frequent_events_are_written_at_debug_or_never(stream: io.StringIO) -> None:
+    told = observer(stream)
+    quiet = (told, observer(stream, level="debug"))
+    for each in quiet:
+        each.batch_executed(BatchRecord("digits", 3, 5, 8, (0.1,), 0.25, failed=False))
+        each.request_shed(ShedRecord("digits", 3, "deadline"))
+        each.image_decoded(DecodeRecord("PNG", 0.1))
+        each.queue_changed("digits", 3, 1)
+    events = [(line["level"], line["event"]) for line in lines(stream)]
+    assert events == [("debug", "micro-batch executed"), ("debug", "request shed")]
+
+
+def test_a_model_says_its_state(stream: io.StringIO) -> None:
+    observer(stream).model_changed(version("ready"))
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("model changed", "info")
+    assert (line["state"], line["engine"], line["duration_ms"]) == ("ready", "affine 1", 500.0)
+    assert "findings" not in line
+
+
+def test_a_model_that_failed_says_why(stream: io.StringIO) -> None:
+    observer(stream).model_changed(version("failed", ("no labels", "two\nlines")))
+    (line,) = lines(stream)
+    assert (line["level"], line["findings"]) == ("error", ["no labels", "two\nlines"])
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_an_unforeseen_failure_is_written_with_its_traceback(
+    stream: io.StringIO, log_format: LogFormat
+) -> None:
+    observer(stream, log_format).failed(raised("went wrong"), "id-7")
+    text = stream.getvalue()
+    assert "id-7" in text
+    assert "Traceback" in text
+    assert "Unforeseen: went wrong" in text
+
+
+def test_a_traceback_is_still_one_json_line(stream: io.StringIO) -> None:
+    observer(stream).failed(raised(FORGERY), FORGERY)
+    (line,) = lines(stream)
+    assert line["exception"].startswith("Traceback")
+    assert line["request_id"] == FORGERY
+
+
+def test_a_traceback_cannot_forge_a_console_line(stream: io.StringIO) -> None:
+    observer(stream, "console").failed(raised(f"{FORGERY}\n2026-01-01T00:00:00Z [info]"))
+    first, *rest = stream.getvalue().splitlines()
+    assert "unforeseen failure" in first
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
+
+
+class Unforeseen(Exception):
+    """What the tests raise."""
+
+
+def raised(text: str) -> Unforeseen:
+    with pytest.raises(Unforeseen) as caught:
+        fail(text)
+    return caught.value
+
+
+def fail(text: str) -> None:
+    raise Unforeseen(text)
+
+
+class OneWriteALine(io.StringIO):
+    """Fails when a line comes in pieces, or while another is being written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = threading.Lock()
+
+    def write(self, text: str, /) -> int:
+        """Takes one whole line."""
+        assert text.count("\n") == 1
+        assert text.endswith("\n")
+        assert self.busy.acquire(blocking=False)
+        try:
+            return super().write(text)
+        finally:
+            self.busy.release()
+
+
+def test_threads_do_not_mix_their_lines() -> None:
+    stream = OneWriteALine()
+    told = observer(stream)
+
+    def write(thread: int) -> None:
+        for number in range(100):
+            told.request_finished(request(request_id=f"{thread}-{number}"))
+
+    threads = [threading.Thread(target=write, args=(thread,)) for thread in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    written = {line["request_id"] for line in lines(stream)}
+    assert written == {f"{thread}-{number}" for thread in range(8) for number in range(100)}
+
+
+def test_a_value_that_json_does_not_know_is_shown(stream: io.StringIO) -> None:
+    configure_logs("info", "json", stream).info("started", path=complex(1, 2))
+    assert lines(stream)[0]["path"] == "(1+2j)"
+
+
+@pytest.fixture
+def bridged(stream: io.StringIO) -> Iterator[io.StringIO]:
+    with library_logs(configure_logs("info", "json", stream)):
+        yield stream
+
+
+def test_what_a_library_logs_comes_in_the_same_format(bridged: io.StringIO) -> None:
+    logging.getLogger("grpc").warning("lost %s", "connection\nagain")
+    (line,) = lines(bridged)
+    assert (line["level"], line["event"]) == ("warning", "lost connection\nagain")
+    assert line["library"] == "grpc"
+
+
+def test_a_library_says_only_what_matters(bridged: io.StringIO) -> None:
+    logging.getLogger("absl").info("chatter")
+    assert bridged.getvalue() == ""
+
+
+def test_a_level_that_a_library_invented_is_rounded_down(bridged: io.StringIO) -> None:
+    logging.getLogger("odd").log(35, "between")
+    logging.getLogger("odd").log(99, "above")
+    assert [line["level"] for line in lines(bridged)] == ["warning", "critical"]
+
+
+def test_the_traceback_of_a_library_is_kept(bridged: io.StringIO) -> None:
+    logging.getLogger("grpc").error("failed", exc_info=raised("inside"))
+    assert "Unforeseen: inside" in lines(bridged)[0]["exception"]
+
+
+def test_a_faulty_format_of_a_library_is_written_as_it_is(stream: io.StringIO) -> None:
+    with library_logs(configure_logs("info", "json", stream)):
+        logging.getLogger("odd").error("%d rows", "many")
+    assert lines(stream)[0]["event"] == "%d rows"
+
+
+def test_a_warning_becomes_a_line(bridged: io.StringIO) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.warn("old call", DeprecationWarning, stacklevel=1)
+    (line,) = lines(bridged)
+    assert line["library"] == "py.warnings"
+    assert re.search("DeprecationWarning: old call", line["event"])
+
+
+def test_the_libraries_get_their_handlers_back(stream: io.StringIO) -> None:
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level, warnings.showwarning)
+    with library_logs(configure_logs("info", "json", stream)):
+        assert root.handlers[:] != before[0]
+    assert (root.handlers[:], root.level, warnings.showwarning) == before

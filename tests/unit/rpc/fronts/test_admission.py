@@ -1,0 +1,38 @@
+"""What the gate asks of several versions before it reads a message."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from batchproof_server.base.errors import Draining, QueueFull, ServingError
+from batchproof_server.rpc.fronts.grpc_aio.gate import Admission
+
+FULL = QueueFull("full", 0.5)
+SOONER = QueueFull("full", 0.2)
+DRAINING = Draining("going away")
+
+
+def admission(*refusals: ServingError | None) -> Admission:
+    """Versions whose batchers refuse like this."""
+    models = [
+        SimpleNamespace(name=str(n), batcher=SimpleNamespace(refusal=lambda *_, r=refusal: r))
+        for n, refusal in enumerate(refusals)
+    ]
+    parts: Any = SimpleNamespace(
+        ready=lambda: models, deadline_s=lambda _: 1.0, check_room=lambda *_: None
+    )
+    return Admission(cast("Any", parts), cast("Any", parts), cast("Any", parts))
+
+
+def test_when_all_queues_are_full_the_soonest_says_when_to_try_again() -> None:
+    with pytest.raises(QueueFull) as refused:
+        admission(FULL, SOONER).check(None)
+    assert refused.value.retry_after_s == 0.2
+
+
+@pytest.mark.parametrize("refusals", [(FULL, None), (FULL, DRAINING), (DRAINING, DRAINING), ()])
+def test_where_some_version_may_answer_or_say_more_the_call_goes_on(
+    refusals: tuple[ServingError | None, ...],
+) -> None:
+    admission(*refusals).check(None)
