@@ -14,10 +14,11 @@ from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
 from batchproof_server.base.events import BatchRecord, ShedRecord
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.batcher import BatchedRows, Batcher
+from batchproof_server.batching.batcher import Batcher
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.observing.fan_out import Observers
-from support.batcher_bench import POISON, Bench, tensors, values
+from support.batcher_bench import POISON, Bench, batcher_on, tensors, values
 from support.fakes import (
     ElementwiseBackend,
     GatedBackend,
@@ -242,15 +243,8 @@ async def test_the_settings_can_be_read_back() -> None:
 
 
 def threaded(backend: Backend, device: Executor) -> Batcher:
-    return Batcher(
-        "model",
-        1,
-        backend,
-        BatchingSettings((2, 4), max_queued_rows=8),
-        clock=MonotonicClock(),
-        device=device,
-        observer=Recorder(),
-    )
+    settings = BatchingSettings((2, 4), max_queued_rows=8)
+    return batcher_on(device, backend, settings, clock=MonotonicClock(), observer=Recorder())
 
 
 async def test_on_a_real_thread_the_loop_is_free_while_the_device_works() -> None:
@@ -293,15 +287,7 @@ async def test_an_alarm_of_the_real_clock_ends_the_delay() -> None:
     with ThreadPoolExecutor(1) as device:
         backend = ElementwiseBackend(1)
         settings = BatchingSettings((2,), max_queue_delay_s=1e-3, max_queued_rows=2)
-        batcher = Batcher(
-            "model",
-            1,
-            backend,
-            settings,
-            clock=MonotonicClock(),
-            device=device,
-            observer=Recorder(),
-        )
+        batcher = batcher_on(device, backend, settings, clock=MonotonicClock(), observer=Recorder())
         answer = await batcher.submit(tensors(1), 1)
     assert values(answer) == [1]
     assert answer.queue_delay_s >= 1e-3

@@ -7,22 +7,20 @@ import pytest
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.base.events import ShedRecord
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.batcher import Batcher
-from support.batcher_bench import Bench, tensors, values
+from support.batcher_bench import Bench, batcher_on, tensors, values
 from support.fakes import settle_loop
 
 
 def measured(*execution_s: float) -> Bench:
     """A bench whose batcher knows what its buckets of 2 and 4 rows take."""
     bench = Bench()
-    bench.batcher = Batcher(
-        "model",
-        3,
+    bench.batcher = batcher_on(
+        bench.device,
         bench.backend,
         bench.settings,
+        version=3,
         execution_s=execution_s,
         clock=bench.clock,
-        device=bench.device,
         observer=bench.recorder,
     )
     return bench

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchproof_server.base.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
-from batchproof_server.batching.batcher import BatchedRows, Batcher
+from batchproof_server.batching.batcher import Batcher
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.judging import Check
 from batchproof_server.selfcheck.settings import SelfCheckSettings
+from support.batcher_bench import batcher_on
 from support.fakes import FakeClock, PoisonBackend, Poisoned, PuppetDevice, Recorder, settle_loop
 
 POISON = -1.0
@@ -205,15 +207,8 @@ async def _play(
 ) -> None:
     clock, device, recorder = FakeClock(), PuppetDevice(), Recorder()
     backend = PoisonBackend(2, poison=POISON)
-    batcher = Batcher(
-        "model",
-        1,
-        backend,
-        limits,
-        clock=clock,
-        device=device,
-        observer=recorder,
-        self_checks=checks,
+    batcher = batcher_on(
+        device, backend, limits, clock=clock, observer=recorder, self_checks=checks
     )
     checks.play = play = Play(batcher, clock, device, backend)
     before, after = schedule

@@ -1,14 +1,19 @@
 """A batcher with a clock, a device and an engine that the test moves itself."""
 
 import asyncio
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from batchproof_server.base.backend import Backend
+from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import Observer
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.batcher import BatchedRows, Batcher
+from batchproof_server.batching.batcher import Batcher
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.selfcheck.choosing import SelfChecks
 from support.fakes import (
     ElementwiseBackend,
@@ -31,6 +36,31 @@ def values(answer: BatchedRows) -> list[float]:
     return row_values
 
 
+def batcher_on(  # noqa: PLR0913 - each may be replaced
+    thread: Executor,
+    backend: Backend,
+    settings: BatchingSettings,
+    *,
+    version: int = 1,
+    clock: Clock,
+    observer: Observer,
+    execution_s: tuple[float, ...] = (),
+    self_checks: SelfChecks | None = None,
+) -> Batcher:
+    """A batcher of the model "model" whose device executes on this thread."""
+    return Batcher(
+        "model",
+        version,
+        backend.signature,
+        settings,
+        device=ThreadDevice(backend, lambda: thread, clock),
+        execution_s=execution_s,
+        clock=clock,
+        observer=observer,
+        self_checks=self_checks,
+    )
+
+
 @dataclass
 class Bench:
     """A batcher and everything around it."""
@@ -46,13 +76,12 @@ class Bench:
     self_checks: SelfChecks | None = None
 
     def __post_init__(self) -> None:
-        self.batcher = Batcher(
-            "model",
-            3,
+        self.batcher = batcher_on(
+            self.device,
             self.backend,
             self.settings,
+            version=3,
             clock=self.clock,
-            device=self.device,
             observer=self.observer or self.recorder,
             self_checks=self.self_checks,
         )

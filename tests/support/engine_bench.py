@@ -15,6 +15,7 @@ from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
 from batchproof_server.base.signature import TensorSpec
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, RecipeSettings, compile_recipe, pillow_plugs
 from batchproof_server.models.bundle import Bundle
@@ -64,12 +65,15 @@ def engine_bench(  # noqa: PLR0913 - each may be replaced
 ) -> Iterator[EngineBench]:
     """Everything between a request and the backend; closed at the end."""
     clock, recorder = clock or MonotonicClock(), Recorder()
-    device = device or ThreadPoolExecutor(1)
+    thread = device or ThreadPoolExecutor(1)
+    made = ThreadDevice(backend, lambda: thread, clock)
     expansion = None if recipe is None else Expansion.of(recipe)
     bundle = Bundle("model", 1, "affine", Path(), NO_MANIFEST, (), "digest")
     loaded = LoadedModel(bundle, backend, batching, output, expansion)
-    batcher = Batcher("model", 1, backend, batching, clock=clock, device=device, observer=recorder)
-    model = ServedModel(loaded, batcher, device, batching.max_queued_rows, batching.max_queued_rows)
+    batcher = Batcher(
+        "model", 1, backend.signature, batching, device=made, clock=clock, observer=recorder
+    )
+    model = ServedModel(loaded, batcher, made, batching.max_queued_rows, batching.max_queued_rows)
     decodes = Decoding(decoding or DecodingSettings(), clock, recorder)
     engine = Engine(RequestLimits(), decodes, clock, recorder)
     try:

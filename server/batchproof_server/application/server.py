@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs as loading_plugs
@@ -11,6 +12,7 @@ from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import ModelRecord, Observer
 from batchproof_server.batching.batcher import Batcher
+from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
 from batchproof_server.models.repository import ModelRepository, ModelState
@@ -125,15 +127,17 @@ class Server:
         await self.health.models_changed()
 
     def _ready(self, place: Place, loaded: LoadedModel, started_s: float) -> None:
-        device = ThreadPoolExecutor(1, thread_name_prefix=f"device-{place.name}-{place.version}")
+        thread_name = f"device-{place.name}-{place.version}"
+        make_thread = partial(ThreadPoolExecutor, 1, thread_name_prefix=thread_name)
+        device = ThreadDevice(loaded.backend, make_thread, self.clock)
         batcher = Batcher(
             place.name,
             place.version,
-            loaded.backend,
+            loaded.backend.signature,
             loaded.batching,
+            device=device,
             execution_s=loaded.execution_s,
             clock=self.clock,
-            device=device,
             observer=self.observer,
             self_checks=self_checks(loaded, self.config.self_check),
         )

@@ -5,27 +5,21 @@ gives back one immutable result.
 """
 
 import asyncio
-import concurrent.futures
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 
-from batchproof_server.base.backend import Backend
-from batchproof_server.base.clock import Clock
+from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import DeadlineExceeded, Draining, ServingError
 from batchproof_server.base.events import Observer, ShedRecord
-from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.alarm import Alarm
-from batchproof_server.batching.background import Background
+from batchproof_server.base.signature import Signature, Tensors
+from batchproof_server.batching.admission import CAUTION, Admission, LatencyModel
+from batchproof_server.batching.background import checked_record, skipped_record
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
-from batchproof_server.batching.outlook import Outlook
-from batchproof_server.batching.replies import SHED_REASONS, Batch, Member, settle
-from batchproof_server.batching.replies import BatchedRows as BatchedRows
-from batchproof_server.batching.room import CAUTION, Room
+from batchproof_server.batching.replies import SHED_REASONS, Batch, BatchedRows, Member, settle
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.assembly import bucket_for
-from batchproof_server.devices.execution import Executed
-from batchproof_server.devices.thread import Device
-from batchproof_server.selfcheck.choosing import SelfChecks
+from batchproof_server.devices.device import Device, Executed, Execution
+from batchproof_server.selfcheck.choosing import SelfChecks, Skipped
 from batchproof_server.selfcheck.judging import Check
 
 
@@ -56,11 +50,11 @@ class Batcher:
     Args:
         model: the model's name, for records.
         version: the model's version, for records.
-        backend: loaded for every bucket of ``settings``.
+        signature: of the model.
         settings: sizes and limits.
+        device: loaded for every bucket of ``settings``.
         execution_s: what each bucket took when nothing else ran; empty when that is not known.
         clock: time and alarms.
-        device: an executor of one thread.
         observer: told of micro-batches, shed requests, the queue and self-checks; must not raise.
         self_checks: decides which answers are tried again; None tries none.
     """
@@ -69,20 +63,21 @@ class Batcher:
         self,
         model: str,
         version: int,
-        backend: Backend,
+        signature: Signature,
         settings: BatchingSettings,
         *,
+        device: Device,
         execution_s: tuple[float, ...] = (),
         clock: Clock,
-        device: concurrent.futures.Executor,
         observer: Observer,
         self_checks: SelfChecks | None = None,
     ) -> None:
         self._model = model
         self._version = version
         self._settings = settings
+        self._max_batch_rows = settings.max_batch_rows
         self._clock = clock
-        self._device = Device(backend, device, clock)
+        self._device = device
         self._observer = observer
         self._queue: MicroBatchQueue[Member] = MicroBatchQueue(
             Limits(
@@ -94,16 +89,14 @@ class Batcher:
             )
         )
         # Inputs with open sizes: rows of different shapes cannot share a micro-batch.
-        self._open_inputs = tuple(
-            spec.name for spec in backend.signature.inputs if None in spec.row_shape
-        )
-        self._background = Background(model, version, self_checks or SelfChecks.none(), observer)
+        self._open_inputs = tuple(spec.name for spec in signature.inputs if None in spec.row_shape)
+        self._checks = self_checks or SelfChecks.none()
         self._unfinished_batches = 0
         self._pump_is_due = False
         self._alarm = Alarm(clock, self._pump)
         self._reported_rows = 0
-        self._outlook = Outlook(settings.buckets_rows, execution_s)
-        self._room = Room(self._queue, self._device, self._outlook, clock, settings)
+        self._latency = LatencyModel(settings.buckets_rows, execution_s)
+        self._admission = Admission(self._queue, device, self._latency, clock, settings)
         self._drained = asyncio.Event()
 
     @property
@@ -114,7 +107,7 @@ class Batcher:
     @property
     def is_pressed(self) -> bool:
         """Whether more than the running micro-batch and the next are to be executed."""
-        return self._queue.waiting_rows >= self._settings.max_batch_rows
+        return self._queue.waiting_rows >= self._max_batch_rows
 
     async def submit(
         self, inputs: Tensors, rows: int, deadline_s: float | None = None, request_id: str = ""
@@ -137,13 +130,14 @@ class Batcher:
         """
         now_s = self._clock.now_s()
         reply = asyncio.get_running_loop().create_future()
-        member = Member(inputs, reply, now_s, request_id)
-        task = Task(member, rows, deadline_s, self._kind_of(inputs))
+        kind = self._kind_of(inputs) if self._open_inputs else None
+        task = Task(Member(inputs, reply, now_s, request_id), rows, deadline_s, kind)
         self._accept(task, now_s)
         try:
-            outcome = await task.payload.reply
+            outcome = await reply
         finally:
-            self._leave(task)
+            if self._queue.withdraw(task):
+                self._report()
         if isinstance(outcome, BatchedRows):
             return outcome
         raise outcome()
@@ -164,7 +158,7 @@ class Batcher:
     def refusal(self, rows: int, deadline_s: float | None = None) -> ServingError | None:
         """What ``check_room`` would raise; counts nothing."""
         try:
-            self._room.check(rows, deadline_s)
+            self._admission.check(rows, deadline_s)
         except ServingError as refusal:
             return refusal
         return None
@@ -175,42 +169,36 @@ class Batcher:
         May be awaited more than once; cancelling the wait does not undo the draining.
         """
         self._queue.drain()
-        self._background.drop()
+        self._tell_skipped(self._checks.drop())
         self._schedule_pump()
         await self._drained.wait()
 
     def close(self) -> None:
         """Refuses what is new and what still waits. A running micro-batch is answered yet."""
         self._queue.drain()
-        self._background.drop()
+        self._tell_skipped(self._checks.drop())
         for task in self._queue.withdraw_all():
             self._shed(task, partial(Draining, _CLOSED), "draining")
         self._alarm.cancel()
         self._report()
 
     def _accept(self, task: Task[Member], now_s: float) -> None:
-        if any(array.shape[0] != task.rows for array in task.payload.inputs.values()):
-            raise ValueError(f"the inputs do not hold {task.rows} rows")
+        for array in task.payload.inputs.values():
+            if array.shape[0] != task.rows:
+                raise ValueError(f"the inputs do not hold {task.rows} rows")
+        late = task.deadline is not None and task.deadline <= now_s
         try:
-            self._offer(task, now_s)
+            if late and not self._queue.draining:
+                raise DeadlineExceeded("the deadline had passed before the request was queued")
+            self._admission.check(task.rows, task.deadline)
+            self._queue.offer(task, now_s)
         except ServingError as refusal:
             self._record_refusal(refusal)
             raise
         self._schedule_pump()
 
-    def _offer(self, task: Task[Member], now_s: float) -> None:
-        late = task.deadline is not None and task.deadline <= now_s
-        if late and not self._queue.draining:
-            raise DeadlineExceeded("the deadline had passed before the request was queued")
-        self._room.check(task.rows, task.deadline)
-        self._queue.offer(task, now_s)
-
     def _kind_of(self, inputs: Tensors) -> Hashable:
         return tuple(inputs[name].shape[1:] for name in self._open_inputs)
-
-    def _leave(self, task: Task[Member]) -> None:
-        if self._queue.withdraw(task):
-            self._report()
 
     def _schedule_pump(self) -> None:
         if not self._pump_is_due:
@@ -236,7 +224,7 @@ class Batcher:
         rows = self._queue.next_rows()
         if rows == self._queue.waiting_rows:
             return
-        expected_s = self._outlook.execution_s(bucket_for(rows, self._settings.buckets_rows)) or 0.0
+        expected_s = self._latency.execution_s(bucket_for(rows, self._settings.buckets_rows)) or 0.0
         for task in self._queue.give_up(now_s + expected_s * CAUTION):
             waited_s = now_s - task.payload.arrival_s
             message = (
@@ -246,12 +234,13 @@ class Batcher:
             self._shed(task, partial(DeadlineExceeded, message), "deadline")
 
     def _start(self, now_s: float) -> None:
-        self._give_up_hopeless(now_s)
+        if self._queue.waiting_tasks > 1:
+            self._give_up_hopeless(now_s)
         while taken := self._queue.take(now_s):
             # A member cancelled in this very iteration of the loop had no turn to withdraw.
-            members = tuple(task for task in taken if not task.payload.reply.done())
+            members = tuple([task for task in taken if not task.payload.reply.done()])
             if members:
-                rows = sum(task.rows for task in members)
+                rows = sum([task.rows for task in members])
                 bucket_rows = bucket_for(rows, self._settings.buckets_rows)
                 self._execute(Batch(members, rows, bucket_rows, now_s))
                 return
@@ -260,58 +249,67 @@ class Batcher:
 
     def _execute(self, batch: Batch) -> None:
         self._unfinished_batches += 1
-        self._outlook.started(batch.bucket_rows, batch.taken_s)
-        parts = tuple(task.payload.inputs for task in batch.members)
+        self._latency.start(batch.bucket_rows, batch.taken_s)
+        parts = tuple([task.payload.inputs for task in batch.members])
+        execution = None
         if self._is_quick(batch):
-            executed = self._device.execute_here(parts, batch.bucket_rows)
-            self._outlook.finished(batch.bucket_rows, executed.execution_s)
-            self._answer(batch, executed)
-        else:
+            execution = self._device.execute_here(parts, batch.bucket_rows)
+        if execution is None:
             self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch))
+        else:
+            self._latency.finish(batch.bucket_rows, execution.execution_s)
+            self._answer(batch, execution)
 
     def _is_quick(self, batch: Batch) -> bool:
-        expected_s = self._outlook.execution_s(batch.bucket_rows)
-        if self._queue.waiting_tasks or expected_s is None or expected_s >= _QUICK_S:
+        expected_s = self._latency.execution_s(batch.bucket_rows)
+        if self._queue.waiting_rows or expected_s is None or expected_s >= _QUICK_S:
             return False
         # What was measured had nothing to assemble: large inputs take longer to copy than to use.
         arrays = (array for task in batch.members for array in task.payload.inputs.values())
         return sum(array.nbytes for array in arrays) <= _QUICK_BYTES
 
-    def _finish(self, batch: Batch, executed: Executed) -> None:
+    def _finish(self, batch: Batch, execution: Execution) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
-        self._outlook.finished(batch.bucket_rows, self._clock.now_s() - batch.taken_s)
+        self._latency.finish(batch.bucket_rows, self._clock.now_s() - batch.taken_s)
         self._pump()
-        self._answer(batch, executed)
+        self._answer(batch, execution)
 
-    def _answer(self, batch: Batch, executed: Executed) -> None:
-        batch.answer(executed)
-        # The callers go on first; nobody waits for the books.
-        asyncio.get_running_loop().call_soon(self._account, batch, executed)
+    def _answer(self, batch: Batch, execution: Execution) -> None:
+        batch.answer(execution)
+        # The callers go on first; nobody waits for the accounting.
+        asyncio.get_running_loop().call_soon(self._account, batch, execution)
 
-    def _account(self, batch: Batch, executed: Executed) -> None:
+    def _account(self, batch: Batch, execution: Execution) -> None:
         self._unfinished_batches -= 1
-        self._record_batch(batch, executed)
+        self._observer.batch_executed(batch.record(self._model, self._version, execution))
+        if isinstance(execution, Executed):
+            self._admission.learn(execution.execution_s)
         self._report()
         if not self._queue.draining:
-            self._background.answered(batch, executed, self._clock.now_s())
+            if isinstance(execution, Executed):
+                self._learn_for_checks(batch, execution)
             self._set_alarm()
 
+    def _learn_for_checks(self, batch: Batch, executed: Executed) -> None:
+        if tasks := batch.answered(executed):
+            now_s = self._clock.now_s()
+            self._tell_skipped(self._checks.answered(tasks, batch.bucket_rows, now_s))
+
     def _start_check(self, now_s: float) -> None:
-        check = self._background.take(now_s, self._device.idle_since_s)
+        check = self._checks.take(now_s, self._device.idle_since_s)
         if check is not None:
             self._unfinished_batches += 1
             finish = partial(self._finish_check, check)
             self._device.execute(check.parts, check.bucket_rows, finish)
 
-    def _finish_check(self, check: Check, executed: Executed) -> None:
+    def _finish_check(self, check: Check, execution: Execution) -> None:
         self._unfinished_batches -= 1
         self._pump()
-        self._background.finish(check, executed)
+        self._observer.self_checked(checked_record(self._model, self._version, check, execution))
 
-    def _record_batch(self, batch: Batch, executed: Executed) -> None:
-        if executed.failure is None:
-            self._room.learn(executed.execution_s)
-        self._observer.batch_executed(batch.record(self._model, self._version, executed))
+    def _tell_skipped(self, skipped: Iterable[Skipped]) -> None:
+        for each in skipped:
+            self._observer.self_checked(skipped_record(self._model, self._version, each))
 
     def _shed(self, task: Task[Member], refusal: Callable[[], ServingError], reason: str) -> None:
         if settle(task, refusal):
@@ -326,7 +324,7 @@ class Batcher:
         if self._device.is_busy:
             self._alarm.ring_by(self._queue.expires_at())
         elif self._queue.settled:
-            self._alarm.ring_by(self._background.due_at(self._device.idle_since_s))
+            self._alarm.ring_by(self._checks.due_at(self._device.idle_since_s))
         else:
             self._alarm.ring_by(self._queue.due_at())
 

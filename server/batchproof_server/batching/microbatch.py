@@ -81,6 +81,10 @@ class MicroBatchQueue(Generic[Payload]):
 
     Args:
         limits: fixed for the queue's life.
+
+    Attributes:
+        waiting_rows: rows of the tasks that wait; only to be read, as is the other.
+        draining: whether ``drain`` was called.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -91,24 +95,14 @@ class MicroBatchQueue(Generic[Payload]):
         self._deadlines: list[tuple[float, int, _Place[Payload]]] = []
         self._numbers = itertools.count()
         self._lapsed: list[Task[Payload]] = []
-        self._rows = 0
+        self.waiting_rows = 0
         self._urgent_tasks = 0
-        self._draining = False
-
-    @property
-    def waiting_rows(self) -> int:
-        """Rows of the tasks that wait."""
-        return self._rows
+        self.draining = False
 
     @property
     def waiting_tasks(self) -> int:
         """Tasks that wait."""
         return len(self._waiting)
-
-    @property
-    def draining(self) -> bool:
-        """Whether ``drain`` was called."""
-        return self._draining
 
     @property
     def settled(self) -> bool:
@@ -126,11 +120,11 @@ class MicroBatchQueue(Generic[Payload]):
             Draining: nothing new is accepted.
             QueueFull: the rows do not fit.
         """
-        if self._draining:
+        if self.draining:
             raise Draining("nothing new is accepted: the server or this version is going away")
-        if self._rows + rows > self._limits.max_queued_rows:
+        if self.waiting_rows + rows > self._limits.max_queued_rows:
             raise QueueFull(
-                f"the queue holds {self._rows} of {self._limits.max_queued_rows} rows "
+                f"the queue holds {self.waiting_rows} of {self._limits.max_queued_rows} rows "
                 f"and has no room for {rows} more",
                 retry_after_s,
             )
@@ -175,8 +169,7 @@ class MicroBatchQueue(Generic[Payload]):
     def expire(self, now: float) -> tuple[Task[Payload], ...]:
         """Removes and returns every task whose deadline is ``now`` or earlier, by deadline."""
         self._lapse(now)
-        expired = tuple(self._lapsed)
-        self._lapsed.clear()
+        expired, self._lapsed = tuple(self._lapsed), []
         return expired
 
     def give_up(self, before: float) -> tuple[Task[Payload], ...]:
@@ -198,7 +191,7 @@ class MicroBatchQueue(Generic[Payload]):
 
     def next_rows(self) -> int:
         """Rows of the micro-batch that ``take`` returns once it is due; 0 when nothing waits."""
-        return sum(task.rows for task in self._next_batch()) if self._waiting else 0
+        return sum([task.rows for task in self._next_batch()]) if self._waiting else 0
 
     def take(self, now: float) -> tuple[Task[Payload], ...]:
         """Removes and returns the next micro-batch if one is due; call it when the device is idle.
@@ -232,14 +225,14 @@ class MicroBatchQueue(Generic[Payload]):
 
     def drain(self) -> None:
         """Refuses offers from now on; what waits is due at once."""
-        self._draining = True
+        self.draining = True
 
     def _admit(self, task: Task[Payload], now: float) -> None:
         deadline = task.deadline
         urgent = deadline is not None and deadline <= now + self._limits.max_queue_delay
         place = _Place(task, now, urgent)
         self._waiting[task] = place
-        self._rows += task.rows
+        self.waiting_rows += task.rows
         self._urgent_tasks += urgent
         if deadline is not None:
             self._forget_stale_deadlines()
@@ -248,7 +241,7 @@ class MicroBatchQueue(Generic[Payload]):
     def _remove(self, task: Task[Payload]) -> None:
         place = self._waiting.pop(task)
         place.task = None
-        self._rows -= task.rows
+        self.waiting_rows -= task.rows
         self._urgent_tasks -= place.urgent
 
     def _lapse(self, now: float) -> None:
@@ -262,8 +255,8 @@ class MicroBatchQueue(Generic[Payload]):
         if not self._waiting:
             return None
         oldest = next(iter(self._waiting.values())).arrival
-        full = self._rows >= self._limits.max_batch_rows
-        if full or self._urgent_tasks or self._draining:
+        full = self.waiting_rows >= self._limits.max_batch_rows
+        if full or self._urgent_tasks or self.draining:
             return oldest
         return oldest + self._limits.max_queue_delay
 
@@ -276,7 +269,9 @@ class MicroBatchQueue(Generic[Payload]):
             if room < 0 or task.kind != kind:
                 break
             batch.append(task)
-        rows = tuple(task.rows for task in batch)
+        if len(batch) == 1:
+            return (batch[0],)
+        rows = [task.rows for task in batch]
         return tuple(batch[: cheapest_length(rows, self._limits.buckets_rows, self._costs)])
 
     def _forget_stale_deadlines(self) -> None:

@@ -16,7 +16,8 @@ from batchproof_server.base.errors import (
 from batchproof_server.base.events import BatchRecord
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.microbatch import Task
-from batchproof_server.devices.execution import Executed
+from batchproof_server.devices.device import Executed, Execution, NotExecuted
+from batchproof_server.selfcheck.choosing import Answered
 
 SHED_REASONS: Mapping[type[ServingError], str] = {
     DeadlineExceeded: "deadline",
@@ -92,38 +93,55 @@ class Batch:
     bucket_rows: int
     taken_s: float
 
-    def answer(self, executed: Executed) -> None:
+    def answer(self, execution: Execution) -> None:
         """Gives each member its rows, or each its own BackendFailed."""
-        if executed.failure is not None:
+        if isinstance(execution, NotExecuted):
             for task in self.members:
-                settle(task, partial(_backend_failed, executed.failure))
+                settle(task, partial(_backend_failed, execution.cause))
             return
-        for task, outputs in zip(self.members, executed.parts, strict=True):
-            settle(task, self._answer_to(task, outputs, executed.execution_s))
+        for task, outputs in zip(self.members, execution.parts, strict=True):
+            rows = BatchedRows(
+                outputs=outputs,
+                rows=task.rows,
+                bucket_rows=self.bucket_rows,
+                queue_delay_s=self.taken_s - task.payload.arrival_s,
+                execution_s=execution.execution_s,
+            )
+            settle(task, rows)
 
-    def record(self, model: str, version: int, executed: Executed) -> BatchRecord:
+    def answered(self, executed: Executed) -> list[Answered]:
+        """What became of each member, for the self-check.
+
+        Whoever cancelled has no answer that could be wrong, and may use the inputs' memory again.
+        """
+        answered, position = [], 0
+        for task, outputs in zip(self.members, executed.parts, strict=True):
+            member = task.payload
+            if not member.reply.cancelled():
+                answered.append(
+                    Answered(
+                        request_id=member.request_id,
+                        kind=task.kind,
+                        inputs=member.inputs,
+                        outputs=outputs,
+                        rows=task.rows,
+                        position=position,
+                    )
+                )
+            position += task.rows
+        return answered
+
+    def record(self, model: str, version: int, execution: Execution) -> BatchRecord:
         """What observers are told."""
         return BatchRecord(
             model=model,
             version=version,
             rows=self.rows,
             bucket_rows=self.bucket_rows,
-            queue_delays_s=tuple(self._queue_delay_s(task) for task in self.members),
-            execution_s=executed.execution_s,
-            failed=executed.failure is not None,
+            queue_delays_s=tuple([self.taken_s - task.payload.arrival_s for task in self.members]),
+            execution_s=execution.execution_s,
+            failed=isinstance(execution, NotExecuted),
         )
-
-    def _answer_to(self, task: Task[Member], outputs: Tensors, execution_s: float) -> BatchedRows:
-        return BatchedRows(
-            outputs=outputs,
-            rows=task.rows,
-            bucket_rows=self.bucket_rows,
-            queue_delay_s=self._queue_delay_s(task),
-            execution_s=execution_s,
-        )
-
-    def _queue_delay_s(self, task: Task[Member]) -> float:
-        return self.taken_s - task.payload.arrival_s
 
 
 def _backend_failed(cause: BaseException) -> BackendFailed:

@@ -1,80 +1,126 @@
-"""The device: executes one micro-batch at a time on its own thread, and tells the loop."""
+"""A device that is one thread of this process."""
 
 import asyncio
 import concurrent.futures
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from typing import TypeAlias
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Tensors
-from batchproof_server.devices.execution import Executed, execute
+from batchproof_server.devices.assembly import assemble, split
+from batchproof_server.devices.device import (
+    DeviceState,
+    Executed,
+    Execution,
+    Finish,
+    NotExecuted,
+)
 
-_Running: TypeAlias = "concurrent.futures.Future[Executed]"
-_Finish: TypeAlias = Callable[[Executed], None]
+_Running: TypeAlias = "concurrent.futures.Future[Execution]"
 
 
-# Contract: lives on the loop thread. It is busy from ``execute`` until right before ``finish`` is
-# called, which happens once, in a later turn of the loop, whatever becomes of the execution. Only
-# when the loop is closed first is it never called: nobody waits then.
-class Device:
-    """Executes for one model version.
+# Contract: see ``Device``. Nothing interrupts a thread: one that hangs goes on until its execution
+# ends, and the backend, which runs on one thread at a time, is not executed meanwhile unless
+# ``replace`` is called, whose caller knows that the backend bears it.
+class ThreadDevice:
+    """Executes on a thread, which holds the interpreter's lock while it assembles and splits.
 
     Args:
-        backend: loaded for every bucket.
-        executor: of one thread; one that was shut down makes every execution a failure.
+        backend: loaded for every bucket; closed with the device.
+        make_thread: makes an executor of one thread; called now and by ``replace``. One that was
+            shut down makes every execution a failure.
         clock: measures.
     """
 
-    def __init__(
-        self, backend: Backend, executor: concurrent.futures.Executor, clock: Clock
-    ) -> None:
+    def __init__(self, backend: Backend, make_thread: Callable[[], Executor], clock: Clock) -> None:
         self._backend = backend
-        self._executor = executor
+        self._make_thread = make_thread
+        self._thread = make_thread()
         self._clock = clock
-        self._is_busy = False
-        self._idle_since_s = clock.now_s()
+        self._running: tuple[_Running, Finish] | None = None
+        self._given_up: _Running | None = None
+        self.is_busy = False
+        self._is_gone = False
+        self.idle_since_s = clock.now_s()
 
     @property
-    def is_busy(self) -> bool:
-        """Whether it executes."""
-        return self._is_busy
+    def state(self) -> DeviceState:
+        """What it is doing now."""
+        if self._is_gone:
+            return DeviceState.GONE
+        if self._running is not None:
+            return DeviceState.BUSY
+        return DeviceState.STUCK if self.is_busy else DeviceState.IDLE
 
-    @property
-    def idle_since_s(self) -> float:
-        """The instant at which it became idle the last time."""
-        return self._idle_since_s
-
-    def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: _Finish) -> None:
-        """Begins to execute ``parts`` together, padded to ``bucket_rows``; to be called when idle.
-
-        Args:
-            parts: each with 1 or more rows.
-            bucket_rows: at least the rows of all parts.
-            finish: gets what became of it.
-        """
-        self._is_busy = True
-        job = partial(execute, parts, bucket_rows, self._backend, self._clock)
+    def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: Finish) -> None:
+        """Begins to execute; see ``Device``."""
+        self.is_busy = True
         try:
-            running = self._executor.submit(job)
+            running = self._thread.submit(self._execute, parts, bucket_rows)
         except RuntimeError as refusal:  # the executor was shut down
             running = concurrent.futures.Future()
-            running.set_exception(refusal)
+            running.set_result(NotExecuted(refusal, 0.0))
+        self._running = (running, finish)
         loop = asyncio.get_running_loop()
-        running.add_done_callback(partial(_tell, loop, partial(self._finished, finish)))
+        running.add_done_callback(partial(_tell, loop, self._finished))
 
-    def execute_here(self, parts: tuple[Tensors, ...], bucket_rows: int) -> Executed:
+    def execute_here(self, parts: tuple[Tensors, ...], bucket_rows: int) -> Execution:
         """Executes on the loop thread, which waits; to be called when idle."""
-        executed = execute(parts, bucket_rows, self._backend, self._clock)
-        self._idle_since_s = self._clock.now_s()
-        return executed
+        execution = self._execute(parts, bucket_rows)
+        self.idle_since_s = self._clock.now_s()
+        return execution
 
-    def _finished(self, finish: _Finish, running: _Running) -> None:
-        self._is_busy = False
-        self._idle_since_s = self._clock.now_s()
-        finish(_executed(running))
+    def cancel(self) -> None:
+        """Gives the micro-batch at hand up; the thread is busy until it comes back."""
+        if self._running is None:
+            return
+        self._given_up, finish = self._running
+        self._running = None
+        given_up = NotExecuted(BackendFailed("the execution was given up"), 0.0)
+        asyncio.get_running_loop().call_soon(finish, given_up)
+
+    def replace(self) -> None:
+        """Takes another thread; the one that hangs is left alone."""
+        if self.state is DeviceState.STUCK:
+            self._thread.shutdown(wait=False)
+            self._thread = self._make_thread()
+            self._given_up = None
+            self._be_idle()
+
+    def close(self) -> None:
+        """Ends the thread once it is idle, and releases the model."""
+        if not self._is_gone:
+            self._is_gone = True
+            self._thread.shutdown(wait=False)
+            self._backend.close()
+
+    def _execute(self, parts: Sequence[Tensors], bucket_rows: int) -> Execution:
+        """Assembles, executes and splits; never raises."""
+        started_s = self._clock.now_s()
+        try:
+            outputs = _outputs(parts, bucket_rows, self._backend)
+        except BaseException as failure:  # noqa: BLE001 - whatever it is, the members must hear of it
+            return NotExecuted(failure, self._clock.now_s() - started_s)
+        return Executed(outputs, self._clock.now_s() - started_s)
+
+    def _finished(self, running: _Running) -> None:
+        if running is self._given_up:
+            self._given_up = None
+            self._be_idle()
+        elif self._running is not None and running is self._running[0]:
+            _, finish = self._running
+            self._running = None
+            self._be_idle()
+            finish(_execution(running))
+
+    def _be_idle(self) -> None:
+        self.is_busy = False
+        self.idle_since_s = self._clock.now_s()
 
 
 def _tell(
@@ -84,8 +130,17 @@ def _tell(
         loop.call_soon_threadsafe(finish, running)
 
 
-def _executed(running: _Running) -> Executed:
+def _execution(running: _Running) -> Execution:
     try:
         return running.result()
-    except (RuntimeError, concurrent.futures.CancelledError) as never_ran:
-        return Executed((), 0.0, never_ran)
+    except concurrent.futures.CancelledError as never_ran:
+        return NotExecuted(never_ran, 0.0)
+
+
+def _outputs(parts: Sequence[Tensors], bucket_rows: int, backend: Backend) -> tuple[Tensors, ...]:
+    rows_of_parts = [len(next(iter(part.values()))) for part in parts]
+    outputs = backend.execute(assemble(parts, bucket_rows))
+    names = [spec.name for spec in backend.signature.outputs]
+    if sorted(outputs) != sorted(names):
+        raise BackendFailed(f"outputs are {sorted(outputs)}, expected {sorted(names)}")
+    return split(outputs, rows_of_parts, bucket_rows)

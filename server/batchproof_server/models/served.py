@@ -1,9 +1,9 @@
 """A version that answers: what was loaded, and the micro-batcher before it."""
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from batchproof_server.batching.batcher import Batcher
+from batchproof_server.devices.device import Device
 from batchproof_server.models.loading import LoadedModel
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.settings import SelfCheckSettings
@@ -11,7 +11,7 @@ from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A loaded version, the queue before its device, and the device's one thread.
+    """A loaded version, the queue before its device, and the device.
 
     Attributes:
         max_request_rows: rows of one request.
@@ -20,7 +20,7 @@ class ServedModel:
 
     loaded: LoadedModel
     batcher: Batcher
-    device: Executor
+    device: Device
     max_request_rows: int
     max_request_views: int
 
@@ -42,8 +42,7 @@ class ServedModel:
     def close(self) -> None:
         """Releases queue, device and model; to be called when the batcher is drained."""
         self.batcher.close()
-        self.device.shutdown(wait=False)
-        self.loaded.backend.close()
+        self.device.close()
 
 
 def self_checks(loaded: LoadedModel, settings: SelfCheckSettings) -> SelfChecks:

@@ -60,6 +60,7 @@ class _Row:
     inputs: Tensors
     kind: Hashable
     batch: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +106,7 @@ class SelfChecks:
         self._selected = Sampler(settings.share, "selected")
         self._renewed = Sampler(min(1.0, settings.share * settings.remembered_rows), "remembered")
         self._company: deque[_Row] = deque()
+        self._company_bytes = 0
         self._is_full = False
         self._waiting: list[_Candidate] = []
         # The answer of _ready, until what waits or its company changes: it is asked for every time
@@ -136,12 +138,13 @@ class SelfChecks:
         if self._settings.share == 0:
             return ()
         self._batches += 1
-        selected = [task for task in tasks if self._selected.picks()]
-        skipped = [skip for each in selected for skip in self._select(each, bucket_rows, now_s)]
+        skipped: list[Skipped] = []
+        for task in tasks:
+            if self._selected.picks():
+                skipped += self._select(task, bucket_rows, now_s)
+                self._is_ready_known = False
         if self._renewed.picks() or not self._is_full:
             self._remember(tasks[self._batches % len(tasks)])
-            self._is_ready_known = False
-        if selected:
             self._is_ready_known = False
         return tuple(skipped)
 
@@ -151,7 +154,7 @@ class SelfChecks:
         Args:
             idle_since_s: since when the device has had nothing to do.
         """
-        candidate = self._ready()
+        candidate = self._ready() if self._waiting else None
         if candidate is None:
             return None
         patient_until_s = max(candidate.selected_s, self._began_s) + PATIENCE_S
@@ -159,6 +162,8 @@ class SelfChecks:
 
     def take(self, now_s: float, idle_since_s: float) -> Check | None:
         """The next check if one is due; to be called only when no request waits."""
+        if not self._waiting:
+            return None
         due_at_s = self.due_at(idle_since_s)
         candidate = self._ready()
         if candidate is None or due_at_s is None or due_at_s > now_s:
@@ -173,11 +178,13 @@ class SelfChecks:
         skipped = tuple(Skipped(each.request_id, "draining") for each in self._waiting)
         self._waiting.clear()
         self._company.clear()
+        self._company_bytes = 0
         self._is_ready_known = False
         return skipped
 
     def _select(self, task: Answered, bucket_rows: int, now_s: float) -> Iterator[Skipped]:
-        size_bytes = _row_bytes(task.inputs, task.rows) + _row_bytes(task.outputs, task.rows)
+        input_bytes = _row_bytes(task.inputs, task.rows)
+        size_bytes = input_bytes + _row_bytes(task.outputs, task.rows)
         held_bytes = sum(each.size_bytes for each in self._waiting)
         if held_bytes + size_bytes > self._settings.max_remembered_bytes // 2:
             yield Skipped(task.request_id, "too large")
@@ -193,7 +200,7 @@ class SelfChecks:
         row = turn("row", self._selections) % task.rows
         self._waiting.append(
             _Candidate(
-                row=self._row(task, row),
+                row=self._row(task, row, input_bytes),
                 request_id=task.request_id,
                 expected=_copied(task.outputs, row),
                 position=task.position + row,
@@ -205,18 +212,20 @@ class SelfChecks:
 
     def _remember(self, task: Answered) -> None:
         limit_bytes = self._settings.max_remembered_bytes // 2
-        if _row_bytes(task.inputs, task.rows) > limit_bytes:
+        size_bytes = _row_bytes(task.inputs, task.rows)
+        if size_bytes > limit_bytes:
             return
-        self._company.append(self._row(task, turn("remembered", self._batches) % task.rows))
-        while len(self._company) > self._settings.remembered_rows or self._held() > limit_bytes:
-            self._company.popleft()
+        row = self._row(task, turn("remembered", self._batches) % task.rows, size_bytes)
+        self._company.append(row)
+        self._company_bytes += size_bytes
+        while (
+            len(self._company) > self._settings.remembered_rows or self._company_bytes > limit_bytes
+        ):
+            self._company_bytes -= self._company.popleft().size_bytes
             self._is_full = True
 
-    def _row(self, task: Answered, row: int) -> _Row:
-        return _Row(_copied(task.inputs, row), task.kind, self._batches)
-
-    def _held(self) -> int:
-        return sum(_row_bytes(each.inputs, 1) for each in self._company)
+    def _row(self, task: Answered, row: int, size_bytes: int) -> _Row:
+        return _Row(_copied(task.inputs, row), task.kind, self._batches, size_bytes)
 
     def _ready(self) -> _Candidate | None:
         if not self._is_ready_known:
@@ -263,7 +272,10 @@ def _fits(one: _Row, other: _Row) -> bool:
 
 
 def _row_bytes(tensors: Tensors, rows: int) -> int:
-    return sum(array.nbytes for array in tensors.values()) // rows
+    size_bytes = 0
+    for array in tensors.values():
+        size_bytes += array.nbytes
+    return size_bytes // rows
 
 
 def _copied(tensors: Tensors, row: int) -> dict[str, Array]:

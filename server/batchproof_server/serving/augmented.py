@@ -9,7 +9,7 @@ from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.input_statistics import RowInputs
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array, Tensors
-from batchproof_server.batching.batcher import BatchedRows
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.imaging.decoded import Seen, row_inputs
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.decode_pool import all_or_none

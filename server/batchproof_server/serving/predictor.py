@@ -17,7 +17,7 @@ from batchproof_server.base.input_statistics import RowInputs
 from batchproof_server.base.scores import Scores, score
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
-from batchproof_server.batching.batcher import BatchedRows
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.imaging.decoded import decoded_image, row_inputs
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.served import ServedModel

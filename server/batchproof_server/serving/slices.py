@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchproof_server.base.signature import Array, Tensors
-from batchproof_server.batching.batcher import BatchedRows
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.decode_pool import all_or_none
 

@@ -11,7 +11,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.scores import score
-from batchproof_server.batching.batcher import BatchedRows
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.repository import ModelRepository, ModelSelector, ModelState
 from batchproof_server.models.served import ServedModel

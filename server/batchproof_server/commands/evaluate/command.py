@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import sys
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -175,7 +176,7 @@ def _evaluator(
     return Evaluator(
         model=model.loaded,
         ask=caller.predict,
-        device=model.device,
+        device=ThreadPoolExecutor(1),
         predict=predict,
         no_predict=reason,
         batch_sizes=sizes,

@@ -7,7 +7,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, NotImplementedYet
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array, TensorSpec
-from batchproof_server.batching.batcher import BatchedRows
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.drift.profile_form import canonical_json
 from batchproof_server.models.repository import (
     ModelRepository,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchproof_server.batching.alarm import Alarm
+from batchproof_server.base.clock import Alarm
 from support.fakes import FakeClock
 
 

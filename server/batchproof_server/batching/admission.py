@@ -1,0 +1,126 @@
+"""Whether one more task is accepted: room in the queue, and time before its deadline."""
+
+from collections.abc import Sequence
+
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import QueueFull
+from batchproof_server.batching.microbatch import MicroBatchQueue
+from batchproof_server.batching.replies import Member
+from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.devices.device import Device
+
+
+# Contract
+#
+# Pure: time is an argument. Nothing is foretold of a model of which nothing was measured. What is
+# foretold grows with the rows and never falls below what the cheapest buckets take. A micro-batch
+# that took a hundred times as long as ever before counts as one that took ten times as long: the
+# machine slept.
+class LatencyModel:
+    """Foretells from what buckets took at load, and from how much longer they take under load.
+
+    Args:
+        buckets_rows: ascending.
+        execution_s: what executing each of them took when nothing else ran; empty when that was not
+            measured.
+    """
+
+    def __init__(self, buckets_rows: Sequence[int], execution_s: Sequence[float]) -> None:
+        self._execution_s = dict(zip(buckets_rows, execution_s, strict=bool(execution_s)))
+        self._row_s = min((s / rows for rows, s in self._execution_s.items()), default=0.0)
+        self._slowness = 1.0
+        self._running_until_s = 0.0
+
+    def start(self, bucket_rows: int, now_s: float) -> None:
+        """Learns that a micro-batch went to the device."""
+        self._running_until_s = now_s + self._execution_s.get(bucket_rows, 0.0) * self._slowness
+
+    def finish(self, bucket_rows: int, duration_s: float) -> None:
+        """Learns that it came back ``duration_s`` after it had gone."""
+        self._running_until_s = 0.0
+        if (alone_s := self._execution_s.get(bucket_rows, 0.0)) > 0:
+            slowness = min(duration_s / alone_s, _GREATEST_SLOWNESS)
+            self._slowness += (slowness - self._slowness) * _SHARE_OF_LATEST
+
+    def execution_s(self, bucket_rows: int) -> float | None:
+        """How long a micro-batch of this bucket will take; None when nothing was measured."""
+        alone_s = self._execution_s.get(bucket_rows)
+        return None if alone_s is None else alone_s * self._slowness
+
+    def wait_s(self, rows: int, now_s: float) -> float:
+        """How long until the running micro-batch and then ``rows`` rows are executed; 0 or more."""
+        running_s = max(0.0, self._running_until_s - now_s)
+        return running_s + rows * self._row_s * self._slowness
+
+
+# Contract: lives on the loop thread; changes nothing. A deadline is a reason to refuse only while
+# the device is busy: what is executed is what the latency model learns from, so a wrong one mends
+# itself. What a refusal says is computed only when there is one.
+class Admission:
+    """Decides for one queue.
+
+    Args:
+        queue: has limits of its own.
+        device: executes what was in the queue.
+        latency: foretells.
+        clock: says what time it is.
+        settings: how large a micro-batch may be.
+    """
+
+    def __init__(
+        self,
+        queue: MicroBatchQueue[Member],
+        device: Device,
+        latency: LatencyModel,
+        clock: Clock,
+        settings: BatchingSettings,
+    ) -> None:
+        self._queue = queue
+        self._device = device
+        self._latency = latency
+        self._clock = clock
+        self._max_batch_rows = settings.max_batch_rows
+        self._max_queued_rows = settings.max_queued_rows
+        self._mean_execution_s = _FIRST_EXECUTION_S
+
+    def learn(self, execution_s: float) -> None:
+        """A micro-batch took so long."""
+        self._mean_execution_s += (execution_s - self._mean_execution_s) * _SHARE_OF_LATEST
+
+    def check(self, rows: int, deadline_s: float | None) -> None:
+        """Returns when a task would be accepted, and probably answered by its deadline.
+
+        Args:
+            rows: of the task, or of all tasks of a large request.
+            deadline_s: an instant of the clock; None waits as long as it takes.
+
+        Raises:
+            Draining: nothing new is accepted.
+            QueueFull: too many rows wait, or too many for this deadline.
+        """
+        queue = self._queue
+        if queue.draining or queue.waiting_rows + rows > self._max_queued_rows:
+            queue.check_room(rows, self._retry_after_s())
+        if deadline_s is None or not self._device.is_busy:
+            return
+        now_s = self._clock.now_s()
+        wait_s = self._latency.wait_s(queue.waiting_rows + rows, now_s)
+        if now_s + wait_s * CAUTION > deadline_s:
+            raise QueueFull(
+                f"the answer would come in {wait_s:.3f} s and is wanted in "
+                f"{max(0.0, deadline_s - now_s):.3f} s",
+                self._retry_after_s(),
+            )
+
+    def _retry_after_s(self) -> float:
+        # When all that waits and what runs now will have been executed.
+        batches = self._queue.waiting_rows / self._max_batch_rows + 1
+        return batches * self._mean_execution_s
+
+
+# What is promised to come by the deadline is expected well before it.
+CAUTION = 1.15
+# Before anything ran. From then on a moving mean of about ten micro-batches.
+_FIRST_EXECUTION_S = 0.05
+_SHARE_OF_LATEST = 0.1
+_GREATEST_SLOWNESS = 10.0

@@ -1,0 +1,102 @@
+"""What executes micro-batches: the contract, and what comes back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from batchproof_server.base.signature import Tensors
+
+
+class DeviceState(StrEnum):
+    """What a device is doing. Only an idle one may be given work."""
+
+    LOADING = "loading"
+    IDLE = "idle"
+    BUSY = "busy"
+    STUCK = "stuck"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A micro-batch that was executed.
+
+    Attributes:
+        parts: the outputs of each part, in order, in memory of its own.
+        execution_s: from the start of assembly to the end of the split.
+    """
+
+    parts: tuple[Tensors, ...]
+    execution_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotExecuted:
+    """A micro-batch that has no outputs.
+
+    Attributes:
+        cause: what was raised, or why it was given up.
+        execution_s: until then; 0 when it never began.
+    """
+
+    cause: BaseException
+    execution_s: float
+
+
+Execution: TypeAlias = Executed | NotExecuted
+Finish: TypeAlias = Callable[[Execution], None]
+
+
+# Contract of a device
+#
+# Threads  Every method is called on the loop thread, and so is ``finish``.
+# Once     It is busy from ``execute`` until right before ``finish`` is called, which happens once,
+#          in a later turn of the loop, whatever becomes of the execution. Only when the loop is
+#          closed first is it never called: nobody waits then.
+# Stuck    ``cancel`` gives the micro-batch at hand up: its ``finish`` is called with NotExecuted,
+#          and the device is stuck until whatever executes comes back, or until ``replace``.
+# Gone     After ``close``, and when what executes went away; every execution is then a NotExecuted.
+class Device(Protocol):
+    """Executes one micro-batch at a time for one model version."""
+
+    @property
+    def state(self) -> DeviceState:
+        """What it is doing now."""
+        ...
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it can be given no micro-batch now."""
+        ...
+
+    @property
+    def idle_since_s(self) -> float:
+        """The instant at which it became idle the last time."""
+        ...
+
+    def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: Finish) -> None:
+        """Begins to execute ``parts`` together, padded to ``bucket_rows``; to be called when idle.
+
+        Args:
+            parts: inputs as the signature names them, each with 1 or more rows on axis 0.
+            bucket_rows: a bucket that the device is loaded for, at least the rows of all parts.
+            finish: gets what became of it.
+        """
+        ...
+
+    def execute_here(self, parts: tuple[Tensors, ...], bucket_rows: int) -> Execution | None:
+        """Executes while the caller waits; None where that cannot be done."""
+        ...
+
+    def cancel(self) -> None:
+        """Gives the micro-batch at hand up; of no effect when there is none."""
+        ...
+
+    def replace(self) -> None:
+        """Begins anew when it is stuck or gone by itself; what hangs is left alone."""
+        ...
+
+    def close(self) -> None:
+        """Releases what executes and the model; of no effect the second time."""
+        ...
