@@ -16,7 +16,7 @@ from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.validation import parse_settings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction
 from batchproof_server.tta.choice import TtaRequest, choice_of
 from batchproof_server.tta.policies import TtaSettings
 from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
@@ -258,6 +258,6 @@ async def test_many_values_are_put_together_off_the_loop_with_the_same_bits(
     images = [picture(seed) for seed in range(3)]
     with bench() as place:
         on_loop = await ask(place, images, TtaRequest("d4", early_exit=0.9))
-        monkeypatch.setattr("batchproof_server.serving.pictures._QUICK_VALUES", 0)
+        monkeypatch.setattr("batchproof_server.serving.off_loop._QUICK_VALUES", 0)
         off_loop = await ask(place, images, TtaRequest("d4", early_exit=0.9))
     assert bits(on_loop) == bits(off_loop)

@@ -14,10 +14,10 @@ from batchproof_server.base.errors import InvalidInput, QueueFull
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.serving.decode_pool import (
+from batchproof_server.serving.off_loop import (
     ByteBudget,
-    Decoding,
     DecodingSettings,
+    OffLoop,
     all_or_none,
 )
 from support.bundles_on_disk import picture
@@ -26,9 +26,9 @@ from support.fakes import PATIENCE_S, FakeClock, Recorder, until
 
 
 @contextmanager
-def decoding(**settings: int) -> Iterator[tuple[Decoding, Recorder]]:
+def decoding(**settings: int) -> Iterator[tuple[OffLoop, Recorder]]:
     recorder = Recorder()
-    decodes = Decoding(DecodingSettings(**settings), FakeClock(), recorder)
+    decodes = OffLoop(DecodingSettings(**settings), FakeClock(), recorder)
     try:
         yield decodes, recorder
     finally:
@@ -47,8 +47,9 @@ class GatedRecipe:
         """Ten bytes each."""
         return ImageHeader("png", 1, 1, 10 if encoded else 99)
 
-    def apply(self, encoded: bytes) -> Array:
+    def apply(self, encoded: bytes, header: ImageHeader | None = None) -> Array:
         """Waits; a picture of ``bad`` fails."""
+        del header
         self.begun.append(encoded)
         gate = self.opened_to_bad if encoded == b"bad" else self.opened
         assert gate.wait(PATIENCE_S)
@@ -61,7 +62,7 @@ class GatedRecipe:
         return cast("Recipe", self)
 
 
-async def gated(decodes: Decoding, recipe: GatedRecipe, images: Sequence[bytes]) -> list[Array]:
+async def gated(decodes: OffLoop, recipe: GatedRecipe, images: Sequence[bytes]) -> list[Array]:
     """Decodes with a gated recipe."""
     return await decodes.decode(recipe.as_recipe(), images, recipe.apply)
 

@@ -15,11 +15,12 @@ from batchproof_server.backends.affine import AffineBackend, AffineSettings
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.header import ImageHeader
-from batchproof_server.imaging.plugs import Decoder, Picture
-from batchproof_server.serving.decode_pool import ByteBudget, DecodingSettings
+from batchproof_server.imaging.plugs import Decoder
 from batchproof_server.serving.kept_pictures import KeptPictures
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.off_loop import ByteBudget, DecodingSettings
+from batchproof_server.serving.request import Prediction
 from batchproof_server.tta.choice import TtaRequest
 from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
 from support.fakes import PuppetDevice, until
@@ -80,7 +81,7 @@ def bits(prediction: Prediction) -> bytes:
 
 
 def kept_bytes(place: EngineBench) -> int:
-    return place.decoding._kept_budget._used_bytes
+    return place.decoding.kept_budget._used_bytes
 
 
 @pytest.mark.parametrize("rows", [1, 3])

@@ -18,7 +18,7 @@ from batchproof_server.backends.affine import AffineBackend, AffineSettings
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.rpc.native.messages import write_prediction
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction
 from batchproof_server.tta.choice import TtaRequest
 from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
 from support.tta_recipes import recipe_of_size
@@ -51,7 +51,7 @@ ALLOWED = {
     "backends/affine.signature",
     "base/backend.signature",
     "devices/assembly.bucket_for",
-    "imaging/plugs.picture_bytes",
+    "imaging/geometry.picture_bytes",
     "tta/aggregation.text",
 }
 
@@ -121,7 +121,7 @@ async def answered(place: EngineBench, rows: int, tta: TtaRequest | None) -> Pre
     images = pictures(rows)
     prediction = await place.engine.predict_images(place.model, images, NO_HURRY_S, tta=tta)
     options = pb.PredictOptions(tta=pb.TestTimeAugmentation(return_views=True))
-    written = await place.engine.finished(
+    written = await place.engine.write(
         prediction, partial(write_prediction, prediction, options, "id")
     )
     assert len(written.rows) == rows
@@ -142,7 +142,7 @@ MIXED = TtaRequest(
 async def test_no_pixel_is_touched_on_the_loop_thread(rows: int, tta: TtaRequest | None) -> None:
     with bench() as place, loop_calls() as calls:
         await answered(place, rows, tta)
-    assert "serving/predictor.predict_images" in calls.names
+    assert "serving/predictor.predict" in calls.names
     assert calls.of(*PIXELS) == set()
     assert calls.of(*ROWS) == set()
 

@@ -11,7 +11,7 @@ from PIL import Image
 from batchproof_server.backends.affine import AffineBackend, AffineSettings
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction
 from batchproof_server.tta.choice import TtaRequest
 from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
 from support.tta_recipes import recipe_of_size

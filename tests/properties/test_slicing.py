@@ -8,7 +8,7 @@ from batchproof_server.backends.affine import AffineBackend, AffineSettings
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.signature import Array
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction
 from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
 
 AFFINE = AffineSettings((2, 2), "float32", 3, 1.7, -0.3)

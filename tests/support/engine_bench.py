@@ -1,6 +1,6 @@
-"""An engine over a backend of the test's choice, with the real micro-batcher between them."""
+"""A predictor over a backend of the test's choice, with the real micro-batcher between them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ import numpy as np
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
-from batchproof_server.base.signature import TensorSpec
+from batchproof_server.base.signature import Tensors, TensorSpec
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.thread import ThreadDevice
@@ -22,8 +22,10 @@ from batchproof_server.models.bundle import Bundle
 from batchproof_server.models.loading import LoadedModel
 from batchproof_server.models.manifest import NO_MANIFEST
 from batchproof_server.models.served import ServedModel
-from batchproof_server.serving.decode_pool import Decoding, DecodingSettings
-from batchproof_server.serving.predictor import Engine, RequestLimits
+from batchproof_server.serving.off_loop import DecodingSettings, OffLoop
+from batchproof_server.serving.predictor import Predictor, RequestLimits
+from batchproof_server.serving.request import Prediction, PredictRequest, plan_of
+from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.expansion import Expansion
 from support.fakes import Recorder
 
@@ -37,13 +39,48 @@ def recipe_for(*row_shape: int | None, dtype: str = "float32") -> Recipe:
     return compile_recipe(RecipeSettings(), image, pillow_plugs(), ImageLimits())
 
 
+class Asking(Predictor):
+    """A predictor that is asked without a service."""
+
+    async def predict_images(
+        self,
+        model: ServedModel,
+        images: Sequence[bytes],
+        deadline_s: float,
+        request_id: str = "",
+        *,
+        tta: TtaRequest | None = None,
+    ) -> Prediction:
+        """Answers encoded pictures."""
+        plan = plan_of(model, tta)
+        names_views = tta is not None or not plan.is_plain
+        return await self.predict(
+            PredictRequest(
+                model,
+                deadline_s,
+                images=images,
+                plan=plan,
+                names_views=names_views,
+                request_id=request_id,
+            )
+        )
+
+    async def predict_tensors(
+        self, model: ServedModel, tensors: Tensors, deadline_s: float, request_id: str = ""
+    ) -> Prediction:
+        """Answers input tensors."""
+        return await self.predict(
+            PredictRequest(model, deadline_s, tensors=tensors, request_id=request_id)
+        )
+
+
 @dataclass
 class EngineBench:
-    """An engine, one model, and what they tell."""
+    """A predictor, one model, and what they tell."""
 
     model: ServedModel
-    engine: Engine
-    decoding: Decoding
+    engine: Asking
+    decoding: OffLoop
     recorder: Recorder = field(default_factory=Recorder)
 
     @property
@@ -74,8 +111,8 @@ def engine_bench(  # noqa: PLR0913 - each may be replaced
         "model", 1, backend.signature, batching, device=made, clock=clock, observer=recorder
     )
     model = ServedModel(loaded, batcher, made, batching.max_queued_rows, batching.max_queued_rows)
-    decodes = Decoding(decoding or DecodingSettings(), clock, recorder)
-    engine = Engine(RequestLimits(), decodes, clock, recorder)
+    decodes = OffLoop(decoding or DecodingSettings(), clock, recorder)
+    engine = Asking(RequestLimits(), decodes, clock, recorder)
     try:
         yield EngineBench(model, engine, decodes, recorder)
     finally:

@@ -8,7 +8,7 @@ import grpc
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.application.config import Config
 from batchproof_server.rpc.settings import RpcSettings
-from batchproof_server.serving.decode_pool import DecodingSettings
+from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.predictor import RequestLimits
 from support.bundles_on_disk import PICTURES, RAW, picture, write_bundle
 from support.fakes import GatedBackend, until

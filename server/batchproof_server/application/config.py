@@ -25,7 +25,7 @@ from batchproof_server.outcomes.recent import OutcomeSettings
 from batchproof_server.proof.settings import ProofSettings
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
-from batchproof_server.serving.decode_pool import DecodingSettings
+from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.predictor import RequestLimits
 
 PREFIX = "BATCHPROOF_"

@@ -34,8 +34,8 @@ from batchproof_server.rpc.open_inference.service import OpenInferenceService
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
-from batchproof_server.serving.decode_pool import Decoding
-from batchproof_server.serving.predictor import Engine
+from batchproof_server.serving.off_loop import OffLoop
+from batchproof_server.serving.predictor import Predictor
 from batchproof_server.web.operations import HttpServer, Pages
 
 _UNFORESEEN_FINDING = "the server failed while loading it; its log has more"
@@ -63,7 +63,7 @@ class Server:
     places: tuple[Place, ...]
     plugs: LoadingPlugs
     repository: ModelRepository
-    decoding: Decoding
+    off_loop: OffLoop
     drift: DriftMetrics
     pressure: Pressure
     streams: Streams
@@ -216,7 +216,7 @@ class Server:
         """Releases everything, whatever state it is in."""
         self.http.stop()
         self.heartbeat.stop()
-        self.decoding.close()
+        self.off_loop.close()
         self.drift.close()
         for model in self.repository.loaded():
             model.close()
@@ -245,15 +245,15 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     repository = ModelRepository(places, config.version_labels)
     health = Health(repository)
     heartbeat = Heartbeat(clock)
-    decoding = Decoding(config.decoding, clock, observer)
+    off_loop = OffLoop(config.decoding, clock, observer)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
     calls = Calls(pressure, clock, observer, log_observer.failed)
-    engine = Engine(config.requests, decoding, clock, observer)
-    gate = Gate(Admission(engine, repository, pressure), calls)
-    service = PredictionService(engine, repository, calls, streams, OutcomeReports(outcomes))
+    predictor = Predictor(config.requests, off_loop, clock, observer)
+    gate = Gate(Admission(predictor, repository, pressure), calls)
+    service = PredictionService(predictor, repository, calls, streams, OutcomeReports(outcomes))
     open_inference = OpenInferenceService(
-        engine,
+        predictor,
         repository,
         calls,
         streams,
@@ -261,7 +261,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         statistics=statistics,
         build_version=build_version,
     )
-    tensorflow = TensorFlowServing(engine, repository, calls, config.rpc.max_message_bytes)
+    tensorflow = TensorFlowServing(predictor, repository, calls, config.rpc.max_message_bytes)
     public = (open_inference.published(), *tensorflow.published())
     pages = Pages(metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     return Server(
@@ -269,7 +269,7 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
         places=places,
         plugs=loading_plugs(config, log_observer.proof_progressed),
         repository=repository,
-        decoding=decoding,
+        off_loop=off_loop,
         drift=drift,
         pressure=pressure,
         streams=streams,

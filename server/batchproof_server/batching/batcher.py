@@ -57,6 +57,9 @@ class Batcher:
         clock: time and alarms.
         observer: told of micro-batches, shed requests, the queue and self-checks; must not raise.
         self_checks: decides which answers are tried again; None tries none.
+
+    Attributes:
+        max_batch_rows: rows of the largest task.
     """
 
     def __init__(  # noqa: PLR0913 - each is a plug; bundling them would only hide them
@@ -75,7 +78,7 @@ class Batcher:
         self._model = model
         self._version = version
         self._settings = settings
-        self._max_batch_rows = settings.max_batch_rows
+        self.max_batch_rows = settings.max_batch_rows
         self._clock = clock
         self._device = device
         self._observer = observer
@@ -107,7 +110,7 @@ class Batcher:
     @property
     def is_pressed(self) -> bool:
         """Whether more than the running micro-batch and the next are to be executed."""
-        return self._queue.waiting_rows >= self._max_batch_rows
+        return self._queue.waiting_rows >= self.max_batch_rows
 
     async def submit(
         self, inputs: Tensors, rows: int, deadline_s: float | None = None, request_id: str = ""

@@ -11,7 +11,7 @@ from PIL import Image
 from batchproof_server.base.input_statistics import RowInputs
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.eight_bits import image_of_8_bits
-from batchproof_server.imaging.plugs import Picture
+from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.recipe import Recipe
 
 _MAX_SAMPLED_PIXELS: Final = 1024

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.imaging.formats.table import FORMATS
+from batchproof_server.imaging.formats.table import FORMAT_BY_FIRST_BYTE, FORMATS
 from batchproof_server.imaging.limits import ImageLimits
 
 # Formats that people send by mistake, so that the error can name them.
@@ -71,7 +71,9 @@ def _check_bytes(encoded: bytes, formats: tuple[str, ...], limits: ImageLimits) 
 
 
 def _format(encoded: bytes, formats: tuple[str, ...]) -> str:
-    came = next((name for name, kind in FORMATS.items() if kind.recognises(encoded)), None)
+    came = FORMAT_BY_FIRST_BYTE.get(encoded[0])
+    if came is not None and not FORMATS[came].recognises(encoded):
+        came = None
     if came in formats:
         return str(came)
     raise InvalidInput(f"the picture is {came or _foreign(encoded)}, expected {_listed(formats)}")

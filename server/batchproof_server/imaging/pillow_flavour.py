@@ -8,8 +8,9 @@ from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.table import FORMATS
+from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.header import ImageHeader
-from batchproof_server.imaging.plugs import Picture, Plugs
+from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.resize import ResizeMethod, ResizePlan
 
 # Grey modes that load_img(color_mode="grayscale") leaves alone; the last two hold 16 bits.

@@ -4,33 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-import numpy as np
-from PIL import Image
-
 from batchproof_server.base.registry import Registry
-from batchproof_server.base.signature import Array
+from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
-
-# A decoded picture on its way, converted only where a step needs the other kind: an image of
-# Pillow, or an array [height, width, channels].
-Picture: TypeAlias = Image.Image | Array
-
-
-def as_array(picture: Picture) -> Array:
-    """The picture as [height, width, channels]; may be read-only."""
-    pixels = np.asarray(picture)
-    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]  # noqa: PLR2004 - axes
-
-
-def picture_bytes(picture: Picture) -> int:
-    """What its pixels take in memory at most: Pillow holds up to 4 bytes a pixel."""
-    if isinstance(picture, Image.Image):
-        return picture.width * picture.height * _PILLOW_PIXEL_BYTES
-    return picture.nbytes
-
-
-_PILLOW_PIXEL_BYTES = 4
 
 
 # Contract of a decoder: pure and safe in any thread; the same bytes give the same bits. It is given

@@ -15,12 +15,12 @@ from batchproof_server.imaging import pillow_flavour
 from batchproof_server.imaging.exif import oriented, read_orientation
 from batchproof_server.imaging.fit import fitted
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Size, placed, resized_size
+from batchproof_server.imaging.geometry import Picture, Size, as_array, placed, resized_size
 from batchproof_server.imaging.header import ImageHeader, read_header
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.normalize import NormalizeSettings as NormalizeSettings
 from batchproof_server.imaging.normalize import normalized
-from batchproof_server.imaging.plugs import Decoder, Picture, Plugs, Resizer, as_array
+from batchproof_server.imaging.plugs import Decoder, Plugs, Resizer
 from batchproof_server.imaging.resize import ResizeSettings as ResizeSettings
 from batchproof_server.imaging.settings import RecipePlan, recipe_plan
 from batchproof_server.imaging.settings import RecipeSettings as RecipeSettings
@@ -37,6 +37,7 @@ class Recipe:
         limits: on bytes and pixels.
         decoder: of ``plan.decoder``.
         resizer: of ``plan.resize.library``, None where the recipe does not resize.
+        channels: of the decoded picture, 1 or 3.
         row_shape: of the model's input, [height, width, channels] or [height, width].
         canonical_json: the decided keys, sorted, without spaces: what the digest is taken of.
         digest: SHA-256 of ``canonical_json``, in hexadecimal.
@@ -46,6 +47,7 @@ class Recipe:
     limits: ImageLimits
     decoder: Decoder
     resizer: Resizer | None
+    channels: int
     row_shape: tuple[int | None, ...]
     canonical_json: str
     digest: str
@@ -61,26 +63,35 @@ class Recipe:
         Raises:
             InvalidInput: see ``read_header``.
         """
-        return read_header(encoded, self.formats, self.limits)
+        return read_header(encoded, self.plan.formats, self.limits)
 
-    def apply(self, encoded: bytes) -> Array:
+    def apply(self, encoded: bytes, header: ImageHeader | None = None) -> Array:
         """One row of the input's dtype and row shape (no axis 0), C-contiguous, the caller's own.
+
+        Args:
+            encoded: the file.
+            header: as ``header`` gave it; read when it is left out.
 
         Raises:
             InvalidInput: see ``read_header``; or the file is corrupt, or has a size or a depth that
                 the recipe cannot bring to the row.
         """
-        return self.row(self.picture(encoded))
+        return self.row(self.picture(encoded, header))
 
-    def picture(self, encoded: bytes) -> Picture:
+    def picture(self, encoded: bytes, header: ImageHeader | None = None) -> Picture:
         """The decoded picture, upright; not resized yet.
+
+        Args:
+            encoded: the file.
+            header: as ``header`` gave it; read when it is left out.
 
         Raises:
             InvalidInput: see ``read_header``; or the file is corrupt, or too deep for the recipe.
         """
-        header = self.header(encoded)
-        picture = self.decoder.decode(encoded, header, self.plan.channels)
-        picture = self._upright(picture, encoded, header)
+        header = header or self.header(encoded)
+        picture = self.decoder.decode(encoded, header, self.channels)
+        if self.plan.orientation != "ignore":
+            picture = self._upright(picture, encoded, header)
         self._check_depth(picture)
         return picture
 
@@ -105,8 +116,6 @@ class Recipe:
         self.apply(blank.getvalue())
 
     def _upright(self, picture: Picture, encoded: bytes, header: ImageHeader) -> Picture:
-        if self.plan.orientation == "ignore":
-            return picture
         orientation = read_orientation(FORMATS[header.format].exif(encoded))
         return picture if orientation == 1 else oriented(as_array(picture), orientation)
 
@@ -190,6 +199,7 @@ def compile_recipe(
         limits=limits,
         decoder=plugs.decoders[plan.decoder],
         resizer=resizer,
+        channels=plan.channels,
         row_shape=input_spec.row_shape,
         canonical_json=canonical,
         digest=hashlib.sha256(canonical.encode()).hexdigest(),

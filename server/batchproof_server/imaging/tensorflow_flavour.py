@@ -12,8 +12,9 @@ import tensorflow as tf
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array  # noqa: TC001 - beside its siblings
 from batchproof_server.imaging.formats.table import FORMATS
+from batchproof_server.imaging.geometry import Picture, as_array
 from batchproof_server.imaging.header import ImageHeader
-from batchproof_server.imaging.plugs import Picture, Plugs, as_array
+from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.resize import ResizePlan
 
 # Kernels of other devices give other bits.

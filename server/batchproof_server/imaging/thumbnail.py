@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from batchproof_server.imaging.eight_bits import image_of_8_bits
-from batchproof_server.imaging.plugs import Picture
+from batchproof_server.imaging.geometry import Picture
 
 
 def thumbnail_png(picture: Picture, max_side_pixels: int) -> bytes:

@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
@@ -12,9 +12,10 @@ from grpc import aio
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.base.events import Observer, RequestRecord, ShedRecord
-from batchproof_server.batching.replies import SHED_REASONS, BatchedRows
+from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import Failure, failure_of
+from batchproof_server.serving.request import NOBODY, Caller, Trace
 
 REQUEST_ID_KEY = "x-request-id"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
@@ -24,28 +25,21 @@ Answer = TypeVar("Answer")
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way; filled in as it becomes known, and recorded at the end.
+    """One RPC, or one request of a stream.
 
     Attributes:
+        request_id: the caller's or ours.
         timeout_s: what is left of the caller's time; None when there is no limit.
-        model: the name of the version that answers; empty until it is found.
-        version: its number; 0 until it is found.
-        rows: 0 until they are counted.
-        queued_s: how long its rows waited for a device; 0 until they were executed.
+        caller: who asks.
+        trace: filled in on the way, and recorded at the end.
     """
 
     request_id: str
     timeout_s: float | None
-    model: str = ""
-    version: int = 0
-    rows: int = 0
-    queued_s: float = 0.0
-
-    def executed(self, executions: Iterable[BatchedRows]) -> None:
-        """Learns how its rows were executed."""
-        self.queued_s = max((each.queue_delay_s for each in executions), default=0.0)
+    caller: Caller = NOBODY
+    trace: Trace = field(default_factory=Trace)
 
 
 Work: TypeAlias = Callable[[Call], Awaitable[Answer]]
@@ -87,7 +81,7 @@ class Calls:
         """Records and aborts an RPC of one request whose message nobody reads."""
         request_id = _readable(_from_metadata(context)) or uuid.uuid4().hex
         failure = self._failed(request_id, error)
-        call = Call(request_id, None, model, version)
+        call = Call(request_id, None, trace=Trace(model, version))
         self._shed(call, error)
         self._record(method, call, 0.0, failure.code.name, failure.message)
         await _abort(context, failure, request_id)
@@ -126,7 +120,11 @@ class Calls:
             Its answer, or its failure with the request id.
         """
         started_s = self._clock.now_s()
-        call = Call(_readable(request_id) or uuid.uuid4().hex, context.time_remaining())
+        call = Call(
+            _readable(request_id) or uuid.uuid4().hex,
+            context.time_remaining(),
+            Caller(context.peer()),
+        )
         is_full = self._pressure.is_full
         self._pressure.began()
         try:
@@ -139,9 +137,10 @@ class Calls:
             if isinstance(error, QueueFull):
                 self._pressure.refused()
         else:
-            # After the answer is on its way: nobody waits for the books.
+            # After the answer is on its way: nobody waits for the accounting.
             duration_s = self._since(started_s)
-            self._pressure.answered(call.model, call.rows, duration_s - call.queued_s)
+            trace = call.trace
+            self._pressure.answered(trace.model, trace.rows, duration_s - trace.queued_s)
             loop = asyncio.get_running_loop()
             loop.call_soon(self._record, method, call, duration_s, "OK", "")
             return answer
@@ -149,7 +148,7 @@ class Calls:
             self._pressure.ended()
         duration_s = self._since(started_s)
         if failure.code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            self._pressure.was_late(call.model, duration_s)
+            self._pressure.was_late(call.trace.model, duration_s)
         self._record(method, call, duration_s, failure.code.name, failure.message)
         if _is_cancelled():
             raise asyncio.CancelledError
@@ -168,7 +167,7 @@ class Calls:
 
     def _shed(self, call: Call, refusal: ServingError) -> None:
         if (reason := SHED_REASONS.get(type(refusal))) is not None:
-            self._observer.request_shed(ShedRecord(call.model, call.version, reason))
+            self._observer.request_shed(ShedRecord(call.trace.model, call.trace.version, reason))
 
     def _cancelled(
         self, call: Call, context: Context, cancelled: asyncio.CancelledError
@@ -194,11 +193,11 @@ class Calls:
             RequestRecord(
                 method=method,
                 request_id=call.request_id,
-                model=call.model,
-                version=call.version,
+                model=call.trace.model,
+                version=call.trace.version,
                 code=code,
                 duration_s=duration_s,
-                rows=call.rows,
+                rows=call.trace.rows,
                 message=message,
             )
         )

@@ -1,7 +1,7 @@
-"""From the tensors of other protocols to a prediction: form first, content only when that fits."""
+"""From the tensors of other protocols to a request: form first, content only when that fits."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import Call
-from batchproof_server.serving.predictor import Engine, Prediction
+from batchproof_server.serving.predictor import check_rows
+from batchproof_server.serving.request import Caller, PredictRequest, Trace, plan_of
 from batchproof_server.tta.choice import TtaRequest
 
 _BYTE_DTYPE = np.dtype(np.uint8)
@@ -50,40 +51,48 @@ class Incoming(Protocol):
 #
 # Nothing is read, and no memory is taken, for a tensor whose names, dtype, shape or rows the model
 # does not take: a shape of a few bytes may speak of terabytes.
-async def predict(
-    engine: Engine,
+def read_request(
     model: ServedModel,
     inputs: Mapping[str, Incoming],
     call: Call,
     deadline_s: float,
     *,
     tta: TtaRequest | None = None,
-) -> Prediction:
-    """Answers tensors of numbers as they are, and byte strings as encoded pictures.
+) -> PredictRequest:
+    """A request of tensors of numbers, or of byte strings as encoded pictures.
 
     Args:
-        engine: answers.
-        model: which version.
+        model: which version answers.
         inputs: by name.
-        call: gets the number of rows.
+        call: its number of rows becomes known.
         deadline_s: an instant of the clock.
         tta: what the request says about augmentation, which is of pictures only.
 
     Raises:
         InvalidInput: an input is missing, unknown, or of another dtype, shape or content; or
             numbers are to be augmented.
-        QueueFull, Draining, DeadlineExceeded, BackendFailed: as the engine says.
     """
     _check_possible(inputs)
-    call.rows = max((tensor.shape[0] for tensor in inputs.values() if tensor.shape), default=0)
+    trace = call.trace
+    trace.rows = max((tensor.shape[0] for tensor in inputs.values() if tensor.shape), default=0)
+    common: _Common = {"request_id": call.request_id, "caller": call.caller, "trace": trace}
     if any(tensor.dtype is None for tensor in inputs.values()):
-        images = _images(engine, model, inputs)
-        return await engine.predict_images(model, images, deadline_s, call.request_id, tta=tta)
+        images, plan = _images(model, inputs), plan_of(model, tta)
+        names_views = tta is not None or not plan.is_plain
+        return PredictRequest(
+            model, deadline_s, images=images, plan=plan, names_views=names_views, **common
+        )
     if tta is not None:
         raise InvalidInput('parameter "tta": the inputs are numbers, expected encoded pictures')
-    _check_form(engine, model, inputs)
+    _check_form(model, inputs)
     tensors = {name: tensor.array() for name, tensor in inputs.items()}
-    return await engine.predict_tensors(model, tensors, deadline_s, call.request_id)
+    return PredictRequest(model, deadline_s, tensors=tensors, **common)
+
+
+class _Common(TypedDict):
+    request_id: str
+    caller: Caller
+    trace: Trace
 
 
 def _check_possible(inputs: Mapping[str, Incoming]) -> None:
@@ -94,16 +103,16 @@ def _check_possible(inputs: Mapping[str, Incoming]) -> None:
             raise InvalidInput(f'input "{cut(name)}": {fault}') from fault
 
 
-def _check_form(engine: Engine, model: ServedModel, inputs: Mapping[str, Incoming]) -> None:
+def _check_form(model: ServedModel, inputs: Mapping[str, Incoming]) -> None:
     # Arrays of any size that take no memory.
     forms = {
         name: np.broadcast_to(np.zeros((), tensor.dtype), tensor.shape)
         for name, tensor in inputs.items()
     }
-    engine.check_rows(model, model.loaded.backend.signature.check(forms))
+    check_rows(model, model.loaded.backend.signature.check(forms))
 
 
-def _images(engine: Engine, model: ServedModel, inputs: Mapping[str, Incoming]) -> Sequence[bytes]:
+def _images(model: ServedModel, inputs: Mapping[str, Incoming]) -> Sequence[bytes]:
     name = model.loaded.backend.signature.inputs[0].name
     if model.loaded.recipe is None:
         raise InvalidInput(
@@ -118,7 +127,7 @@ def _images(engine: Engine, model: ServedModel, inputs: Mapping[str, Incoming]) 
             f'input "{name}" is byte strings {list(shape)}, expected encoded pictures, [rows] or '
             "[rows, 1]"
         )
-    engine.check_rows(model, shape[0])
+    check_rows(model, shape[0])
     return inputs[name].strings()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction
 
 PROBABILITIES = "probabilities"
 LABEL = "label"

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from batchproof_server.imaging.plugs import Picture, picture_bytes
-from batchproof_server.serving.decode_pool import ByteBudget
+from batchproof_server.imaging.geometry import Picture, picture_bytes
+from batchproof_server.serving.off_loop import ByteBudget
 
 
 # Contract: safe in any thread. What is kept is counted in the budget until it is dropped, or until

@@ -9,7 +9,7 @@ import numpy as np
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.decoded import Seen, seen_of
-from batchproof_server.imaging.plugs import Picture
+from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.tta.noise import normal_deviates, picture_digest, view_key
 from batchproof_server.tta.original import Original
@@ -83,6 +83,8 @@ class Expansion:
             InvalidInput: a view cannot be made of this picture, or the recipe cannot take it; the
                 text names the view.
         """
+        if plan.is_plain:
+            return self.recipe.row(picture)[np.newaxis]
         original = Original.of(picture)
         keys = tuple(_keys(original.pixels, plan))
         first = self._row(picture, original, plan.views[0], keys[0])

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from batchproof_server.base.signature import Array
-from batchproof_server.imaging.plugs import Picture, as_array
+from batchproof_server.imaging.geometry import Picture, as_array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
-from batchproof_server.imaging.plugs import Picture, as_array
+from batchproof_server.imaging.geometry import Picture, as_array
 from batchproof_server.tta.noise import with_noise
 from batchproof_server.tta.original import Original
 from batchproof_server.tta.rotation import rotated

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from batchproof_server.tta.aggregation import MEAN, WEIGHTED, Aggregation
@@ -26,6 +26,8 @@ class Plan:
         weights: one for each view when the aggregation is ``weighted``; else none.
         weights_digest: of the fitted weights in use, in hexadecimal; empty without.
         seed: of random views.
+        plain: the place of the first ``identity`` among the views.
+        is_plain: whether it comes to the plain prediction.
     """
 
     policy: str
@@ -35,10 +37,15 @@ class Plan:
     weights: tuple[float, ...] = ()
     weights_digest: str = ""
     seed: int = 0
+    plain: int | None = field(init=False, repr=False, compare=False)
+    is_plain: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.views:
             raise ValueError("views is empty, expected one or more")
+        plain = self.views.index(IDENTITY) if IDENTITY in self.views else None
+        object.__setattr__(self, "plain", plain)
+        object.__setattr__(self, "is_plain", self.views == (IDENTITY,))
         if self.early_exit is not None:
             self._check_early_exit(self.early_exit)
         if self.aggregation.name == "blend" and self.plain is None:
@@ -53,16 +60,6 @@ class Plan:
             raise ValueError(f"early_exit is {early_exit}, expected above 0 and at most 1")
         if self.plain is None:
             raise ValueError('early_exit needs the view "identity"')
-
-    @property
-    def plain(self) -> int | None:
-        """The place of the first ``identity`` among the views."""
-        return self.views.index(IDENTITY) if IDENTITY in self.views else None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it comes to the plain prediction."""
-        return self.views == (IDENTITY,)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -80,6 +77,10 @@ class Plan:
     def digest(self) -> str:
         """``policy_digest`` of the plan."""
         return policy_digest(self.views, self.aggregation, self.early_exit)
+
+
+PLAIN: Final = Plan("none", (IDENTITY,))
+"""The picture as it is, and nothing else."""
 
 
 def check_weights(weights: tuple[float, ...], views: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from batchproof_server.base.signature import Array
-from batchproof_server.imaging.plugs import as_array
+from batchproof_server.imaging.geometry import as_array
 from batchproof_server.tta.original import Original
 
 # The output pixel (x, y) shows the picture at (a x + b y + c, d x + e y + f).

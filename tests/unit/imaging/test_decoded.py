@@ -11,7 +11,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.drift import pictures
 from batchproof_server.imaging.decoded import decoded_image, reduced_luma, tensor_mean
 from batchproof_server.imaging.eight_bits import image_of_8_bits
-from batchproof_server.imaging.plugs import Picture
+from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.thumbnail import thumbnail_png
 from unit.imaging.pictures import compiled, encoded, scene
 

@@ -17,7 +17,7 @@ from batchproof_server.models.repository import ModelRepository, ModelSelector, 
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.native import messages
 from batchproof_server.rpc.status import failure_of
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction
 from support.bundles_on_disk import write_bundle
 from support.engine_bench import engine_bench, recipe_for
 from support.fakes import ElementwiseBackend, PuppetDevice, spec

@@ -7,7 +7,6 @@ import pytest
 
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.base.events import ShedRecord
-from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.rpc.calls import Call, Calls
 from batchproof_server.rpc.pressure import Pressure
 from support.fakes import FakeClock, Recorder, settle_loop
@@ -19,6 +18,10 @@ class Context:
     def time_remaining(self) -> float:
         """Of the deadline."""
         return 10.0
+
+    def peer(self) -> str:
+        """Somebody here."""
+        return "ipv4:127.0.0.1:1"
 
     def invocation_metadata(self) -> tuple[()]:
         """None."""
@@ -40,8 +43,8 @@ class Bench:
         """One request that took so long."""
 
         async def work(call: Call) -> None:
-            call.model, call.version, call.rows = "m", 1, rows
-            call.executed((BatchedRows({}, rows, rows, queued_s, duration_s - queued_s),))
+            trace = call.trace
+            trace.model, trace.version, trace.rows, trace.queued_s = "m", 1, rows, queued_s
             self.clock.advance(duration_s)
 
         await self.calls.run("Predict", "", cast("Any", Context()), work)
@@ -107,7 +110,8 @@ async def test_what_came_too_late_makes_the_server_look_first_and_ask_for_more_t
     bench = Bench()
 
     async def late(call: Call) -> None:
-        call.model, call.version, call.rows = "m", 1, 1
+        trace = call.trace
+        trace.model, trace.version, trace.rows = "m", 1, 1
         bench.clock.advance(0.05)
         raise DeadlineExceeded("too late")
 

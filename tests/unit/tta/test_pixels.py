@@ -8,7 +8,7 @@ from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
-from batchproof_server.imaging.plugs import as_array
+from batchproof_server.imaging.geometry import as_array
 from batchproof_server.tta.noise import normal_deviates
 from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen

@@ -12,12 +12,14 @@ class FileFormat:
     """What is known of one file format; every function raises InvalidInput and nothing else.
 
     Attributes:
+        first_byte: of every file of this format, and of no other format here.
         recognises: whether the file begins as one of this format.
         size_pixels: width and height from the header, without decoding.
         exif: the TIFF block of the EXIF metadata, or nothing.
         bare: the file with what decides the pixels of the first frame, and nothing else.
     """
 
+    first_byte: int
     recognises: Callable[[bytes], bool]
     size_pixels: Callable[[bytes], tuple[int, int]]
     exif: Callable[[bytes], bytes]
@@ -26,10 +28,14 @@ class FileFormat:
 
 FORMATS: Mapping[str, FileFormat] = MappingProxyType(
     {
-        "jpeg": FileFormat(jpeg.recognises, jpeg.size_pixels, jpeg.exif, jpeg.bare),
-        "png": FileFormat(png.recognises, png.size_pixels, png.exif, png.bare),
-        "webp": FileFormat(webp.recognises, webp.size_pixels, webp.exif, webp.bare),
-        "bmp": FileFormat(bmp.recognises, bmp.size_pixels, bmp.exif, bmp.bare),
-        "gif": FileFormat(gif.recognises, gif.size_pixels, gif.exif, gif.bare),
+        "jpeg": FileFormat(0xFF, jpeg.recognises, jpeg.size_pixels, jpeg.exif, jpeg.bare),
+        "png": FileFormat(0x89, png.recognises, png.size_pixels, png.exif, png.bare),
+        "webp": FileFormat(ord("R"), webp.recognises, webp.size_pixels, webp.exif, webp.bare),
+        "bmp": FileFormat(ord("B"), bmp.recognises, bmp.size_pixels, bmp.exif, bmp.bare),
+        "gif": FileFormat(ord("G"), gif.recognises, gif.size_pixels, gif.exif, gif.bare),
     }
+)
+
+FORMAT_BY_FIRST_BYTE: Mapping[int, str] = MappingProxyType(
+    {kind.first_byte: name for name, kind in FORMATS.items()}
 )

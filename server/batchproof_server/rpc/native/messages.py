@@ -1,4 +1,4 @@
-"""Between the messages of ``batchproof.v1`` and the values of the engine; no logic."""
+"""Between the messages of ``batchproof.v1`` and the values of the predictor; no logic."""
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from batchproof_server.models.repository import (
     VersionStatus,
 )
 from batchproof_server.models.served import ServedModel
+from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.native.tta import (
     read_tta,
     write_augmentation,
@@ -23,7 +24,8 @@ from batchproof_server.rpc.native.tta import (
     write_row_augmentation,
 )
 from batchproof_server.rpc.status import Failure
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction, PredictRequest, plan_of
+from batchproof_server.tta.plan import Plan
 
 _DEFAULT_TOP_K = 5
 _STATES = {
@@ -67,15 +69,57 @@ def _tensor(name: str, tensor: pb.Tensor) -> Array:
         raise InvalidInput(f'input "{name[:80]}": {fault}') from fault
 
 
-def check_options(request: pb.PredictRequest, model: ServedModel) -> None:
-    """Refuses what the server or the model cannot do.
+def read_request(
+    message: pb.PredictRequest, model: ServedModel, call: Call, deadline_s: float
+) -> PredictRequest:
+    """What the caller wants of a model, read and planned once.
+
+    Args:
+        message: the request.
+        model: which answers.
+        call: its number of rows becomes known.
+        deadline_s: an instant of the clock.
 
     Raises:
         NotImplementedYet: an option that the contract reserves.
-        InvalidInput: scores of a model that has none, or logits of one that has none, or logits of
-            augmented rows, or augmentation of tensors.
+        InvalidInput: no input, or one that cannot be read; scores of a model that has none, or
+            logits of one that has none, or logits of augmented rows, or augmentation of tensors.
     """
-    options = request.options
+    options, kind = message.options, message.WhichOneof("input")
+    _check_scores(options, model)
+    if kind == "tensors":
+        if options.HasField("tta"):
+            raise InvalidInput("options.tta: the request has tensors, expected images")
+        tensors = read_tensors(message.tensors)
+        for array in tensors.values():
+            call.trace.rows = max(call.trace.rows, array.shape[0] if array.ndim else 0)
+        return PredictRequest(
+            model,
+            deadline_s,
+            tensors=tensors,
+            request_id=call.request_id,
+            caller=call.caller,
+            trace=call.trace,
+        )
+    asked = read_tta(options.tta) if options.HasField("tta") else None
+    plan = plan_of(model, asked)
+    _check_logits(options, plan)
+    if kind is None:
+        raise InvalidInput("the request has no input, expected images or tensors")
+    call.trace.rows = len(message.images.contents)
+    return PredictRequest(
+        model,
+        deadline_s,
+        images=message.images.contents,
+        plan=plan,
+        names_views=asked is not None or not plan.is_plain,
+        request_id=call.request_id,
+        caller=call.caller,
+        trace=call.trace,
+    )
+
+
+def _check_scores(options: pb.PredictOptions, model: ServedModel) -> None:
     if options.HasField("diagnosis"):
         raise NotImplementedYet("options.diagnosis: this server cannot diagnose yet")
     kind = model.loaded.output.kind
@@ -83,16 +127,9 @@ def check_options(request: pb.PredictRequest, model: ServedModel) -> None:
         raise InvalidInput(f'options.return_logits: the output of model "{model.name}" is {kind}')
     if kind == "raw" and (options.return_probabilities or options.HasField("top_k")):
         raise InvalidInput(f'options: the output of model "{model.name}" is raw, it has no classes')
-    _check_tta(request, model)
 
 
-def _check_tta(request: pb.PredictRequest, model: ServedModel) -> None:
-    options = request.options
-    if request.WhichOneof("input") == "tensors":
-        if options.HasField("tta"):
-            raise InvalidInput("options.tta: the request has tensors, expected images")
-        return
-    plan = model.loaded.tta.plan(read_tta(options))
+def _check_logits(options: pb.PredictOptions, plan: Plan) -> None:
     if options.return_logits and not plan.is_plain:
         raise InvalidInput(
             f'options.return_logits: the policy "{plan.policy}" aggregates views, and an aggregate '

@@ -35,7 +35,7 @@ class OutcomeReports:
             raise InvalidInput(f"{len(outcomes)} outcomes, expected 1 to {MAX_OUTCOMES}")
         if len(outcomes) == 1:
             accepted = self._desk.report(_read(outcomes[0]))
-            call.model, call.version = accepted.record.model, accepted.record.version
+            call.trace.model, call.trace.version = accepted.record.model, accepted.record.version
             return pb.ReportOutcomeResponse(results=[_write(accepted)])
         return pb.ReportOutcomeResponse(results=self._results(outcomes, call.request_id))
 

@@ -1,34 +1,30 @@
-"""``batchproof.v1.PredictionService``: reads the message, asks the engine, writes the message."""
+"""``batchproof.v1.PredictionService``: reads the message, asks for the answer, writes it."""
 
 from collections.abc import AsyncIterator
 from functools import partial
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
-from batchproof_server.base.errors import InvalidInput
 from batchproof_server.models.repository import ModelRepository
-from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import Call, Calls, Context
 from batchproof_server.rpc.native.messages import (
-    check_options,
+    read_request,
     read_selector,
-    read_tensors,
     write_failure,
     write_model,
     write_prediction,
     write_summary,
 )
 from batchproof_server.rpc.native.outcomes import OutcomeReports
-from batchproof_server.rpc.native.tta import read_tta
 from batchproof_server.rpc.streams import Streams
-from batchproof_server.serving.predictor import Engine, Prediction
+from batchproof_server.serving.predictor import Predictor
 
 
 class PredictionService(pb_grpc.PredictionServiceServicer):
     """The service that clients call.
 
     Args:
-        engine: answers.
+        predictor: answers.
         repository: knows which version answers.
         calls: runs each request.
         streams: bounds the streams and their windows.
@@ -37,13 +33,13 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
 
     def __init__(
         self,
-        engine: Engine,
+        predictor: Predictor,
         repository: ModelRepository,
         calls: Calls,
         streams: Streams,
         outcomes: OutcomeReports,
     ) -> None:
-        self._engine = engine
+        self._predictor = predictor
         self._repository = repository
         self._calls = calls
         self._streams = streams
@@ -89,7 +85,7 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
 
     async def _get(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         status = self._repository.find(read_selector(request.model))
-        call.model, call.version = status.name, status.version
+        call.trace.model, call.trace.version = status.name, status.version
         return write_model(status, self._repository)
 
     async def _predict_member(
@@ -104,33 +100,11 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
             return write_failure(failure, request.request_id or request_id)
         return pb.PredictStreamResponse(request_id=outcome.request_id, response=outcome)
 
-    async def _predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
-        deadline_s = self._engine.deadline_s(call.timeout_s)
-        model = self._repository.select(read_selector(request.model))
-        call.model, call.version = model.name, model.version
-        check_options(request, model)
-        prediction = await self._answer(request, model, call, deadline_s)
-        call.executed(prediction.executions)
-        write = partial(write_prediction, prediction, request.options, call.request_id)
-        return await self._engine.finished(prediction, write)
-
-    async def _answer(
-        self, request: pb.PredictRequest, model: ServedModel, call: Call, deadline_s: float
-    ) -> Prediction:
-        match request.WhichOneof("input"):
-            case "images":
-                images = request.images.contents
-                call.rows = len(images)
-                return await self._engine.predict_images(
-                    model, images, deadline_s, call.request_id, tta=read_tta(request.options)
-                )
-            case "tensors":
-                tensors = read_tensors(request.tensors)
-                call.rows = max(
-                    (array.shape[0] for array in tensors.values() if array.ndim), default=0
-                )
-                return await self._engine.predict_tensors(
-                    model, tensors, deadline_s, call.request_id
-                )
-            case _:
-                raise InvalidInput("the request has no input, expected images or tensors")
+    async def _predict(self, message: pb.PredictRequest, call: Call) -> pb.PredictResponse:
+        model = self._repository.select(read_selector(message.model))
+        call.trace.found(model)
+        deadline_s = self._predictor.deadline_s(call.timeout_s)
+        request = read_request(message, model, call, deadline_s)
+        prediction = await self._predictor.predict(request)
+        write = partial(write_prediction, prediction, message.options, call.request_id)
+        return await self._predictor.write(prediction, write)

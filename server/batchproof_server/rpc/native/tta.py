@@ -8,17 +8,14 @@ from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult
 
 
-def read_tta(options: pb.PredictOptions) -> TtaRequest | None:
-    """What the caller says about test-time augmentation; None when that is nothing."""
-    if not options.HasField("tta"):
-        return None
-    tta = options.tta
+def read_tta(message: pb.TestTimeAugmentation) -> TtaRequest:
+    """What the caller says about test-time augmentation."""
     return TtaRequest(
-        policy=tta.policy,
-        views=tuple(tta.views),
-        aggregation=tta.aggregation,
-        early_exit=tta.early_exit if tta.HasField("early_exit") else None,
-        seed=tta.seed if tta.HasField("seed") else None,
+        policy=message.policy,
+        views=tuple(message.views),
+        aggregation=message.aggregation,
+        early_exit=message.early_exit if message.HasField("early_exit") else None,
+        seed=message.seed if message.HasField("seed") else None,
     )
 
 

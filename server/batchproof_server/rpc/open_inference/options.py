@@ -15,7 +15,7 @@ from batchproof_server.rpc.named_outputs import (
     output,
     own_outputs,
 )
-from batchproof_server.serving.predictor import Prediction
+from batchproof_server.serving.request import Prediction
 
 Parameters = Mapping[str, pb.InferParameter]
 

@@ -13,7 +13,7 @@ from batchproof_server.observing.statistics import Statistics
 from batchproof_server.rpc.calls import Call, Calls, Context
 from batchproof_server.rpc.fronts.grpc_aio.health import Health
 from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, public_service
-from batchproof_server.rpc.intake import predict
+from batchproof_server.rpc.intake import read_request
 from batchproof_server.rpc.open_inference.models import (
     write_config,
     write_index,
@@ -31,7 +31,8 @@ from batchproof_server.rpc.open_inference.tta import read_tta, write_tta
 from batchproof_server.rpc.status import Failure
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.versions import numbered_or_labelled
-from batchproof_server.serving.predictor import Engine, Prediction
+from batchproof_server.serving.predictor import Predictor
+from batchproof_server.serving.request import Prediction
 
 # What this server does of the extensions that Triton knows; clients ask before they use one.
 EXTENSIONS = ("classification", "model_configuration", "statistics")
@@ -56,7 +57,7 @@ class OpenInferenceService:
     """The service that clients of KServe, Triton and MLServer call.
 
     Args:
-        engine: answers.
+        predictor: answers.
         repository: knows which version answers.
         calls: runs each request.
         streams: bounds the streams and their windows.
@@ -67,7 +68,7 @@ class OpenInferenceService:
 
     def __init__(  # noqa: PLR0913 - each is a plug; bundling them would only hide them
         self,
-        engine: Engine,
+        predictor: Predictor,
         repository: ModelRepository,
         calls: Calls,
         streams: Streams,
@@ -76,7 +77,7 @@ class OpenInferenceService:
         statistics: Statistics,
         build_version: str,
     ) -> None:
-        self._engine = engine
+        self._predictor = predictor
         self._repository = repository
         self._calls = calls
         self._streams = streams
@@ -138,20 +139,20 @@ class OpenInferenceService:
         return pb.ModelStreamInferResponse(infer_response=outcome)
 
     async def _infer(self, request: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
-        deadline_s = self._engine.deadline_s(lowered_timeout_s(request.parameters, call.timeout_s))
+        deadline_s = self._predictor.deadline_s(
+            lowered_timeout_s(request.parameters, call.timeout_s)
+        )
         model = self._repository.select(
             numbered_or_labelled(request.model_name, request.model_version)
         )
-        call.model, call.version = model.name, model.version
+        call.trace.found(model)
         check_offered(request)
         wanted = wanted_outputs(request, model)
         tta = read_tta(request.parameters)
-        prediction = await predict(
-            self._engine, model, read_inputs(request), call, deadline_s, tta=tta
-        )
-        call.executed(prediction.executions)
+        asked = read_request(model, read_inputs(request), call, deadline_s, tta=tta)
+        prediction = await self._predictor.predict(asked)
         write = partial(_write_prediction, prediction, wanted, call.request_id)
-        return await self._engine.finished(prediction, write)
+        return await self._predictor.write(prediction, write)
 
     def _live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
         del request, call
@@ -186,7 +187,7 @@ class OpenInferenceService:
         self, request: pb.ModelMetadataRequest | pb.ModelConfigRequest, call: Call
     ) -> ServedModel:
         model = self._repository.select(numbered_or_labelled(request.name, request.version))
-        call.model, call.version = model.name, model.version
+        call.trace.found(model)
         return model
 
     def _model_statistics(

@@ -16,7 +16,7 @@ from batchproof_server.models.repository import (
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import REQUEST_ID_KEY, Call, Calls, Context
 from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, public_service
-from batchproof_server.rpc.intake import predict
+from batchproof_server.rpc.intake import read_request
 from batchproof_server.rpc.named_outputs import known_outputs, output, own_outputs
 from batchproof_server.rpc.tensorflow_serving.tensors import (
     images_info,
@@ -25,7 +25,8 @@ from batchproof_server.rpc.tensorflow_serving.tensors import (
     write_tensor,
 )
 from batchproof_server.rpc.versions import labelled_or_numbered
-from batchproof_server.serving.predictor import Engine, Prediction
+from batchproof_server.serving.predictor import Predictor
+from batchproof_server.serving.request import Prediction
 
 _SERVING_DEFAULT = "serving_default"
 # Not TensorFlow Serving's: the same model, its input as encoded pictures.
@@ -53,16 +54,16 @@ class TensorFlowServing:
     """The services that clients of TensorFlow Serving call.
 
     Args:
-        engine: answers.
+        predictor: answers.
         repository: knows which version answers.
         calls: runs each request.
         max_tensor_bytes: of an array that a few typed values may stand for.
     """
 
     def __init__(
-        self, engine: Engine, repository: ModelRepository, calls: Calls, max_tensor_bytes: int
+        self, predictor: Predictor, repository: ModelRepository, calls: Calls, max_tensor_bytes: int
     ) -> None:
-        self._engine = engine
+        self._predictor = predictor
         self._repository = repository
         self._calls = calls
         self._max_tensor_bytes = max_tensor_bytes
@@ -97,17 +98,16 @@ class TensorFlowServing:
     async def _predicted(
         self, request: pb.PredictRequest, context: Context, call: Call
     ) -> pb.PredictResponse:
-        deadline_s = self._engine.deadline_s(call.timeout_s)
+        deadline_s = self._predictor.deadline_s(call.timeout_s)
         model = self._selected(request.model_spec, call)
         signature_name = _signature_name(request.model_spec, model)
         names = _wanted(request, model)
         _check_inputs(request, model)
         inputs = read_inputs(request.inputs, self._max_tensor_bytes)
-        prediction = await predict(self._engine, model, inputs, call, deadline_s)
-        call.executed(prediction.executions)
+        prediction = await self._predictor.predict(read_request(model, inputs, call, deadline_s))
         context.set_trailing_metadata(_who_answered(model, call))
         write = partial(_write_prediction, prediction, names, signature_name)
-        return await self._engine.finished(prediction, write)
+        return await self._predictor.write(prediction, write)
 
     def _selected(self, spec: pb.ModelSpec, call: Call) -> ServedModel:
         try:
@@ -116,7 +116,7 @@ class TensorFlowServing:
             raise ModelNotFound(f"Servable not found for request: {_asked(spec)}; {unknown}") from (
                 unknown
             )
-        call.model, call.version = model.name, model.version
+        call.trace.found(model)
         return model
 
     def _selector(self, spec: pb.ModelSpec) -> ModelSelector:

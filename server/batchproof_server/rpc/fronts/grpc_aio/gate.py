@@ -10,7 +10,7 @@ from batchproof_server.base.errors import InvalidInput, QueueFull
 from batchproof_server.models.repository import ModelRepository
 from batchproof_server.rpc.calls import Calls, Context
 from batchproof_server.rpc.pressure import Pressure
-from batchproof_server.serving.predictor import Engine
+from batchproof_server.serving.predictor import Predictor
 
 # From the methods that ask for one prediction to their names in records.
 PREDICTIONS: Final[Mapping[str, str]] = {
@@ -28,13 +28,15 @@ class Admission:
     """Knows whether one more row could be answered, by whatever version.
 
     Args:
-        engine: turns the caller's time into a deadline.
+        predictor: turns the caller's time into a deadline.
         repository: whose queues are asked.
         pressure: knows what no queue does.
     """
 
-    def __init__(self, engine: Engine, repository: ModelRepository, pressure: Pressure) -> None:
-        self._engine = engine
+    def __init__(
+        self, predictor: Predictor, repository: ModelRepository, pressure: Pressure
+    ) -> None:
+        self._predictor = predictor
         self._repository = repository
         self._pressure = pressure
 
@@ -55,7 +57,7 @@ class Admission:
         """
         models = self._repository.ready()
         self._pressure.check_room((model.name for model in models), timeout_s)
-        deadline_s = self._engine.deadline_s(timeout_s)
+        deadline_s = self._predictor.deadline_s(timeout_s)
         refusals = [model.batcher.refusal(1, deadline_s) for model in models]
         full = [each for each in refusals if isinstance(each, QueueFull)]
         # Where a version drains, the call goes on to be told so.

@@ -1,4 +1,4 @@
-"""From encoded pictures to input rows, on a few threads and within a budget of decoded bytes."""
+"""The threads beside the loop: pictures are decoded there, and what is large is worked on."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import ConfigDict
 
@@ -14,10 +14,19 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull
 from batchproof_server.base.events import DecodeRecord, Observer
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
+from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.recipe import Recipe
 
 Result = TypeVar("Result")
-Work: TypeAlias = Callable[[bytes], Result]
+# Runs on a decode thread, with a picture whose header was checked.
+Work: TypeAlias = Callable[[bytes, ImageHeader], Result]
+
+# What is no more than this is done within the loop's turn, in well under a millisecond; handing it
+# to a thread would take as long.
+_QUICK_COPIED_BYTES: Final = 1 << 18
+_QUICK_READ_BYTES: Final = 1 << 20
+_QUICK_ROWS: Final = 8
+_QUICK_VALUES: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +103,11 @@ class ByteBudget:
 _RETRY_AFTER_S = 0.05
 
 
-class Decoding:
-    """Decodes pictures off the loop thread.
+# Contract: of the pixels, rows and scores of a request only so few are touched on the loop thread
+# that it is never held up for a millisecond. This is the only place that decides on which thread
+# work is done.
+class OffLoop:
+    """Runs what would hold the loop up on threads of its own.
 
     Args:
         settings: how much at the same time.
@@ -108,14 +120,9 @@ class Decoding:
         # What is nearly answered must not wait behind pictures that have only come.
         self._finishing = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._budget = ByteBudget(settings.max_decoded_bytes)
-        self._kept_budget = ByteBudget(settings.max_kept_bytes)
+        self.kept_budget = ByteBudget(settings.max_kept_bytes)
         self._clock = clock
         self._observer = observer
-
-    @property
-    def kept_budget(self) -> ByteBudget:
-        """For pictures that wait after they were decoded."""
-        return self._kept_budget
 
     async def decode(
         self, recipe: Recipe, images: Sequence[bytes], work: Work[Result]
@@ -158,15 +165,38 @@ class Decoding:
         started_s = self._clock.now_s()
         header = recipe.header(image)
         with self._budget.reserve(header.decoded_bytes):
-            result = work(image)
+            result = work(image, header)
         return header.format, result, self._clock.now_s() - started_s
 
-    async def see(self, work: Callable[[], Result]) -> Result:
-        """Runs work on a picture that is decoded already on a decode thread."""
+    async def use_kept(self, work: Callable[[], Result]) -> Result:
+        """Runs work on a picture that was decoded before on a decode thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def finish(self, work: Callable[[], Result]) -> Result:
-        """Runs work on what was decoded or executed off the loop, on a thread of its own."""
+    async def run(
+        self,
+        work: Callable[[], Result],
+        *,
+        rows: int = 0,
+        values: int = 0,
+        copied_bytes: int = 0,
+        read_bytes: int = 0,
+    ) -> Result:
+        """What ``work`` returns; off the loop thread if there is much to do.
+
+        Args:
+            work: takes time for each of the following.
+            rows: of a request, each with work of its own.
+            values: numbers that are computed with.
+            copied_bytes: bytes that are read and written.
+            read_bytes: bytes that are only read.
+        """
+        if (
+            rows <= _QUICK_ROWS
+            and values <= _QUICK_VALUES
+            and copied_bytes <= _QUICK_COPIED_BYTES
+            and read_bytes <= _QUICK_READ_BYTES
+        ):
+            return work()
         return await asyncio.get_running_loop().run_in_executor(self._finishing, work)
 
     def close(self) -> None:

@@ -1,0 +1,154 @@
+"""One request and its answer, as values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from batchproof_server.base.errors import InvalidInput, ServingError
+from batchproof_server.base.scores import Scores
+from batchproof_server.base.signature import Tensors
+from batchproof_server.batching.replies import BatchedRows
+from batchproof_server.models.served import ServedModel
+from batchproof_server.tta.choice import TtaRequest
+from batchproof_server.tta.combining import Augmentation
+from batchproof_server.tta.expansion import Expansion
+from batchproof_server.tta.plan import PLAIN, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        peer: the address that the transport names; empty for a request of this process.
+    """
+
+    peer: str = ""
+
+
+NOBODY: Final = Caller()
+"""Who asks inside this process."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What becomes known of a request on its way; whoever made it reads it at the end.
+
+    Attributes:
+        model: the name of the version that answers; empty until it is found.
+        version: its number; 0 until it is found.
+        rows: 0 until they are counted.
+        queued_s: how long its rows waited for a device; 0 until they were executed.
+    """
+
+    model: str = ""
+    version: int = 0
+    rows: int = 0
+    queued_s: float = 0.0
+
+    def found(self, model: ServedModel) -> None:
+        """The version that answers is known."""
+        self.model, self.version = model.name, model.version
+
+
+# Contract: made once, and nothing of it is read or planned again on the way. Exactly one of images
+# and tensors is given; views are of pictures only.
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictRequest:
+    """What one caller wants to know.
+
+    Attributes:
+        model: the version that answers; in use until the answer is there.
+        deadline_s: an instant of the clock.
+        images: encoded pictures, each one row.
+        tensors: rows on axis 0, by the names of the signature; None for a request of pictures.
+        plan: the views of each picture; see ``plan_of``.
+        names_views: whether the answer says what was done to each row, also by the plain plan.
+        request_id: names the request in events, should an answer of it be found wrong later.
+        caller: who asks.
+        trace: filled in on the way.
+    """
+
+    model: ServedModel
+    deadline_s: float
+    images: Sequence[bytes] = ()
+    tensors: Tensors | None = None
+    plan: Plan = PLAIN
+    names_views: bool = False
+    request_id: str = ""
+    caller: Caller = NOBODY
+    trace: Trace = field(default_factory=Trace)
+
+    @property
+    def expansion(self) -> Expansion:
+        """What makes rows of the request's pictures.
+
+        Raises:
+            InvalidInput: the model takes tensors only.
+        """
+        expansion = self.model.loaded.expansion
+        if expansion is None:
+            raise InvalidInput(
+                f'model "{self.model.name}" has no recipe for images, expected input tensors'
+            )
+        return expansion
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a reference profile wants to know what the inputs are like."""
+        return self.model.loaded.profile is not None
+
+
+def plan_of(model: ServedModel, asked: TtaRequest | None) -> Plan:
+    """The views that a request comes to; the model's default where it says nothing.
+
+    Raises:
+        InvalidInput: see ``Choice.plan``.
+    """
+    choice = model.loaded.tta
+    return choice.default if asked is None else choice.plan(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one request.
+
+    Attributes:
+        scores: of each row, in the request's order; None for a model whose output is raw.
+        outputs: every output of the signature as the model gave it, rows on axis 0; of augmented
+            rows as ``combining.answer`` says.
+        executions: the slices of the request, in its order.
+        augmentation: what was done to the rows; None where nothing was, and nothing was asked for.
+    """
+
+    model: ServedModel
+    scores: Scores | None
+    outputs: Tensors
+    executions: tuple[BatchedRows, ...]
+    augmentation: Augmentation | None = None
+
+    @property
+    def rows(self) -> int:
+        """Of the request."""
+        return len(next(iter(self.outputs.values())))
+
+    @property
+    def values(self) -> int:
+        """Of all outputs and views."""
+        values = 0
+        for output in self.outputs.values():
+            values += output.size
+        for result in self.augmentation.results if self.augmentation else ():
+            values += result.view_probabilities.size
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request has no prediction.
+
+    Attributes:
+        error: says what came, what was expected and the way out.
+    """
+
+    error: ServingError

@@ -1,0 +1,231 @@
+"""One round of a request: pictures become rows, and rows become outputs.
+
+A request with early exit has two rounds, every other one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import DeadlineExceeded, InvalidInput, QueueFull
+from batchproof_server.base.events import Observer, ShedRecord
+from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.batching.replies import BatchedRows
+from batchproof_server.imaging.decoded import Seen, row_inputs
+from batchproof_server.imaging.header import ImageHeader
+from batchproof_server.models.served import ServedModel
+from batchproof_server.serving.kept_pictures import KeptPictures
+from batchproof_server.serving.off_loop import OffLoop, Work, all_or_none
+from batchproof_server.serving.request import PredictRequest
+from batchproof_server.tta.expansion import Expansion
+from batchproof_server.tta.plan import Plan
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureRows:
+    """What a decode thread made of one picture.
+
+    Attributes:
+        rows: of its views [views, *row shape].
+        seen: of it, if that is wanted.
+        kept: where the picture is kept; None where it is not.
+    """
+
+    rows: Array
+    seen: Seen | None
+    kept: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelOutputs:
+    """Rows that came back from the model.
+
+    Attributes:
+        outputs: every output of the signature, rows on axis 0, in the order of the input.
+        executions: the slices, in that order.
+    """
+
+    outputs: Tensors
+    executions: tuple[BatchedRows, ...]
+
+
+# Contract: the answer to a row does not depend on how its request was cut, nor on which pictures
+# were decoded beside it. What is refused here never reached a queue. Lives on the loop thread.
+class Rounds:
+    """Decodes, slices and submits for requests.
+
+    Args:
+        off_loop: decodes, and does what is large.
+        clock: for deadlines.
+        observer: told of requests that are shed while their pictures are decoded.
+    """
+
+    def __init__(self, off_loop: OffLoop, clock: Clock, observer: Observer) -> None:
+        self.off_loop = off_loop
+        self._clock = clock
+        self._observer = observer
+
+    async def decode(
+        self, request: PredictRequest, plan: Plan, kept: KeptPictures | None = None
+    ) -> list[PictureRows]:
+        """The rows of some views of each picture, in their order.
+
+        Args:
+            request: of pictures.
+            plan: the views of this round.
+            kept: keeps the pictures for another round, as far as there is room.
+
+        Raises:
+            InvalidInput: a picture or a view of it is refused.
+            QueueFull: the budget of decoded bytes is used up.
+            DeadlineExceeded: it passed meanwhile.
+        """
+        work = partial(_picture_rows, request.expansion, plan, request.is_watched, kept)
+        return await self._decoded(request, request.images, work)
+
+    async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
+        """The rows of some views of one picture that was not kept; raises as ``decode`` does."""
+        work = partial(_picture_rows, request.expansion, plan, False, None)  # noqa: FBT003 - for partial
+        (rows,) = await self._decoded(request, [request.images[row]], work)
+        return rows
+
+    async def use_kept(
+        self, request: PredictRequest, plan: Plan, kept: KeptPictures, place: int
+    ) -> PictureRows:
+        """The rows of some views of a kept picture, which is dropped.
+
+        Raises:
+            InvalidInput: a view cannot be made.
+            DeadlineExceeded: it passed meanwhile.
+        """
+        work = partial(request.expansion.rows, kept.picture(place), plan)
+        rows = await self.off_loop.use_kept(work)
+        kept.drop(place)
+        self._check_deadline(request)
+        return PictureRows(rows, None)
+
+    async def execute_pictures(
+        self, request: PredictRequest, pictures: list[PictureRows]
+    ) -> ModelOutputs:
+        """Executes the rows of all pictures, and empties the list: nothing waits in memory twice.
+
+        Raises:
+            InvalidInput: the rows differ in shape.
+            QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
+        """
+        parts = [picture.rows for picture in pictures]
+        pictures.clear()
+        rows = parts.pop() if len(parts) == 1 else await self._stacked(parts)
+        name = request.model.loaded.backend.signature.inputs[0].name
+        return await self.execute(request, {name: rows}, len(rows))
+
+    async def execute(self, request: PredictRequest, tensors: Tensors, rows: int) -> ModelOutputs:
+        """Executes rows that were checked, in slices where they are too many for one micro-batch.
+
+        Args:
+            request: whose deadline counts.
+            tensors: by the names of the signature, rows on axis 0.
+            rows: how many.
+
+        Raises:
+            QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
+        """
+        batcher, deadline_s = request.model.batcher, request.deadline_s
+        largest = batcher.max_batch_rows
+        if rows <= largest:
+            only = await batcher.submit(tensors, rows, deadline_s, request.request_id)
+            request.trace.queued_s = max(request.trace.queued_s, only.queue_delay_s)
+            return ModelOutputs(only.outputs, (only,))
+        batcher.check_room(rows, deadline_s)
+        executions = await all_or_none(
+            batcher.submit(part, count, deadline_s, request.request_id)
+            for part, count in _slices(tensors, rows, largest)
+        )
+        waited_s = max(execution.queue_delay_s for execution in executions)
+        request.trace.queued_s = max(request.trace.queued_s, waited_s)
+        return _joined(request.model, executions)
+
+    async def _decoded(
+        self, request: PredictRequest, images: Sequence[bytes], work: Work[Result]
+    ) -> list[Result]:
+        try:
+            results = await self.off_loop.decode(request.expansion.recipe, images, work)
+        except QueueFull:
+            self._shed(request, "decode_budget")
+            raise
+        self._check_deadline(request)
+        return results
+
+    async def _stacked(self, parts: list[Array]) -> Array:
+        try:
+            size_bytes = sum(part.nbytes for part in parts)
+            return await self.off_loop.run(partial(stacked_rows, parts), copied_bytes=size_bytes)
+        finally:
+            parts.clear()
+
+    def _check_deadline(self, request: PredictRequest) -> None:
+        if self._clock.now_s() >= request.deadline_s:
+            self._shed(request, "deadline")
+            raise DeadlineExceeded("the deadline passed while the picture was decoded")
+
+    def _shed(self, request: PredictRequest, reason: str) -> None:
+        model = request.model
+        self._observer.request_shed(ShedRecord(model.name, model.version, reason))
+
+
+def inputs_of(request: PredictRequest, pictures: Sequence[PictureRows]) -> RowInputs | None:
+    """What was seen of the pictures, where a profile wants it."""
+    if not request.is_watched:
+        return None
+    return row_inputs([picture.seen for picture in pictures if picture.seen is not None])
+
+
+def stacked_rows(parts: Sequence[Array]) -> Array:
+    """The rows of all parts, one after the other.
+
+    Raises:
+        InvalidInput: they differ in shape.
+    """
+    shapes = sorted({array.shape[1:] for array in parts})
+    if len(shapes) > 1:
+        came = " and ".join(str(list(shape)) for shape in shapes[:2])
+        raise InvalidInput(
+            f"the pictures make rows of {came}; the model takes any size, and the pictures of a "
+            "request must have one"
+        )
+    return np.concatenate(parts)
+
+
+def _picture_rows(
+    expansion: Expansion,
+    plan: Plan,
+    is_watched: bool,  # noqa: FBT001 - for partial
+    kept: KeptPictures | None,
+    image: bytes,
+    header: ImageHeader,
+) -> PictureRows:
+    picture = expansion.recipe.picture(image, header)
+    expanded = expansion.of_picture(picture, plan, is_watched=is_watched)
+    place = None if kept is None else kept.keep(picture)
+    return PictureRows(expanded.rows, expanded.seen, place)
+
+
+def _slices(tensors: Tensors, rows: int, largest: int) -> Iterator[tuple[Tensors, int]]:
+    for start in range(0, rows, largest):
+        stop = min(start + largest, rows)
+        yield {name: array[start:stop] for name, array in tensors.items()}, stop - start
+
+
+def _joined(model: ServedModel, executions: tuple[BatchedRows, ...]) -> ModelOutputs:
+    outputs = {
+        spec.name: np.concatenate([execution.outputs[spec.name] for execution in executions])
+        for spec in model.loaded.backend.signature.outputs
+    }
+    return ModelOutputs(outputs, executions)
