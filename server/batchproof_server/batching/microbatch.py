@@ -168,7 +168,8 @@ class MicroBatchQueue(Generic[Payload]):
 
     def expire(self, now: float) -> tuple[Task[Payload], ...]:
         """Removes and returns every task whose deadline is ``now`` or earlier, by deadline."""
-        self._lapse(now)
+        if self._deadlines and self._deadlines[0][0] <= now:
+            self._lapse(now)
         expired, self._lapsed = tuple(self._lapsed), []
         return expired
 
@@ -198,7 +199,10 @@ class MicroBatchQueue(Generic[Payload]):
 
         Never takes an expired task: it stays for the next ``expire``.
         """
-        self._lapse(now)
+        if not self._waiting:
+            return ()
+        if self._deadlines and self._deadlines[0][0] <= now:
+            self._lapse(now)
         release_at = self._release_at()
         if release_at is None or release_at > now:
             return ()

@@ -1,6 +1,6 @@
 """A version that answers: what was loaded, and the micro-batcher before it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
@@ -14,6 +14,8 @@ class ServedModel:
     """A loaded version, the queue before its device, and the device.
 
     Attributes:
+        name: of the model.
+        version: its number.
         max_request_rows: rows of one request.
         max_request_views: rows times views of one request with test-time augmentation.
     """
@@ -23,16 +25,12 @@ class ServedModel:
     device: Device
     max_request_rows: int
     max_request_views: int
+    name: str = field(init=False)
+    version: int = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.loaded.bundle.name
-
-    @property
-    def version(self) -> int:
-        """The version's number."""
-        return self.loaded.bundle.version
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.loaded.bundle.name)
+        object.__setattr__(self, "version", self.loaded.bundle.version)
 
     def label(self, class_index: int) -> str:
         """The label of a class, or its index in decimal when the bundle names none."""

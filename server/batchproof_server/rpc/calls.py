@@ -120,15 +120,17 @@ class Calls:
             Its answer, or its failure with the request id.
         """
         started_s = self._clock.now_s()
+        readable_id = _readable(request_id)
         call = Call(
-            _readable(request_id) or uuid.uuid4().hex,
+            readable_id or uuid.uuid4().hex,
             context.time_remaining(),
             Caller(context.peer()),
         )
         is_full = self._pressure.is_full
         self._pressure.began()
         try:
-            self._admit(request_id, is_full=is_full)
+            if is_full or (request_id and not readable_id):
+                self._refuse_one(call, request_id, is_readable=bool(readable_id))
             answer = await work(call)
         except asyncio.CancelledError as cancelled:
             failure = self._cancelled(call, context, cancelled)
@@ -154,16 +156,15 @@ class Calls:
             raise asyncio.CancelledError
         return failure, call.request_id
 
-    def _admit(self, request_id: str, *, is_full: bool) -> None:
-        if request_id and not _readable(request_id):
+    def _refuse_one(self, call: Call, request_id: str, *, is_readable: bool) -> NoReturn:
+        if request_id and not is_readable:
             raise InvalidInput(
                 f"request_id has {len(request_id)} characters or unprintable ones, expected "
                 f"{_MAX_REQUEST_ID_CHARACTERS} of printable ASCII at most"
             )
-        if is_full:
-            refusal = self._pressure.too_many()
-            self._shed(Call(request_id, None), refusal)
-            raise refusal
+        refusal = self._pressure.too_many()
+        self._shed(call, refusal)
+        raise refusal
 
     def _shed(self, call: Call, refusal: ServingError) -> None:
         if (reason := SHED_REASONS.get(type(refusal))) is not None:

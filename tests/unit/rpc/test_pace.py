@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.rpc.pace import WINDOW_S, Pace
+from batchproof_server.rpc.pressure import WINDOW_S, Pace
 
 # Sixteenths of a second are exact, as is the window.
 gaps = st.integers(0, 40).map(lambda ticks: ticks / 16)

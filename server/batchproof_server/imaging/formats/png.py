@@ -1,10 +1,10 @@
 """PNG: W3C Portable Network Graphics, third edition."""
 
-from collections.abc import Iterator
+import struct
 from dataclasses import dataclass
 from typing import Final
 
-from batchproof_server.imaging.formats.reading import broken, fields, truncated
+from batchproof_server.imaging.formats.reading import broken, truncated
 
 _NAME = "png"
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -12,6 +12,9 @@ _IHDR_LENGTH = 13
 # All that decides RGB or grey levels. Transparency does not: alpha is dropped. Text, profiles and
 # animations are left out, compressed bombs among them.
 _PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
+
+_HEADER: Final = struct.Struct(">I4sIIBBBBB")
+_CHUNK_HEAD: Final = struct.Struct(">I4s")
 
 # An encoder that writes 1 kB pieces needs 10,000 chunks for 10 MB.
 _MAX_CHUNKS = 20_000
@@ -36,8 +39,10 @@ def size_pixels(encoded: bytes) -> tuple[int, int]:
     Raises:
         InvalidInput: IHDR is not the first chunk, or is truncated.
     """
-    layout = ">I4sIIBBBBB"
-    length, kind, width, height, *_ = fields(encoded, len(_SIGNATURE), layout, _NAME)
+    try:
+        length, kind, width, height, *_ = _HEADER.unpack_from(encoded, len(_SIGNATURE))
+    except struct.error:
+        raise truncated(encoded, _NAME) from None
     if kind != b"IHDR" or length != _IHDR_LENGTH:
         raise broken(_NAME, "its first chunk is not a valid IHDR")
     return width, height
@@ -57,24 +62,32 @@ def bare(encoded: bytes) -> bytes:
     Raises:
         InvalidInput: two headers, or more chunks than any encoder writes.
     """
-    kept = [chunk for chunk in _chunks(encoded) if chunk.kind in _PIXEL_CHUNKS]
-    if sum(chunk.kind == b"IHDR" for chunk in kept) != 1:
+    pieces, headers = [_SIGNATURE], 0
+    for chunk in _chunks(encoded):
+        if chunk.kind in _PIXEL_CHUNKS:
+            headers += chunk.kind == b"IHDR"
+            pieces.append(encoded[chunk.start : chunk.end])
+    if headers != 1:
         raise broken(_NAME, "it has more than one IHDR chunk")
-    return b"".join((_SIGNATURE, *(encoded[chunk.start : chunk.end] for chunk in kept)))
+    return b"".join(pieces)
 
 
-def _chunks(encoded: bytes) -> Iterator[_Chunk]:
+def _chunks(encoded: bytes) -> list[_Chunk]:
     """The chunks; the last one may be cut short, which its decoder finds."""
     position = len(_SIGNATURE)
-    for _ in range(_MAX_CHUNKS):
-        if position >= len(encoded):
-            return
-        length, kind = fields(encoded, position, ">I4s", _NAME)
+    chunks: list[_Chunk] = []
+    while position < len(encoded):
+        if len(chunks) == _MAX_CHUNKS:
+            raise broken(_NAME, f"it has more than {_MAX_CHUNKS} chunks")
+        try:
+            length, kind = _CHUNK_HEAD.unpack_from(encoded, position)
+        except struct.error:
+            raise truncated(encoded, _NAME) from None
         chunk = _Chunk(kind, position, position + 8, position + 12 + length)
         if chunk.end > len(encoded) and kind != b"IDAT":
             raise truncated(encoded, _NAME)
-        yield chunk
+        chunks.append(chunk)
         if kind == b"IEND":
-            return
+            break
         position = chunk.end
-    raise broken(_NAME, f"it has more than {_MAX_CHUNKS} chunks")
+    return chunks
