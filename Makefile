@@ -11,6 +11,9 @@ DEMO := .venv-demo
 INTEROP := .venv-interop
 BIN  := $(VENV)/bin
 
+# uv brings certificates of its own; this makes it trust what the system trusts, as a proxy may need.
+export UV_SYSTEM_CERTS ?= 1
+
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
               --no-header --no-emit-index-url $(UPGRADE)
 
