@@ -11,6 +11,9 @@ DEMO := .venv-demo
 INTEROP := .venv-interop
 BIN  := $(VENV)/bin
 
+# uv brings certificates of its own; this makes it trust what the system trusts, as a proxy may need.
+export UV_SYSTEM_CERTS ?= 1
+
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
               --no-header --no-emit-index-url $(UPGRADE)
 
@@ -94,7 +97,7 @@ bench: venv ## the benchmarks, about 35 minutes; SCENARIOS="a e" measures some a
 monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C
 	@$(BIN)/python deploy/monitor.py
 
-generate: venv ## write the Prometheus rules and the Grafana dashboards again
+generate: venv ## write the rules, the dashboards and the schemas of certificate and profile again
 	@$(BIN)/python deploy/generate.py
 
 stubs: venv ## generate the stubs from proto/ again

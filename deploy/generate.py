@@ -1,18 +1,26 @@
-"""Writes the Prometheus rules and the Grafana dashboards again: python deploy/generate.py [DIR]."""
+"""Writes again what is made of Python: rules, dashboards and two JSON schemas."""
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from document_schemas import schema_files
 from monitoring.files import generated_files
 
+_DEPLOY = Path(__file__).resolve().parent
 
-def main(folder: Path) -> None:
-    """Writes every generated file below ``folder``."""
-    for name, text in generated_files().items():
+
+def main() -> None:
+    """Writes every generated file."""
+    _write(_DEPLOY, generated_files())
+    _write(_DEPLOY.parent / "docs" / "schemas", schema_files())
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    main()

@@ -3,7 +3,7 @@
 from monitoring.accuracy_panels import accuracy_panels
 from monitoring.dashboard import Dashboard, Section, Variable
 from monitoring.drift_choices import GREY, MODEL, PSI_LIMITS, PSI_LINES, VERSION
-from monitoring.panels import Panel, Query, lines, named, stat
+from monitoring.panels import Panel, Row, lines, named, panels, stat
 from monitoring.signal_panels import signal_panels
 from monitoring.thresholds import ALERT_OBSERVATIONS, ALERT_PSI
 
@@ -35,91 +35,72 @@ def drift_dashboard() -> Dashboard:
             ),
         ),
         sections=(
-            Section("All signals over the last $window", _now()),
+            Section(
+                "All signals over the last $window", (*_signals(), *panels(stat, _NOW, width=4))
+            ),
             Section("$signal", signal_panels()),
-            Section("Confidence", _confidence()),
-            Section("Input", _input()),
+            Section("Confidence", panels(lines, (_confidence(), _OUTPUT_SHIFT), width=12)),
+            Section("Input", panels(lines, _INPUT, width=12, decimals=2)),
             Section("Accuracy", accuracy_panels()),
         ),
     )
 
 
-def _now() -> tuple[Panel, ...]:
-    return (
-        stat(
-            "PSI above the noise floor",
-            f"Effect, for each signal. From {ALERT_PSI} on it alerts, if it is significant.",
-            Query(f"model_signal:psi_above_noise:$window{{{MODEL}}}", "{{signal}}"),
-            has_names=True,
-            width=24,
-            decimals=2,
-            limits=PSI_LIMITS,
-            height=5,
-        ),
-        stat(
-            "Observations",
-            f"Predictions that were counted. Below {ALERT_OBSERVATIONS} nothing alerts.",
-            Query(f"max(model_signal:drift_observations:increase$window{{{MODEL}}})"),
-            width=4,
-            decimals=0,
-            limits=((None, "orange"), (ALERT_OBSERVATIONS, "green")),
-        ),
-        stat(
-            "Significant signals",
-            "How many signals differ from the reference by more than chance.",
-            Query(f"sum(model_signal:drift_significant:$window{{{MODEL}}})"),
-            width=4,
-            decimals=0,
-            limits=((None, "green"), (1, "orange")),
-        ),
-        *_accuracies(),
-        stat(
-            "Unusable answers",
-            "Left out of the counters: not finite, of a class that the profile does not know, or counting failed.",
-            Query(
-                f"sum(increase(batchproof_drift_unusable_total{{{MODEL}}}[$window]))"
-                f" + sum(increase(batchproof_uncounted_rows_total{{{VERSION}}}[$window]))"
-            ),
-            width=4,
-            decimals=0,
-            limits=((None, "green"), (1, "red")),
-        ),
+def _signals() -> tuple[Panel, ...]:
+    row: Row = (
+        "PSI above the noise floor",
+        f"Effect, for each signal. From {ALERT_PSI} on it alerts, if it is significant.",
+        {"{{signal}}": f"model_signal:psi_above_noise:$window{{{MODEL}}}"},
+        {"decimals": 2, "limits": PSI_LIMITS},
     )
+    return panels(stat, [row], has_names=True, width=24, height=5)
 
 
-def _accuracies() -> tuple[Panel, ...]:
-    return (
-        stat(
-            "Accuracy, estimated",
-            "Average thresholded confidence. No labels were used; it may be wrong.",
-            Query(f"model:accuracy_estimate_atc:$window{{{MODEL}}}"),
-            width=4,
-            unit="percentunit",
-            decimals=1,
-            limits=((None, "text"),),
-        ),
-        stat(
-            "Accuracy, reported",
-            "Of the answers whose labels were reported.",
-            Query(f"model:accuracy:$window{{{VERSION}}}"),
-            width=4,
-            unit="percentunit",
-            decimals=1,
-            limits=((None, "text"),),
-        ),
-        stat(
-            "Reference accuracy",
-            "On the labelled set that the profile was made of.",
-            Query(f"model:reference_accuracy_ratio{{{MODEL}}}"),
-            width=4,
-            unit="percentunit",
-            decimals=1,
-            limits=((None, "text"),),
-        ),
-    )
+_RATIO = {"unit": "percentunit", "decimals": 1, "limits": ((None, "text"),)}
+_NOW: tuple[Row, ...] = (
+    (
+        "Observations",
+        f"Predictions that were counted. Below {ALERT_OBSERVATIONS} nothing alerts.",
+        {"": f"max(model_signal:drift_observations:increase$window{{{MODEL}}})"},
+        {"decimals": 0, "limits": ((None, "orange"), (ALERT_OBSERVATIONS, "green"))},
+    ),
+    (
+        "Significant signals",
+        "How many signals differ from the reference by more than chance.",
+        {"": f"sum(model_signal:drift_significant:$window{{{MODEL}}})"},
+        {"decimals": 0, "limits": ((None, "green"), (1, "orange"))},
+    ),
+    (
+        "Accuracy, estimated",
+        "Average thresholded confidence. No labels were used; it may be wrong.",
+        {"": f"model:accuracy_estimate_atc:$window{{{MODEL}}}"},
+        _RATIO,
+    ),
+    (
+        "Accuracy, reported",
+        "Of the answers whose labels were reported.",
+        {"": f"model:accuracy:$window{{{VERSION}}}"},
+        _RATIO,
+    ),
+    (
+        "Reference accuracy",
+        "On the labelled set that the profile was made of.",
+        {"": f"model:reference_accuracy_ratio{{{MODEL}}}"},
+        _RATIO,
+    ),
+    (
+        "Unusable answers",
+        "Left out of the counters: not finite, of a class that the profile does not know, or counting failed.",
+        {
+            "": f"sum(increase(batchproof_drift_unusable_total{{{MODEL}}}[$window]))"
+            f" + sum(increase(batchproof_uncounted_rows_total{{{VERSION}}}[$window]))"
+        },
+        {"decimals": 0, "limits": ((None, "green"), (1, "red"))},
+    ),
+)
 
 
-def _confidence() -> tuple[Panel, ...]:
+def _confidence() -> Row:
     confidence = f'{MODEL}, signal="confidence"'
     mean = f"max(batchproof_drift_reference_mean{{{confidence}}})"
     band = (
@@ -127,61 +108,51 @@ def _confidence() -> tuple[Panel, ...]:
         f" * sqrt(1 / (max(model_signal:drift_observations:increase$window{{{confidence}}}) > 0)"
         f" + 1 / max(batchproof_drift_reference_observations{{{confidence}}}))"
     )
-    unseen = {"legend": False, "tooltip": False, "viz": False}
     return (
-        lines(
-            "Mean confidence",
-            "The band is the reference, give or take three standard errors of so many observations.",
-            [
-                Query(f"model:confidence_mean:$window{{{VERSION}}}", "now"),
-                Query(f"{mean} + {band}", "reference"),
-                Query(f"{mean} - {band}", "reference, lower"),
-            ],
-            unit="percentunit",
-            width=12,
-            overrides=[
-                named(
-                    "reference",
-                    color=GREY,
-                    custom__fillBelowTo="reference, lower",
-                    custom__fillOpacity=15,
-                    custom__lineWidth=0,
-                ),
-                named(
-                    "reference, lower",
-                    color=GREY,
-                    custom__fillOpacity=0,
-                    custom__lineWidth=0,
-                    custom__hideFrom={**unseen, "legend": True},
-                ),
-            ],
-        ),
-        lines(
-            "Shift of the mean of each output signal",
-            "In standard deviations of the reference. The two of TTA are there where the profile holds its policy.",
-            [Query(f"model_signal:mean_shift:$window{{{_OUTPUTS}}}", "{{signal}}")],
-            decimals=2,
-            width=12,
-        ),
+        "Mean confidence",
+        "The band is the reference, give or take three standard errors of so many observations.",
+        {
+            "now": f"model:confidence_mean:$window{{{VERSION}}}",
+            "reference": f"{mean} + {band}",
+            "reference, lower": f"{mean} - {band}",
+        },
+        {"unit": "percentunit", "overrides": _BAND},
     )
 
 
-def _input() -> tuple[Panel, ...]:
-    return (
-        lines(
-            "Shift of the mean of each input property",
-            "In standard deviations of the reference. A jump of tensor_mean is a mistake in preprocessing.",
-            [Query(f"model_signal:mean_shift:$window{{{_INPUTS}}}", "{{signal}}")],
-            decimals=2,
-            width=12,
-        ),
-        lines(
-            "PSI above the noise floor of each input property",
-            "Pictures that differ from the reference, whatever the model makes of them.",
-            [Query(f"model_signal:psi_above_noise:$window{{{_INPUTS}}}", "{{signal}}")],
-            decimals=2,
-            limits=PSI_LINES,
-            has_limit_lines=True,
-            width=12,
-        ),
-    )
+_BAND = (
+    named(
+        "reference",
+        color=GREY,
+        custom__fillBelowTo="reference, lower",
+        custom__fillOpacity=15,
+        custom__lineWidth=0,
+    ),
+    named(
+        "reference, lower",
+        color=GREY,
+        custom__fillOpacity=0,
+        custom__lineWidth=0,
+        custom__hideFrom={"legend": True, "tooltip": False, "viz": False},
+    ),
+)
+_OUTPUT_SHIFT: Row = (
+    "Shift of the mean of each output signal",
+    "In standard deviations of the reference. The two of TTA are there where the profile holds its policy.",
+    {"{{signal}}": f"model_signal:mean_shift:$window{{{_OUTPUTS}}}"},
+    {"decimals": 2},
+)
+_INPUT: tuple[Row, ...] = (
+    (
+        "Shift of the mean of each input property",
+        "In standard deviations of the reference. A jump of tensor_mean is a mistake in preprocessing.",
+        {"{{signal}}": f"model_signal:mean_shift:$window{{{_INPUTS}}}"},
+        {},
+    ),
+    (
+        "PSI above the noise floor of each input property",
+        "Pictures that differ from the reference, whatever the model makes of them.",
+        {"{{signal}}": f"model_signal:psi_above_noise:$window{{{_INPUTS}}}"},
+        {"limits": PSI_LINES, "has_limit_lines": True},
+    ),
+)

@@ -1,6 +1,6 @@
-"""Panels of a Grafana dashboard in the classic JSON."""
+"""Panels of a Grafana dashboard in the classic JSON, built from tables of rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,10 @@ DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _LETTERS = "ABCDEFGH"  # Grafana's names of a panel's queries
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A PromQL expression; ``legend`` may name labels as ``{{label}}``."""
-
-    expression: str
-    legend: str = ""
+# From legend, which may name labels as {{label}}, to PromQL expression; "" leaves it to Grafana.
+Queries = Mapping[str, str]
+# Title, description, queries, and the settings that are not those of the whole table.
+Row = tuple[str, str, Queries, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Panel:
     kind: str
     title: str
     description: str
-    queries: Sequence[Query]
+    queries: Queries
     width: int = 8
     height: int = 8
     unit: str = "short"
@@ -55,20 +53,23 @@ class Panel:
             "description": self.description,
             "gridPos": {"h": self.height, "w": self.width, "x": column, "y": line},
             "datasource": DATASOURCE,
-            "targets": [self._target(index, query) for index, query in enumerate(self.queries)],
+            "targets": [
+                self._target(letter, *query)
+                for letter, query in zip(_LETTERS, self.queries.items(), strict=False)
+            ],
             "fieldConfig": {"defaults": self._defaults(), "overrides": list(self.overrides)},
             "options": dict(self.options),
             "transformations": list(self.transformations),
         }
 
-    def _target(self, index: int, query: Query) -> Json:
+    def _target(self, letter: str, legend: str, expression: str) -> Json:
         is_table = self.kind in ("table", "barchart")
         return {
-            "refId": _LETTERS[index],
+            "refId": letter,
             "datasource": DATASOURCE,
             "editorMode": "code",
-            "expr": query.expression,
-            "legendFormat": query.legend or "__auto",
+            "expr": expression,
+            "legendFormat": legend or "__auto",
             "instant": self.instant,
             "range": not self.instant,
             "format": "table" if is_table else "time_series",
@@ -87,8 +88,19 @@ class Panel:
         }
 
 
+def panels(build: Callable[..., Panel], rows: Iterable[Row], **shared: Any) -> tuple[Panel, ...]:
+    """One panel for each row of a table, of the kind that ``build`` makes.
+
+    ``shared`` are the settings of every panel whose row says nothing else.
+    """
+    return tuple(
+        build(title, description, queries, **{**shared, **own})
+        for title, description, queries, own in rows
+    )
+
+
 def stat(
-    title: str, description: str, query: Query, *, has_names: bool = False, **settings: Any
+    title: str, description: str, queries: Queries, *, has_names: bool = False, **settings: Any
 ) -> Panel:
     """The last value, large; one for each series, with its legend if that ``has_names``."""
     options = {
@@ -99,13 +111,13 @@ def stat(
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "textMode": "value_and_name" if has_names else "auto",
     }
-    return Panel("stat", title, description, [query], options=options, **{"height": 4, **settings})
+    return Panel("stat", title, description, queries, options=options, **{"height": 4, **settings})
 
 
 def lines(
     title: str,
     description: str,
-    queries: Sequence[Query],
+    queries: Queries,
     *,
     is_stacked: bool = False,
     has_limit_lines: bool = False,
@@ -135,9 +147,7 @@ def lines(
     )
 
 
-def bars(
-    title: str, description: str, queries: Sequence[Query], *, by: str, **settings: Any
-) -> Panel:
+def bars(title: str, description: str, queries: Queries, *, by: str, **settings: Any) -> Panel:
     """Values side by side for each value of the label ``by``; a query's legend names its bars."""
     options = {
         "xField": by,
@@ -161,9 +171,7 @@ def bars(
     )
 
 
-def table(
-    title: str, description: str, queries: Sequence[Query], *, by: str, **settings: Any
-) -> Panel:
+def table(title: str, description: str, queries: Queries, *, by: str, **settings: Any) -> Panel:
     """One line for each value of the label ``by``; a query's legend names its column."""
     return Panel(
         "table",
@@ -203,11 +211,11 @@ def _legend(*, sort: str) -> Json:
     }
 
 
-def _columns(queries: Sequence[Query]) -> dict[str, str]:
+def _columns(queries: Queries) -> dict[str, str]:
     """From Grafana's name of each query's column to its legend; a lone query has no letter."""
     if len(queries) == 1:
-        return {"Value": queries[0].legend}
-    return {f"Value #{_LETTERS[index]}": query.legend for index, query in enumerate(queries)}
+        return {"Value": next(iter(queries))}
+    return {f"Value #{letter}": legend for letter, legend in zip(_LETTERS, queries, strict=False)}
 
 
 def _join(by: str) -> Json:

@@ -224,6 +224,36 @@ def test_another_engine_version_is_a_change(tmp_path: Path) -> None:
     assert "environment.engine" in bench.told[0].detail
 
 
+def test_a_certificate_that_names_a_package_which_computes_nothing_here_still_holds(
+    tmp_path: Path,
+) -> None:
+    prover = Bench(versions={"numpy": "2.4.0", "openvino": "2026.4.1"})
+    certificate = prover.prove(candidate(Good(), tmp_path))
+    write_certificate(certificate, tmp_path / CERTIFICATE_NAME)
+    bench = Bench()
+    assert bench.prove(candidate(Good(), tmp_path)) == certificate
+    assert bench.steps() == ["certificate reused"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"numpy": "2.4.0", "keras": "3.12.0"}, {"numpy": "2.4.0"}),
+        ({"numpy": "2.4.0"}, {"numpy": "2.4.0", "keras": "3.12.0"}),
+    ],
+)
+def test_a_computing_package_that_came_or_went_is_a_change(
+    tmp_path: Path, before: dict[str, str], now: dict[str, str]
+) -> None:
+    write_certificate(
+        Bench(versions=before).prove(candidate(Good(), tmp_path)), tmp_path / CERTIFICATE_NAME
+    )
+    bench = Bench(versions=now)
+    bench.prove(candidate(Good(), tmp_path))
+    assert bench.steps() == ["certificate ignored", "probing"]
+    assert "environment.versions.keras" in bench.told[0].detail
+
+
 def test_rows_that_the_model_refuses_are_left_out_again_when_a_certificate_is_reused(
     tmp_path: Path,
 ) -> None:

@@ -51,7 +51,7 @@ def run(
     ended = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**os.environ, **(environment or {})},
+        env={"UV_SYSTEM_CERTS": "1", **os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -74,3 +74,10 @@ def clean_venv(folder: Path, *requirements: str | Path) -> Path:
     if requirements:
         uv("pip", "install", "--quiet", "--python", python, *requirements)
     return python
+
+
+def program(path: Path, body: str) -> Path:
+    """Writes a shell script that stands in for a program; returns its path."""
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path

@@ -46,7 +46,6 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_server.proof.keras.repair",
     ),
     "h5py": ("batchproof_server.proof.artefact.hdf5_claims",),
-    "openvino": ("batchproof_server.backends.openvino",),
     "PIL": (
         "batchproof_server.imaging",
         "batchproof_server.tta.original",
@@ -71,6 +70,20 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "os.getenv": ("batchproof_server.application.config", "batchproof_client.__main__"),
     "time": ("batchproof_server.base.clock", "batchproof_client"),
 }
+
+# A distribution whose package has another name than its own with underscores.
+_PACKAGE_OF: Mapping[str, str] = {
+    "grpcio": "grpc",
+    "grpcio-health-checking": "grpc_health",
+    "grpcio-reflection": "grpc_reflection",
+    "hdrhistogram": "hdrh",
+    "pillow": "PIL",
+    "protobuf": "google.protobuf",
+    "tensorflow-cpu": "tensorflow",
+}
+# A distribution that is needed although no module imports it -> why, such as a plug-in that
+# another one finds by itself.
+NEEDED_WITHOUT_IMPORT: Mapping[str, str] = {}
 
 # Modules that only compute: they wait for nothing, start nothing and open nothing.
 PURE = (
@@ -111,6 +124,26 @@ def violations(module: str, source: str) -> list[Use]:
     An outside package without any door is a violation too: nobody owns it yet.
     """
     return [use for use in uses(module, source) if not _allowed(use)]
+
+
+def package_of(distribution: str) -> str:
+    """The dotted name by which a distribution is imported."""
+    return _PACKAGE_OF.get(distribution, distribution.replace("-", "_"))
+
+
+def unimported(distributions: Iterable[str], sources: Mapping[str, str]) -> list[str]:
+    """The distributions that no module imports and that need no import, sorted.
+
+    Args:
+        distributions: their names.
+        sources: the text of each module by its dotted name.
+    """
+    targets = {use.target for module, source in sources.items() for use in uses(module, source)}
+    return sorted(
+        name
+        for name in set(distributions) - set(NEEDED_WITHOUT_IMPORT)
+        if not any(_inside_any(target, [package_of(name)]) for target in targets)
+    )
 
 
 def uses(module: str, source: str) -> Iterator[Use]:

@@ -1,9 +1,20 @@
 """Each outside package has one door (docs/architecture.md)."""
 
+from itertools import chain
+
 import pytest
+from packaging.requirements import Requirement
 
 from repo.checkout import product_modules, project_table
-from repo.doors import DOORS, OURS, module_name, violations
+from repo.doors import (
+    DOORS,
+    NEEDED_WITHOUT_IMPORT,
+    OURS,
+    module_name,
+    package_of,
+    unimported,
+    violations,
+)
 
 
 def test_every_outside_package_is_used_only_behind_its_door() -> None:
@@ -61,18 +72,35 @@ def test_a_door_lets_its_owner_through(module: str, source: str) -> None:
 
 
 def test_every_runtime_dependency_has_a_door() -> None:
-    project = project_table()["project"]
-    server = project["optional-dependencies"]["server"]
-    declared = {line.split(">")[0] for line in [*project["dependencies"], *server]}
-
-    assert {_IMPORT_NAMES.get(name, name.replace("-", "_")) for name in declared} <= set(DOORS)
+    assert {package_of(name) for name in _declared()} <= set(DOORS)
     assert not OURS & set(DOORS)
 
 
-_IMPORT_NAMES = {
-    "grpcio": "grpc",
-    "grpcio-health-checking": "grpc_health",
-    "grpcio-reflection": "grpc_reflection",
-    "pillow": "PIL",
-    "protobuf": "google.protobuf",
-}
+def test_every_runtime_dependency_is_imported() -> None:
+    sources = {module_name(path): path.read_text() for path in product_modules()}
+
+    assert unimported(_declared(), sources) == []
+
+
+def test_a_dependency_that_nobody_imports_is_found() -> None:
+    sources = {
+        "batchproof_server.rpc.fronts.grpc_aio.server": "import grpc.aio",
+        "batchproof_client.client": "",
+    }
+
+    assert unimported(["grpcio", "grpcio-reflection", "openvino"], sources) == [
+        "grpcio-reflection",
+        "openvino",
+    ]
+
+
+def test_what_is_needed_without_an_import_is_declared_and_says_why() -> None:
+    assert set(NEEDED_WITHOUT_IMPORT) <= _declared()
+    assert all(NEEDED_WITHOUT_IMPORT.values())
+
+
+def _declared() -> set[str]:
+    """The distributions of the bare install and of every extra; ours is none."""
+    project = project_table()["project"]
+    lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    return {Requirement(line).name for line in lines} - {project["name"]}

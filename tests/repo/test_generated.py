@@ -1,9 +1,11 @@
 """What deploy/generate.py writes is what is committed."""
 
+from document_schemas import schema_files
 from monitoring.files import generated_files
 from repo.checkout import ROOT, tracked_files
 
 DEPLOY = ROOT / "deploy"
+SCHEMAS = ROOT / "docs" / "schemas"
 
 
 def test_the_committed_rules_and_dashboards_are_the_generated_ones() -> None:
@@ -12,6 +14,20 @@ def test_the_committed_rules_and_dashboards_are_the_generated_ones() -> None:
     ]
 
     assert stale == []
+
+
+def test_the_committed_schemas_are_those_of_the_dataclasses() -> None:
+    stale = [name for name, text in schema_files().items() if (SCHEMAS / name).read_text() != text]
+
+    assert stale == []
+
+
+def test_the_schemas_describe_every_document_in_plain_text() -> None:
+    text = "".join(schema_files().values())
+
+    assert "Attributes:" not in text
+    assert "``" not in text
+    assert "SHA-256 of the artefact." in text
 
 
 def test_no_generated_file_is_left_over() -> None:

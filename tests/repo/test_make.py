@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from repo.checkout import BIN, ROOT, run
+from repo.checkout import BIN, ROOT, program, run
 
 TARGETS = {"help", "demo", "test", "check", "pytest", "test-pythons", "stubs", "lock", "clean"}
 
@@ -67,8 +67,8 @@ def test_an_interpreter_that_will_do_passes_silently(tmp_path: Path) -> None:
 
 
 def test_without_compose_and_without_root_the_missing_package_is_named(tmp_path: Path) -> None:
-    _program(tmp_path / "bash", 'exec /bin/bash "$@"')
-    _program(tmp_path / "id", "echo 1000")
+    program(tmp_path / "bash", 'exec /bin/bash "$@"')
+    program(tmp_path / "id", "echo 1000")
 
     refused = run(
         [ROOT / "scripts" / "install-system-packages"],
@@ -84,10 +84,4 @@ def _interpreter(folder: Path, version: str, *, has_modules: bool) -> Path:
     answer = (
         f'case "$2" in *version_info*) echo {version} ;; *) exit {int(not has_modules)} ;; esac'
     )
-    return _program(folder / "python", answer)
-
-
-def _program(path: Path, body: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-    return path
+    return program(folder / "python", answer)

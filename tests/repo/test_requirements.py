@@ -1,7 +1,7 @@
 """The hashed requirements say what pyproject.toml says."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -67,6 +67,27 @@ def test_every_engine_extra_brings_the_server() -> None:
     assert all("batchproof[server]" in extras[name] for name in ("cpu", "tensorflow", "gpu"))
 
 
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize(
+    ("system", "machine", "engine"),
+    [
+        ("linux", "x86_64", "tensorflow-cpu"),
+        ("linux", "aarch64", "tensorflow"),
+        ("darwin", "arm64", "tensorflow"),
+        ("win32", "AMD64", "tensorflow-cpu"),
+    ],
+)
+def test_the_cpu_extra_takes_the_one_tensorflow_that_is_published_for_the_machine(
+    system: str, machine: str, engine: str, python: str
+) -> None:
+    """tensorflow-cpu 2.20 and 2.21 have wheels for manylinux x86_64 and for win_amd64 only."""
+    markers = {"sys_platform": system, "platform_machine": machine, "python_version": python}
+
+    assert _engines(_declared("cpu"), markers) == [engine]
+    for name in ("cpu", "dev", "interop"):
+        assert _engines(_pinned(name), markers) == [engine]
+
+
 def test_every_dependency_has_its_reason_in_decision_0010() -> None:
     page = (ROOT / "docs" / "decisions" / "0010-dependencies.md").read_text()
     groups = [f"group {name}" for name in ("build", "dev", "interop", "stubs")]
@@ -78,6 +99,23 @@ def test_every_dependency_has_its_reason_in_decision_0010() -> None:
 
 def _text(name: str) -> str:
     return (ROOT / "requirements" / f"{name}.txt").read_text()
+
+
+def _engines(requirements: Iterable[Requirement], markers: dict[str, str]) -> list[str]:
+    """The names of the TensorFlow that a machine is given."""
+    return [
+        each.name
+        for each in requirements
+        if each.name in {"tensorflow", "tensorflow-cpu"}
+        and (each.marker is None or each.marker.evaluate(markers))
+    ]
+
+
+def _pinned(name: str) -> Iterator[Requirement]:
+    """The pins of a file with their markers, without their hashes."""
+    for line in _text(name).splitlines():
+        if PIN.match(line):
+            yield Requirement(line.rstrip("\\ "))
 
 
 def _pins(name: str) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repo.checkout import ROOT, clean_venv, run
+from repo.checkout import ROOT, clean_venv, product_modules, run
 
 PROTO = ROOT / "proto"
 STUBS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
@@ -21,6 +21,15 @@ def test_the_committed_stubs_are_fresh(tmp_path: Path) -> None:
 
     assert committed
     assert _stubs(tmp_path) == committed
+
+
+def test_every_stub_of_a_service_is_imported_by_a_package() -> None:
+    """They end up in the wheel, so one that nobody imports is dead weight in every program."""
+    sources = [path.read_text() for path in product_modules()]
+    services = [path.stem for path in PROTO.rglob("*_pb2_grpc.py")]
+
+    assert services
+    assert [name for name in services if not _is_imported(name, sources)] == []
 
 
 @pytest.mark.parametrize("protobuf", ["protobuf==6.31.1", "protobuf>=7,<8"])
@@ -59,6 +68,11 @@ def _stubs(folder: Path) -> dict[str, bytes]:
         for pattern in STUBS
         for path in folder.rglob(pattern)
     }
+
+
+def _is_imported(name: str, sources: list[str]) -> bool:
+    line = re.compile(rf"^from batchproof\S* import {name}\b", re.MULTILINE)
+    return any(line.search(text) for text in sources)
 
 
 def _copy_messages(folder: Path) -> None:

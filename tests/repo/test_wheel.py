@@ -11,7 +11,7 @@ from repo.checkout import ROOT, clean_venv, project_table, run, uv
 
 PACKAGES = {"batchproof", "batchproof_server", "batchproof_client"}
 SERVER_ONLY = (
-    *("tensorflow", "keras", "openvino", "h5py", "PIL", "pydantic", "structlog"),
+    *("tensorflow", "keras", "h5py", "PIL", "pydantic", "structlog"),
     *("prometheus_client", "grpc_reflection"),
 )
 

@@ -13,8 +13,8 @@ from pydantic import ConfigDict
 
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
-_PACKAGES: Final = (
-    "batchproof", "keras", "numpy", "openvino", "pillow", "tensorflow", "tensorflow-cpu",
+COMPUTING_PACKAGES: Final = (
+    "batchproof", "keras", "numpy", "pillow", "tensorflow", "tensorflow-cpu",
 )  # fmt: skip
 _CPUINFO: Final = Path("/proc/cpuinfo")
 # The extensions of the instruction set that numeric kernels are chosen by.
@@ -76,7 +76,7 @@ def _usable_cpus() -> int:
 def installed_versions() -> Mapping[str, str]:
     """The versions of what computes answers, by name; what is not installed is left out."""
     versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in COMPUTING_PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
