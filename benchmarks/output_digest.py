@@ -15,7 +15,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -24,12 +24,11 @@ from batchproof_server.application.config import Config, prepare_engines
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.base.spread import spread
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.assembly import assemble, split
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import LoadedModel, load_version
-
-Item = TypeVar("Item")
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 BUNDLE: Final = CHECKOUT / "examples/fashion_mnist/models/fashion-mnist/1"
@@ -65,9 +64,9 @@ def pictures(path: Path) -> list[bytes]:
     """Fifty encoded pictures, spread evenly; fewer where there are fewer."""
     if path.suffix == ".npz":
         with np.load(path) as file:
-            return [_png(image) for image in _some(list(file["images"]))]
+            return [_png(image) for image in spread(file["images"], _COUNT)]
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _PICTURES)
-    return [file.read_bytes() for file in _some(files)]
+    return [file.read_bytes() for file in spread(files, _COUNT)]
 
 
 def rows_of(model: LoadedModel, encoded: Sequence[bytes]) -> list[Array]:
@@ -97,11 +96,6 @@ def digest(outputs: Iterator[Tensors]) -> str:
         for name in sorted(row):
             found.update(np.ascontiguousarray(row[name]).tobytes())
     return found.hexdigest()
-
-
-def _some(there: Sequence[Item]) -> list[Item]:
-    taken = min(_COUNT, len(there))
-    return [there[number * len(there) // taken] for number in range(taken)]
 
 
 def _png(image: Array) -> bytes:
