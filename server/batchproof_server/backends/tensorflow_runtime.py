@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from batchproof_server.base.backend import EngineSettings, batch_rows
-from batchproof_server.base.errors import BackendFailed, ModelRefused
+from batchproof_server.base.errors import BackendFailed, ModelRefused, cut
 from batchproof_server.base.signature import Signature, Tensors, TensorSpec
 
 # What the wire contract can carry.
@@ -45,7 +45,7 @@ def configure_threads(settings: EngineSettings) -> None:
 def finding(artefact: Path, fault: BaseException) -> str:
     """One line about a foreign exception, without the path of this machine."""
     text = str(fault).replace(str(artefact), artefact.name).strip() or type(fault).__name__
-    return f"{artefact.name}: {text.splitlines()[0][:_FINDING_CHARACTERS]}"
+    return f"{artefact.name}: {cut(text.splitlines()[0], _FINDING_CHARACTERS)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,9 @@ def _trace(model: Traceable, rows: int) -> Any:
     try:
         return tf.function(answer, input_signature=static, autograph=False).get_concrete_function()
     except Exception as fault:  # the model's own code raises what it likes
-        text = (str(fault).strip() or type(fault).__name__).splitlines()[0][:_FINDING_CHARACTERS]
+        text = cut(
+            (str(fault).strip() or type(fault).__name__).splitlines()[0], _FINDING_CHARACTERS
+        )
         raise ModelRefused(
             "the model cannot be compiled", (f"function of {rows} rows: {text}",)
         ) from fault

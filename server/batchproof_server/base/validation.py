@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from batchproof_server.base.errors import cut
+
 # Every dataclass of settings carries this as ``__pydantic_config__``: an unknown key is a fault.
 NO_UNKNOWN_KEYS = ConfigDict(extra="forbid")
 
@@ -81,7 +83,4 @@ def _sentence(fault: ErrorDetails) -> str:
 
 def _shown(value: object) -> str:
     shown = f'"{value}"' if isinstance(value, str) else repr(value)
-    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "..."
-
-
-_SHOWN_CHARACTERS = 80
+    return cut(shown)

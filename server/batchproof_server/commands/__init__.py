@@ -1,1 +1,1 @@
-"""The commands of ``batchproof-server`` other than ``serve``."""
+"""The commands of ``batchproof-server``: a folder each, its arguments beside it."""

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.signature import Array
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.drift.binning import MAX_BINS
@@ -228,7 +229,7 @@ def _form_faults(profile: Profile) -> Iterator[str]:
     if any(not 0 <= index < classes for index in bins):
         yield f"class_bins: expected classes from 0 to {classes - 1}"
     if unknown := sorted(set(profile.signals) - set(NUMERIC_SIGNALS)):
-        yield f"signals: unknown {', '.join(unknown)[:80]}, expected {', '.join(NUMERIC_SIGNALS)}"
+        yield f"signals: unknown {cut(', '.join(unknown))}, expected {', '.join(NUMERIC_SIGNALS)}"
     if "confidence" not in profile.signals:
         yield "signals: no confidence"
     yield from signal_faults(profile.tta, profile.signals)

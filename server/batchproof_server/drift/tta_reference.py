@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 TTA_SIGNALS: Final = ("tta_flip_rate", "tta_mutual_information")
@@ -61,7 +62,7 @@ def signal_faults(tta: TtaReference | None, signals: Iterable[str]) -> Iterator[
 
 def unfit_tta(tta: TtaReference, policies: Mapping[str, TtaReference]) -> Iterator[str]:
     """Why a model with these policies never gives an answer that compares: one sentence or none."""
-    name = tta.policy[:40]
+    name = cut(tta.policy, 40)
     if tta.policy not in policies:
         known = ", ".join(policies) or "none"
         yield f'its TTA policy "{name}" is unknown to the bundle, one of {known}; build it again'
@@ -74,7 +75,7 @@ def unfit_tta(tta: TtaReference, policies: Mapping[str, TtaReference]) -> Iterat
 
 def difference(one: TtaReference | None, other: TtaReference | None) -> str:
     """A sentence about two that are not equal."""
-    names = ["none" if each is None else f'"{each.policy[:40]}"' for each in (one, other)]
+    names = ["none" if each is None else f'"{cut(each.policy, 40)}"' for each in (one, other)]
     if names[0] == names[1]:
         return f"their TTA policies {names[0]} have other views, aggregation, early exit or weights"
     return f"their TTA policies are {names[0]} and {names[1]}, expected the same"

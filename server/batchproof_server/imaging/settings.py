@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.presets import PRESETS, Color, DecoderName, Preset
@@ -108,7 +109,7 @@ def _preset(name: str | None) -> Preset | None:
     if name is None:
         return None
     if name not in PRESETS:
-        raise ValueError(f'preset: unknown "{name[:80]}", one of {", ".join(PRESETS)}')
+        raise ValueError(f'preset: unknown "{cut(name)}", one of {", ".join(PRESETS)}')
     return PRESETS[name]
 
 

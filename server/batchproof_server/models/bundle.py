@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import TooLarge, read_text
 from batchproof_server.models.manifest import MANIFEST_NAME, NO_MANIFEST, Manifest, parse_manifest
 from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, parse_weights
 
@@ -82,13 +83,9 @@ def read_bundle(name: str, version: int, directory: Path) -> Bundle:
 
 def _text(file: Path) -> str:
     try:
-        size_bytes = file.stat().st_size
-        if size_bytes > MAX_TEXT_BYTES:
-            raise ModelRefused(
-                f"{file.name} is too large",
-                (f"{file.name}: {size_bytes} bytes, expected at most {MAX_TEXT_BYTES}",),
-            )
-        return file.read_text(encoding="utf-8-sig")  # some editors begin with a byte order mark
+        return read_text(file, MAX_TEXT_BYTES)
+    except TooLarge as fault:
+        raise ModelRefused(f"{file.name} is too large", (f"{file.name}: {fault}",)) from fault
     except (OSError, UnicodeDecodeError) as fault:
         reason = "is not UTF-8 text" if isinstance(fault, UnicodeDecodeError) else "cannot be read"
         raise ModelRefused(f"{file.name} {reason}", (f"{file.name}: {reason}",)) from fault

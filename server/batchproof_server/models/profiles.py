@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import TooLarge, read_text
 from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import (
@@ -96,11 +97,9 @@ def read_profile(file: Path) -> Profile:
         ProfileRefused: it cannot be read, is too large, or has faults; every one is named.
     """
     try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_PROFILE_BYTES + 1)
-        if len(content) > MAX_PROFILE_BYTES:
-            raise ProfileRefused((f"{file.name}: more than {MAX_PROFILE_BYTES} bytes",))
-        return parse_profile(content.decode("utf-8-sig"))
+        return parse_profile(read_text(file, MAX_PROFILE_BYTES))
+    except TooLarge as fault:
+        raise ProfileRefused((f"{file.name}: {fault}",)) from fault
     except OSError as fault:
         raise ProfileRefused((f"{file.name}: cannot be read ({fault.strerror})",)) from fault
     except UnicodeDecodeError as fault:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.files import read_start
 from batchproof_server.base.signature import Array
+from batchproof_server.base.spread import spread
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.proof.findings import Finding
-from batchproof_server.proof.probing.rows import spread
+from batchproof_server.proof.probing.rows import MAX_SAMPLES
 from batchproof_server.proof.probing.rules import probed
 
 SAMPLES_NAME = "samples"
@@ -26,9 +28,10 @@ def read_samples(
     )
     rows: list[tuple[str, Array]] = []
     findings: list[Finding] = []
-    for file in spread(files):
+    for file in spread(files, MAX_SAMPLES):
         try:
-            rows.append((file.name, recipe.apply(_content(file, recipe.limits.max_image_bytes))))
+            content = read_start(file, recipe.limits.max_image_bytes)  # more, the recipe refuses
+            rows.append((file.name, recipe.apply(content)))
         except (InvalidInput, OSError) as refused:
             reason = refused.strerror if isinstance(refused, OSError) else str(refused)
             findings.append(probed("BP509", f"samples/{file.name}", reason or "it cannot be read"))
@@ -37,8 +40,3 @@ def read_samples(
 
 def _is_picture(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
-
-
-def _content(file: Path, max_bytes: int) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(max_bytes + 1)  # one more than allowed is refused by the recipe

@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO, TypeAlias
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
@@ -93,8 +94,8 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+def _short(text: str) -> str:
+    return cut(text, _SHOWN_CHARACTERS)
 
 
 # Contract: an observer for the loop thread. One line for each finished request, for each failed
@@ -112,16 +113,16 @@ class LogObserver:
     def request_finished(self, record: RequestRecord) -> None:
         """Writes one line; with the caller's message when there is one."""
         fields: dict[str, Any] = {
-            "request_id": _cut(record.request_id),
+            "request_id": _short(record.request_id),
             "method": record.method,
-            "model": _cut(record.model),
+            "model": _short(record.model),
             "version": record.version,
             "code": record.code,
             "rows": record.rows,
             "duration_ms": _ms(record.duration_s),
         }
         if record.message:
-            fields["message"] = _cut(record.message)
+            fields["message"] = _short(record.message)
         self._write(record.code)("request finished", **fields)
 
     def _write(self, code: str) -> Callable[..., Any]:
@@ -174,13 +175,13 @@ class LogObserver:
             fields["certificate_digest"] = record.certificate_digest
             fields["verdict"], fields["consistency"] = record.verdict, record.consistency
         if record.findings:
-            fields["findings"] = list(map(_cut, record.findings))
+            fields["findings"] = list(map(_short, record.findings))
         write = self._logger.error if record.state == "failed" else self._logger.info
         write("model changed", **fields)
 
     def self_checked(self, record: SelfCheckRecord) -> None:
         """Writes a difference as an error, a failure as a warning; the rest only at level debug."""
-        fields: dict[str, Any] = {"request_id": _cut(record.request_id)}
+        fields: dict[str, Any] = {"request_id": _short(record.request_id)}
         fields |= {"model": record.model, "version": record.version}
         if record.result == "skipped":
             failed = record.reason == "failed"
@@ -202,18 +203,18 @@ class LogObserver:
         if progress.total:
             fields |= {"done": progress.done, "total": progress.total}
         if progress.detail:
-            fields["detail"] = _cut(progress.detail)
+            fields["detail"] = _short(progress.detail)
         inside = 0 < progress.done < progress.total
         (self._logger.debug if inside else self._logger.info)("proof", **fields)
 
     def profile_ignored(self, model: str, version: int, finding: str) -> None:
         """Writes why predictions are not compared with the bundle's profile."""
         fields: dict[str, Any] = {"model": model, "version": version}
-        self._logger.warning("drift profile ignored", **fields, finding=_cut(finding))
+        self._logger.warning("drift profile ignored", **fields, finding=_short(finding))
 
     def failed(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
-        self._logger.error("unforeseen failure", request_id=_cut(request_id), exc_info=failure)
+        self._logger.error("unforeseen failure", request_id=_short(request_id), exc_info=failure)
 
 
 def _ms(duration_s: float) -> float:
@@ -234,7 +235,7 @@ class _Bridge(logging.Handler):
             text = str(record.msg)
         self._bridged.log(
             _standard_level(record.levelno),
-            _cut(text),
+            _short(text),
             library=record.name,
             exc_info=record.exc_info,
         )

@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.tta.aggregation import WEIGHTED, Aggregation, parse_aggregation
 from batchproof_server.tta.plan import CUSTOM, Plan
-from batchproof_server.tta.policies import NO_TTA_SETTINGS, NONE, TtaSettings
+from batchproof_server.tta.policies import NO_TTA_SETTINGS, NONE, TtaSettings, unknown_policy
 from batchproof_server.tta.views import View, parse_views
 from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, mismatches
-
-_SHOWN_CHARACTERS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,7 @@ class Choice:
         if not asked.policy:
             return self.default
         if asked.policy not in self.plans:
-            known = ", ".join(self.plans)
-            raise ValueError(f'unknown policy "{asked.policy[:_SHOWN_CHARACTERS]}", one of {known}')
+            raise ValueError(unknown_policy(asked.policy, self.plans))
         return self.plans[asked.policy]
 
     def _custom(self, texts: tuple[str, ...]) -> Plan:
@@ -201,7 +198,7 @@ def _fitted_faults(
     policy = settings.known.get(fitted.policy)
     if policy is None:
         known = ", ".join(settings.known)
-        return (f'policy: unknown "{fitted.policy[:_SHOWN_CHARACTERS]}", one of {known}',)
+        return (f'policy: unknown "{cut(fitted.policy, 40)}", one of {known}',)
     if policy.weights is not None:
         return (f'policy: the manifest names weights for "{fitted.policy}" too',)
     views = tuple(view.text for view in policy.plan(fitted.policy).views)

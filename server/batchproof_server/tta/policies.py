@@ -1,12 +1,13 @@
 """Policies: named views with their options, from the server and from a manifest's ``[tta]``."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final, TypeAlias
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, checked_by
 from batchproof_server.tta.aggregation import WEIGHTED, parse_aggregation
 from batchproof_server.tta.plan import CUSTOM, Plan
@@ -114,18 +115,18 @@ class TtaSettings:
         if not 1 <= self.max_views <= _MAX_VIEWS:
             yield f"max_views: {self.max_views}, expected 1 to {_MAX_VIEWS}"
         for name, policy in self.policies.items():
-            yield from (f"policies.{name[:40]}: {fault}" for fault in self._own(name, policy))
+            yield from (f"policies.{cut(name, 40)}: {fault}" for fault in self._own(name, policy))
         if self.default not in self.known:
-            yield f"default: {_unknown(self.default, self.known)}"
+            yield f"default: {unknown_policy(self.default, self.known)}"
         elif (views := len(self.known[self.default].plan("").views)) > self.max_views:
             yield f'default: "{self.default}" has {views} views, max_views is {self.max_views}'
         for place, name in enumerate(self.allowed or ()):
             if name not in {*self.known, CUSTOM}:
-                yield f"allowed.{place}: {_unknown(name, (*self.known, CUSTOM))}"
+                yield f"allowed.{place}: {unknown_policy(name, (*self.known, CUSTOM))}"
         for place, name in enumerate(self.safe_views):
             if name not in VIEW_PARAMETERS:
                 names = ", ".join(VIEW_PARAMETERS)
-                yield f'safe_views.{place}: unknown view "{name[:40]}", one of {names}'
+                yield f'safe_views.{place}: unknown view "{cut(name, 40)}", one of {names}'
 
     def _own(self, name: str, policy: PolicySettings) -> Iterator[str]:
         if not _NAME.fullmatch(name):
@@ -137,8 +138,9 @@ class TtaSettings:
             yield f"{views} views, max_views is {self.max_views}"
 
 
-def _unknown(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    return f'unknown policy "{name[:40]}", one of {", ".join(known)}'
+def unknown_policy(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the known ones."""
+    return f'unknown policy "{cut(name, 40)}", one of {", ".join(known)}'
 
 
 NO_TTA_SETTINGS: Final = TtaSettings()

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from batchproof_server.base.errors import cut
+
 _MAX_TEXT_CHARACTERS: Final = 64
 _FORM: Final = re.compile(r"([a-z][a-z0-9_]*)(?:\(([^()]+)\))?")
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -157,7 +159,7 @@ def parse_call(
     Raises:
         ValueError: see ``parse_view``.
     """
-    shown = text if len(text) <= _MAX_TEXT_CHARACTERS else text[:_MAX_TEXT_CHARACTERS] + "..."
+    shown = cut(text, _MAX_TEXT_CHARACTERS)
     form = _FORM.fullmatch(text) if len(text) <= _MAX_TEXT_CHARACTERS else None
     if form is None:
         raise ValueError(f'{kind} "{shown}" is not written name or name(number,...)')

@@ -102,7 +102,7 @@ def test_a_file_that_is_too_large_or_unreadable_is_not_read(tmp_path: Path) -> N
     kept.mkdir()
     (kept / "m-1.json").write_bytes(b"\xff\xfe")
     faults = dict(Archive(tmp_path, kept, "m", 1).read())
-    assert "at most" in str(faults["certificate.json"])
+    assert "more than" in str(faults["certificate.json"])
     assert "utf-8" in str(faults["m-1.json"])
 
 

@@ -12,7 +12,6 @@ from batchproof_server.proof.probing.rows import (
     poison_rows,
     probe_rows,
     rows_digest,
-    spread,
 )
 from support.fakes import spec
 
@@ -91,9 +90,3 @@ def test_poison_is_nan_and_both_infinities_and_whole_numbers_have_none() -> None
     assert names == ["nan", "inf", "-inf"]
     whole = Signature((spec("x", 3, dtype="uint8"),), ())
     assert poison_rows(probe_rows(whole)[0]) == ()
-
-
-def test_spread_takes_evenly_and_in_order() -> None:
-    assert spread(range(3)) == [0, 1, 2]
-    assert spread(list(range(60))) == [0, 10, 20, 30, 40, 50]
-    assert spread([]) == []

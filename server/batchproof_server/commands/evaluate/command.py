@@ -13,6 +13,7 @@ from typing import Any
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.server import Server, compose, loading_plugs
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import Bars, shown_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.evaluate.report import evaluation_report
@@ -22,7 +23,7 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.served import ServedModel
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import configure_logs, library_logs
-from batchproof_server.offline.datasets.pictures import LabelledPicture, spread
+from batchproof_server.offline.datasets.pictures import LabelledPicture
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.offline.evaluation.evaluating import Evaluator, served_recipe

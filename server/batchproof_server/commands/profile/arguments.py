@@ -4,6 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from batchproof_server.commands.arguments import (
+    add_allow_unproven,
+    add_bundle,
+    add_config,
+    add_data,
+    add_limit,
+)
+
 PROFILE: Final = "profile"
 _STEPS: Final = ("build", "merge", "show")
 
@@ -37,20 +45,12 @@ def _add_build(steps: Any) -> None:
         "the server's own recipe and model, and writes what the answers and pictures look like to "
         "profile.json. Exits with 0, with 1 when the model is refused, or with 2 for wrong usage.",
     )
-    build.add_argument("bundle", type=Path, metavar="BUNDLE", help="the directory of one version")
-    build.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        required=True,
-        help="a folder <class>/<pictures>, or an .npz file with images and labels",
-    )
+    add_bundle(build)
+    add_data(build)
     build.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="write it there (BUNDLE/profile.json)"
     )
-    build.add_argument(
-        "--limit", type=int, metavar="N", help="take N pictures, spread evenly (all)"
-    )
+    add_limit(build)
     build.add_argument(
         "--tta",
         metavar="POLICY",
@@ -70,10 +70,8 @@ def _add_build(steps: Any) -> None:
         metavar="FILE",
         help="take the bins of this profile, so that the two can be added up",
     )
-    build.add_argument(
-        "--allow-unproven", action="store_true", help="profile a model that fails its proof"
-    )
-    build.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
+    add_allow_unproven(build, "profile")
+    add_config(build)
 
 
 def _add_merge(steps: Any) -> None:
@@ -100,4 +98,4 @@ def _add_show(steps: Any) -> None:
     show.add_argument(
         "--plots", type=Path, metavar="DIR", help="write a histogram of each signal as PNG"
     )
-    show.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
+    add_config(show)

@@ -13,6 +13,8 @@ import numpy as np
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.server import loading_plugs
 from batchproof_server.base.clock import MonotonicClock
+from batchproof_server.base.files import write_whole
+from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import shown_bars
 from batchproof_server.commands.certify.command import OK, only_bundle
 from batchproof_server.commands.profile.report import profile_report
@@ -27,7 +29,7 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version
 from batchproof_server.models.profiles import read_profile, tta_reference
 from batchproof_server.observing.logs import configure_logs, library_logs
-from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes, spread
+from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.evaluation.evaluating import served_expansion
 from batchproof_server.offline.reference_profile.answering import Answering
@@ -40,9 +42,8 @@ from batchproof_server.offline.reference_profile.samples import (
     samples_of,
     write_samples,
 )
-from batchproof_server.offline.reference_profile.writing import write_whole
 from batchproof_server.tta.choice import allowed_policies
-from batchproof_server.tta.policies import TtaSettings
+from batchproof_server.tta.policies import TtaSettings, unknown_policy
 
 _FEW_PICTURES: Final = 1000
 
@@ -132,7 +133,7 @@ def _check_policy(name: str, settings: TtaSettings) -> None:
     known = ", ".join(several)
     if name in allowed:
         raise ValueError(f'--tta: the policy "{name}" has one view, expected one of {known}')
-    raise ValueError(f'--tta: unknown policy "{name[:40]}", one of {known}')
+    raise ValueError(f"--tta: {unknown_policy(name, several)}")
 
 
 def _built(work: _Work, loaded: LoadedModel) -> tuple[Profile, Samples | None]:

@@ -9,6 +9,7 @@ from typing import Final
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.server import loading_plugs
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import write_whole
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.profile.build import build
 from batchproof_server.commands.profile.report import profile_report
@@ -23,7 +24,6 @@ from batchproof_server.models.loading import load_version, model_facts
 from batchproof_server.models.profiles import ProfileRefused, fitting_profile, read_profile
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.offline.reference_profile.plots import draw
-from batchproof_server.offline.reference_profile.writing import write_whole
 
 _LEAST_PROFILES: Final = 2
 

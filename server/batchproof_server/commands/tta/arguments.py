@@ -4,6 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from batchproof_server.commands.arguments import (
+    add_allow_unproven,
+    add_bundle,
+    add_config,
+    add_data,
+    add_limit,
+)
+
 
 def add_tta(commands: Any) -> None:
     """Adds ``tta`` with ``evaluate`` and ``fit`` to the commands."""
@@ -78,22 +86,12 @@ def _add_fit(actions: Any) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the directory of one version")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        required=True,
-        help="a folder <class>/<pictures>, or an .npz file with images and labels",
-    )
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="take N pictures, spread evenly (all)"
-    )
+    add_bundle(parser)
+    add_data(parser)
+    add_limit(parser)
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of views that draw random numbers (0)"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument(
-        "--allow-unproven", action="store_true", help="take a model that fails its proof"
-    )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
+    add_allow_unproven(parser, "take")
+    add_config(parser)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from batchproof_server.base.files import read_start
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 
 
@@ -34,7 +35,7 @@ def read_folder(
         _check_folders(folder, known, labels)
         pictures = tuple(
             LabelledPicture(
-                str(file.relative_to(folder)), index, partial(_content, file, max_image_bytes)
+                str(file.relative_to(folder)), index, partial(read_start, file, max_image_bytes)
             )
             for path, index in sorted(known.items(), key=lambda item: (item[1], item[0]))
             if index is not None
@@ -110,8 +111,3 @@ def _visible(path: Path) -> bool:
 
 def _named_visibly(name: str) -> bool:
     return not name.startswith(".")
-
-
-def _content(file: Path, max_bytes: int) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(max_bytes + 1)  # one more than allowed is refused by the recipe

@@ -36,16 +36,6 @@ class InvalidData(ValueError):
         self.faults = tuple(faults)
 
 
-def spread(pictures: Sequence[LabelledPicture], limit: int | None) -> tuple[LabelledPicture, ...]:
-    """At most ``limit`` of the pictures, evenly spread and in their order; None takes all.
-
-    Readers sort by class, so that an even spread keeps the shares of the classes.
-    """
-    count = len(pictures)
-    taken = count if limit is None else min(limit, count)
-    return tuple(pictures[number * count // taken] for number in range(taken))
-
-
 def check_classes(pictures: Sequence[LabelledPicture], classes: int) -> None:
     """Returns when every picture is of one of ``classes`` classes.
 

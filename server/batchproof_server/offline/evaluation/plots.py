@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.signature import Array
 from batchproof_server.offline.evaluation.measures import Reliability
 from batchproof_server.offline.evaluation.result import Evaluation
@@ -98,7 +99,7 @@ def _confusion(counts: Array, labels: tuple[str, ...], title: str) -> Any:
     axes.set(xlabel="answer", ylabel="true class")
     axes.set_title(title, fontsize=11, pad=12, parse_math=False)
     if classes <= _MAX_NAMED_CLASSES:
-        _write_names(axes, [_shortened(label) for label in labels])
+        _write_names(axes, [cut(label, _LABEL_CHARACTERS) for label in labels])
     if classes <= _MAX_COUNTED_CLASSES:
         _write_counts(axes, counts, shares)
     return figure
@@ -175,7 +176,3 @@ def _counted(count: int) -> str:
     if not count:
         return ""
     return str(count) if count < _MOST_IN_FULL else f"{count / 1000:.0f}k"
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_CHARACTERS else label[: _LABEL_CHARACTERS - 1] + "…"

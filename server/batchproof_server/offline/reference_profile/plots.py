@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.profile import Profile, SignalReference
 from batchproof_server.offline.evaluation.plots import new_figure, save
@@ -46,7 +47,7 @@ def _figures(profile: Profile) -> Iterator[tuple[str, Any]]:
 def _classes(profile: Profile) -> Any:
     figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot()
-    labels = [_shortened(label) for label in profile.class_bin_labels]
+    labels = [cut(label, _LABEL_CHARACTERS) for label in profile.class_bin_labels]
     shares = np.array(profile.class_counts) / profile.pictures
     axes.bar(range(len(shares)), shares, color=_BLUE)
     axes.set_xticks(range(len(shares)), labels, rotation=45, ha="right", parse_math=False)
@@ -99,7 +100,3 @@ def density_bars(signal: SignalReference) -> tuple[Array, Array, Array]:
     shares[-1] += rest
     width = np.diff(borders)
     return np.array(borders[:-1]), width, np.array(shares) / width
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_CHARACTERS else label[: _LABEL_CHARACTERS - 1] + "…"

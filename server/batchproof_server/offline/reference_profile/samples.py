@@ -15,6 +15,7 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
+from batchproof_server.base.spread import spread
 from batchproof_server.drift.signals import Signals
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.imaging.thumbnail import thumbnail_png
@@ -122,8 +123,7 @@ def samples_of(
         InvalidData: a picture changed meanwhile.
     """
     by_class = sorted(range(len(pictures)), key=lambda place: pictures[place].class_index)
-    count = min(wanted.count, len(by_class))
-    places = [by_class[number * len(by_class) // count] for number in range(count)]
+    places = spread(by_class, wanted.count)
     labels, embedder = wanted.labels, wanted.embedder
     samples: list[Sample] = []
     thumbnails: list[bytes] = []

@@ -1,11 +1,10 @@
 """Where certificates are kept: in the bundle, or in a directory for all of them."""
 
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchproof_server.base.files import read_text, write_whole
 from batchproof_server.proof.certificate.certificate import (
     CERTIFICATE_NAME,
     Certificate,
@@ -42,7 +41,7 @@ class Archive:
             if not place.is_file():
                 continue
             try:
-                yield place.name, parse_certificate(_text(place))
+                yield place.name, parse_certificate(read_text(place, MAX_CERTIFICATE_BYTES))
             except (ValueError, RecursionError) as fault:
                 yield place.name, ValueError(str(fault).splitlines()[0])
             except OSError as fault:
@@ -65,19 +64,4 @@ def write_certificate(certificate: Certificate, file: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".certificate-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(certificate.to_json() + "\n")
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _text(file: Path) -> str:
-    size_bytes = file.stat().st_size
-    if size_bytes > MAX_CERTIFICATE_BYTES:
-        raise ValueError(f"it has {size_bytes} bytes, expected at most {MAX_CERTIFICATE_BYTES}")
-    return file.read_text(encoding="utf-8")
+    write_whole(file, certificate.to_json() + "\n")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from batchproof_server.base.errors import cut
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.rules import found
 
@@ -131,7 +132,7 @@ def _escapes(member: zipfile.ZipInfo) -> bool:
 
 
 def _shown(name: str) -> str:
-    return repr(name[:80])
+    return repr(cut(name))
 
 
 def audit_contents(archive: zipfile.ZipFile) -> Iterator[Finding]:
@@ -146,7 +147,7 @@ def audit_contents(archive: zipfile.ZipFile) -> Iterator[Finding]:
                 while content.read(_PIECE_BYTES):
                     pass
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as fault:
-            yield found("BP002", _shown(member.filename), f"it cannot be read: {fault}"[:200])
+            yield found("BP002", _shown(member.filename), cut(f"it cannot be read: {fault}", 200))
             continue
         if looks_pickled(start):
             yield found("BP011", _shown(member.filename), "it begins like a pickle")

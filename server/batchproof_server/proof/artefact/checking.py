@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any, Final
 
+from batchproof_server.base.errors import cut
 from batchproof_server.proof.artefact.archive_form import (
     CONFIG_NAME,
     audit_contents,
@@ -51,7 +52,7 @@ def _keras_file(path: Path) -> tuple[Finding, ...]:
         with zipfile.ZipFile(path) as archive:
             return _archive(archive, path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as fault:
-        return (found("BP002", path.name, f"is no whole zip archive: {fault}"[:200]),)
+        return (found("BP002", path.name, cut(f"is no whole zip archive: {fault}", 200)),)
 
 
 def _archive(archive: zipfile.ZipFile, path: Path) -> tuple[Finding, ...]:
@@ -90,4 +91,4 @@ def _config(archive: zipfile.ZipFile) -> tuple[Finding, ...]:
             )
         return audit_config({key: config[key] for key in _MODEL_KEYS if key in config})
     except (ValueError, RecursionError) as fault:
-        return (found("BP009", CONFIG_NAME, f"it cannot be read: {fault}"[:200]),)
+        return (found("BP009", CONFIG_NAME, cut(f"it cannot be read: {fault}", 200)),)

@@ -9,6 +9,7 @@ from typing import IO, Any, Final
 
 import h5py  # type: ignore[import-untyped]  # it ships no types
 
+from batchproof_server.base.errors import cut
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.rules import found
 
@@ -30,7 +31,7 @@ def audit_hdf5(file: IO[bytes], name: str) -> tuple[Finding, ...]:
         with h5py.File(file, "r") as weights:
             return tuple(_group(weights, name, set(), 0))
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as fault:
-        reason = str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__
+        reason = cut(str(fault).splitlines()[0], 200) if str(fault) else type(fault).__name__
         return (found("BP002", name, f"it is no whole HDF5 file: {reason}"),)
 
 

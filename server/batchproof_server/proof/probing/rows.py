@@ -8,12 +8,13 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
+from batchproof_server.base.spread import spread
 from batchproof_server.proof.probing.answers import Answer, parted, stacked
 
 Kind: TypeAlias = Literal["noise", "constant", "extreme", "sample"]
@@ -28,9 +29,6 @@ ANY_SIZE: Final = 64
 Generator: TypeAlias = np.random.Generator
 Dtype: TypeAlias = np.dtype[Any]
 _Fill: TypeAlias = Callable[[tuple[int, ...], Dtype, Generator], Array]
-
-
-Sample = TypeVar("Sample")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +56,7 @@ def probe_rows(
         samples: real rows with their names, for a model with one input; at most ``MAX_SAMPLES`` are
             taken, spread evenly. Noise takes the place of samples that are not there.
     """
-    real = _sample_rows(signature, spread(samples))
+    real = _sample_rows(signature, spread(samples, MAX_SAMPLES))
     shapes = _shapes(signature, real)
     made: list[tuple[Kind, str, _Fill]] = [
         *(("noise", name, fill) for name, fill in _NOISE.items()),
@@ -116,12 +114,6 @@ def count_kinds(rows: Iterable[ProbeRow]) -> dict[str, int]:
     for row in rows:
         counts[row.kind] += 1
     return counts
-
-
-def spread(samples: Sequence[Sample]) -> list[Sample]:
-    """At most ``MAX_SAMPLES`` of many, evenly spread and in their order."""
-    taken = min(MAX_SAMPLES, len(samples))
-    return [samples[number * len(samples) // taken] for number in range(taken)]
 
 
 def _sample_rows(signature: Signature, samples: Sequence[tuple[str, Array]]) -> list[ProbeRow]:

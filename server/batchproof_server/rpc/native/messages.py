@@ -4,7 +4,7 @@ import numpy as np
 
 from batchproof.tensors import TensorError, data_type_of, fill, from_proto
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.base.errors import InvalidInput, NotImplementedYet
+from batchproof_server.base.errors import InvalidInput, NotImplementedYet, cut
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.batching.replies import BatchedRows
@@ -66,7 +66,7 @@ def _tensor(name: str, tensor: pb.Tensor) -> Array:
     try:
         return from_proto(tensor)
     except TensorError as fault:
-        raise InvalidInput(f'input "{name[:80]}": {fault}') from fault
+        raise InvalidInput(f'input "{cut(name)}": {fault}') from fault
 
 
 def read_request(

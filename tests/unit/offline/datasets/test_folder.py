@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from batchproof_server.base.spread import spread
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.offline.datasets.folder import class_names, read_folder
-from batchproof_server.offline.datasets.pictures import InvalidData, check_classes, spread
+from batchproof_server.offline.datasets.pictures import InvalidData, check_classes
 from batchproof_server.offline.datasets.reading import read_labelled
 
 LABELS = ("T-shirt/top", "Trouser", "Ankle boot")

@@ -1,0 +1,53 @@
+"""Files from outside are read up to a limit; ours are written whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+class TooLarge(ValueError):
+    """A file has more bytes than it may; the text says how many it may have."""
+
+
+def read_start(file: Path, max_bytes: int) -> bytes:
+    """The whole content; of a file that is too large, one byte more than it may have.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as stream:
+        return stream.read(max_bytes + 1)
+
+
+def read_text(file: Path, max_bytes: int) -> str:
+    """The text, without the byte order mark that some editors begin with.
+
+    Raises:
+        TooLarge: it has more than ``max_bytes``; no more than that was read.
+        UnicodeDecodeError: it is not UTF-8.
+        OSError: it cannot be read.
+    """
+    content = read_start(file, max_bytes)
+    if len(content) > max_bytes:
+        raise TooLarge(f"more than {max_bytes} bytes")
+    return content.decode("utf-8-sig")
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a text file over an older one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".writing-")
+    except OSError as fault:  # it names a file that nobody asked for
+        raise OSError(fault.errno, fault.strerror, str(file)) from fault
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,27 @@
+"""The arguments of ``batchproof-server certify``."""
+
+from typing import Any
+
+from batchproof_server.commands.arguments import add_bundle, add_config
+
+
+def add_certify(commands: Any) -> None:
+    """Adds the command."""
+    certify = commands.add_parser(
+        "certify",
+        help="prove one bundle and print its certificate",
+        description="Audits, repairs in memory, compiles and probes BUNDLE. Exits with 0 and a "
+        "certificate, with 1 and findings, or with 2 for wrong usage.",
+    )
+    add_bundle(certify)
+    certify.add_argument("--json", action="store_true", help="print the certificate as JSON")
+    certify.add_argument(
+        "--engine", choices=("tensorflow", "numpy"), help="expect this engine (the artefact's own)"
+    )
+    certify.add_argument(
+        "--consistency", choices=("strict", "tolerant"), help="which buckets may be served (strict)"
+    )
+    certify.add_argument(
+        "--write", action="store_true", help="keep the certificate in the bundle for `serve`"
+    )
+    add_config(certify)

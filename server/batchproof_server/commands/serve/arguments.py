@@ -1,0 +1,33 @@
+"""The arguments of ``batchproof-server serve``."""
+
+from pathlib import Path
+from typing import Any
+
+from batchproof_server.commands.arguments import add_config
+
+
+def add_serve(commands: Any) -> None:
+    """Adds the command."""
+    serve = commands.add_parser(
+        "serve",
+        help="serve a bundle or a repository of models",
+        description="Serves PATH until SIGTERM or Ctrl-C; what was accepted is finished first. "
+        "The first line on standard output is a JSON object with the addresses.",
+    )
+    serve.add_argument(
+        "path", type=Path, metavar="PATH", help="a bundle, or <model>/<integer version>/ folders"
+    )
+    serve.add_argument("--host", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--grpc-port", type=int, help="0 takes a free one (8500)")
+    serve.add_argument(
+        "--http-port", type=int, help="metrics and probes; 0 takes a free one (8080)"
+    )
+    add_config(serve)
+    serve.add_argument(
+        "--allow-unproven",
+        action="store_const",
+        const=True,
+        help="serve models that fail their proof; never what is not safe to load",
+    )
+    serve.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    serve.add_argument("--log-format", choices=("json", "console"))

@@ -1,0 +1,78 @@
+"""``batchproof-server serve``: from the command line to a running server and its exit code."""
+
+import asyncio
+import os
+import sys
+import threading
+from argparse import Namespace
+from typing import Any, Final
+
+from batchproof_server.application.config import prepare_engines, read_config
+from batchproof_server.application.process import run
+from batchproof_server.application.server import compose
+from batchproof_server.commands.terminal import write_error
+from batchproof_server.models.discovery import discover
+from batchproof_server.observing.logs import configure_logs, library_logs
+from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable
+
+USAGE: Final = 2
+_THREAD_PATIENCE_S: Final = 1.0
+
+
+def serve(arguments: Namespace) -> int:
+    """Runs the command.
+
+    Returns:
+        0 for an orderly end, 1 for a failure, 2 for wrong usage.
+    """
+    try:
+        config = read_config(arguments.config, _flags(arguments))
+        places = discover(arguments.path)
+        logger = configure_logs(config.log.level, config.log.format, sys.stderr)
+        server = compose(config, places, logger)
+    except ValueError as fault:  # settings, or a path that holds nothing to serve
+        write_error(str(fault))
+        return USAGE
+    prepare_engines()
+    with library_logs(logger):
+        try:
+            code = asyncio.run(run(server, sys.stdout))
+        except PortUnavailable as fault:
+            write_error(str(fault))
+            code = USAGE
+    _leave_busy_threads(code)
+    return code
+
+
+def _flags(arguments: Namespace) -> dict[str, dict[str, Any]]:
+    """What was given on the command line, as sections of the configuration."""
+    given = {
+        ("server", "host"): arguments.host,
+        ("server", "grpc_port"): arguments.grpc_port,
+        ("server", "http_port"): arguments.http_port,
+        ("proof", "allow_unproven"): arguments.allow_unproven,
+        ("log", "level"): arguments.log_level,
+        ("log", "format"): arguments.log_format,
+    }
+    flags: dict[str, dict[str, Any]] = {}
+    for (section, key), value in given.items():
+        if value is not None:
+            flags.setdefault(section, {})[key] = value
+    return flags
+
+
+def _leave_busy_threads(code: int) -> None:
+    """Ends the process now if a thread is still at work that nothing can interrupt.
+
+    Such as TensorFlow loading a model when SIGTERM came, or an execution that outlasted the grace.
+    The interpreter would wait for it before it ends.
+    """
+    # Idle threads of the pools end at once; 1 s is for a machine under load.
+    others = [t for t in threading.enumerate() if t is not threading.current_thread()]
+    for thread in others:
+        if not thread.daemon:
+            thread.join(_THREAD_PATIENCE_S)
+            if thread.is_alive():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
