@@ -47,12 +47,12 @@ def reason_to_prove_anew(
 def _another_subject(candidate: Candidate, subject: Subject, kept: Certificate) -> str | None:
     if (kept.model, kept.version) != (candidate.model, candidate.version):
         return f"it is for {kept.model} version {kept.version}"
-    changes = _changes("", _as_used_here(kept.subject), asdict(subject))
+    changes = _changes("", _as_used_here(kept.subject), _as_used_here(subject))
     return f"changed since: {', '.join(changes)}" if changes else None
 
 
 def _as_used_here(subject: Subject) -> dict[str, Any]:
-    """The values of a kept subject without the versions of packages that compute nothing here.
+    """The values of a subject without the versions of packages that compute nothing here.
 
     Earlier versions of batchproof named others too, such as OpenVINO.
     """
