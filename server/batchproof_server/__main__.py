@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from batchproof_server.backends import plug_list
 from batchproof_server.commands.profile.arguments import add_profile, spelled_out
 from batchproof_server.commands.tta.arguments import add_tta
 
@@ -186,7 +187,7 @@ def _add_certify(commands: Any) -> None:
     certify.add_argument("bundle", type=Path, metavar="BUNDLE", help="the directory of one version")
     certify.add_argument("--json", action="store_true", help="print the certificate as JSON")
     certify.add_argument(
-        "--engine", choices=("tensorflow", "numpy"), help="expect this engine (the artefact's own)"
+        "--engine", choices=tuple(plug_list.ENGINES), help="expect this engine (the artefact's own)"
     )
     certify.add_argument(
         "--consistency", choices=("strict", "tolerant"), help="which buckets may be served (strict)"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from batchproof_server.backends.affine import kind as affine
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
@@ -66,7 +67,7 @@ def engine_bench(  # noqa: PLR0913 - each may be replaced
     clock, recorder = clock or MonotonicClock(), Recorder()
     device = device or ThreadPoolExecutor(1)
     expansion = None if recipe is None else Expansion.of(recipe)
-    bundle = Bundle("model", 1, "affine", Path(), NO_MANIFEST, (), "digest")
+    bundle = Bundle("model", 1, affine.KIND, Path(), NO_MANIFEST, (), "digest")
     loaded = LoadedModel(bundle, backend, batching, output, expansion)
     batcher = Batcher("model", 1, backend, batching, clock=clock, device=device, observer=recorder)
     model = ServedModel(loaded, batcher, device, batching.max_queued_rows, batching.max_queued_rows)
