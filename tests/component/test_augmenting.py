@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.backends.affine.source import AffineSettings
+from batchproof_server.backends.numpy.engine import AffineBackend
 from batchproof_server.base.errors import DeadlineExceeded, Draining, InvalidInput, QueueFull
 from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
 from batchproof_server.base.signature import Tensors

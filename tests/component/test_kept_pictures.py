@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.backends.affine.source import AffineSettings
+from batchproof_server.backends.numpy.engine import AffineBackend
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings

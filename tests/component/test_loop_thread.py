@@ -14,7 +14,8 @@ from PIL import Image
 
 import batchproof_server
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.backends.affine.source import AffineSettings
+from batchproof_server.backends.numpy.engine import AffineBackend
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.rpc.native.messages import write_prediction
@@ -47,8 +48,8 @@ ROWS = (
 # These look at declarations and sizes.
 ALLOWED = {
     "tta/combining.without_plain",
-    "backends/affine.engine",
-    "backends/affine.signature",
+    "backends/numpy/engine.engine",
+    "backends/numpy/engine.signature",
     "base/backend.signature",
     "devices/assembly.bucket_for",
     "imaging/geometry.picture_bytes",

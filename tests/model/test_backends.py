@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from batchproof_server.backends import affine, keras, saved_model
-from batchproof_server.base.backend import Backend, BackendLoader, EngineSettings
+from batchproof_server.backends.affine import kind as affine
+from batchproof_server.backends.artefact import ArtefactKind
+from batchproof_server.backends.keras import kind as keras
+from batchproof_server.backends.saved_model import kind as saved_model
+from batchproof_server.base.backend import Backend
 from support.backend_contract import BUCKETS_ROWS, BackendContract
 from support.model_fixtures import (
     save_any_size,
@@ -19,6 +22,7 @@ from support.model_fixtures import (
     save_two_headed,
     save_two_headed_nested,
 )
+from support.plugs import load
 
 
 def save_affine(directory: Path) -> Path:
@@ -28,15 +32,15 @@ def save_affine(directory: Path) -> Path:
     return artefact
 
 
-CASES: dict[str, tuple[BackendLoader, Callable[[Path], Path]]] = {
-    "affine": (affine.load, save_affine),
-    "keras cnn": (keras.load, save_cnn),
-    "keras sequential of bytes": (keras.load, save_sequential),
-    "keras two inputs and outputs": (keras.load, save_two_headed),
-    "keras nested inputs": (keras.load, save_two_headed_nested),
-    "keras resizing before batch norm": (keras.load, save_any_size),
-    "saved model of keras": (saved_model.load, save_exported),
-    "saved model with a table": (saved_model.load, save_table),
+CASES: dict[str, tuple[ArtefactKind, Callable[[Path], Path]]] = {
+    "affine": (affine.KIND, save_affine),
+    "keras cnn": (keras.KIND, save_cnn),
+    "keras sequential of bytes": (keras.KIND, save_sequential),
+    "keras two inputs and outputs": (keras.KIND, save_two_headed),
+    "keras nested inputs": (keras.KIND, save_two_headed_nested),
+    "keras resizing before batch norm": (keras.KIND, save_any_size),
+    "saved model of keras": (saved_model.KIND, save_exported),
+    "saved model with a table": (saved_model.KIND, save_table),
 }
 
 
@@ -44,9 +48,9 @@ CASES: dict[str, tuple[BackendLoader, Callable[[Path], Path]]] = {
 def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Backend]:
-    load, save = CASES[request.param]
+    kind, save = CASES[request.param]
     artefact = save(tmp_path_factory.mktemp("artefact"))
-    return lambda: load(artefact, buckets_rows=BUCKETS_ROWS, settings=EngineSettings())
+    return lambda: load(kind, artefact, BUCKETS_ROWS)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from batchproof_server.__main__ import main
+from batchproof_server.base.backend import EngineSettings
 from support.proof_fixtures import functional, layers, trained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +101,7 @@ def test_a_repaired_model_agrees_with_itself_and_with_predict_where_keras_does_w
 def test_a_notebook_that_normalises_by_the_batch_is_told_why_and_exits_1(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from batchproof_server.backends import keras as backend  # noqa: PLC0415 - TensorFlow
+    from batchproof_server.backends.keras import source as backend  # noqa: PLC0415 - TensorFlow
 
     def predict(model: Any, inputs: Any, _batch_rows: int) -> Any:
         """What versions of Keras do whose ``predict`` forgets that it is no training."""
@@ -121,7 +122,7 @@ def test_a_notebook_that_normalises_by_the_batch_is_told_why_and_exits_1(
 def test_a_predict_that_fails_is_a_note(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from batchproof_server.backends import keras as backend  # noqa: PLC0415 - TensorFlow
+    from batchproof_server.backends.keras import source as backend  # noqa: PLC0415 - TensorFlow
 
     monkeypatch.setattr(backend, "predict", lambda *_: {})
     bundle = write_bundle(tmp_path / "repaired" / "1")
@@ -138,13 +139,13 @@ def test_what_keras_cannot_load_as_it_is_does_not_end_the_evaluation(tmp_path: P
 
     bundle = write_bundle(tmp_path / "torn" / "1")
     (bundle / "model.keras").write_bytes(b"PK torn")
-    predict, reason = keras_predict(read_bundle("torn", 1, bundle))
+    predict, reason = keras_predict(read_bundle("torn", 1, bundle), EngineSettings())
     assert predict is None
     assert reason.startswith("not available: ")
 
 
 def test_predict_is_what_the_model_itself_answers() -> None:
-    from batchproof_server.backends.keras import predict  # noqa: PLC0415 - TensorFlow
+    from batchproof_server.backends.keras.source import predict  # noqa: PLC0415 - TensorFlow
 
     model = batch_dependent()
     rows = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)

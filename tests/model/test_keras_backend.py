@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchproof_server.backends import keras as keras_backend
-from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend
+from batchproof_server.backends.keras.source import KerasSource, load_model, open_keras
+from batchproof_server.backends.tensorflow.execution import TensorFlowBackend, compile_functions
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from support.backend_contract import random_rows, same_bits
@@ -28,10 +28,11 @@ from support.model_fixtures import (
 )
 
 layers = keras.layers
+SETTINGS = EngineSettings()
 
 
 def load(artefact: Path, buckets_rows: tuple[int, ...] = (2,)) -> TensorFlowBackend:
-    return keras_backend.load(artefact, buckets_rows=buckets_rows, settings=EngineSettings())
+    return compile_functions(open_keras(artefact, SETTINGS), buckets_rows, SETTINGS)
 
 
 def findings(artefact: Path, buckets_rows: tuple[int, ...] = (2,)) -> str:
@@ -118,9 +119,9 @@ def test_answers_are_those_of_the_model_in_inference_mode(cnn: Path) -> None:
 
 
 def test_executing_changes_no_variable(tmp_path: Path) -> None:
-    model = keras_backend.load_model(save_any_size(tmp_path))
+    model = load_model(save_any_size(tmp_path))
     before = [np.array(variable.numpy()) for variable in model.variables]
-    backend = keras_backend.compile_model(model, (2,))
+    backend = compile_functions(KerasSource(model), (2,), SETTINGS)
     for seed in range(5):
         backend.execute(random_rows(backend, 2, seed))
     for variable, value in zip(model.variables, before, strict=True):
@@ -128,17 +129,17 @@ def test_executing_changes_no_variable(tmp_path: Path) -> None:
 
 
 def test_a_loaded_model_can_be_mended_before_it_is_compiled(cnn: Path) -> None:
-    model = keras_backend.load_model(cnn)
+    model = load_model(cnn)
     model.get_layer("scores").bias.assign([9, 0, 0, 0, 0])
-    backend = keras_backend.compile_model(model, (2,))
+    backend = compile_functions(KerasSource(model), (2,), SETTINGS)
     scores = backend.execute(random_rows(backend, 2, 0))["scores"]
     assert (scores.argmax(axis=1) == 0).all()
     assert set(backend.functions) == {2}
 
 
 def test_a_closed_backend_lets_the_model_go(cnn: Path) -> None:
-    model = keras_backend.load_model(cnn)
-    backend = keras_backend.compile_model(model, (2, 4))
+    model = load_model(cnn)
+    backend = compile_functions(KerasSource(model), (2, 4), SETTINGS)
     gone = weakref.ref(model)
     del model
     gc.collect()

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from batchproof_server.__main__ import main
-from batchproof_server.backends.keras import penultimate
+from batchproof_server.backends.keras.penultimate import penultimate
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import parse_profile

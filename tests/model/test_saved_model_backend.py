@@ -13,18 +13,19 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchproof_server.backends import saved_model
-from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend, compile_buckets
+from batchproof_server.backends.saved_model.source import open_saved_model
+from batchproof_server.backends.tensorflow.execution import TensorFlowBackend, compile_functions
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import BackendFailed, ModelRefused
 from support.backend_contract import random_rows
 from support.model_fixtures import cnn, save_exported, save_function, save_functions, save_table
 
+SETTINGS = EngineSettings()
 VECTOR = tf.TensorSpec((None, 3), tf.float32, name="vector")
 
 
 def load(artefact: Path, buckets_rows: tuple[int, ...] = (2,)) -> TensorFlowBackend:
-    return saved_model.load(artefact, buckets_rows=buckets_rows, settings=EngineSettings())
+    return compile_functions(open_saved_model(artefact, SETTINGS), buckets_rows, SETTINGS)
 
 
 def findings(artefact: Path, buckets_rows: tuple[int, ...] = (2,)) -> str:
@@ -160,9 +161,9 @@ def test_an_output_that_drops_rows_is_a_backend_failure(tmp_path: Path) -> None:
 
 
 def test_a_closed_backend_lets_the_model_go(exported: Path) -> None:
-    model = saved_model.load_signature(exported)
+    model = open_saved_model(exported, SETTINGS)
     gone = weakref.ref(model.owner)
-    backend = compile_buckets(model, (2, 4))
+    backend = compile_functions(model, (2, 4), SETTINGS)
     del model
     gc.collect()
     backend.execute(random_rows(backend, 2, 0))  # it is still there

@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from batchproof_server.backends.tensorflow_runtime import (
-    TensorFlowBackend,
-    Traceable,
-    compile_buckets,
-    configure_threads,
-    finding,
-)
+from batchproof_server.backends.foreign_faults import finding
+from batchproof_server.backends.tensorflow.execution import TensorFlowBackend, compile_functions
+from batchproof_server.backends.traced.source import TracedSource
+from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 
@@ -37,12 +34,12 @@ class Counting:
 
 
 def compiled(call: Any, buckets_rows: tuple[int, ...] = (2,)) -> TensorFlowBackend:
-    return compile_buckets(Traceable(VECTOR, call, None, "tensorflow 2"), buckets_rows)
+    return compile_functions(TracedSource(VECTOR, call, None), buckets_rows, EngineSettings())
 
 
 def refused(call: Any, buckets_rows: tuple[int, ...] = (2,), inputs: Any = VECTOR) -> str:
     with pytest.raises(ModelRefused) as raised:
-        compile_buckets(Traceable(inputs, call, None, "tensorflow 2"), buckets_rows)
+        compile_functions(TracedSource(inputs, call, None), buckets_rows, EngineSettings())
     return "\n".join(raised.value.findings)
 
 
@@ -109,15 +106,15 @@ def test_other_threads_than_those_that_run_are_refused() -> None:
 
 THREADS_OF_A_NEW_PROCESS = """
 import tensorflow as tf
-from batchproof_server.backends.keras import load
+from batchproof_server.backends.keras.kind import KIND
 from batchproof_server.base.backend import EngineSettings
-from batchproof_server.backends.tensorflow_runtime import configure_threads
+from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.errors import ModelRefused
 from pathlib import Path
 
 settings = EngineSettings(intra_op_threads=1, inter_op_threads=2)
 try:
-    load(Path("missing.keras"), buckets_rows=(2,), settings=settings)
+    KIND.open(Path("missing.keras"), settings)
 except ModelRefused:
     pass
 tf.constant(1) + 1

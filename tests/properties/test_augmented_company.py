@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.backends.affine.source import AffineSettings
+from batchproof_server.backends.numpy.engine import AffineBackend
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.serving.request import Prediction

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.backends.affine import AffineBackend, AffineSettings
+from batchproof_server.backends.affine.source import AffineSettings
+from batchproof_server.backends.numpy.engine import AffineBackend
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.signature import Array
 from batchproof_server.batching.settings import BatchingSettings

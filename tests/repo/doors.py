@@ -36,7 +36,8 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "tensorflow": (
         "batchproof_server.backends.keras",
         "batchproof_server.backends.saved_model",
-        "batchproof_server.backends.tensorflow_runtime",
+        "batchproof_server.backends.tensorflow",
+        "batchproof_server.backends.traced",
         "batchproof_server.imaging.tensorflow_flavour",
         "batchproof_server.proof.graph",
     ),

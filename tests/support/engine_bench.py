@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from batchproof_server.backends.affine import kind as affine
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
@@ -105,7 +106,7 @@ def engine_bench(  # noqa: PLR0913 - each may be replaced
     thread = device or ThreadPoolExecutor(1)
     made = ThreadDevice(backend, lambda: thread, clock)
     expansion = None if recipe is None else Expansion.of(recipe)
-    bundle = Bundle("model", 1, "affine", Path(), NO_MANIFEST, (), "digest")
+    bundle = Bundle("model", 1, affine.KIND, Path(), NO_MANIFEST, (), "digest")
     loaded = LoadedModel(bundle, backend, batching, output, expansion)
     batcher = Batcher(
         "model", 1, backend.signature, batching, device=made, clock=clock, observer=recorder

@@ -15,13 +15,15 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.application.config import Config
 from batchproof_server.application.server import Server, compose
-from batchproof_server.backends import affine
+from batchproof_server.backends.affine import kind as affine
+from batchproof_server.backends.artefact import ArtefactKind
+from batchproof_server.backends.engine import Engine
 from batchproof_server.base.backend import Backend, EngineSettings
-from batchproof_server.base.registry import Registry
 from batchproof_server.models.discovery import discover
 from batchproof_server.observing.logs import configure_logs
-from batchproof_server.proof.examination import ExaminedLoader, without_audit
 from support.fakes import GatedBackend, until
+from support.plugs import load as load_artefact
+from support.plugs import scripted
 
 LOCAL = {"server": {"grpc_port": 0, "http_port": 0}}
 WARM_UPS = 2
@@ -103,7 +105,8 @@ async def running(
     log = Log()
     logger = configure_logs("info", "json", cast("Any", log))
     server = compose(replace(config, server=ports), discover(path), logger)
-    plugs = replace(server.plugs, backends=_backends(gated or {}, others or {}))
+    kinds, engines = _plugs(gated or {}, others or {})
+    plugs = replace(server.plugs, kinds=kinds, engines=engines)
     if gated:
         plugs = replace(plugs, prove=None)  # the test opens each execution by itself
     server = replace(server, plugs=plugs)
@@ -120,22 +123,20 @@ async def running(
         server.close()
 
 
-def _backends(
+def _plugs(
     gated: Mapping[str, GatedBackend], others: Mapping[str, Backend]
-) -> Registry[ExaminedLoader]:
-    def load(artefact: Path, *, buckets_rows: tuple[int, ...], settings: EngineSettings) -> Backend:
+) -> tuple[tuple[ArtefactKind, ...], tuple[Engine, ...]]:
+    def load(artefact: Path, buckets_rows: tuple[int, ...], settings: EngineSettings) -> Backend:
         name = artefact.parent.parent.name
         backend = gated.get(name)
         if name in others:
             return others[name]
         if backend is None:
-            return affine.load(artefact, buckets_rows=buckets_rows, settings=settings)
+            return load_artefact(affine.KIND, artefact, buckets_rows, settings)
         backend.release(len(buckets_rows))
         return backend
 
-    backends: Registry[ExaminedLoader] = Registry("backend")
-    backends.register("affine", without_audit(load))
-    return backends
+    return scripted(load)
 
 
 def tensors(array: Any, name: str = "image", dtype: str = "float32") -> pb.NamedTensors:

@@ -10,8 +10,7 @@ import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.application.config import read_config
-from batchproof_server.backends import affine
-from batchproof_server.base.backend import EngineSettings
+from batchproof_server.backends.affine.kind import KIND as AFFINE
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.profiles import read_profile
 from batchproof_server.proof.certificate.certificate import Certificate, parse_certificate
@@ -19,6 +18,7 @@ from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.probing.rows import probe_rows
 from batchproof_server.tta.weights import mismatches
+from support.plugs import load
 
 WRITTEN = Path(__file__).resolve().parents[1] / "data" / "0.1.0"
 BUNDLES = ("affine/1", "keras/3", "saved-model/2")
@@ -106,7 +106,7 @@ def test_a_certificate_holds_on_its_own_machine() -> None:
 def _affine(kept: Certificate) -> tuple[Any, Any, Any]:
     """The candidate, its subject as it was recorded, and its probe rows."""
     known = bundle("affine/1")
-    backend = affine.load(known.artefact, buckets_rows=(2, 4), settings=EngineSettings())
+    backend = load(AFFINE, known.artefact, (2, 4))
     candidate = Candidate(
         model="affine",
         version=1,

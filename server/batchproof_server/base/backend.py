@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import ConfigDict
@@ -79,20 +78,6 @@ class Stateful(Protocol):
 
     def state_digest(self) -> str:
         """SHA-256 over the names and values of all variables, in hexadecimal."""
-        ...
-
-
-class BackendLoader(Protocol):
-    """Reads an artefact and compiles one function per bucket."""
-
-    def __call__(
-        self, artefact: Path, *, buckets_rows: tuple[int, ...], settings: EngineSettings
-    ) -> Backend:
-        """Loads ``artefact``.
-
-        Raises:
-            ModelRefused: the artefact is missing, broken or of a kind that is not served.
-        """
         ...
 
 

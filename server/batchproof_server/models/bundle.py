@@ -1,10 +1,11 @@
 """A bundle: a directory with a model artefact and its manifest, read and checked for form."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchproof_server.backends import plug_list
+from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import TooLarge, read_text
 from batchproof_server.models.manifest import MANIFEST_NAME, NO_MANIFEST, Manifest, parse_manifest
@@ -13,24 +14,13 @@ from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, parse_wei
 LABELS_NAME = "labels.txt"
 MAX_TEXT_BYTES = 1 << 20
 
-# The file that makes a directory a bundle -> the backend that loads it. Looked for in this order.
-ARTEFACTS = {
-    "model.keras": "keras",
-    "saved_model.pb": "saved_model",
-    "affine.json": "affine",
-}
-# What belongs to a SavedModel beside its .pb; everything else in the directory is the bundle's.
-_SAVED_MODEL_PARTS = ("saved_model.pb", "fingerprint.pb", "keras_metadata.pb")
-_SAVED_MODEL_FOLDERS = ("variables", "assets", "assets.extra")
-_CHUNK_BYTES = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """One model version on disk.
 
     Attributes:
-        backend: the name of the backend that loads the artefact.
+        kind: of the artefact.
         artefact: the file or, for a SavedModel, the directory.
         labels: one for each class; empty when the bundle names none.
         model_digest: SHA-256 of the artefact, in hexadecimal.
@@ -39,46 +29,65 @@ class Bundle:
 
     name: str
     version: int
-    backend: str
+    kind: ArtefactKind
     artefact: Path
     manifest: Manifest
     labels: tuple[str, ...]
     model_digest: str
     tta_weights: FittedWeights | None = None
 
+    @property
+    def backend(self) -> str:
+        """The name of the artefact's kind, as metadata has it."""
+        return self.kind.name
+
 
 def has_artefact(directory: Path) -> bool:
     """Whether the directory is a bundle, good or bad."""
-    return any((directory / name).exists() for name in (*ARTEFACTS, MANIFEST_NAME))
+    kinds = plug_list.artefact_kinds()
+    return (directory / MANIFEST_NAME).exists() or any(kind.lies_in(directory) for kind in kinds)
 
 
-def read_bundle(name: str, version: int, directory: Path) -> Bundle:
+def read_bundle(
+    name: str, version: int, directory: Path, kinds: Iterable[ArtefactKind] | None = None
+) -> Bundle:
     """Reads manifest and labels and computes the digest; loads nothing.
+
+    Args:
+        name: of the model.
+        version: of the model.
+        directory: of the bundle.
+        kinds: of artefacts that it may hold; without them, those of the plug list.
 
     Raises:
         ModelRefused: there is no artefact, or the manifest or the labels have faults.
     """
-    found = [artefact for artefact in ARTEFACTS if (directory / artefact).exists()]
-    if len(found) != 1:
-        came = " and ".join(found) or "none"
-        raise ModelRefused(
-            "the bundle needs exactly one artefact",
-            (f"artefact: found {came}, expected exactly one of {', '.join(ARTEFACTS)}",),
-        )
-    backend = ARTEFACTS[found[0]]
-    artefact = directory if backend == "saved_model" else directory / found[0]
+    kind = _only_kind(directory, tuple(kinds or plug_list.artefact_kinds()))
+    artefact = kind.artefact_in(directory)
     manifest_file = directory / MANIFEST_NAME
     manifest = parse_manifest(_text(manifest_file)) if manifest_file.exists() else NO_MANIFEST
     return Bundle(
         name=name,
         version=version,
-        backend=backend,
+        kind=kind,
         artefact=artefact,
         manifest=manifest,
         labels=_read_labels(directory, manifest),
-        model_digest=digest_artefact(artefact),
+        model_digest=kind.digest(artefact),
         tta_weights=_read_tta_weights(directory),
     )
+
+
+def _only_kind(directory: Path, kinds: tuple[ArtefactKind, ...]) -> ArtefactKind:
+    found = [kind for kind in kinds if kind.lies_in(directory)]
+    if len(found) != 1:
+        came = " and ".join(kind.file for kind in found) or "none"
+        expected = ", ".join(kind.file for kind in kinds)
+        raise ModelRefused(
+            "the bundle needs exactly one artefact",
+            (f"artefact: found {came}, expected exactly one of {expected}",),
+        )
+    return found[0]
 
 
 def _text(file: Path) -> str:
@@ -107,34 +116,3 @@ def _read_tta_weights(directory: Path) -> FittedWeights | None:
     except ValueError as fault:
         findings = tuple(f"{WEIGHTS_NAME}: {line}" for line in str(fault).splitlines())
         raise ModelRefused(f"{WEIGHTS_NAME} cannot be used", findings) from fault
-
-
-def digest_artefact(artefact: Path) -> str:
-    """SHA-256 over the names and contents of the artefact's files, in hexadecimal.
-
-    Raises:
-        ModelRefused: a file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        for file in _artefact_files(artefact):
-            relative = file.relative_to(artefact).as_posix() if artefact.is_dir() else file.name
-            head = f"{relative}\0{file.stat().st_size}\0"
-            digest.update(head.encode("utf-8", "surrogateescape"))
-            with file.open("rb") as stream:
-                while chunk := stream.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-    except OSError as fault:
-        raise ModelRefused(
-            "the artefact cannot be read", ("artefact: a file of it cannot be read",)
-        ) from fault
-    return digest.hexdigest()
-
-
-def _artefact_files(artefact: Path) -> Iterator[Path]:
-    if not artefact.is_dir():
-        yield artefact
-        return
-    yield from (artefact / name for name in _SAVED_MODEL_PARTS if (artefact / name).is_file())
-    for folder in _SAVED_MODEL_FOLDERS:
-        yield from sorted(path for path in (artefact / folder).rglob("*") if path.is_file())

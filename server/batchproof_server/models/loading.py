@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from batchproof_server.backends.artefact import ArtefactKind
+from batchproof_server.backends.engine import Engine
+from batchproof_server.backends.examining import examine
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.output import OutputSettings
-from batchproof_server.base.registry import Registry
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.drift.settings import DriftSettings
@@ -27,7 +29,7 @@ from batchproof_server.models.profiles import bundle_profile, watchable_policies
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measured_s, warm_up
 from batchproof_server.proof.certificate.certificate import Certificate
-from batchproof_server.proof.examination import Candidate, Examined, ExaminedLoader
+from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.proving import Prove
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 from batchproof_server.tta.expansion import Expansion
@@ -38,8 +40,9 @@ class LoadingPlugs:
     """What loading a version needs from outside.
 
     Attributes:
-        backends: by the names of ``models.bundle.ARTEFACTS``.
-        imaging: from a backend's name to the decoders and resizers that its recipes may name.
+        kinds: of artefacts that bundles may hold.
+        engines: the first that accepts an opened artefact executes it.
+        imaging: from an artefact's kind to the decoders and resizers that its recipes may name.
         batching: for bundles that declare none.
         engine: how engines use the machine.
         image_limits: checked before a picture is decoded.
@@ -50,8 +53,9 @@ class LoadingPlugs:
         drift: whether to read the bundle's profile, and what to do with one that does not fit.
     """
 
-    backends: Registry[ExaminedLoader]
-    imaging: Callable[[str], Plugs]
+    kinds: tuple[ArtefactKind, ...]
+    engines: tuple[Engine, ...]
+    imaging: Callable[[ArtefactKind], Plugs]
     batching: BatchingSettings
     engine: EngineSettings
     image_limits: ImageLimits
@@ -105,10 +109,10 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
         ModelRefused: with everything that is wrong with the bundle as far as it could be read, or
             with the findings of its proof.
     """
-    bundle = read_bundle(place.name, place.version, place.directory)
+    bundle = read_bundle(place.name, place.version, place.directory, plugs.kinds)
     batching = bundle.manifest.batching or plugs.batching
-    examined = plugs.backends[bundle.backend](
-        bundle.artefact, buckets_rows=batching.buckets_rows, settings=plugs.engine
+    examined = examine(
+        bundle.kind, bundle.artefact, plugs.engines, batching.buckets_rows, plugs.engine
     )
     try:
         model = _fitted(bundle, examined.backend, batching, plugs)
@@ -182,7 +186,7 @@ def _fitted(
     if output.name is not None:
         check_scores(output, outputs, bundle.labels)
     classes = 0 if output.name is None else int(outputs[output.name].shape[1])
-    imaging = plugs.imaging(bundle.backend)
+    imaging = plugs.imaging(bundle.kind)
     recipe = fitted_recipe(bundle, signature, imaging, plugs.image_limits)
     tta = tta_choice(bundle, output, recipe)
     expansion = None if recipe is None else Expansion.of(recipe)

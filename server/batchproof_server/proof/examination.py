@@ -1,10 +1,9 @@
-"""A model that was loaded under the eyes of the audit; what engines hand to the proof."""
+"""A model that was loaded under the eyes of the audit; what is handed to the proof."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from batchproof_server.base.backend import Backend, BackendLoader, EngineSettings
+from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.findings import Finding
@@ -56,29 +55,3 @@ class Candidate:
     def all_findings(self) -> tuple[Finding, ...]:
         """Of the audit and about the bundle; known before anything is executed."""
         return (*self.examined.findings, *self.findings)
-
-
-class ExaminedLoader(Protocol):
-    """Audits an artefact, loads it, audits and repairs the model, compiles and audits that."""
-
-    def __call__(
-        self, artefact: Path, *, buckets_rows: tuple[int, ...], settings: EngineSettings
-    ) -> Examined:
-        """Loads ``artefact``.
-
-        Raises:
-            ModelRefused: the artefact is missing, broken, not safe to load or of a kind that is
-                not served.
-        """
-        ...
-
-
-def without_audit(load: BackendLoader) -> ExaminedLoader:
-    """For an engine whose artefacts hold nothing to audit: only the probes judge it."""
-
-    def examined(
-        artefact: Path, *, buckets_rows: tuple[int, ...], settings: EngineSettings
-    ) -> Examined:
-        return Examined(load(artefact, buckets_rows=buckets_rows, settings=settings))
-
-    return examined

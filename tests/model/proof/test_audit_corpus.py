@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from batchproof_server.backends.saved_model import load_signature
-from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend, compile_buckets
+from batchproof_server.backends.saved_model.source import open_saved_model
+from batchproof_server.backends.tensorflow.execution import TensorFlowBackend, compile_functions
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.proof.artefact.checking import audit_artefact
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.graph import audit_functions
@@ -57,7 +58,8 @@ def as_called(model: Any) -> Any:
 
 
 def served(artefact: Path) -> TensorFlowBackend:
-    return compile_buckets(load_signature(artefact), (ROWS,))
+    settings = EngineSettings()
+    return compile_functions(open_saved_model(artefact, settings), (ROWS,), settings)
 
 
 def served_run(backend: TensorFlowBackend) -> Callable[[np.ndarray[Any, Any]], Answers]:

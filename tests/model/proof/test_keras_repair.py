@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from batchproof_server.backends.keras import compile_model
-from batchproof_server.backends.tensorflow_runtime import TensorFlowBackend
+from batchproof_server.backends.keras.source import KerasSource
+from batchproof_server.backends.tensorflow.execution import TensorFlowBackend, compile_functions
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.proof.findings import Severity
 from batchproof_server.proof.graph import audit_functions
@@ -36,6 +37,10 @@ def reloaded(model: Any, directory: Path) -> Any:
     return keras.saving.load_model(
         directory / "model.keras", custom_objects={"OwnBlock": OwnBlock}, compile=False
     )
+
+
+def compile_model(model: Any, buckets_rows: tuple[int, ...]) -> TensorFlowBackend:
+    return compile_functions(KerasSource(model), buckets_rows, EngineSettings())
 
 
 def compositions(backend: TensorFlowBackend, count: int) -> set[bytes]:

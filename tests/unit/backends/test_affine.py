@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchproof_server.backends import affine
-from batchproof_server.base.backend import EngineSettings
+from batchproof_server.backends.affine import kind as affine
+from batchproof_server.base.backend import Backend
 from batchproof_server.base.errors import ModelRefused
+from support import plugs
 
 GOOD: dict[str, Any] = {
     "input_shape": [2, 3],
@@ -20,10 +21,10 @@ GOOD: dict[str, Any] = {
 }
 
 
-def load(directory: Path, content: dict[str, Any]) -> affine.AffineBackend:
+def load(directory: Path, content: dict[str, Any]) -> Backend:
     artefact = directory / "affine.json"
     artefact.write_text(json.dumps(content))
-    return affine.load(artefact, buckets_rows=(2,), settings=EngineSettings())
+    return plugs.load(affine.KIND, artefact)
 
 
 def findings(directory: Path, content: dict[str, Any]) -> tuple[str, ...]:
@@ -81,19 +82,19 @@ def test_a_file_that_is_not_json_is_refused(tmp_path: Path, content: bytes) -> N
     artefact = tmp_path / "affine.json"
     artefact.write_bytes(content)
     with pytest.raises(ModelRefused, match="not JSON"):
-        affine.load(artefact, buckets_rows=(2,), settings=EngineSettings())
+        plugs.load(affine.KIND, artefact)
 
 
 def test_json_that_is_no_object_is_refused(tmp_path: Path) -> None:
     artefact = tmp_path / "affine.json"
     artefact.write_text("[]")
     with pytest.raises(ModelRefused) as refused:
-        affine.load(artefact, buckets_rows=(2,), settings=EngineSettings())
+        plugs.load(affine.KIND, artefact)
     assert refused.value.findings
 
 
 @pytest.mark.parametrize("name", ["missing.json", "."], ids=["missing", "directory"])
 def test_a_file_that_cannot_be_read_is_refused_without_its_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelRefused, match="cannot be read") as refused:
-        affine.load(tmp_path / name, buckets_rows=(2,), settings=EngineSettings())
+        plugs.load(affine.KIND, tmp_path / name)
     assert str(tmp_path) not in " ".join((str(refused.value), *refused.value.findings))

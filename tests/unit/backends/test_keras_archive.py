@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batchproof_server.backends.keras_archive import check_archive
+from batchproof_server.backends.keras.archive import check_archive
 from batchproof_server.base.errors import ModelRefused
 from support.artefact_fixtures import HOSTILE, archive, config_of, layer
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from batchproof_server.__main__ import main
-from batchproof_server.backends.affine import AffineBackend
+from batchproof_server.backends.numpy.engine import AffineBackend
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.commands.tta.evaluate import early_exit_thresholds, listed
 from batchproof_server.offline.evaluation import plots

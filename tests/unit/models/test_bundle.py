@@ -7,8 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchproof_server.backends.keras import kind as keras
+from batchproof_server.backends.saved_model import kind as saved_models
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.models.bundle import MAX_TEXT_BYTES, digest_artefact, read_bundle
+from batchproof_server.models.bundle import MAX_TEXT_BYTES, read_bundle
 from batchproof_server.models.manifest import NO_MANIFEST
 from support.bundles_on_disk import LOGITS, write_bundle
 
@@ -17,6 +19,11 @@ def findings(directory: Path) -> tuple[str, ...]:
     with pytest.raises(ModelRefused) as refused:
         read_bundle("m", 1, directory)
     return refused.value.findings
+
+
+def digest_artefact(artefact: Path) -> str:
+    kind = saved_models.KIND if artefact.is_dir() else keras.KIND
+    return kind.digest(artefact)
 
 
 def saved_model(directory: Path) -> Path:

@@ -10,16 +10,15 @@ import pytest
 
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.errors import BackendFailed, ModelRefused
-from batchproof_server.base.registry import Registry
 from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
-from batchproof_server.proof.examination import ExaminedLoader, without_audit
 from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
 from support.fakes import FakeClock, spec
+from support.plugs import scripted
 
 PROBABILITIES = LOGITS.replace('"logits"', '"probabilities"')
 CERTAIN = np.array([[1.0, 0.0]])
@@ -63,20 +62,18 @@ def load(
     *,
     image_limits: ImageLimits = ImageLimits(),  # noqa: B008 - immutable
 ) -> LoadedModel:
-    def loader(
-        artefact: Path, *, buckets_rows: tuple[int, ...], settings: EngineSettings
-    ) -> Backend:
+    def loader(artefact: Path, buckets_rows: tuple[int, ...], settings: EngineSettings) -> Backend:
         assert artefact.name == "affine.json"
         assert settings == EngineSettings()
         backend.buckets_rows = buckets_rows
         return backend
 
-    backends: Registry[ExaminedLoader] = Registry("backend")
-    backends.register("affine", without_audit(loader))
+    kinds, engines = scripted(loader)
     plugs = LoadingPlugs(
         clock=FakeClock(),
-        backends=backends,
-        imaging=lambda _backend: pillow_plugs(),
+        kinds=kinds,
+        engines=engines,
+        imaging=lambda _kind: pillow_plugs(),
         batching=BatchingSettings((3,), max_queued_rows=3),
         engine=EngineSettings(),
         image_limits=image_limits,

@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from batchproof_server.backends import affine
+from batchproof_server.backends.affine import kind as affine
+from batchproof_server.backends.numpy import engine as numpy_engine
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.registry import Registry
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
-from batchproof_server.proof.examination import ExaminedLoader, without_audit
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.weights import FittedWeights, fitted_policy_digest
 from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
@@ -25,10 +24,9 @@ FLIP = ("identity", "hflip")
 
 
 def load(directory: Path) -> LoadedModel:
-    backends: Registry[ExaminedLoader] = Registry("backend")
-    backends.register("affine", without_audit(affine.load))
     plugs = LoadingPlugs(
-        backends,
+        (affine.KIND,),
+        (numpy_engine.ENGINE,),
         lambda _: pillow_plugs(),
         BatchingSettings(),
         EngineSettings(),

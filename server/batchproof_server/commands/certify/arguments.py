@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from batchproof_server.backends import plug_list
 from batchproof_server.commands.arguments import add_bundle, add_config
 
 
@@ -16,7 +17,7 @@ def add_certify(commands: Any) -> None:
     add_bundle(certify)
     certify.add_argument("--json", action="store_true", help="print the certificate as JSON")
     certify.add_argument(
-        "--engine", choices=("tensorflow", "numpy"), help="expect this engine (the artefact's own)"
+        "--engine", choices=tuple(plug_list.ENGINES), help="expect this engine (the artefact's own)"
     )
     certify.add_argument(
         "--consistency", choices=("strict", "tolerant"), help="which buckets may be served (strict)"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.server import loading_plugs
+from batchproof_server.backends import plug_list
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.report import report
 from batchproof_server.commands.terminal import ProgressLine, write, write_error
@@ -18,9 +19,6 @@ from batchproof_server.proof.artefact.archive import write_certificate
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
 
 OK, FINDINGS, USAGE = 0, 1, 2
-
-# What ``--engine`` may say -> the kinds of artefacts that the engine executes.
-ENGINES = {"tensorflow": ("keras", "saved_model"), "numpy": ("affine",)}
 
 
 def certify(arguments: Namespace) -> int:
@@ -83,11 +81,11 @@ def proven(place: Place, config: Config) -> Certificate:
 def _engine_fault(place: Place, engine: str | None) -> str | None:
     if engine is None:
         return None
-    backend = read_bundle(place.name, place.version, place.directory).backend
-    if backend in ENGINES[engine]:
+    kind = read_bundle(place.name, place.version, place.directory).kind
+    known = [each.name for each in plug_list.engines() if each.executes(kind)]
+    if engine in known:
         return None
-    known = ", ".join(name for name, backends in ENGINES.items() if backend in backends)
-    return f'--engine: "{engine}" does not execute this artefact, expected {known}'
+    return f'--engine: "{engine}" does not execute this artefact, expected {", ".join(known)}'
 
 
 def _write_refused(place: Place, refused: ModelRefused, *, as_json: bool) -> None:

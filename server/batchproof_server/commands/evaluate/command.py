@@ -1,17 +1,16 @@
 """``batchproof-server evaluate``: labelled pictures alone, in company and through Keras."""
 
 import asyncio
-import importlib
 import sys
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.server import Server, compose, loading_plugs
+from batchproof_server.backends.artefact import LayeredKind
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import Bars, shown_bars
@@ -155,7 +154,7 @@ async def _evaluated(
                 async with connected(addresses.grpc) as channel:
                     logits = model.loaded.output.kind == "logits"
                     caller = Loopback(channel, place.name, place.version, logits=logits)
-                    evaluator = _evaluator(model, caller, sizes, bars)
+                    evaluator = _evaluator(model, caller, sizes, bars, config.engine)
                     return await evaluator.evaluate(chosen, str(arguments.data), there)
         finally:
             await server.rpc.stop(0)
@@ -171,9 +170,13 @@ async def _load(server: Server, place: Place) -> None:
 
 
 def _evaluator(
-    model: ServedModel, caller: Loopback, sizes: tuple[int, ...], bars: Bars
+    model: ServedModel,
+    caller: Loopback,
+    sizes: tuple[int, ...],
+    bars: Bars,
+    settings: EngineSettings,
 ) -> Evaluator:
-    predict, reason = keras_predict(model.loaded.bundle)
+    predict, reason = keras_predict(model.loaded.bundle, settings)
     return Evaluator(
         model=model.loaded,
         ask=caller.predict,
@@ -185,20 +188,23 @@ def _evaluator(
     )
 
 
-def keras_predict(bundle: Bundle) -> tuple[Predict | None, str]:
+def keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[Predict | None, str]:
     """Keras' ``predict`` of the artefact as it was saved, without any repair.
+
+    Args:
+        bundle: that was loaded with these settings.
+        settings: how engines use the machine.
 
     Returns:
         It, or why it is not available.
     """
-    if bundle.backend != "keras":
+    if not isinstance(bundle.kind, LayeredKind):
         return None, f"not available: {bundle.artefact.name} is no .keras file"
-    keras: Any = importlib.import_module("batchproof_server.backends.keras")
     try:
-        model = keras.load_model(bundle.artefact)
+        source = bundle.kind.open(bundle.artefact, settings)
     except ModelRefused as refused:
         return None, f"not available: {'; '.join(refused.findings) or refused}"
-    return partial(keras.predict, model), ""
+    return source.predict, ""
 
 
 def _told(evaluation: Evaluation, arguments: Namespace) -> int:

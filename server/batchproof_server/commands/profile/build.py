@@ -1,17 +1,20 @@
 """``batchproof-server profile build``: the profile of a bundle from labelled pictures."""
 
-import importlib
 import os
 import sys
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.server import loading_plugs
+from batchproof_server.backends.artefact import LayeredKind
+from batchproof_server.backends.examining import check_safe
+from batchproof_server.backends.source import Penultimate
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.files import write_whole
 from batchproof_server.base.spread import spread
@@ -35,7 +38,6 @@ from batchproof_server.offline.evaluation.evaluating import served_expansion
 from batchproof_server.offline.reference_profile.answering import Answering
 from batchproof_server.offline.reference_profile.samples import (
     REFERENCE_NAME,
-    Embedder,
     Samples,
     Wanted,
     check_replaceable,
@@ -158,17 +160,19 @@ def _built(work: _Work, loaded: LoadedModel) -> tuple[Profile, Samples | None]:
     built = summarised(subject, signals, truth, frame)
     if not work.samples:
         return built, None
-    embedder, reason = embedding_of(loaded.bundle)
+    embedder, reason = embedding_of(loaded.bundle, work.config.engine)
     wanted = Wanted(work.samples, subject.labels, embedder, reason)
     return built, samples_of(expansion.recipe, work.pictures, signals, wanted)
 
 
-def embedding_of(bundle: Bundle) -> tuple[Embedder | None, str]:
+def embedding_of(bundle: Bundle, settings: EngineSettings) -> tuple[Penultimate | None, str]:
     """What computes the penultimate layer of a bundle's model, or why nothing does."""
-    if bundle.backend != "keras":
+    if not isinstance(bundle.kind, LayeredKind):
         return None, f"no embeddings: {bundle.artefact.name} is no .keras file, it has no layers"
-    audited: Any = importlib.import_module("batchproof_server.backends.audited")
-    embedder: Embedder | None = audited.penultimate(bundle.artefact)
+    check_safe(bundle.kind, bundle.artefact)
+    source = bundle.kind.open(bundle.artefact, settings)
+    source.repair()
+    embedder = source.penultimate()
     if embedder is None:
         return None, "no embeddings: no single layer feeds the one that makes the scores"
     return embedder, ""

@@ -1,30 +1,23 @@
 """``batchproof-server repair``: writes a bundle whose Keras model is in inference mode for good."""
 
-import importlib
 import shutil
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
+from batchproof_server.backends.artefact import LayeredKind
+from batchproof_server.backends.examining import check_safe
+from batchproof_server.backends.source import LayeredSource
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle, proven
 from batchproof_server.commands.report import report
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.drift.profile_form import PROFILE_NAME
-from batchproof_server.models.bundle import Bundle, read_bundle
+from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.proof.artefact.archive import write_certificate
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME
-
-_REEXPORT: Final = (
-    "a SavedModel is never altered; repair the .keras file that it came from, and if the server "
-    "must have a SavedModel, export that again: "
-    'python -c "import keras; '
-    "model = keras.saving.load_model('OUT/model.keras'); model.export('SAVED_MODEL')\""
-)
 
 
 def repair(arguments: Namespace) -> int:
@@ -56,13 +49,15 @@ def repair(arguments: Namespace) -> int:
 
 def _repair(place: Place, out: Path, config: Config) -> int:
     bundle = read_bundle(place.name, place.version, place.directory)
-    if bundle.backend == "saved_model":
-        raise ModelRefused("a SavedModel is never altered", (_REEXPORT,))
-    if bundle.backend != "keras":
-        raise ModelRefused(f"{bundle.artefact.name} has nothing to repair")
-    changes = _write_bundle(bundle, place.directory, out)
-    for change in changes:
-        write(f"repaired  {change}")
+    if not isinstance(bundle.kind, LayeredKind):
+        reasons = (bundle.kind.unalterable,) if bundle.kind.unalterable else ()
+        raise ModelRefused(f"{bundle.artefact.name} has nothing to repair", reasons)
+    check_safe(bundle.kind, bundle.artefact)
+    source = bundle.kind.open(bundle.artefact, config.engine)
+    repairs = source.repair()
+    _write_bundle(source, bundle.artefact.name, place.directory, out)
+    for each in repairs:
+        write(f"repaired  {each.where}: {each.change}")
     mended = only_bundle(out)
     certificate = proven(mended, config)
     write(report(certificate))
@@ -72,22 +67,20 @@ def _repair(place: Place, out: Path, config: Config) -> int:
     return OK
 
 
-def _write_bundle(bundle: Bundle, directory: Path, out: Path) -> Iterable[str]:
+def _write_bundle(source: LayeredSource, artefact: str, directory: Path, out: Path) -> None:
     """Writes the mended bundle whole or not at all."""
-    audited = importlib.import_module("batchproof_server.backends.audited")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".repair-") as scratch:
         fresh = Path(scratch) / "bundle"
         shutil.copytree(
             directory,
             fresh,
-            ignore=lambda folder, _: _not_copied(Path(folder) == directory, bundle.artefact),
+            ignore=lambda folder, _: _not_copied(Path(folder) == directory, artefact),
         )
-        repairs = audited.save_repaired(bundle.artefact, fresh / bundle.artefact.name)
+        source.save(fresh / artefact)
         fresh.replace(out)
-    return [f"{each.where}: {each.change}" for each in repairs]
 
 
-def _not_copied(top: bool, artefact: Path) -> set[str]:  # noqa: FBT001 - said at the only call
+def _not_copied(top: bool, artefact: str) -> set[str]:  # noqa: FBT001 - said at the only call
     # The profile is of the model as it was: the mended one answers otherwise.
-    return {artefact.name, CERTIFICATE_NAME, PROFILE_NAME} if top else set()
+    return {artefact, CERTIFICATE_NAME, PROFILE_NAME} if top else set()

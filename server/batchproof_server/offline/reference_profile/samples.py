@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
+from batchproof_server.backends.source import Penultimate
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
 from batchproof_server.base.spread import spread
@@ -28,20 +29,6 @@ EMBEDDINGS_FILE: Final = "embeddings.npy"
 THUMBNAIL_PIXELS: Final = 96
 
 
-class Embedder(Protocol):
-    """Computes the penultimate layer of a model.
-
-    Attributes:
-        layer: whose output it is.
-    """
-
-    layer: str
-
-    def __call__(self, rows: Array) -> Array:
-        """From input rows to float32 [rows, values]."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which samples to take.
@@ -55,7 +42,7 @@ class Wanted:
 
     count: int
     labels: tuple[str, ...]
-    embedder: Embedder | None
+    embedder: Penultimate | None
     reason: str = ""
 
 

@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -13,9 +13,8 @@ from pydantic import ConfigDict
 
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
-COMPUTING_PACKAGES: Final = (
-    "batchproof", "keras", "numpy", "pillow", "tensorflow", "tensorflow-cpu",
-)  # fmt: skip
+# What computes whatever the engine is.
+_PACKAGES: Final = ("batchproof", "numpy", "pillow")
 _CPUINFO: Final = Path("/proc/cpuinfo")
 # The extensions of the instruction set that numeric kernels are chosen by.
 _FEATURES: Final = re.compile(
@@ -73,10 +72,14 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def installed_versions() -> Mapping[str, str]:
-    """The versions of what computes answers, by name; what is not installed is left out."""
+def installed_versions(packages: Iterable[str] = ()) -> Mapping[str, str]:
+    """The versions of what computes answers, by name; what is not installed is left out.
+
+    Args:
+        packages: of artefact kinds and engines.
+    """
     versions = {"python": platform.python_version()}
-    for name in COMPUTING_PACKAGES:
+    for name in {*_PACKAGES, *packages}:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -17,7 +17,6 @@ from batchproof_server.proof.certificate.certificate import (
     Subject,
     finding_record,
 )
-from batchproof_server.proof.certificate.machine import COMPUTING_PACKAGES
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import failures
 from batchproof_server.proof.probing.answers import answers_digest
@@ -47,23 +46,24 @@ def reason_to_prove_anew(
 def _another_subject(candidate: Candidate, subject: Subject, kept: Certificate) -> str | None:
     if (kept.model, kept.version) != (candidate.model, candidate.version):
         return f"it is for {kept.model} version {kept.version}"
-    changes = _changes("", _as_used_here(kept.subject), _as_used_here(subject))
+    changes = _changes("", _without_absent(kept.subject, subject), asdict(subject))
     return f"changed since: {', '.join(changes)}" if changes else None
 
 
-def _as_used_here(subject: Subject) -> dict[str, Any]:
-    """The values of a subject without the versions of packages that compute nothing here.
-
-    Earlier versions of batchproof named others too, such as OpenVINO.
-    """
-    values = asdict(subject)
+def _without_absent(kept: Subject, subject: Subject) -> dict[str, Any]:
+    """The values of a kept subject without the versions of packages that compute nothing here."""
+    values = asdict(kept)
     environment = values["environment"]
     environment["versions"] = {
         name: version
         for name, version in environment["versions"].items()
-        if name in ("python", *COMPUTING_PACKAGES)
+        if name in subject.environment.versions or name not in _NAMED_FOR_NOTHING
     }
     return values
+
+
+# Version 0.1.0 named these although they computed nothing.
+_NAMED_FOR_NOTHING = ("openvino",)
 
 
 def _another_audit(candidate: Candidate, kept: Certificate) -> str | None:

@@ -1,7 +1,6 @@
-"""SavedModels in TensorFlow Serving's layout: one compiled function per bucket over a signature.
+"""Opens SavedModels: one signature, with the variables and tables that it needs.
 
-Importing this module imports TensorFlow. Its two steps, ``load_signature`` and ``compile_buckets``,
-leave a place between them for whoever wants to look at the model before it is compiled.
+Importing this module imports TensorFlow.
 """
 
 from collections.abc import Sequence
@@ -10,13 +9,9 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from batchproof_server.backends.tensorflow_runtime import (
-    TensorFlowBackend,
-    Traceable,
-    compile_buckets,
-    configure_threads,
-    finding,
-)
+from batchproof_server.backends.foreign_faults import finding
+from batchproof_server.backends.traced.source import TracedSource
+from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 
@@ -24,20 +19,7 @@ DEFAULT_SIGNATURE: Final = "serving_default"
 _SERVE_TAG: Final = "serve"
 
 
-def load(
-    artefact: Path, *, buckets_rows: tuple[int, ...], settings: EngineSettings
-) -> TensorFlowBackend:
-    """Loads a SavedModel directory and compiles one function per bucket.
-
-    Raises:
-        ModelRefused: the directory is missing or broken, its signature is not clear, or its inputs
-            or outputs cannot be served.
-    """
-    configure_threads(settings)
-    return compile_buckets(load_signature(artefact), buckets_rows)
-
-
-def load_signature(artefact: Path) -> Traceable:
+def open_saved_model(artefact: Path, settings: EngineSettings) -> TracedSource:
     """Loads a SavedModel with its variables and tables and picks the signature to serve.
 
     Returns:
@@ -45,8 +27,10 @@ def load_signature(artefact: Path) -> Traceable:
         signature, sorted.
 
     Raises:
-        ModelRefused: the directory is missing or broken, or its signature is not clear.
+        ModelRefused: the directory is missing or broken, or its signature is not clear; or
+            TensorFlow runs already with other threads.
     """
+    configure_threads(settings)
     try:
         loaded = tf.saved_model.load(str(artefact), tags=[_SERVE_TAG])
         signatures = {
@@ -65,7 +49,7 @@ def load_signature(artefact: Path) -> Traceable:
         return {name: outputs[name] for name in sorted(outputs)}
 
     specs = {name: inputs[name] for name in names}
-    return Traceable(specs, call, loaded, f"tensorflow {tf.__version__}")
+    return TracedSource(specs, call, loaded)
 
 
 def _pick(signatures: dict[str, Any]) -> Any:

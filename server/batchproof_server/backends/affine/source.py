@@ -1,4 +1,4 @@
-"""Exact arithmetic in the place of a model: for tests and for measuring the server itself.
+"""Numbers in the place of a model: for tests and for measuring the server itself.
 
 ``affine.json``::
 
@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict
 
-from batchproof_server.base.backend import EngineSettings, batch_rows
+from batchproof_server.backends.source import Source
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.signature import Signature, Tensors, TensorSpec
+from batchproof_server.base.signature import Signature, TensorSpec
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 
 INPUT_NAME = "image"
@@ -66,61 +67,31 @@ class AffineSettings:
         return Signature(inputs=(image,), outputs=(scores,))
 
 
-class AffineBackend:
-    """``scores = scale * (first elements of the row) + offset``, in float32, element by element.
-
-    Keeps the contract of ``Backend`` by construction: no operation reads two elements of the input.
+class AffineSource(Source):
+    """Numbers that an engine of exact arithmetic executes.
 
     Args:
         settings: shape and numbers.
-        buckets_rows: the row counts that it executes.
     """
 
-    def __init__(self, settings: AffineSettings, buckets_rows: tuple[int, ...]) -> None:
-        self._settings = settings
-        self._signature = settings.signature()
-        self._buckets_rows = frozenset(buckets_rows)
+    def __init__(self, settings: AffineSettings) -> None:
+        self.settings = settings
 
-    @property
-    def signature(self) -> Signature:
-        """The signature of the settings."""
-        return self._signature
-
-    @property
-    def engine(self) -> str:
-        """The version of numpy."""
-        return f"numpy {np.__version__}"
-
-    def execute(self, inputs: Tensors) -> Tensors:
-        """Returns ``scores``, float32 [rows, classes].
-
-        Raises:
-            ValueError: the inputs do not fit the signature or are no bucket.
-        """
-        rows = batch_rows(self._signature, inputs, self._buckets_rows)
-        first = inputs[INPUT_NAME].reshape(rows, -1)[:, : self._settings.classes]
-        scores = first.astype(np.float32)
-        scores *= np.float32(self._settings.scale)
-        scores += np.float32(self._settings.offset)
-        return {OUTPUT_NAME: scores}
-
-    def close(self) -> None:
-        """Holds nothing to release."""
+    def signature(self, buckets_rows: tuple[int, ...]) -> Signature:
+        """That of the settings, whatever the buckets."""
+        del buckets_rows
+        return self.settings.signature()
 
 
-def load(
-    artefact: Path,
-    *,
-    buckets_rows: tuple[int, ...],
-    settings: EngineSettings,  # noqa: ARG001 - part of BackendLoader; numpy's ufuncs use one thread
-) -> AffineBackend:
+def open_affine(artefact: Path, settings: EngineSettings) -> AffineSource:
     """Reads ``affine.json``.
 
     Raises:
         ModelRefused: the file is missing, is not JSON, or a key is wrong, missing or unknown.
     """
+    del settings  # reading takes one thread
     try:
-        return AffineBackend(parse_settings(AffineSettings, _read(artefact)), buckets_rows)
+        return AffineSource(parse_settings(AffineSettings, _read(artefact)))
     except InvalidSettings as invalid:
         findings = tuple(f"{artefact.name}: {fault}" for fault in invalid.faults)
         raise ModelRefused(f"{artefact.name} has faults", findings) from invalid

@@ -1,0 +1,1 @@
+"""The artefact kind ``affine.json``: exact arithmetic in the place of a model."""

@@ -1,0 +1,44 @@
+"""Engines: what compiles an opened artefact into a backend."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from batchproof_server.backends.artefact import ArtefactKind
+from batchproof_server.backends.source import Source
+from batchproof_server.base.backend import Backend, EngineSettings
+
+
+# Contract of an engine
+#
+# compile(source, buckets_rows, settings) is given a source that the engine accepts, and
+#   - returns a backend for exactly these buckets, bucket 1 where it is asked for, each compiled
+#     once and with a static row count; nothing of the model was executed;
+#   - answers in the precision of the source's signature: another one must be asked for;
+#   - uses the threads of the settings, which are the engine's business to spell;
+#   - raises ModelRefused when an input or output cannot be served or the model cannot be compiled.
+# The value is light: the engine is imported by compile().
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One engine.
+
+    Attributes:
+        name: as the plug list and ``--engine`` have it.
+        packages: distributions that compute, for certificates; of several builds of the same
+            package each.
+        takes: the class of the sources that it compiles.
+        compile: from a source of that class, ascending buckets and settings to a backend.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    takes: type[object]
+    compile: Callable[[Any, tuple[int, ...], EngineSettings], Backend]
+
+    def accepts(self, source: Source) -> bool:
+        """Whether it compiles this source."""
+        return isinstance(source, self.takes)
+
+    def executes(self, kind: ArtefactKind) -> bool:
+        """Whether it accepts what this kind opens, told before anything is opened."""
+        return issubclass(kind.opens_as, self.takes)

@@ -1,0 +1,70 @@
+"""From an artefact to a backend under the eyes of the audit: the order of the proof."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from batchproof_server.backends.artefact import ArtefactKind
+from batchproof_server.backends.engine import Engine
+from batchproof_server.backends.source import Source
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.proof.examination import Examined
+from batchproof_server.proof.findings import Finding, failures
+
+_MODE_RULES: Final = "BP100"
+
+
+def examine(
+    kind: ArtefactKind,
+    artefact: Path,
+    engines: Sequence[Engine],
+    buckets_rows: tuple[int, ...],
+    settings: EngineSettings,
+) -> Examined:
+    """Audits the files, opens them, repairs and audits the model, compiles it, audits the graphs.
+
+    Raises:
+        ModelRefused: the artefact is missing, broken, not safe to load or of a kind that is not
+            served, or it can be neither repaired nor compiled.
+    """
+    findings = check_safe(kind, artefact)
+    source = kind.open(artefact, settings)
+    repairs = source.repair()
+    remaining = source.audit()
+    backend = engine_for(source, engines).compile(source, buckets_rows, settings)
+    graphs = source.audit_graphs(buckets_rows)
+    return Examined(backend, (*findings, *remaining, *graphs), repairs)
+
+
+def check_safe(kind: ArtefactKind, artefact: Path) -> tuple[Finding, ...]:
+    """Looks at the files before any loader does.
+
+    Returns:
+        What is worth knowing of an artefact that is safe to load.
+
+    Raises:
+        ModelRefused: it is not safe to load, whatever was allowed.
+    """
+    # What the file says of modes is judged again, after the repair, in the loaded model.
+    findings = tuple(each for each in kind.audit(artefact) if each.rule_id < _MODE_RULES)
+    if unsafe := failures(findings):
+        sentences = tuple(finding.sentence for finding in unsafe)
+        raise ModelRefused(f"{artefact.name} is not safe to load", sentences)
+    return findings
+
+
+def engine_for(source: Source, engines: Sequence[Engine]) -> Engine:
+    """The first engine that accepts the source.
+
+    Raises:
+        ModelRefused: none does.
+    """
+    for engine in engines:
+        if engine.accepts(source):
+            return engine
+    known = ", ".join(engine.name for engine in engines) or "none"
+    raise ModelRefused(
+        "no engine executes the artefact",
+        (f"engine: none accepts this kind of artefact; there are {known}",),
+    )

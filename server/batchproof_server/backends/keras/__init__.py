@@ -1,0 +1,1 @@
+"""The artefact kind ``model.keras``."""

@@ -1,0 +1,1 @@
+"""The engine numpy: executes affine models."""

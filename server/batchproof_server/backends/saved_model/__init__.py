@@ -1,0 +1,1 @@
+"""The artefact kind SavedModel, in TensorFlow Serving's layout."""

@@ -1,0 +1,120 @@
+"""A source: an artefact that was opened, which is what engines compile.
+
+Light to import: what a source is made of stays in the folder of its artefact kind.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from batchproof_server.base.signature import Array, Signature, Tensors
+from batchproof_server.proof.certificate.certificate import RepairRecord
+from batchproof_server.proof.findings import Finding
+
+
+# Contract of a source
+#
+# It is a model in memory, as its artefact has it, of which nothing was executed yet. It belongs to
+# no engine: several may compile it, each for its own buckets. One thread at a time has it.
+#   - repair() puts the model into inference mode in place; doing it again changes nothing. Who
+#     wants a repaired model repairs it before anything else.
+#   - audit() judges the model, audit_graphs() the graphs that engines get. Both return what they
+#     find and raise for none of it.
+#   - signature() is the same for all buckets.
+# Nothing of a source refers to its engines, and a backend keeps what it needs of a source alive.
+class Source(ABC):
+    """An opened artefact; one without modes and graphs has nothing to repair and to audit."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """What computes besides the engine, by package; part of the engine's text."""
+        return {}
+
+    @abstractmethod
+    def signature(self, buckets_rows: tuple[int, ...]) -> Signature:
+        """The inputs and outputs as requests name them.
+
+        Args:
+            buckets_rows: the row counts that will be executed.
+
+        Raises:
+            ModelRefused: an input or output cannot be served in these row counts.
+        """
+
+    def repair(self) -> tuple[RepairRecord, ...]:
+        """Puts the model into inference mode.
+
+        Returns:
+            What was changed, in the order of execution.
+
+        Raises:
+            ModelRefused: it cannot be put there.
+        """
+        return ()
+
+    def audit(self) -> tuple[Finding, ...]:
+        """What is to be said of the loaded model; after a repair, what remains."""
+        return ()
+
+    def audit_graphs(self, buckets_rows: tuple[int, ...]) -> tuple[Finding, ...]:
+        """What is to be said of the graphs that engines compile for these buckets."""
+        del buckets_rows
+        return ()
+
+
+class GraphSource(Source):
+    """A source of TensorFlow functions, for every engine that can read them."""
+
+    @abstractmethod
+    def functions(self, buckets_rows: tuple[int, ...]) -> Mapping[int, Any]:
+        """A ``tf.types.experimental.ConcreteFunction`` of static row count for each bucket.
+
+        Each goes from positional tensors in the order of the signature to a dictionary of the
+        outputs. The same buckets give the same functions, which are those that are audited.
+
+        Raises:
+            ModelRefused: an input or output cannot be served, or the model cannot be traced.
+        """
+
+    @property
+    @abstractmethod
+    def owner(self) -> object:
+        """What holds variables and tables; the functions refer to them weakly."""
+
+
+class Penultimate(Protocol):
+    """The layer before the one that makes the scores, in inference mode."""
+
+    @property
+    def layer(self) -> str:
+        """Its name."""
+        ...
+
+    def __call__(self, rows: Array) -> Array:
+        """From input rows to float32 [rows, values]."""
+        ...
+
+
+class LayeredSource(Source):
+    """A source that knows its layers: more can be done with it than to execute it."""
+
+    @abstractmethod
+    def predict(self, inputs: Tensors, batch_rows: int) -> dict[str, Array]:
+        """What the library's own ``predict`` answers, as a notebook shows it; never for serving.
+
+        Args:
+            inputs: by the names of the signature, any number of rows.
+            batch_rows: of the library's batches.
+
+        Returns:
+            The outputs by the names of the signature. Before ``repair``: of the model as saved.
+        """
+
+    @abstractmethod
+    def penultimate(self) -> Penultimate | None:
+        """What feeds the layer that makes the scores; None where that is no single tensor."""
+
+    @abstractmethod
+    def save(self, target: Path) -> None:
+        """Writes the model as it is now to a new file."""

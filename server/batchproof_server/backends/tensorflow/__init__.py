@@ -1,0 +1,1 @@
+"""The engine TensorFlow: executes the traced functions of a source."""

@@ -1,0 +1,1 @@
+"""What artefacts of TensorFlow share, whatever engine executes them: functions of fixed rows."""
