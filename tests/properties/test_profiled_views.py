@@ -18,6 +18,7 @@ from batchproof_server.drift.signals import Signals
 from batchproof_server.offline.datasets.pictures import LabelledPicture
 from batchproof_server.offline.reference_profile.answering import Answering
 from batchproof_server.tta.choice import TtaRequest
+from support.asked import Asked, asked
 from support.engine_bench import NO_HURRY_S, EngineBench, engine_bench
 from support.tta_recipes import recipe_of_size
 
@@ -51,10 +52,15 @@ with_early_exit = st.builds(
 
 def profiled(bench: EngineBench, tta: TtaRequest | None, images: list[bytes]) -> Signals:
     loaded = bench.model.loaded
-    assert loaded.expansion is not None
     plan = None if tta is None else loaded.tta.plan(tta)
     pictures = [LabelledPicture("x", 0, partial(bytes, image)) for image in images]
-    return Answering(loaded, loaded.expansion, plan).signals(pictures, 2, lambda _done: None)
+
+    async def ask(serving: Asked) -> Signals:
+        answering = Answering(serving.model, serving.predict, serving.records, plan)
+        return await answering.signals(pictures, lambda _done: None)
+
+    with asked(loaded) as serving:
+        return asyncio.run(ask(serving))
 
 
 def served(bench: EngineBench, tta: TtaRequest, images: list[bytes]) -> PredictionRecord:

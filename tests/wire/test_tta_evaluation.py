@@ -20,8 +20,8 @@ from batchproof_server.offline.evaluation.augmentation.policies import Wanted, t
 from batchproof_server.offline.evaluation.augmentation.running import (
     Course,
     new_course,
-    served_runner,
 )
+from support.asked import asked
 from support.bundles_on_disk import PICTURES, write_bundle
 from support.running import Running, running
 
@@ -46,17 +46,16 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data.npz"
 
 
-def tried(bundle: Path, wanted: Wanted) -> list[Course]:
+async def tried(bundle: Path, wanted: Wanted) -> list[Course]:
     """The courses of a fresh copy of the model."""
     model = load_version(Place("colours", 1, bundle), loading_plugs(Config()))
-    assert model.expansion is not None
-    policies = tried_policies(model.tta, model.expansion, wanted)
+    policies = tried_policies(model.tta, wanted)
     courses = [new_course(policy, TRUTH) for policy in policies]
     pictures = [
         LabelledPicture(str(n), int(TRUTH[n]), partial(encode_png, PIXELS[n])) for n in range(COUNT)
     ]
-    served_runner(model, lambda: 0.0, lambda _done: None).run(pictures, courses)
-    model.backend.close()
+    with asked(model) as served:
+        await served.runner().run(pictures, courses)
     return courses
 
 
@@ -83,7 +82,7 @@ async def test_every_trial_has_the_very_answers_of_the_server(bundle: Path) -> N
     aggregations = ("mean", "logit_mean", "vote", "max", "sharpen(2)", "blend(0.25)")
     views = ("identity", "noise(0.1)", "rotate(8)", "noise(0.1)")
     wanted = Wanted(("flip", "d4", "crops", "light"), views, aggregations, SEED)
-    courses = tried(bundle, wanted)
+    courses = await tried(bundle, wanted)
     async with running(bundle) as serving:
         for course in courses:
             name = course.policy.name
@@ -117,7 +116,7 @@ async def test_fitted_weights_are_served_where_they_belong_and_refused_elsewhere
 ) -> None:
     assert main(["tta", "fit", str(bundle), "--data", str(data), "--policy", "flip", "--json"]) == 0
     fitted = json.loads(capsys.readouterr().out)
-    (course,) = tried(bundle, Wanted(("flip",), seed=SEED))
+    (course,) = await tried(bundle, Wanted(("flip",), seed=SEED))
     assert list(course.answers) == ["mean", "logit_mean", "weighted"]
     async with running(bundle) as serving:
         answers = await rows(serving, policy="flip", aggregation="weighted", return_views=True)

@@ -18,6 +18,8 @@ class ServedModel:
         version: its number.
         max_request_rows: rows of one request.
         max_request_views: rows times views of one request with test-time augmentation.
+        watches_inputs: whether observers are told what inputs are like, even where the version has
+            no reference profile to compare them with.
     """
 
     loaded: LoadedModel
@@ -25,6 +27,7 @@ class ServedModel:
     device: Device
     max_request_rows: int
     max_request_views: int
+    watches_inputs: bool = False
     name: str = field(init=False)
     version: int = field(init=False)
 

@@ -1,5 +1,6 @@
 """One request and its answer, as values."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -51,6 +52,10 @@ class Trace:
         self.model, self.version = model.name, model.version
 
 
+NO_DEADLINE_S: Final = math.inf
+"""The deadline of a request of this process, whose caller waits as long as it takes."""
+
+
 # Contract: made once, and nothing of it is read or planned again on the way. Exactly one of images
 # and tensors is given; views are of pictures only.
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,8 +100,8 @@ class PredictRequest:
 
     @property
     def is_watched(self) -> bool:
-        """Whether a reference profile wants to know what the inputs are like."""
-        return self.model.loaded.profile is not None
+        """Whether somebody wants to know what the inputs are like."""
+        return self.model.watches_inputs or self.model.loaded.profile is not None
 
 
 def plan_of(model: ServedModel, asked: TtaRequest | None) -> Plan:

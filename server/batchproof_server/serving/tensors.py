@@ -21,7 +21,7 @@ def check_finite(tensors: Tensors) -> None:
 
 def tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs | None:
     """What is seen of the rows, of which only the mean is known; None where nobody wants it."""
-    if model.loaded.profile is None:
+    if model.loaded.profile is None and not model.watches_inputs:
         return None
     array = tensors[model.loaded.backend.signature.inputs[0].name]  # a profile is of the one input
     return RowInputs(

@@ -11,18 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
 from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
 from batchproof_server.base.events import PredictionRecord
-from batchproof_server.base.input_statistics import RowInputs
-from batchproof_server.base.signature import Array
 from batchproof_server.drift.counters import DriftCounts, Ruler
-from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile_form import KnownProfile
-from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.drift.tta_reference import TTA_SIGNALS, TtaReference
+from batchproof_server.drift.recorded import recorded_signals
+from batchproof_server.drift.tta_reference import TtaReference
 from batchproof_server.observing.prometheus.drift_series import (
     ReferenceSeries,
     confidence_family,
@@ -54,7 +50,7 @@ class _Watched:
 
     def add(self, records: Sequence[PredictionRecord]) -> None:
         """Counts the rows of some requests: all of them, or none when that fails."""
-        signals, not_finite = _signals(records, self.tta)
+        signals, not_finite = recorded_signals(records, self.tta)
         confidence = signals.values["confidence"]
         total = float(confidence.sum())
         if self.ruler is not None and self.counts is not None:
@@ -170,54 +166,3 @@ class DriftMetrics(Collector):
     def describe(self) -> Iterable[core.Metric]:
         """The families are known by what ``collect`` yields; registering must not run it."""
         return ()
-
-
-def _signals(records: Sequence[PredictionRecord], tta: TtaReference | None) -> tuple[Signals, int]:
-    """The signals of all rows whose scores are finite, and how many others there are."""
-    probabilities = np.concatenate([record.probabilities for record in records])
-    entropy = np.concatenate([record.entropy for record in records])
-    logits = [record.logits for record in records if record.logits is not None]
-    scores = np.concatenate(logits) if logits else probabilities
-    finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(scores).all(axis=1)
-    given = _given(records, tta)
-    if not finite.all():
-        probabilities, scores, entropy = probabilities[finite], scores[finite], entropy[finite]
-        given = {name: values[finite] for name, values in given.items()}
-    signals = prediction_signals(probabilities, scores if logits else None, entropy)
-    values = {**signals.values, **given}
-    return Signals(signals.classes, values, signals.log_probabilities), int((~finite).sum())
-
-
-def _given(records: Sequence[PredictionRecord], tta: TtaReference | None) -> dict[str, Array]:
-    """The values that came with the records; NaN for the rows of those that had none."""
-    given = {} if tta is None else _disagreement(records, tta)
-    if any(record.inputs is not None for record in records):
-        given |= input_values([record.inputs or _unseen(len(record.entropy)) for record in records])
-    return given
-
-
-def _disagreement(records: Sequence[PredictionRecord], tta: TtaReference) -> dict[str, Array]:
-    """How far views disagree; only what the profile's own views do compares with it."""
-    rows = [len(record.probabilities) for record in records]
-    alike = [
-        record if tta.holds_for(record.policy_digest, record.weights) else None
-        for record in records
-    ]
-    flips = [None if each is None else each.flip_rate for each in alike]
-    information = [None if each is None else each.mutual_information for each in alike]
-    values = (_stacked(flips, rows), _stacked(information, rows))
-    return dict(zip(TTA_SIGNALS, values, strict=True))
-
-
-def _unseen(rows: int) -> RowInputs:
-    nothing = np.full(rows, np.nan)
-    return RowInputs((None,) * rows, nothing, nothing)
-
-
-def _stacked(parts: Sequence[Array | None], rows: Sequence[int]) -> Array:
-    return np.concatenate(
-        [
-            np.full(count, np.nan) if part is None else part
-            for part, count in zip(parts, rows, strict=True)
-        ]
-    )

@@ -1,10 +1,7 @@
 """Evaluates one served model: every path over the same pictures, in one order."""
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +9,8 @@ import numpy as np
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.served import ServedModel
+from batchproof_server.offline.asking import Count, Predict
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture, check_classes
 from batchproof_server.offline.evaluation import measures
 from batchproof_server.offline.evaluation.answers import (
@@ -22,16 +21,15 @@ from batchproof_server.offline.evaluation.answers import (
 )
 from batchproof_server.offline.evaluation.paths import (
     KERAS_BATCH_ROWS,
-    Ask,
     Company,
-    Count,
     Judge,
-    Predict,
+    KerasPredict,
     ask_one_by_one,
     execute_together,
     predict_chunk_rows,
     predict_execution,
     served_execution,
+    single_asker,
 )
 from batchproof_server.offline.evaluation.reasons import likely_reason
 from batchproof_server.offline.evaluation.result import (
@@ -53,20 +51,18 @@ class Evaluator:
     """Evaluates one model over labelled pictures.
 
     Attributes:
-        model: as it is served, with a recipe and class scores.
-        ask: sends one picture to it, as a caller does.
-        device: the thread that executes it.
-        predict: Keras' own; None where there is none.
-        no_predict: why there is none.
+        served: with a recipe and class scores.
+        predict: answers requests to it.
+        keras_predict: Keras' own; None where there is none.
+        no_keras_predict: why there is none.
         batch_sizes: how many pictures to execute together in this process.
         begin: learns of the progress.
     """
 
-    model: LoadedModel
-    ask: Ask
-    device: Executor
-    predict: Predict | None
-    no_predict: str
+    served: ServedModel
+    predict: Predict
+    keras_predict: KerasPredict | None
+    no_keras_predict: str
     batch_sizes: tuple[int, ...]
     begin: Begin
 
@@ -88,30 +84,35 @@ class Evaluator:
         classes = class_count(self.model)
         check_classes(pictures, classes)
         truth = np.array([picture.class_index for picture in pictures])
-        answers = await ask_one_by_one(self.ask, pictures, self.begin("one at a time over gRPC"))
+        ask = single_asker(self.served, self.predict)
+        answers = await ask_one_by_one(ask, pictures, self.begin("one at a time"))
         known = reference(answers)
         paths = self._companies(len(pictures))
         judge = Judge(scores_kind(self.model), truth, known)
         count = self.begin("together in this process")
-        work = partial(execute_together, recipe, pictures, paths, judge, count)
-        await asyncio.get_running_loop().run_in_executor(self.device, work)
+        await execute_together(recipe, pictures, paths, judge, count)
         subject = subject_of(self.model, data, len(pictures), pictures_there, classes)
         return self._evaluation(subject, paths, known, truth)
 
+    @property
+    def model(self) -> LoadedModel:
+        """What is evaluated."""
+        return self.served.loaded
+
     def _companies(self, pictures: int) -> tuple[Company, ...]:
         largest = self.model.batching.max_batch_rows
-        execute = served_execution(self.model)
+        execute = served_execution(self.served, self.predict)
         served = [
             Company("in_process", size, min(size, largest), execute, empty_tally(pictures))
             for size in self.batch_sizes
         ]
-        if self.predict is None:
+        if self.keras_predict is None:
             return tuple(served)
         keras = Company(
             "keras_predict",
             KERAS_BATCH_ROWS,
             predict_chunk_rows(self.model),
-            predict_execution(self.model, self.predict),
+            predict_execution(self.model, self.keras_predict),
             empty_tally(pictures),
             may_fail=True,
         )
@@ -121,8 +122,8 @@ class Evaluator:
         self, subject: Subject, paths: Sequence[Company], known: Reference, truth: Array
     ) -> Evaluation:
         single = single_tally(known, truth)
-        results = [path_result("grpc", 1, single, truth, None)]
-        keras_note = self.no_predict
+        results = [path_result("single", 1, single, truth, None)]
+        keras_note = self.no_keras_predict
         for path in paths:
             if path.failure:
                 keras_note = f"not available: predict failed: {path.failure}"

@@ -1,4 +1,4 @@
-"""The paths of an evaluation: one picture at a time through a caller, and many in this process."""
+"""The paths of an evaluation: single pictures and batches through the core, and Keras' own."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ import numpy as np
 from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
-from batchproof_server.devices.assembly import assemble, bucket_for
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.served import ServedModel
+from batchproof_server.offline.asking import Count, Predict
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.answers import Reference, SingleAnswer, Tally
+from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
 
-PathName: TypeAlias = Literal["grpc", "in_process", "keras_predict"]
-Count: TypeAlias = Callable[[int], None]
-"""Told how many pictures are done."""
+PathName: TypeAlias = Literal["single", "in_process", "keras_predict"]
 Ask: TypeAlias = Callable[[bytes], Awaitable[SingleAnswer]]
-Execute: TypeAlias = Callable[[Array], tuple[Array, int]]
+Execute: TypeAlias = Callable[[Array], Awaitable[tuple[Array, int]]]
 """From stacked rows to the output of the scores for these rows, and the rows that were executed."""
-Predict: TypeAlias = Callable[[Tensors, int], Tensors]
+KerasPredict: TypeAlias = Callable[[Tensors, int], Tensors]
 """``predict`` of a model as it was loaded: inputs and batch size to outputs."""
 
 KERAS_BATCH_ROWS: Final = 32
@@ -85,23 +85,23 @@ class Company:
     failure: str = ""
     waiting: dict[tuple[int, ...], list[tuple[int, Array]]] = field(default_factory=dict)
 
-    def push(self, place: int, row: Array, judge: "Judge") -> None:
+    async def push(self, place: int, row: Array, judge: "Judge") -> None:
         """Takes one row, and executes when that fills a batch."""
         if self.failure:
             return
         members = self.waiting.setdefault(row.shape, [])
         members.append((place, row))
         if len(members) == self.chunk_rows:
-            self._run(self.waiting.pop(row.shape), judge)
+            await self._run(self.waiting.pop(row.shape), judge)
 
-    def finish(self, judge: "Judge") -> None:
+    async def finish(self, judge: "Judge") -> None:
         """Executes what is left."""
         for shape in [] if self.failure else list(self.waiting):
-            self._run(self.waiting.pop(shape), judge)
+            await self._run(self.waiting.pop(shape), judge)
 
-    def _run(self, members: Sequence[tuple[int, Array]], judge: "Judge") -> None:
+    async def _run(self, members: Sequence[tuple[int, Array]], judge: "Judge") -> None:
         try:
-            output, bucket_rows = self.execute(np.stack([row for _, row in members]))
+            output, bucket_rows = await self.execute(np.stack([row for _, row in members]))
             judge.note(self.tally, [place for place, _ in members], output, bucket_rows)
         except Exception as fault:
             # Keras raises what it likes; the served backend only what its contract says.
@@ -137,27 +137,41 @@ class Judge:
         tally.add(np.array(places), scores, bucket_rows, self.truth, self.known)
 
 
-def served_execution(model: LoadedModel) -> Execute:
-    """Executes rows as the server does: padded to a bucket, on the served backend.
+def single_asker(model: ServedModel, predict: Predict) -> Ask:
+    """Asks the core for the answer to one picture, as a caller does who sends nothing else."""
 
-    The rows fit into the largest bucket. Must run on the thread that executes the model.
-    """
-    backend, buckets = model.backend, model.batching.buckets_rows
-    name, output = backend.signature.inputs[0].name, model.output.name or ""
+    async def ask(encoded: bytes) -> SingleAnswer:
+        request = PredictRequest(model, NO_DEADLINE_S, images=[encoded], request_id="single")
+        prediction = await predict(request)
+        if prediction.scores is None:
+            raise ServingError("the model's output is raw")
+        return SingleAnswer(
+            top1=prediction.scores.ranking(0, 1)[0],
+            probabilities=prediction.scores.probabilities[0],
+            logits=None if prediction.scores.logits is None else prediction.scores.logits[0],
+            bucket_rows=prediction.executions[0].bucket_rows,
+        )
 
-    def execute(rows: Array) -> tuple[Array, int]:
-        bucket_rows = bucket_for(len(rows), buckets)
-        outputs = backend.execute(assemble([{name: rows}], bucket_rows))
-        return outputs[output][: len(rows)], bucket_rows
+    return ask
+
+
+def served_execution(model: ServedModel, predict: Predict) -> Execute:
+    """Asks the core for the answers to rows that fit into the largest bucket."""
+    name = model.loaded.backend.signature.inputs[0].name
+    output = model.loaded.output.name or ""
+
+    async def execute(rows: Array) -> tuple[Array, int]:
+        prediction = await predict(PredictRequest(model, NO_DEADLINE_S, tensors={name: rows}))
+        return prediction.outputs[output], prediction.executions[0].bucket_rows
 
     return execute
 
 
-def predict_execution(model: LoadedModel, predict: Predict) -> Execute:
+def predict_execution(model: LoadedModel, predict: KerasPredict) -> Execute:
     """Executes rows through ``model.predict``, whose batches are Keras' own business."""
     name, output = model.backend.signature.inputs[0].name, model.output.name or ""
 
-    def execute(rows: Array) -> tuple[Array, int]:
+    async def execute(rows: Array) -> tuple[Array, int]:
         return predict({name: rows}, KERAS_BATCH_ROWS)[output], 0
 
     return execute
@@ -171,7 +185,7 @@ def predict_chunk_rows(model: LoadedModel) -> int:
     return KERAS_BATCH_ROWS * int(max(1, batches))
 
 
-def execute_together(
+async def execute_together(
     recipe: Recipe,
     pictures: Sequence[LabelledPicture],
     paths: Sequence[Company],
@@ -190,7 +204,7 @@ def execute_together(
         except (InvalidInput, OSError) as fault:
             raise InvalidData([f"{picture.name}: changed meanwhile: {fault}"]) from fault
         for path in paths:
-            path.push(place, row, judge)
+            await path.push(place, row, judge)
         count(place + 1)
     for path in paths:
-        path.finish(judge)
+        await path.finish(judge)

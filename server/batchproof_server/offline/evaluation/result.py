@@ -50,7 +50,7 @@ class PathResult:
         accuracy: their share.
         nll: negative log-likelihood, nats a picture.
         ece: expected calibration error, 15 bins.
-        difference: None for gRPC, which the others are compared with.
+        difference: None for the single pictures, which the others are compared with.
     """
 
     path: PathName
@@ -66,8 +66,8 @@ class PathResult:
     def title(self) -> str:
         """As reports call it."""
         match self.path:
-            case "grpc":
-                return "one at a time over gRPC"
+            case "single":
+                return "one at a time"
             case "in_process":
                 return f"in process, {self.batch_rows} together"
             case "keras_predict":

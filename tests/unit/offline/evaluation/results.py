@@ -54,7 +54,7 @@ def evaluation(
     )
     return Evaluation(
         subject=subject,
-        paths=(path("grpc", None, 1), *paths),
+        paths=(path("single", None, 1), *paths),
         confusion=measures.confusion(truth, answers, len(labels)),
         reliability=measures.reliability(numbers.uniform(0.4, 1, pictures), answers == truth),
         keras_note="",

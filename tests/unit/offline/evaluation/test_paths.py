@@ -1,6 +1,6 @@
 """The paths: who executes what, in which company, and what happens when something fails."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from batchproof_server.offline.evaluation.paths import (
     predict_execution,
     served_execution,
 )
+from support.asked import Asked, asked
 from support.bundles_on_disk import PICTURES, picture, write_bundle
 
 ROWS = 7
@@ -37,6 +38,12 @@ def model(tmp_path: Path) -> LoadedModel:
     """Takes pictures of 2 x 2 pixels; its three logits are the first pixel, times 2 plus 1."""
     directory = write_bundle(tmp_path / "pets" / "1", PICTURES, shape=(2, 2, 3))
     return load_version(Place("pets", 1, directory), loading_plugs(Config()))
+
+
+@pytest.fixture
+def serving(model: LoadedModel) -> Iterator[Asked]:
+    with asked(model) as served:
+        yield served
 
 
 @pytest.fixture
@@ -67,13 +74,16 @@ def recipe_of(model: LoadedModel) -> Any:
     return model.recipe
 
 
-def test_rows_are_executed_in_batches_padded_to_buckets_and_compared(
-    model: LoadedModel, pictures: list[LabelledPicture], judge: Judge
+async def test_rows_are_executed_in_batches_padded_to_buckets_and_compared(
+    serving: Asked, pictures: list[LabelledPicture], judge: Judge
 ) -> None:
-    three, tally = company(served_execution(model))
-    one, single = company(served_execution(model), 1)
+    execute = served_execution(serving.model, serving.predict)
+    three, tally = company(execute)
+    one, single = company(execute, 1)
     done: list[int] = []
-    execute_together(recipe_of(model), pictures, [three, one], judge, done.append)
+    await execute_together(
+        recipe_of(serving.model.loaded), pictures, [three, one], judge, done.append
+    )
     assert done == list(range(1, ROWS + 1))
     assert tally.buckets_rows.tolist() == [4] * 6 + [2]
     assert single.buckets_rows.tolist() == [2] * 7
@@ -81,44 +91,44 @@ def test_rows_are_executed_in_batches_padded_to_buckets_and_compared(
     assert tally.confidence.tolist() == single.confidence.tolist()
 
 
-def test_rows_of_other_shapes_never_share_a_batch(judge: Judge) -> None:
+async def test_rows_of_other_shapes_never_share_a_batch(judge: Judge) -> None:
     shapes: list[tuple[int, ...]] = []
 
-    def execute(rows: Any) -> tuple[Any, int]:
+    async def execute(rows: Any) -> tuple[Any, int]:
         shapes.append(rows.shape)
         return np.zeros((len(rows), 3), np.float32), 4
 
     path, tally = company(execute)
     for place in range(ROWS):
-        path.push(place, np.zeros((place % 2 + 1, 1)), judge)
-    path.finish(judge)
+        await path.push(place, np.zeros((place % 2 + 1, 1)), judge)
+    await path.finish(judge)
     assert sorted(shapes) == [(1, 1, 1), (3, 1, 1), (3, 2, 1)]
     assert tally.buckets_rows.tolist() == [4] * ROWS
 
 
 @pytest.mark.parametrize("fault", [BackendFailed("it broke"), InvalidInput("not finite")])
-def test_the_served_backend_must_not_fail(fault: ServingError, judge: Judge) -> None:
+async def test_the_served_backend_must_not_fail(fault: ServingError, judge: Judge) -> None:
     path, _ = company(raising(fault), 1)
     with pytest.raises(EvaluationFailed, match=f"batches of 3: {fault}"):
-        path.push(0, np.zeros(1), judge)
+        await path.push(0, np.zeros(1), judge)
     other, _ = company(raising(KeyError("a fault of ours")), 1)
     with pytest.raises(KeyError):
-        other.push(0, np.zeros(1), judge)
+        await other.push(0, np.zeros(1), judge)
 
 
 @pytest.mark.parametrize(("text", "said"), [("first\nsecond", "first"), ("", "RuntimeError")])
-def test_keras_may_fail_and_is_then_left_alone(text: str, said: str, judge: Judge) -> None:
+async def test_keras_may_fail_and_is_then_left_alone(text: str, said: str, judge: Judge) -> None:
     calls: list[int] = []
     path, _ = company(raising(RuntimeError(text), calls), 2, may_fail=True)
     for place in range(ROWS):
-        path.push(place, np.zeros(1), judge)
-    path.finish(judge)
+        await path.push(place, np.zeros(1), judge)
+    await path.finish(judge)
     assert path.failure == said
     assert len(calls) == 1
 
 
-def raising(fault: Exception, calls: list[int] | None = None) -> Callable[[Any], tuple[Any, int]]:
-    def execute(rows: Any) -> tuple[Any, int]:
+def raising(fault: Exception, calls: list[int] | None = None) -> Execute:
+    async def execute(rows: Any) -> tuple[Any, int]:
         if calls is not None:
             calls.append(len(rows))
         raise fault
@@ -126,29 +136,32 @@ def raising(fault: Exception, calls: list[int] | None = None) -> Callable[[Any],
     return execute
 
 
-def test_predict_gets_whole_batches_and_gives_the_output_of_the_scores(model: LoadedModel) -> None:
-    asked: list[tuple[str, int]] = []
+async def test_predict_gets_whole_batches_and_gives_the_output_of_the_scores(
+    model: LoadedModel,
+) -> None:
+    given: list[tuple[str, int]] = []
 
     def predict(inputs: Any, batch_rows: int) -> Any:
-        asked.extend((name, batch_rows) for name in inputs)
+        given.extend((name, batch_rows) for name in inputs)
         return {"scores": inputs["image"].reshape(-1, 12)[:, :3], "other": None}
 
-    output, bucket_rows = predict_execution(model, predict)(np.ones((5, 2, 2, 3), np.float32))
+    rows = np.ones((5, 2, 2, 3), np.float32)
+    output, bucket_rows = await predict_execution(model, predict)(rows)
     assert output.shape == (5, 3)
     assert bucket_rows == 0
-    assert asked == [("image", 32)]
+    assert given == [("image", 32)]
     assert predict_chunk_rows(model) % 32 == 0
     assert 1 << 25 < predict_chunk_rows(model) * 48 <= 1 << 26
 
 
-def test_a_picture_that_changes_meanwhile_is_named(
+async def test_a_picture_that_changes_meanwhile_is_named(
     model: LoadedModel, judge: Judge, tmp_path: Path
 ) -> None:
     gone = LabelledPicture("gone.png", 0, (tmp_path / "gone.png").read_bytes)
     torn = LabelledPicture("torn.png", 0, lambda: b"torn")
     for each in (gone, torn):
         with pytest.raises(InvalidData, match=rf"{each.name}: changed meanwhile"):
-            execute_together(recipe_of(model), [each], [], judge, lambda _: None)
+            await execute_together(recipe_of(model), [each], [], judge, lambda _: None)
 
 
 async def test_every_picture_that_is_refused_is_named_before_it_ends(tmp_path: Path) -> None:

@@ -9,16 +9,15 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from batchproof_server.offline.asking import Count
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.augmentation.figures import Answers, Figures
 from batchproof_server.offline.evaluation.augmentation.mixture import TOLERANCE, Fitted, fit_weights
 from batchproof_server.offline.evaluation.augmentation.paired import Paired, paired
 from batchproof_server.offline.evaluation.augmentation.policies import policy_of
 from batchproof_server.offline.evaluation.augmentation.running import Course, Runner, new_course
-from batchproof_server.offline.evaluation.paths import Count
 from batchproof_server.offline.evaluation.result import Subject
 from batchproof_server.tta.aggregation import WEIGHTED
-from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import IDENTITY
 from batchproof_server.tta.weights import FittedWeights, fitted_policy_digest
@@ -131,31 +130,29 @@ class Fitter:
     """Fits the weights of one policy.
 
     Attributes:
-        expansion: of the model.
         plan: of the policy, with its views' mean.
         runner: makes a runner that tells its progress.
         begin: begins a step.
     """
 
-    expansion: Expansion
     plan: Plan
     runner: Callable[[Count], Runner]
     begin: Begin
 
-    def fit(self, parts: Split, subject: Subject, split_seed: int) -> WeightsFit:
+    async def fit(self, parts: Split, subject: Subject, split_seed: int) -> WeightsFit:
         """Answers the fitted pictures, weighs the views, answers the held-out pictures.
 
         Raises:
             InvalidData: pictures that cannot be read, or that the recipe refuses.
             EvaluationFailed: the model failed.
         """
-        (seen,) = self._courses("the pictures to fit on", parts.fitted, [(self.plan,)])
+        (seen,) = await self._courses("the pictures to fit on", parts.fitted, [(self.plan,)])
         found = fit_weights(np.stack([view.true_probability for view in seen.alone], axis=1))
         weights = self._weights(found, subject, len(parts.fitted))
         plain = replace(self.plan, policy="plain", views=(IDENTITY,))
         weighted = replace(self.plan, aggregation=WEIGHTED, weights=weights.weights)
         title, plans = "the held-out pictures", [(plain,), (self.plan, weighted)]
-        without, together = self._courses(title, parts.held_out, plans)
+        without, together = await self._courses(title, parts.held_out, plans)
         equal, fitted = together.answers.values()
         return WeightsFit(
             subject=subject,
@@ -168,12 +165,12 @@ class Fitter:
             against_mean=paired(equal.is_right, fitted.is_right),
         )
 
-    def _courses(
+    async def _courses(
         self, title: str, pictures: Sequence[LabelledPicture], plans: Sequence[tuple[Plan, ...]]
     ) -> list[Course]:
         truth = np.array([picture.class_index for picture in pictures])
-        courses = [new_course(policy_of(self.expansion, each), truth) for each in plans]
-        self.runner(self.begin(title, len(pictures))).run(pictures, courses)
+        courses = [new_course(policy_of(each), truth) for each in plans]
+        await self.runner(self.begin(title, len(pictures))).run(pictures, courses)
         return courses
 
     def _weights(self, found: Fitted, subject: Subject, pictures: int) -> FittedWeights:

@@ -13,7 +13,6 @@ from batchproof_server.offline.datasets.pictures import InvalidData
 from batchproof_server.offline.evaluation.augmentation.running import Combine, Policy
 from batchproof_server.tta.aggregation import MEAN, aggregate, parse_aggregation
 from batchproof_server.tta.choice import Choice, TtaRequest
-from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.policies import NONE
 from batchproof_server.tta.views import parse_views
@@ -56,12 +55,12 @@ class Wanted:
         yield from requests
 
 
-def plain_policy(choice: Choice, expansion: Expansion) -> Policy:
+def plain_policy(choice: Choice) -> Policy:
     """The plain answer, whatever the model's default is."""
-    return policy_of(expansion, [choice.plan(TtaRequest(policy=NONE))])
+    return policy_of([choice.plan(TtaRequest(policy=NONE))])
 
 
-def tried_policies(choice: Choice, expansion: Expansion, wanted: Wanted) -> tuple[Policy, ...]:
+def tried_policies(choice: Choice, wanted: Wanted) -> tuple[Policy, ...]:
     """The policies to try, in the order asked for.
 
     Raises:
@@ -69,27 +68,22 @@ def tried_policies(choice: Choice, expansion: Expansion, wanted: Wanted) -> tupl
             fit.
     """
     return tuple(
-        policy_of(expansion, list(_plans(choice, request, wanted.aggregations, wanted.seed)))
+        policy_of(list(_plans(choice, request, wanted.aggregations, wanted.seed)))
         for request in wanted.requests(choice)
     )
 
 
-def policy_of(expansion: Expansion, plans: Sequence[Plan]) -> Policy:
+def policy_of(plans: Sequence[Plan]) -> Policy:
     """One policy with one aggregation or more.
 
     Args:
-        expansion: of the model.
         plans: equal but for their aggregations.
     """
     first = plans[0]
-
-    def expand(encoded: bytes) -> Array:
-        return expansion.expanded(first, encoded, is_watched=False).rows
-
     return Policy(
         name=first.policy,
         views=tuple(view.text for view in first.views),
-        expand=expand,
+        plan=replace(first, early_exit=None),
         combine={plan.aggregation.text: _combine(plan) for plan in plans},
         combine_without=tuple(_without(first)) if len(first.views) > 1 else (),
     )

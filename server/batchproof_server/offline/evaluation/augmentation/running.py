@@ -1,27 +1,21 @@
-"""Answers labelled pictures with the views of several policies, through the served model."""
+"""Asks for the answers to labelled pictures with the views of several policies."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.scores import probabilities_of
 from batchproof_server.base.signature import Array
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.served import ServedModel
+from batchproof_server.offline.asking import Count, Predict
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.augmentation.figures import Answers, no_answers
-from batchproof_server.offline.evaluation.evaluating import scores_kind
-from batchproof_server.offline.evaluation.paths import (
-    Count,
-    EvaluationFailed,
-    Execute,
-    served_execution,
-)
+from batchproof_server.offline.evaluation.paths import EvaluationFailed
+from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
+from batchproof_server.tta.plan import Plan
 
-Expand: TypeAlias = Callable[[bytes], Array]
-"""From an encoded picture to one row of the model's input for each view, stacked."""
 Combine: TypeAlias = Callable[[Array], Array]
 """From probabilities, float64 [views, classes], to those of the answer, [classes]."""
 
@@ -33,14 +27,14 @@ class Policy:
     Attributes:
         name: as requests call it.
         views: their names, one or more.
-        expand: makes them.
+        plan: is asked for; without early exit.
         combine: by the names of the aggregations.
         combine_without: the first of them with each view left out; empty for a single view.
     """
 
     name: str
     views: tuple[str, ...]
-    expand: Expand
+    plan: Plan
     combine: Mapping[str, Combine]
     combine_without: tuple[Combine, ...]
 
@@ -92,23 +86,21 @@ def new_course(policy: Policy, truth: Array) -> Course:
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Executes the views of one picture at a time, as a single request is executed.
+    """Asks for one picture at a time, as a caller does who sends nothing else.
 
     Attributes:
-        execute: of the served backend, padded to a bucket.
-        kind: of the model's output.
-        largest_rows: of a micro-batch; more views are executed in several.
+        model: with a recipe and class scores.
+        predict: answers requests to it.
         now_s: a monotonic clock.
         count: learns of the progress.
     """
 
-    execute: Execute
-    kind: Literal["logits", "probabilities"]
-    largest_rows: int
+    model: ServedModel
+    predict: Predict
     now_s: Callable[[], float]
     count: Count
 
-    def run(self, pictures: Sequence[LabelledPicture], courses: Sequence[Course]) -> None:
+    async def run(self, pictures: Sequence[LabelledPicture], courses: Sequence[Course]) -> None:
         """Fills the courses; every picture goes through all of them before the next one comes.
 
         Whatever else the machine does meanwhile slows all policies down, and not one of them; and
@@ -121,7 +113,7 @@ class Runner:
         refused: list[str] = []
         for place, picture in enumerate(pictures):
             try:
-                self._picture(place, picture.read(), courses)
+                await self._picture(place, picture.read(), courses)
             except OSError as fault:
                 refused.append(f"{picture.name}: cannot be read ({fault.strerror})")
             except InvalidInput as invalid:
@@ -132,29 +124,20 @@ class Runner:
         if refused:
             raise InvalidData(refused)
 
-    def _picture(self, place: int, encoded: bytes, courses: Sequence[Course]) -> None:
+    async def _picture(self, place: int, encoded: bytes, courses: Sequence[Course]) -> None:
         first = place % len(courses)
         for course in (*courses[first:], *courses[:first]):
             began_s = self.now_s()
-            probabilities = self._probabilities(course.policy, course.policy.expand(encoded))
-            course.note(place, probabilities, self.now_s() - began_s)
-
-    def _probabilities(self, policy: Policy, rows: Array) -> Array:
-        starts = range(0, len(rows), self.largest_rows)
-        outputs = [self.execute(rows[start : start + self.largest_rows])[0] for start in starts]
-
-        def name_of(place: int) -> str:
-            return f'view "{policy.views[place]}"'
-
-        return probabilities_of(np.concatenate(outputs), self.kind, name_of)
-
-
-def served_runner(model: LoadedModel, now_s: Callable[[], float], count: Count) -> Runner:
-    """The runner of a model that gives class scores, on the thread that executes it."""
-    return Runner(
-        execute=served_execution(model),
-        kind=scores_kind(model),
-        largest_rows=model.batching.max_batch_rows,
-        now_s=now_s,
-        count=count,
-    )
+            request = PredictRequest(
+                self.model,
+                NO_DEADLINE_S,
+                images=[encoded],
+                plan=course.policy.plan,
+                names_views=True,
+            )
+            prediction = await self.predict(request)
+            took_s = self.now_s() - began_s
+            if prediction.augmentation is None:
+                raise ServingError("the model's output is raw")
+            (result,) = prediction.augmentation.results
+            course.note(place, result.view_probabilities, took_s)

@@ -16,6 +16,7 @@ from batchproof_server.offline.evaluation.augmentation.running import (
     new_course,
 )
 from batchproof_server.offline.evaluation.result import Subject
+from batchproof_server.tta.plan import PLAIN
 
 SUBJECT = Subject(
     model="pets",
@@ -50,14 +51,9 @@ def without(place: int) -> Combine:
 
 
 def policy(name: str, views: Sequence[str], combine: Mapping[str, Combine] | None = None) -> Policy:
-    """A policy that expands nothing: its answers are noted by the test."""
+    """A policy that is never asked for: its answers are noted by the test."""
     left_out = tuple(without(place) for place in range(len(views))) if len(views) > 1 else ()
-    return Policy(name, tuple(views), expand, combine or {"mean": mean}, left_out)
-
-
-def expand(encoded: bytes) -> Any:
-    """Nothing that a test may call."""
-    raise AssertionError(encoded)
+    return Policy(name, tuple(views), PLAIN, combine or {"mean": mean}, left_out)
 
 
 def course(tried: Policy, dogs: Any, truth: Any, seconds: float = 0.001) -> Course:

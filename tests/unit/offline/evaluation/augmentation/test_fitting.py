@@ -1,7 +1,8 @@
 """Weights are fitted on one part of the pictures and judged on the other."""
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,10 @@ from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPic
 from batchproof_server.offline.evaluation.augmentation.fitting import Fitter, WeightsFit, split
 from batchproof_server.offline.evaluation.augmentation.paired import Paired
 from batchproof_server.offline.evaluation.augmentation.policies import fit_plan
-from batchproof_server.offline.evaluation.augmentation.running import served_runner
 from batchproof_server.tta.choice import choice_of
 from batchproof_server.tta.policies import PolicySettings, TtaSettings
 from batchproof_server.tta.weights import parse_weights
+from support.asked import asked
 from support.bundles_on_disk import PICTURES, write_bundle
 from unit.offline.evaluation.augmentation.courses import SUBJECT
 
@@ -62,12 +63,11 @@ def test_another_seed_is_another_split_and_the_split_of_a_seed_never_changes() -
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Iterator[WeightsFit]:
+def found(tmp_path: Path) -> WeightsFit:
     """The right answer is what the mirrored picture shows: the second pixel of the first line."""
     directory = write_bundle(tmp_path / "pets" / "1", PICTURES, shape=(2, 2, 3), scale=0.02)
     model = load_version(Place("pets", 1, directory), loading_plugs(Config()))
-    yield fitted(model, "flip")
-    model.backend.close()
+    return fitted(model, "flip")
 
 
 def fitted(model: LoadedModel, policy: str) -> WeightsFit:
@@ -77,16 +77,15 @@ def fitted(model: LoadedModel, policy: str) -> WeightsFit:
         LabelledPicture(f"p{n}", int(each[0, 1].argmax()), partial(encode_png, each))
         for n, each in enumerate(pixels)
     ]
-    assert model.expansion is not None
     told: list[tuple[str, int]] = []
 
     def begin(title: str, total: int) -> Callable[[int], None]:
         told.append((title, total))
         return lambda _done: None
 
-    runner = partial(served_runner, model, lambda: 0.0)
-    fitter = Fitter(model.expansion, fit_plan(CHOICE, policy, 0), runner, begin)
-    result = fitter.fit(split(pictures, 0.4, 0), SUBJECT, 0)
+    with asked(model) as serving:
+        fitter = Fitter(fit_plan(CHOICE, policy, 0), serving.runner, begin)
+        result = asyncio.run(fitter.fit(split(pictures, 0.4, 0), SUBJECT, 0))
     assert told == [("the pictures to fit on", 36), ("the held-out pictures", 24)]
     return result
 
