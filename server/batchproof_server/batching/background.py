@@ -45,7 +45,7 @@ class Background:
             self._record_skipped([Skipped(check.request_id, "failed")])
             return
         verdict = judge(check, executed.parts[check.position])
-        self._observer.self_checked(
+        self._observer.notify(
             SelfCheckRecord(
                 model=self._model,
                 version=self._version,
@@ -63,7 +63,7 @@ class Background:
 
     def _record_skipped(self, skipped: Iterable[Skipped]) -> None:
         for each in skipped:
-            self._observer.self_checked(
+            self._observer.notify(
                 SelfCheckRecord(
                     model=self._model,
                     version=self._version,

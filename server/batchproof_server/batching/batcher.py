@@ -12,7 +12,7 @@ from functools import partial
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, Draining, ServingError
-from batchproof_server.base.events import Observer, ShedRecord
+from batchproof_server.base.events import Observer, QueueChanged, ShedRecord
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.alarm import Alarm
 from batchproof_server.batching.background import Background
@@ -311,15 +311,15 @@ class Batcher:
     def _record_batch(self, batch: Batch, executed: Executed) -> None:
         if executed.failure is None:
             self._room.learn(executed.execution_s)
-        self._observer.batch_executed(batch.record(self._model, self._version, executed))
+        self._observer.notify(batch.record(self._model, self._version, executed))
 
     def _shed(self, task: Task[Member], refusal: Callable[[], ServingError], reason: str) -> None:
         if settle(task, refusal):
-            self._observer.request_shed(ShedRecord(self._model, self._version, reason))
+            self._observer.notify(ShedRecord(self._model, self._version, reason))
 
     def _record_refusal(self, refusal: ServingError) -> None:
         reason = SHED_REASONS[type(refusal)]
-        self._observer.request_shed(ShedRecord(self._model, self._version, reason))
+        self._observer.notify(ShedRecord(self._model, self._version, reason))
 
     def _set_alarm(self) -> None:
         # While the device is busy only deadlines matter; its completion pumps anyway.
@@ -334,7 +334,7 @@ class Batcher:
         rows = self._queue.waiting_rows
         if rows != self._reported_rows:
             self._reported_rows = rows
-            self._observer.queue_changed(self._model, self._version, rows)
+            self._observer.notify(QueueChanged(self._model, self._version, rows))
         if self._queue.draining and self._queue.settled and not self._unfinished_batches:
             self._drained.set()
 

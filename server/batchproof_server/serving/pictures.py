@@ -113,7 +113,7 @@ class PictureIntake:
             raise DeadlineExceeded("the deadline passed while the picture was decoded")
 
     def _shed(self, model: ServedModel, reason: str) -> None:
-        self._observer.request_shed(ShedRecord(model.name, model.version, reason))
+        self._observer.notify(ShedRecord(model.name, model.version, reason))
 
 
 def recipe_of(model: ServedModel) -> Recipe:

@@ -250,7 +250,7 @@ class Engine:
         return prediction
 
     def _tell(self, prediction: Prediction, scores: Scores, request_id: str, seen: Seen) -> None:
-        self._observer.predicted(_record(prediction, scores, request_id, seen()))
+        self._observer.notify(_record(prediction, scores, request_id, seen()))
 
 
 def _check_views(model: ServedModel, rows: int, views: int) -> None:
