@@ -118,7 +118,7 @@ async def test_a_sure_row_stops_early_and_the_others_are_as_without_it() -> None
         assert plain.scores is not None
         best = np.sort(plain.scores.probabilities.max(axis=1))
         between = float(best[3] + best[4]) / 2
-        place.recorder.batches.clear()
+        place.recorder.events.clear()
         early = await ask(place, images, TtaRequest("flip", early_exit=between))
         await settle_loop()
     assert early.augmentation is not None

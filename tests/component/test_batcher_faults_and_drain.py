@@ -12,7 +12,7 @@ import pytest
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
-from batchproof_server.base.events import BatchRecord, ShedRecord
+from batchproof_server.base.events import BatchRecord, Event
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.batching.replies import BatchedRows
@@ -104,14 +104,8 @@ async def test_a_device_that_was_shut_down_fails_requests_and_hangs_none() -> No
 
 async def test_an_observer_that_raises_changes_nothing() -> None:
     class Raising(Recorder):
-        def batch_executed(self, record: BatchRecord) -> None:
-            raise KeyError(record)
-
-        def request_shed(self, record: ShedRecord) -> None:
-            raise KeyError(record)
-
-        def queue_changed(self, model: str, version: int, rows: int) -> None:
-            raise KeyError(model, version, rows)
+        def notify(self, event: Event) -> None:
+            raise KeyError(event)
 
     failures: list[Exception] = []
     recorder = Recorder()

@@ -12,6 +12,7 @@ from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.models.loading import LoadedModel
 from batchproof_server.models.served import ServedModel
+from batchproof_server.observing.fan_out import Observers
 from batchproof_server.offline.asking import Count, Predict
 from batchproof_server.offline.evaluation.augmentation.running import Runner
 from batchproof_server.offline.reference_profile.answering import RecordKeeper
@@ -37,6 +38,7 @@ class Asked:
 def asked(loaded: LoadedModel) -> Iterator[Asked]:
     """Serves a model, which is closed at the end."""
     clock, records = MonotonicClock(), RecordKeeper()
+    observer = Observers([records], on_failure=_fail)
     device = ThreadDevice(loaded.backend, partial(ThreadPoolExecutor, 1), clock)
     batcher = Batcher(
         loaded.bundle.name,
@@ -45,7 +47,7 @@ def asked(loaded: LoadedModel) -> Iterator[Asked]:
         loaded.batching,
         device=device,
         clock=clock,
-        observer=records,
+        observer=observer,
     )
     limits = RequestLimits()
     model = ServedModel(
@@ -56,9 +58,13 @@ def asked(loaded: LoadedModel) -> Iterator[Asked]:
         limits.max_request_views,
         watches_inputs=True,
     )
-    off_loop = OffLoop(DecodingSettings(), clock, records)
+    off_loop = OffLoop(DecodingSettings(), clock, observer)
     try:
-        yield Asked(model, Predictor(limits, off_loop, clock, records).predict, records)
+        yield Asked(model, Predictor(limits, off_loop, clock, observer).predict, records)
     finally:
         off_loop.close()
         model.close()
+
+
+def _fail(failure: Exception) -> None:
+    raise failure

@@ -6,7 +6,7 @@ None of them sleeps. What must be waited for is a condition, and waiting for it 
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
@@ -16,11 +16,13 @@ import numpy as np
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
-    ModelRecord,
+    Event,
     PredictionRecord,
+    QueueChanged,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
+    Subscription,
 )
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
 
@@ -248,50 +250,66 @@ class PoisonBackend(ElementwiseBackend):
         return malformed
 
 
+def every_event() -> tuple[type[Event], ...]:
+    """Every kind of event there is, as far as it was imported."""
+    # A dataclass with slots is made twice, and the second one is the one in use.
+    return tuple({kind.__qualname__: kind for kind in Event.__subclasses__()}.values())
+
+
+Kind = TypeVar("Kind", bound=Event)
+
+
 @dataclass(slots=True)
 class Recorder:
-    """An observer that remembers everything."""
+    """An observer, and a subscriber to every event, that remembers everything."""
 
-    requests: list[RequestRecord] = field(default_factory=list)
-    batches: list[BatchRecord] = field(default_factory=list)
-    predictions: list[PredictionRecord] = field(default_factory=list)
-    decoded: list[DecodeRecord] = field(default_factory=list)
-    shed: list[ShedRecord] = field(default_factory=list)
-    queue_rows: list[int] = field(default_factory=list)
-    models: list[ModelRecord] = field(default_factory=list)
-    self_checks: list[SelfCheckRecord] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
-    def request_finished(self, record: RequestRecord) -> None:
+    def notify(self, event: Event) -> None:
         """Remembers it."""
-        self.requests.append(record)
+        self.events.append(event)
 
-    def batch_executed(self, record: BatchRecord) -> None:
-        """Remembers it."""
-        self.batches.append(record)
+    def subscriptions(self) -> Iterable[Subscription[Any]]:
+        """All events."""
+        return [Subscription(kind, self.notify) for kind in every_event()]
 
-    def predicted(self, record: PredictionRecord) -> None:
-        """Remembers it."""
-        self.predictions.append(record)
+    def _of(self, kind: type[Kind]) -> list[Kind]:
+        return [event for event in self.events if isinstance(event, kind)]
 
-    def image_decoded(self, record: DecodeRecord) -> None:
-        """Remembers it."""
-        self.decoded.append(record)
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """The finished requests."""
+        return self._of(RequestRecord)
 
-    def request_shed(self, record: ShedRecord) -> None:
-        """Remembers it."""
-        self.shed.append(record)
+    @property
+    def batches(self) -> list[BatchRecord]:
+        """The executed micro-batches."""
+        return self._of(BatchRecord)
 
-    def queue_changed(self, model: str, version: int, rows: int) -> None:  # noqa: ARG002 - the protocol
-        """Remembers the rows."""
-        self.queue_rows.append(rows)
+    @property
+    def predictions(self) -> list[PredictionRecord]:
+        """The scores of requests."""
+        return self._of(PredictionRecord)
 
-    def model_changed(self, record: ModelRecord) -> None:
-        """Remembers it."""
-        self.models.append(record)
+    @property
+    def decoded(self) -> list[DecodeRecord]:
+        """The decoded pictures."""
+        return self._of(DecodeRecord)
 
-    def self_checked(self, record: SelfCheckRecord) -> None:
-        """Remembers it."""
-        self.self_checks.append(record)
+    @property
+    def shed(self) -> list[ShedRecord]:
+        """The requests that were answered without execution."""
+        return self._of(ShedRecord)
+
+    @property
+    def queue_rows(self) -> list[int]:
+        """How many rows waited, each time that it changed."""
+        return [event.rows for event in self._of(QueueChanged)]
+
+    @property
+    def self_checks(self) -> list[SelfCheckRecord]:
+        """The answers that were selected to be tried again."""
+        return self._of(SelfCheckRecord)
 
     @property
     def shed_reasons(self) -> list[str]:

@@ -176,7 +176,7 @@ class Server:
     ) -> None:
         recipe = None if loaded is None else loaded.recipe
         certificate = None if loaded is None else loaded.certificate
-        self.observer.model_changed(
+        self.observer.notify(
             ModelRecord(
                 model=place.name,
                 version=place.version,
@@ -238,10 +238,10 @@ def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server
     outcome_metrics = OutcomeMetrics()
     outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
     drift = DriftMetrics(log_observer.failed)
-    metrics = Metrics(build_version, drift, (outcome_metrics,))
+    metrics = Metrics(build_version, (outcome_metrics, drift))
     statistics = Statistics(epoch_ms)
-    observers = (metrics, statistics, outcomes, log_observer)
-    observer = Observers(observers, on_failure=log_observer.failed)
+    subscribers = (drift, metrics, statistics, outcomes, log_observer)
+    observer = Observers(subscribers, on_failure=log_observer.failed)
     repository = ModelRepository(places, config.version_labels)
     health = Health(repository)
     heartbeat = Heartbeat(clock)

@@ -1,11 +1,12 @@
 """What happened, as values; who wants to know is somebody else's business.
 
-The core calls one observer method per event. Observers must not raise; :class:`Observers` keeps the
-promise for them.
+The core tells one observer. A new event is its value here and a subscription of whoever wants it:
+nothing between the two knows the events by name.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy.typing as npt
 
@@ -21,8 +22,14 @@ PREDICT_METHODS: Final = (
 """The methods whose requests are predictions, over every protocol."""
 
 
+class Event:
+    """Root of the events, which are immutable values."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(Event):
     """One finished RPC.
 
     Attributes:
@@ -47,7 +54,7 @@ class RequestRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchRecord:
+class BatchRecord(Event):
     """One executed micro-batch.
 
     Attributes:
@@ -68,7 +75,7 @@ class BatchRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodeRecord:
+class DecodeRecord(Event):
     """One image that went through a recipe."""
 
     image_format: str
@@ -76,7 +83,7 @@ class DecodeRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ShedRecord:
+class ShedRecord(Event):
     """One request that was answered without execution.
 
     Attributes:
@@ -88,8 +95,22 @@ class ShedRecord:
     reason: str
 
 
+# Not frozen: every request makes two of them, and freezing is most of what making one takes.
+@dataclass(slots=True)
+class QueueChanged(Event):
+    """The number of rows that wait for a version became another.
+
+    Attributes:
+        rows: that wait now.
+    """
+
+    model: str
+    version: int
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
-class ModelRecord:
+class ModelRecord(Event):
     """A model version that changed its state.
 
     Attributes:
@@ -117,7 +138,7 @@ class ModelRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SelfCheckRecord:
+class SelfCheckRecord(Event):
     """One answer that was selected for a second try in other company.
 
     Attributes:
@@ -143,8 +164,10 @@ class SelfCheckRecord:
 # Contract: the arrays are the request's own and never change again; whoever keeps the record keeps
 # them alive.
 @dataclass(frozen=True, slots=True, eq=False)
-class PredictionRecord:
+class PredictionRecord(Event):
     """The class scores that one request was answered with, whatever its protocol.
+
+    There is none for a model whose output is raw.
 
     Attributes:
         request_id: the caller's or ours.
@@ -181,64 +204,32 @@ class PredictionRecord:
 
 
 class Observer(Protocol):
-    """Learns what happened. Called on the loop thread; must be quick."""
+    """Is told of everything that happens, on the loop thread; must be quick and must not raise."""
 
-    def request_finished(self, record: RequestRecord) -> None:
-        """One RPC, or one request of a stream, was answered."""
-        ...
-
-    def predicted(self, record: PredictionRecord) -> None:
-        """One request has its class scores; not told of models whose output is raw."""
-        ...
-
-    def batch_executed(self, record: BatchRecord) -> None:
-        """One micro-batch left the device."""
-        ...
-
-    def image_decoded(self, record: DecodeRecord) -> None:
-        """One image became an input row."""
-        ...
-
-    def request_shed(self, record: ShedRecord) -> None:
-        """One request was answered without execution."""
-        ...
-
-    def queue_changed(self, model: str, version: int, rows: int) -> None:
-        """The number of waiting rows of a version changed."""
-        ...
-
-    def model_changed(self, record: ModelRecord) -> None:
-        """A model version changed its state."""
-        ...
-
-    def self_checked(self, record: SelfCheckRecord) -> None:
-        """One selected answer was tried again in other company, or will not be."""
+    def notify(self, event: Event, /) -> None:
+        """Something happened."""
         ...
 
 
-class IgnoringObserver:
-    """Wants to know nothing: a base for observers of few events."""
+Told = TypeVar("Told", bound=Event)
 
-    def request_finished(self, record: RequestRecord) -> None:
-        """Does nothing."""
 
-    def predicted(self, record: PredictionRecord) -> None:
-        """Does nothing."""
+@dataclass(frozen=True, slots=True)
+class Subscription(Generic[Told]):
+    """One kind of event, and what is called for each of it.
 
-    def batch_executed(self, record: BatchRecord) -> None:
-        """Does nothing."""
+    Attributes:
+        event: the class itself; events of its subclasses are other events.
+        handler: called on the loop thread; must be quick. Whatever it raises harms nobody else.
+    """
 
-    def image_decoded(self, record: DecodeRecord) -> None:
-        """Does nothing."""
+    event: type[Told]
+    handler: Callable[[Told], None]
 
-    def request_shed(self, record: ShedRecord) -> None:
-        """Does nothing."""
 
-    def queue_changed(self, model: str, version: int, rows: int) -> None:
-        """Does nothing."""
+class Subscriber(Protocol):
+    """Wants to know of some events; hears of no others."""
 
-    def model_changed(self, record: ModelRecord) -> None:
-        """Does nothing."""
-
-    def self_checked(self, record: SelfCheckRecord) -> None:
-        """Does nothing."""
+    def subscriptions(self) -> Iterable[Subscription[Any]]:
+        """Which, always the same ones."""
+        ...

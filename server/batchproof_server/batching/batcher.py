@@ -10,7 +10,7 @@ from functools import partial
 
 from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import DeadlineExceeded, Draining, ServingError
-from batchproof_server.base.events import Observer, ShedRecord
+from batchproof_server.base.events import Observer, QueueChanged, ShedRecord
 from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.batching.admission import CAUTION, Admission, LatencyModel
 from batchproof_server.batching.background import checked_record, skipped_record
@@ -284,7 +284,7 @@ class Batcher:
 
     def _account(self, batch: Batch, execution: Execution) -> None:
         self._unfinished_batches -= 1
-        self._observer.batch_executed(batch.record(self._model, self._version, execution))
+        self._observer.notify(batch.record(self._model, self._version, execution))
         if isinstance(execution, Executed):
             self._admission.learn(execution.execution_s)
         self._report()
@@ -308,19 +308,19 @@ class Batcher:
     def _finish_check(self, check: Check, execution: Execution) -> None:
         self._unfinished_batches -= 1
         self._pump()
-        self._observer.self_checked(checked_record(self._model, self._version, check, execution))
+        self._observer.notify(checked_record(self._model, self._version, check, execution))
 
     def _tell_skipped(self, skipped: Iterable[Skipped]) -> None:
         for each in skipped:
-            self._observer.self_checked(skipped_record(self._model, self._version, each))
+            self._observer.notify(skipped_record(self._model, self._version, each))
 
     def _shed(self, task: Task[Member], refusal: Callable[[], ServingError], reason: str) -> None:
         if settle(task, refusal):
-            self._observer.request_shed(ShedRecord(self._model, self._version, reason))
+            self._observer.notify(ShedRecord(self._model, self._version, reason))
 
     def _record_refusal(self, refusal: ServingError) -> None:
         reason = SHED_REASONS[type(refusal)]
-        self._observer.request_shed(ShedRecord(self._model, self._version, reason))
+        self._observer.notify(ShedRecord(self._model, self._version, reason))
 
     def _set_alarm(self) -> None:
         # While the device is busy only deadlines matter; its completion pumps anyway.
@@ -335,7 +335,7 @@ class Batcher:
         rows = self._queue.waiting_rows
         if rows != self._reported_rows:
             self._reported_rows = rows
-            self._observer.queue_changed(self._model, self._version, rows)
+            self._observer.notify(QueueChanged(self._model, self._version, rows))
         if self._queue.draining and self._queue.settled and not self._unfinished_batches:
             self._drained.set()
 

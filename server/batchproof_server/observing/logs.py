@@ -8,7 +8,7 @@ What a caller sent (a request id, a name) is escaped and cut: it cannot forge a 
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Literal, TextIO, TypeAlias
 
@@ -18,12 +18,11 @@ from structlog.typing import FilteringBoundLogger, Processor
 from batchproof_server.base.errors import cut
 from batchproof_server.base.events import (
     BatchRecord,
-    DecodeRecord,
     ModelRecord,
-    PredictionRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
+    Subscription,
 )
 from batchproof_server.proof.settings import Progress
 
@@ -99,7 +98,8 @@ def _short(text: str) -> str:
 
 
 # Contract: an observer for the loop thread. One line for each finished request, for each failed
-# micro-batch and for each change of a model's state; the rest only at level debug, or never.
+# micro-batch and for each change of a model's state; the rest only at level debug. Scores belong to
+# the caller, and of a picture the request's line says enough.
 class LogObserver:
     """Writes what happened.
 
@@ -109,6 +109,16 @@ class LogObserver:
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
+
+    def subscriptions(self) -> Iterable[Subscription[Any]]:
+        """What becomes a line."""
+        return (
+            Subscription(RequestRecord, self.request_finished),
+            Subscription(BatchRecord, self.batch_executed),
+            Subscription(ShedRecord, self.request_shed),
+            Subscription(ModelRecord, self.model_changed),
+            Subscription(SelfCheckRecord, self.self_checked),
+        )
 
     def request_finished(self, record: RequestRecord) -> None:
         """Writes one line; with the caller's message when there is one."""
@@ -142,12 +152,6 @@ class LogObserver:
             execution_ms=_ms(record.execution_s),
         )
 
-    def predicted(self, record: PredictionRecord) -> None:
-        """Writes nothing: scores belong to the caller."""
-
-    def image_decoded(self, record: DecodeRecord) -> None:
-        """Writes nothing: the request's line says enough."""
-
     def request_shed(self, record: ShedRecord) -> None:
         """Writes the reason at level debug; the request's own line carries the code."""
         self._logger.debug(
@@ -156,9 +160,6 @@ class LogObserver:
             version=record.version,
             reason=record.reason,
         )
-
-    def queue_changed(self, model: str, version: int, rows: int) -> None:
-        """Writes nothing: it changes with every request."""
 
     def model_changed(self, record: ModelRecord) -> None:
         """Writes the state and the findings; a version that failed is an error."""

@@ -1,17 +1,15 @@
 """Counts of every version's requests and executions, as Triton's clients read them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
-    DecodeRecord,
     ModelRecord,
-    PredictionRecord,
     RequestRecord,
-    SelfCheckRecord,
-    ShedRecord,
+    Subscription,
 )
 
 _NS_PER_S = 1_000_000_000
@@ -66,6 +64,14 @@ class Statistics:
         self._epoch_ms = epoch_ms
         self._versions: dict[tuple[str, int], VersionStatistics] = {}
 
+    def subscriptions(self) -> Iterable[Subscription[Any]]:
+        """Requests and micro-batches, and the versions to count them for."""
+        return (
+            Subscription(RequestRecord, self.request_finished),
+            Subscription(BatchRecord, self.batch_executed),
+            Subscription(ModelRecord, self.model_changed),
+        )
+
     def of(self, model: str, version: int) -> VersionStatistics:
         """What a version did; nothing, when it is unknown."""
         return self._versions.get((model, version), VersionStatistics())
@@ -92,21 +98,6 @@ class Statistics:
         version.queue.add(sum(record.queue_delays_s), tasks)
         version.compute.add(record.execution_s * tasks, tasks)
         version.by_bucket_rows.setdefault(record.bucket_rows, Total()).add(record.execution_s)
-
-    def predicted(self, record: PredictionRecord) -> None:
-        """Counts nothing: the request itself is counted."""
-
-    def image_decoded(self, record: DecodeRecord) -> None:
-        """Counts nothing: Triton's statistics know no decoding."""
-
-    def request_shed(self, record: ShedRecord) -> None:
-        """Counts nothing: the request itself is counted as failed."""
-
-    def queue_changed(self, model: str, version: int, rows: int) -> None:
-        """Counts nothing."""
-
-    def self_checked(self, record: SelfCheckRecord) -> None:
-        """Counts nothing: no caller asked for it."""
 
     def model_changed(self, record: ModelRecord) -> None:
         """Begins to count for a version that it did not know."""

@@ -1,7 +1,8 @@
 """The use case of labels that arrive later: remember answers, count how often they were right."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from batchproof_server.base.errors import (
     ServingError,
     cut,
 )
-from batchproof_server.base.events import IgnoringObserver, PredictionRecord
+from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.models.served import ServedModel
 from batchproof_server.outcomes.counting import ClassBins, class_bins
 from batchproof_server.outcomes.recent import (
@@ -96,7 +97,7 @@ class _Labels:
 
 # Contract: lives on the loop thread; between looking an answer up and marking its row nothing else
 # runs, so each row counts once whatever callers send.
-class OutcomeDesk(IgnoringObserver):
+class OutcomeDesk:
     """Remembers recent answers and takes their outcomes.
 
     Args:
@@ -110,6 +111,10 @@ class OutcomeDesk(IgnoringObserver):
         self._clock = clock
         self._observer = observer
         self._models: dict[tuple[str, int], _Labels] = {}
+
+    def subscriptions(self) -> Iterable[Subscription[Any]]:
+        """The answers that labels may arrive for."""
+        return (Subscription(PredictionRecord, self.predicted),)
 
     def model_ready(self, model: ServedModel) -> None:
         """A version answers from now on; nothing is remembered of one whose output is raw."""

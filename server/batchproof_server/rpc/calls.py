@@ -168,7 +168,7 @@ class Calls:
 
     def _shed(self, call: Call, refusal: ServingError) -> None:
         if (reason := SHED_REASONS.get(type(refusal))) is not None:
-            self._observer.request_shed(ShedRecord(call.trace.model, call.trace.version, reason))
+            self._observer.notify(ShedRecord(call.trace.model, call.trace.version, reason))
 
     def _cancelled(
         self, call: Call, context: Context, cancelled: asyncio.CancelledError
@@ -190,7 +190,7 @@ class Calls:
         return self._clock.now_s() - started_s
 
     def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
-        self._observer.request_finished(
+        self._observer.notify(
             RequestRecord(
                 method=method,
                 request_id=call.request_id,

@@ -158,7 +158,7 @@ class OffLoop:
         image_format, result, duration_s = await loop.run_in_executor(
             self._threads, self._run, recipe, image, work
         )
-        self._observer.image_decoded(DecodeRecord(image_format, duration_s))
+        self._observer.notify(DecodeRecord(image_format, duration_s))
         return result
 
     def _run(self, recipe: Recipe, image: bytes, work: Work[Result]) -> tuple[str, Result, float]:

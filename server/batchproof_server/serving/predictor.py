@@ -201,7 +201,7 @@ class Predictor:
     ) -> None:
         if inputs is None and request.tensors is not None:
             inputs = tensor_inputs(request.model, request.tensors)
-        self._observer.predicted(_record(request, prediction, scores, inputs))
+        self._observer.notify(_record(request, prediction, scores, inputs))
 
 
 # What is read on the loop is looked at again, for drift, once the answer is on its way.

@@ -177,7 +177,7 @@ class Rounds:
 
     def _shed(self, request: PredictRequest, reason: str) -> None:
         model = request.model
-        self._observer.request_shed(ShedRecord(model.name, model.version, reason))
+        self._observer.notify(ShedRecord(model.name, model.version, reason))
 
 
 def inputs_of(request: PredictRequest, pictures: Sequence[PictureRows]) -> RowInputs | None:

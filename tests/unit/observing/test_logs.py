@@ -16,11 +16,13 @@ from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
-    Observer,
+    QueueChanged,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
+    Subscriber,
 )
+from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import (
     LogFormat,
     LogLevel,
@@ -59,8 +61,8 @@ def stream() -> io.StringIO:
 
 
 def test_a_finished_request_is_one_json_line(stream: io.StringIO) -> None:
-    told: Observer = observer(stream)
-    told.request_finished(request())
+    told: Subscriber = observer(stream)
+    Observers((told,), lambda failure: pytest.fail(str(failure))).notify(request())
     (line,) = lines(stream)
     at = datetime.fromisoformat(line.pop("time"))
     assert at.utcoffset() == timedelta(0)
@@ -199,10 +201,11 @@ def test_frequent_events_are_written_at_debug_or_never(stream: io.StringIO) -> N
     told = observer(stream)
     quiet = (told, observer(stream, level="debug"))
     for each in quiet:
-        each.batch_executed(BatchRecord("digits", 3, 5, 8, (0.1,), 0.25, failed=False))
-        each.request_shed(ShedRecord("digits", 3, "deadline"))
-        each.image_decoded(DecodeRecord("PNG", 0.1))
-        each.queue_changed("digits", 3, 1)
+        observers = Observers((each,), each.failed)
+        observers.notify(BatchRecord("digits", 3, 5, 8, (0.1,), 0.25, failed=False))
+        observers.notify(ShedRecord("digits", 3, "deadline"))
+        observers.notify(DecodeRecord("PNG", 0.1))
+        observers.notify(QueueChanged("digits", 3, 1))
     events = [(line["level"], line["event"]) for line in lines(stream)]
     assert events == [("debug", "micro-batch executed"), ("debug", "request shed")]
 

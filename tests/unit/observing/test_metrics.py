@@ -16,13 +16,15 @@ from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
-    Observer,
     PredictionRecord,
+    QueueChanged,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
+    Subscriber,
 )
 from batchproof_server.drift.profile_form import KnownProfile
+from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
@@ -120,14 +122,15 @@ def everything_once(metrics: Metrics) -> None:
     metrics.batch_executed(batch(5, (0.001, 0.002)))
     metrics.image_decoded(DecodeRecord("PNG", 0.0007))
     metrics.request_shed(ShedRecord("digits", 3, "queue_full"))
-    metrics.queue_changed("digits", 3, 7)
+    metrics.queue_changed(QueueChanged("digits", 3, 7))
     metrics.self_checked(SelfCheckRecord("digits", 3, "identical", "id", 2, 8))
     metrics.predicted(augmented())
 
 
 def test_metrics_are_an_observer(metrics: Metrics) -> None:
-    observer: Observer = metrics
-    observer.queue_changed("digits", 3, 1)
+    observer: Subscriber = metrics
+    observers = Observers((observer,), lambda failure: pytest.fail(str(failure)))
+    observers.notify(QueueChanged("digits", 3, 1))
     assert value(metrics, "queue_rows", DIGITS) == 1
 
 
@@ -244,7 +247,7 @@ def test_a_self_check_counts_under_its_result_and_nowhere_else(metrics: Metrics)
 
 def test_the_queue_shows_its_last_state(metrics: Metrics) -> None:
     for rows in (4, 9, 2):
-        metrics.queue_changed("digits", 3, rows)
+        metrics.queue_changed(QueueChanged("digits", 3, rows))
     assert value(metrics, "queue_rows", DIGITS) == 2
 
 
@@ -337,7 +340,7 @@ def test_a_name_with_every_awkward_character_survives_the_exposition(metrics: Me
 def test_many_versions_keep_their_own_numbers(metrics: Metrics) -> None:
     for number in range(50):
         metrics.model_changed(model(name=f"m{number}"))
-        metrics.queue_changed(f"m{number}", 3, number)
+        metrics.queue_changed(QueueChanged(f"m{number}", 3, number))
     seen = [
         value(metrics, "queue_rows", {"model": f"m{number}", "version": "3"})
         for number in (0, 17, 49)
@@ -424,7 +427,7 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     drift.watch("digits", 3, KnownProfile.of(profile()))
     outcomes = OutcomeMetrics()
     outcomes.outcomes_possible("digits", 3, class_bins(["0", "1"]))
-    metrics = Metrics("0.1.0", drift, (outcomes,))
+    metrics = Metrics("0.1.0", (outcomes, drift))
     metrics.model_changed(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")

@@ -1,12 +1,16 @@
 """What the statistics count, and what they do not."""
 
+import pytest
+
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
     ModelRecord,
+    QueueChanged,
     RequestRecord,
     ShedRecord,
 )
+from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.statistics import Statistics
 
 NOW_MS = 1_700_000_000_000
@@ -46,10 +50,11 @@ def test_a_failure_is_counted_apart() -> None:
 
 def test_only_predictions_count() -> None:
     statistics = counting()
-    statistics.request_finished(request(method="inference.ModelMetadata"))
-    statistics.request_shed(ShedRecord("cat", 1, "deadline"))
-    statistics.image_decoded(DecodeRecord("png", 1.0))
-    statistics.queue_changed("cat", 1, 7)
+    observers = Observers((statistics,), lambda failure: pytest.fail(str(failure)))
+    observers.notify(request(method="inference.ModelMetadata"))
+    observers.notify(ShedRecord("cat", 1, "deadline"))
+    observers.notify(DecodeRecord("png", 1.0))
+    observers.notify(QueueChanged("cat", 1, 7))
     assert statistics.of("cat", 1) == counting().of("cat", 1)
 
 

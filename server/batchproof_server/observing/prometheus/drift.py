@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
-from batchproof_server.base.events import PredictionRecord
+from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift.recorded import recorded_signals
@@ -80,6 +80,10 @@ class DriftMetrics(Collector):
         self._counted_rows = 0
         self._rows_until_count = _ROWS_A_COUNT
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="drift")
+
+    def subscriptions(self) -> Iterable[Subscription[Any]]:
+        """The predictions to count."""
+        return (Subscription(PredictionRecord, self.predicted),)
 
     def watch(self, model: str, version: int, known: KnownProfile | None) -> None:
         """Creates every series of a classifier, at zero.

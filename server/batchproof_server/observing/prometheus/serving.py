@@ -6,6 +6,7 @@ the families under the lock of the observations, and formats the copy outside it
 
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client import metrics_core as core
@@ -18,11 +19,12 @@ from batchproof_server.base.events import (
     DecodeRecord,
     ModelRecord,
     PredictionRecord,
+    QueueChanged,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
+    Subscription,
 )
-from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.families import PREFIX, Family, Spec
 from batchproof_server.observing.prometheus.labels import LabelAdmission, ModelVersion
 
@@ -66,25 +68,18 @@ _SPECS = (
 )
 
 
-# Contract: every method of the observer is called on the loop thread and takes microseconds;
+# Contract: what is subscribed is called on the loop thread and takes microseconds;
 # ``exposition`` may be called on any thread at any time and sees each record wholly or not at all.
 class Metrics(Collector):
     """An observer that counts, and writes what it counted for Prometheus.
 
     Args:
         build_version: the version of the server.
-        drift: counts what predictions look like; without it nothing does.
         others: write the families of their own field.
     """
 
-    def __init__(
-        self,
-        build_version: str,
-        drift: DriftMetrics | None = None,
-        others: Iterable[Collector] = (),
-    ) -> None:
+    def __init__(self, build_version: str, others: Iterable[Collector] = ()) -> None:
         self._build_version = build_version
-        self._drift = drift
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
         self._families = {spec.name: Family(spec, self._admission) for spec in _SPECS}
@@ -92,11 +87,22 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         for collector in (self, *others):
             self._registry.register(collector)
-        if drift is not None:
-            self._registry.register(drift)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
+
+    def subscriptions(self) -> Iterable[Subscription[Any]]:
+        """What becomes a series here."""
+        return (
+            Subscription(RequestRecord, self.request_finished),
+            Subscription(BatchRecord, self.batch_executed),
+            Subscription(PredictionRecord, self.predicted),
+            Subscription(DecodeRecord, self.image_decoded),
+            Subscription(ShedRecord, self.request_shed),
+            Subscription(QueueChanged, self.queue_changed),
+            Subscription(SelfCheckRecord, self.self_checked),
+            Subscription(ModelRecord, self.model_changed),
+        )
 
     def request_finished(self, record: RequestRecord) -> None:
         """Counts the answer and its duration."""
@@ -122,8 +128,6 @@ class Metrics(Collector):
 
     def predicted(self, record: PredictionRecord) -> None:
         """Counts rows and views of augmented requests; the scores are somebody else's."""
-        if self._drift is not None:
-            self._drift.predicted(record)
         if not record.policy:
             return
         labels = (record.model, record.version, record.policy)
@@ -142,10 +146,10 @@ class Metrics(Collector):
         with self._lock:
             self._families["shed"].add((record.model, record.version, record.reason))
 
-    def queue_changed(self, model: str, version: int, rows: int) -> None:
+    def queue_changed(self, change: QueueChanged) -> None:
         """Remembers the rows that wait."""
         with self._lock:
-            self._families["queue_rows"].set((model, version), rows)
+            self._families["queue_rows"].set((change.model, change.version), change.rows)
 
     def self_checked(self, record: SelfCheckRecord) -> None:
         """Counts the result."""

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.events import IgnoringObserver, PredictionRecord
+from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.recorded import recorded_signals
 from batchproof_server.drift.signals import Signals
@@ -24,13 +24,16 @@ _PICTURES_AHEAD: Final = 64
 
 
 @dataclass(slots=True)
-class RecordKeeper(IgnoringObserver):
-    """An observer that keeps each record until somebody takes it."""
+class RecordKeeper:
+    """A subscriber that keeps each record until somebody takes it."""
 
     _records: dict[str, PredictionRecord] = field(default_factory=dict)
 
-    def predicted(self, record: PredictionRecord) -> None:
-        """Keeps it under the id of its request."""
+    def subscriptions(self) -> tuple[Subscription[Any], ...]:
+        """The records of predictions alone."""
+        return (Subscription(PredictionRecord, self._keep),)
+
+    def _keep(self, record: PredictionRecord) -> None:
         self._records[record.request_id] = record
 
     def take(self, request_id: str) -> PredictionRecord:
