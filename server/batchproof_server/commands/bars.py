@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from batchproof_server.offline.evaluation.paths import Count
+from batchproof_server.offline.asking import Count
 
 
 @dataclass(frozen=True, slots=True)

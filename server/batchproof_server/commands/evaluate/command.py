@@ -1,35 +1,27 @@
-"""``batchproof-server evaluate``: labelled pictures alone, in company and through Keras."""
+"""``batchproof-server evaluate``: labelled pictures alone, in batches and through Keras."""
 
 import asyncio
-import sys
 from argparse import Namespace
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
-from batchproof_server.application.server import Server, compose, loading_plugs
 from batchproof_server.backends.artefact import LayeredKind
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.spread import spread
-from batchproof_server.commands.bars import Bars, shown_bars
+from batchproof_server.commands.bars import shown_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.evaluate.report import evaluation_report
-from batchproof_server.commands.terminal import ProgressLine, write, write_error
+from batchproof_server.commands.served import served
+from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.served import ServedModel
-from batchproof_server.observing.fan_out import Observers
-from batchproof_server.observing.logs import configure_logs, library_logs
 from batchproof_server.offline.datasets.pictures import LabelledPicture
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.offline.evaluation.evaluating import Evaluator, served_recipe
-from batchproof_server.offline.evaluation.paths import EvaluationFailed, Predict
+from batchproof_server.offline.evaluation.paths import EvaluationFailed, KerasPredict
 from batchproof_server.offline.evaluation.result import Evaluation
-from batchproof_server.rpc.fronts.grpc_aio.loopback import Loopback, connected
-from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -40,14 +32,14 @@ def evaluate(arguments: Namespace) -> int:
         usage and for data that cannot be used.
     """
     try:
-        config = evaluation_config(arguments)
+        config = offline_config(arguments)
         sizes = batch_sizes(arguments.batch_sizes)
         place = only_bundle(arguments.bundle)
         pictures = chosen_pictures(arguments, place, config)
         check_plots(arguments.plots)
         prepare_engines()
         evaluation = asyncio.run(_evaluated(arguments, config, place, pictures, sizes))
-    except (ModelRefused, EvaluationFailed, ValueError, PortUnavailable) as fault:
+    except (ModelRefused, EvaluationFailed, ValueError) as fault:
         return told_fault(arguments.bundle, fault)
     return _told(evaluation, arguments)
 
@@ -72,16 +64,14 @@ def told_fault(bundle: Path, fault: Exception) -> int:
     return FINDINGS if isinstance(fault, EvaluationFailed) else USAGE
 
 
-def evaluation_config(arguments: Namespace) -> Config:
-    """The server's configuration, on free ports of this machine and without transport security.
+def offline_config(arguments: Namespace) -> Config:
+    """The server's configuration, with what was given on the command line.
 
     Raises:
         InvalidSettings: with every fault and its path.
     """
     given = {"proof": {"allow_unproven": True}} if arguments.allow_unproven else {}
-    config = read_config(arguments.config, given)
-    here = replace(config.server, host="127.0.0.1", grpc_port=0, http_port=0, lame_duck_s=0.0)
-    return replace(config, server=here, rpc=replace(config.rpc, tls=None), version_labels={})
+    return read_config(arguments.config, given)
 
 
 def batch_sizes(text: str) -> tuple[int, ...]:
@@ -137,58 +127,23 @@ async def _evaluated(
     pictures: tuple[int, tuple[LabelledPicture, ...]],
     sizes: tuple[int, ...],
 ) -> Evaluation:
-    logger = configure_logs("error", config.log.format, sys.stderr)
-    plugs = loading_plugs(config, ProgressLine(sys.stderr))
-    server = compose(config, (place,), logger)
-    # A refusal is told by this command, in its own words, and not by the log.
-    unheard = Observers((), on_failure=server.log_observer.failed)
-    server = replace(server, plugs=plugs, observer=unheard)
     there, chosen = pictures
-    with library_logs(logger):
-        try:
-            addresses = await server.open()
-            await _load(server, place)
-            model = server.repository.loaded()[0]
-            served_recipe(model.loaded)
-            with shown_bars(len(chosen)) as bars:
-                async with connected(addresses.grpc) as channel:
-                    logits = model.loaded.output.kind == "logits"
-                    caller = Loopback(channel, place.name, place.version, logits=logits)
-                    evaluator = _evaluator(model, caller, sizes, bars, config.engine)
-                    return await evaluator.evaluate(chosen, str(arguments.data), there)
-        finally:
-            await server.rpc.stop(0)
-            server.close()
+    async with served(config, place) as serving:
+        served_recipe(serving.model.loaded)
+        with shown_bars(len(chosen)) as bars:
+            predict, reason = keras_predict(serving.model.loaded.bundle, config.engine)
+            evaluator = Evaluator(
+                served=serving.model,
+                predict=serving.core.predictor.predict,
+                keras_predict=predict,
+                no_keras_predict=reason,
+                batch_sizes=sizes,
+                begin=bars.begin,
+            )
+            return await evaluator.evaluate(chosen, str(arguments.data), there)
 
 
-async def _load(server: Server, place: Place) -> None:
-    if not await server.load():
-        (status,) = server.repository.statuses()
-        raise ModelRefused(
-            f"{place.name} version {place.version} cannot be loaded", status.findings
-        )
-
-
-def _evaluator(
-    model: ServedModel,
-    caller: Loopback,
-    sizes: tuple[int, ...],
-    bars: Bars,
-    settings: EngineSettings,
-) -> Evaluator:
-    predict, reason = keras_predict(model.loaded.bundle, settings)
-    return Evaluator(
-        model=model.loaded,
-        ask=caller.predict,
-        device=ThreadPoolExecutor(1),
-        predict=predict,
-        no_predict=reason,
-        batch_sizes=sizes,
-        begin=bars.begin,
-    )
-
-
-def keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[Predict | None, str]:
+def keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[KerasPredict | None, str]:
     """Keras' ``predict`` of the artefact as it was saved, without any repair.
 
     Args:

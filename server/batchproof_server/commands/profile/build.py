@@ -1,7 +1,7 @@
 """``batchproof-server profile build``: the profile of a bundle from labelled pictures."""
 
+import asyncio
 import os
-import sys
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,18 +10,18 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
-from batchproof_server.application.server import loading_plugs
 from batchproof_server.backends.artefact import LayeredKind
 from batchproof_server.backends.examining import check_safe
 from batchproof_server.backends.source import Penultimate
 from batchproof_server.base.backend import EngineSettings
-from batchproof_server.base.clock import MonotonicClock
+from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.files import write_whole
 from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import shown_bars
 from batchproof_server.commands.certify.command import OK, only_bundle
 from batchproof_server.commands.profile.report import profile_report
-from batchproof_server.commands.terminal import ProgressLine, write
+from batchproof_server.commands.served import served
+from batchproof_server.commands.terminal import write
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import PROFILE_NAME, profile_json
 from batchproof_server.drift.settings import DriftSettings
@@ -29,13 +29,12 @@ from batchproof_server.drift.summarising import Subject, frame_of, summarised
 from batchproof_server.drift.tta_reference import difference
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.models.loading import LoadedModel
 from batchproof_server.models.profiles import read_profile, tta_reference
-from batchproof_server.observing.logs import configure_logs, library_logs
 from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.evaluation.evaluating import served_expansion
-from batchproof_server.offline.reference_profile.answering import Answering
+from batchproof_server.offline.reference_profile.answering import Answering, RecordKeeper
 from batchproof_server.offline.reference_profile.samples import (
     REFERENCE_NAME,
     Samples,
@@ -45,6 +44,7 @@ from batchproof_server.offline.reference_profile.samples import (
     write_samples,
 )
 from batchproof_server.tta.choice import allowed_policies
+from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.policies import TtaSettings, unknown_policy
 
 _FEW_PICTURES: Final = 1000
@@ -79,15 +79,7 @@ def build(arguments: Namespace) -> int:
     started_s = clock.now_s()
     work = _work(arguments)
     prepare_engines()
-    # A profile in the bundle is about to be replaced, so it need not fit.
-    plugs = loading_plugs(work.config, ProgressLine(sys.stderr))
-    loaded = load_version(work.place, replace(plugs, drift=DriftSettings(enabled=False)))
-    loaded_s = clock.now_s()
-    try:
-        with library_logs(configure_logs("error", work.config.log.format, sys.stderr)):
-            built, samples = _built(work, loaded)
-    finally:
-        loaded.backend.close()
+    built, samples, loaded_s = asyncio.run(_built(work, clock))
     done_s = clock.now_s()
     write_whole(work.out, profile_json(built))
     write(profile_report(f"{work.place.name} version {work.place.version}", built))
@@ -138,31 +130,47 @@ def _check_policy(name: str, settings: TtaSettings) -> None:
     raise ValueError(f"--tta: {unknown_policy(name, several)}")
 
 
-def _built(work: _Work, loaded: LoadedModel) -> tuple[Profile, Samples | None]:
-    expansion = served_expansion(loaded)
-    check_classes(work.pictures, loaded.classes)
-    plan = None if work.tta is None else loaded.tta.plans[work.tta]
+async def _built(work: _Work, clock: Clock) -> tuple[Profile, Samples | None, float]:
+    """The profile, its samples, and the instant at which the model was loaded."""
+    records = RecordKeeper()
+    async with served(_config(work.config), work.place, records, watches_inputs=True) as serving:
+        loaded_s, loaded = clock.now_s(), serving.model.loaded
+        recipe = served_expansion(loaded).recipe
+        check_classes(work.pictures, loaded.classes)
+        plan = None if work.tta is None else loaded.tta.plans[work.tta]
+        subject = _subject(work, loaded, plan)
+        answering = Answering(serving.model, serving.core.predictor.predict, records, plan)
+        with shown_bars(len(work.pictures)) as bars:
+            signals = await answering.signals(work.pictures, bars.begin("answering"))
+        truth = np.array([picture.class_index for picture in work.pictures])
+        frame = None if work.like is None else frame_of(work.like)
+        built = summarised(subject, signals, truth, frame)
+        if not work.samples:
+            return built, None, loaded_s
+        embedder, reason = embedding_of(loaded.bundle, work.config.engine)
+        wanted = Wanted(work.samples, subject.labels, embedder, reason)
+        return built, samples_of(recipe, work.pictures, signals, wanted), loaded_s
+
+
+def _config(config: Config) -> Config:
+    """The user's, with as many pictures decoded at the same time as there are cores."""
+    threads = max(config.decoding.threads, os.cpu_count() or 1)
+    a_thread_bytes = config.decoding.max_decoded_bytes // config.decoding.threads
+    decoding = replace(config.decoding, threads=threads, max_decoded_bytes=a_thread_bytes * threads)
+    # A profile in the bundle is about to be replaced, so it need not fit.
+    return replace(config, decoding=decoding, drift=DriftSettings(enabled=False))
+
+
+def _subject(work: _Work, loaded: LoadedModel, plan: Plan | None) -> Subject:
     tta = None if plan is None else tta_reference(plan)
     if work.like is not None and work.like.tta != tta:
         raise ValueError(f"--like: {difference(work.like.tta, tta)}")
-    subject = Subject(
+    return Subject(
         model_digest=loaded.bundle.model_digest,
-        recipe_digest=expansion.recipe.digest,
+        recipe_digest=served_expansion(loaded).recipe.digest,
         labels=loaded.bundle.labels or tuple(map(str, range(loaded.classes))),
         tta=tta,
     )
-    with shown_bars(len(work.pictures)) as bars:
-        threads = os.cpu_count() or 1
-        answering = Answering(loaded, expansion, plan)
-        signals = answering.signals(work.pictures, threads, bars.begin("answering"))
-    truth = np.array([picture.class_index for picture in work.pictures])
-    frame = None if work.like is None else frame_of(work.like)
-    built = summarised(subject, signals, truth, frame)
-    if not work.samples:
-        return built, None
-    embedder, reason = embedding_of(loaded.bundle, work.config.engine)
-    wanted = Wanted(work.samples, subject.labels, embedder, reason)
-    return built, samples_of(expansion.recipe, work.pictures, signals, wanted)
 
 
 def embedding_of(bundle: Bundle, settings: EngineSettings) -> tuple[Penultimate | None, str]:

@@ -1,18 +1,18 @@
 """``batchproof-server tta evaluate``: what test-time augmentation gains and costs."""
 
+import asyncio
 import re
 from argparse import Namespace
 from typing import Final
 
 import numpy as np
 
-from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.bars import shown_bars
 from batchproof_server.commands.certify.command import OK, USAGE
 from batchproof_server.commands.evaluate.command import check_plots, told_fault
 from batchproof_server.commands.terminal import write, write_error
-from batchproof_server.commands.tta.model import Studied, studied
+from batchproof_server.commands.tta.model import studied
 from batchproof_server.commands.tta.report import tta_report
 from batchproof_server.offline.evaluation.augmentation import plots
 from batchproof_server.offline.evaluation.augmentation.policies import (
@@ -25,7 +25,7 @@ from batchproof_server.offline.evaluation.augmentation.result import (
     AugmentationEvaluation,
     evaluation_of,
 )
-from batchproof_server.offline.evaluation.augmentation.running import new_course, served_runner
+from batchproof_server.offline.evaluation.augmentation.running import new_course
 from batchproof_server.offline.evaluation.paths import EvaluationFailed
 
 _BETWEEN_NAMES: Final = re.compile(r",(?![^(]*\))")
@@ -41,8 +41,7 @@ def tta_evaluate(arguments: Namespace) -> int:
     try:
         thresholds = early_exit_thresholds(arguments.early_exit)
         check_plots(arguments.plots)
-        with studied(arguments) as subject:
-            evaluation = _evaluated(subject, arguments, thresholds)
+        evaluation = asyncio.run(_evaluated(arguments, thresholds))
     except (ModelRefused, EvaluationFailed, ValueError) as fault:
         return told_fault(arguments.bundle, fault)
     return _told(evaluation, arguments)
@@ -71,25 +70,23 @@ def listed(text: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in _BETWEEN_NAMES.split(text))
 
 
-def _evaluated(
-    study: Studied, arguments: Namespace, thresholds: tuple[float, ...]
-) -> AugmentationEvaluation:
-    truth = np.array([picture.class_index for picture in study.pictures])
-    wanted = Wanted(
-        policies=listed(arguments.policies),
-        views=listed(arguments.views),
-        aggregations=listed(arguments.aggregations),
-        seed=arguments.seed,
-    )
-    policies = tried_policies(study.choice, study.expansion, wanted)
-    plain = new_course(plain_policy(study.choice, study.expansion), truth)
-    courses = [new_course(policy, truth) for policy in policies]
-    with shown_bars(len(study.pictures)) as bars:
-        count = bars.begin(f"plainly and with {len(courses)} policies")
-        runner = served_runner(study.model, MonotonicClock().now_s, count)
-        runner.run(study.pictures, [plain, *courses])
-    warnings = view_warnings(study.choice, policies)
-    return evaluation_of(study.subject, plain, courses, thresholds, warnings)
+async def _evaluated(arguments: Namespace, thresholds: tuple[float, ...]) -> AugmentationEvaluation:
+    async with studied(arguments) as study:
+        truth = np.array([picture.class_index for picture in study.pictures])
+        wanted = Wanted(
+            policies=listed(arguments.policies),
+            views=listed(arguments.views),
+            aggregations=listed(arguments.aggregations),
+            seed=arguments.seed,
+        )
+        policies = tried_policies(study.choice, wanted)
+        plain = new_course(plain_policy(study.choice), truth)
+        courses = [new_course(policy, truth) for policy in policies]
+        with shown_bars(len(study.pictures)) as bars:
+            count = bars.begin(f"plainly and with {len(courses)} policies")
+            await study.runner(count).run(study.pictures, [plain, *courses])
+        warnings = view_warnings(study.choice, policies)
+        return evaluation_of(study.subject, plain, courses, thresholds, warnings)
 
 
 def _told(evaluation: AugmentationEvaluation, arguments: Namespace) -> int:

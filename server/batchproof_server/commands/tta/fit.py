@@ -1,19 +1,18 @@
 """``batchproof-server tta fit``: weights of a policy's views, from labelled pictures."""
 
+import asyncio
 from argparse import Namespace
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.bars import shown_bars
 from batchproof_server.commands.certify.command import OK, USAGE
 from batchproof_server.commands.evaluate.command import told_fault
 from batchproof_server.commands.tables import table
 from batchproof_server.commands.terminal import write, write_error
-from batchproof_server.commands.tta.model import Studied, studied
+from batchproof_server.commands.tta.model import studied
 from batchproof_server.commands.tta.report import subject_lines
 from batchproof_server.offline.evaluation.augmentation.fitting import (
     Fitter,
@@ -22,7 +21,6 @@ from batchproof_server.offline.evaluation.augmentation.fitting import (
     split,
 )
 from batchproof_server.offline.evaluation.augmentation.policies import fit_plan
-from batchproof_server.offline.evaluation.augmentation.running import served_runner
 from batchproof_server.offline.evaluation.augmentation.verdict import p_sentence, p_text
 from batchproof_server.offline.evaluation.paths import EvaluationFailed
 from batchproof_server.tta.weights import WEIGHTS_NAME
@@ -42,8 +40,7 @@ def tta_fit(arguments: Namespace) -> int:
     out: Path = arguments.out or arguments.bundle / WEIGHTS_NAME
     try:
         _check(arguments.held_out, out)
-        with studied(arguments) as study:
-            found = _fitted(study, arguments)
+        found = asyncio.run(_fitted(arguments))
     except (ModelRefused, EvaluationFailed, ValueError) as fault:
         return told_fault(arguments.bundle, fault)
     return _told(found, out, as_json=arguments.json)
@@ -63,17 +60,13 @@ def _check(held_out: float, out: Path) -> None:
         raise ValueError(f"{out}: cannot be written, {out.parent} is no directory")
 
 
-def _fitted(study: Studied, arguments: Namespace) -> WeightsFit:
-    plan = fit_plan(study.choice, arguments.policy, arguments.seed)
-    parts = split(study.pictures, arguments.held_out, arguments.split_seed)
-    with shown_bars(len(study.pictures)) as bars:
-        fitter = Fitter(
-            expansion=study.expansion,
-            plan=plan,
-            runner=partial(served_runner, study.model, MonotonicClock().now_s),
-            begin=bars.begin,
-        )
-        return fitter.fit(parts, study.subject, arguments.split_seed)
+async def _fitted(arguments: Namespace) -> WeightsFit:
+    async with studied(arguments) as study:
+        plan = fit_plan(study.choice, arguments.policy, arguments.seed)
+        parts = split(study.pictures, arguments.held_out, arguments.split_seed)
+        with shown_bars(len(study.pictures)) as bars:
+            fitter = Fitter(plan, study.runner, bars.begin)
+            return await fitter.fit(parts, study.subject, arguments.split_seed)
 
 
 def _told(found: WeightsFit, out: Path, *, as_json: bool) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from batchproof_server.application.config import Config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.scores import probabilities_of, scored

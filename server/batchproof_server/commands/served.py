@@ -1,0 +1,56 @@
+"""The model that a command asks: loaded and proven as the server does it, without a port."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from batchproof_server.application.config import Config
+from batchproof_server.application.core import Core, Told, build_core
+from batchproof_server.base.events import Subscriber
+from batchproof_server.commands.terminal import ProgressLine
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.served import ServedModel
+from batchproof_server.observing.fan_out import Observers
+from batchproof_server.observing.logs import LogObserver, configure_logs, library_logs
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model, and what answers requests to it."""
+
+    model: ServedModel
+    core: Core
+
+
+@asynccontextmanager
+async def served(
+    config: Config, place: Place, *subscribers: Subscriber, watches_inputs: bool = False
+) -> AsyncIterator[Served]:
+    """Loads a version and serves it to this command, until the context ends.
+
+    Args:
+        config: what the user set.
+        place: of the version.
+        subscribers: are told of events.
+        watches_inputs: see ``build_core``.
+
+    Raises:
+        ModelRefused: with the findings.
+    """
+    logger = configure_logs("error", config.log.format, sys.stderr)
+    unforeseen = LogObserver(logger).failed
+    observer = Observers(subscribers, on_failure=unforeseen)
+    told = Told(observer, ProgressLine(sys.stderr), unforeseen)
+    # Nobody waits at a queue of his own making, and nobody else is there whose answers to check.
+    alone = replace(config, self_check=replace(config.self_check, share=0.0), version_labels={})
+    core = build_core(alone, told, watches_inputs=watches_inputs)
+    with library_logs(logger):
+        try:
+            model = await core.load(place)
+            try:
+                yield Served(model, core)
+            finally:
+                model.close()
+        finally:
+            core.close()
