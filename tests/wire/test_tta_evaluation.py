@@ -1,5 +1,6 @@
 """What ``tta evaluate`` and ``tta fit`` say is what the server answers to the same pictures."""
 
+import asyncio
 import json
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,10 @@ async def test_as_many_pictures_stop_early_as_was_said(
 ) -> None:
     thresholds = (0.5, 0.6, 0.8)
     given = ("--policies", "flip", "--early-exit", ",".join(map(str, thresholds)), "--json")
-    assert main(["tta", "evaluate", str(bundle), "--data", str(data), *given]) == 0
+    assert (
+        await asyncio.to_thread(main, ["tta", "evaluate", str(bundle), "--data", str(data), *given])
+        == 0
+    )
     points = json.loads(capsys.readouterr().out)["details"][0]["early_exit"]
     async with running(bundle) as serving:
         for point, threshold in zip(points, thresholds, strict=True):
@@ -114,7 +118,12 @@ async def test_as_many_pictures_stop_early_as_was_said(
 async def test_fitted_weights_are_served_where_they_belong_and_refused_elsewhere(
     bundle: Path, data: Path, capsys: Captured
 ) -> None:
-    assert main(["tta", "fit", str(bundle), "--data", str(data), "--policy", "flip", "--json"]) == 0
+    assert (
+        await asyncio.to_thread(
+            main, ["tta", "fit", str(bundle), "--data", str(data), "--policy", "flip", "--json"]
+        )
+        == 0
+    )
     fitted = json.loads(capsys.readouterr().out)
     (course,) = await tried(bundle, Wanted(("flip",), seed=SEED))
     assert list(course.answers) == ["mean", "logit_mean", "weighted"]
@@ -125,5 +134,5 @@ async def test_fitted_weights_are_served_where_they_belong_and_refused_elsewhere
         assert weights == pytest.approx(fitted["weights"]["weights"])
     affine = json.loads((bundle / "affine.json").read_text())
     (bundle / "affine.json").write_text(json.dumps(affine | {"scale": 0.03}))
-    assert main(["tta", "evaluate", str(bundle), "--data", str(data)]) == 1
+    assert await asyncio.to_thread(main, ["tta", "evaluate", str(bundle), "--data", str(data)]) == 1
     assert "tta_weights.json: model_digest: fitted to" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from functools import partial
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.clock import Clock, MonotonicClock
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
@@ -65,7 +66,12 @@ class Core:
         Raises:
             ModelRefused: with the findings.
         """
-        return await self.loader.load(place, lambda _step: None)
+        try:
+            return await self.loader.load(place, lambda _step: None)
+        except ModelRefused as refused:
+            findings = refused.findings or (str(refused),)
+            text = f"{place.name} version {place.version} cannot be loaded"
+            raise ModelRefused(text, findings) from refused
 
     def close(self) -> None:
         """Releases every version and the threads."""

@@ -13,8 +13,8 @@ from batchproof_server.__main__ import main
 from batchproof_server.base.errors import ServingError
 from batchproof_server.commands.bars import shown_bars
 from batchproof_server.offline.evaluation import plots
-from batchproof_server.offline.evaluation.answers import SingleAnswer
-from batchproof_server.rpc.fronts.grpc_aio.loopback import Loopback
+from batchproof_server.serving.predictor import Predictor
+from batchproof_server.serving.request import Prediction, PredictRequest
 from support.bundles_on_disk import LOGITS, PICTURES, picture, write_bundle
 
 Captured = pytest.CaptureFixture[str]
@@ -53,8 +53,8 @@ def test_single_and_batch_agree_and_the_report_says_it(
     lines = said.out.splitlines()
     assert lines[0] == "colours version 3: SAME ANSWERS alone and in company"
     assert "30 of 30 pictures, 3 classes" in lines[1]
-    (single,) = [line for line in lines if line.startswith("  one at a time over gRPC")]
-    assert single.split()[6:9] == ["2", "27", "90.00%"]
+    (single,) = [line for line in lines if line.startswith("  one at a time")]
+    assert single.split()[4:7] == ["2", "27", "90.00%"]
     together = [line for line in lines if line.startswith("  in process")]
     assert len(together) == 4
     assert all(line.split()[-3:] == ["0", "0", "0"] for line in together)
@@ -178,11 +178,11 @@ def test_a_refused_model_exits_1_with_its_findings(
 def test_a_model_that_fails_on_a_picture_exits_1(
     bundle: Path, data: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def predict(self: Loopback, encoded: bytes) -> SingleAnswer:
-        del self, encoded
+    async def predict(self: Predictor, request: PredictRequest) -> Prediction:
+        del self, request
         raise ServingError("INTERNAL: the model failed")
 
-    monkeypatch.setattr(Loopback, "predict", predict)
+    monkeypatch.setattr(Predictor, "predict", predict)
     assert evaluate(bundle, data) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "batchproof-server: image 0: INTERNAL: the model failed"

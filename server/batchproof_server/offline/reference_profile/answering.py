@@ -87,7 +87,7 @@ class Answering:
         self, pictures: Sequence[LabelledPicture], count: Count
     ) -> tuple[list[Signals], list[str]]:
         size = self._request_pictures()
-        window = asyncio.Semaphore(max(2, _PICTURES_AHEAD // size))
+        window = asyncio.Semaphore(self._requests_ahead(size))
         refused: list[str] = []
         done = 0
 
@@ -114,6 +114,12 @@ class Answering:
         views = 1 if self.plan is None else len(self.plan.views)
         largest = min(model.batcher.max_batch_rows, model.max_request_rows)
         return max(1, min(largest, model.max_request_views // views))
+
+    def _requests_ahead(self, size: int) -> int:
+        """How many requests may be under way: what the queue refused would be asked for again."""
+        rows = size * (1 if self.plan is None else len(self.plan.views))
+        queued = self.model.batcher.settings.max_queued_rows // rows
+        return max(1, min(_PICTURES_AHEAD // size, queued))
 
     async def _ask_part(
         self, start: int, part: Sequence[LabelledPicture]

@@ -5,7 +5,7 @@ from functools import partial
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
-from batchproof_server.models.repository import ModelRepository
+from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Call, Calls, Context
 from batchproof_server.rpc.native.messages import (
     read_request,
@@ -25,7 +25,7 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
 
     Args:
         predictor: answers.
-        repository: knows which version answers.
+        versions: knows which version answers.
         calls: runs each request.
         streams: bounds the streams and their windows.
         outcomes: takes labels that arrive later.
@@ -34,13 +34,13 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
     def __init__(
         self,
         predictor: Predictor,
-        repository: ModelRepository,
+        versions: Versions,
         calls: Calls,
         streams: Streams,
         outcomes: OutcomeReports,
     ) -> None:
         self._predictor = predictor
-        self._repository = repository
+        self._versions = versions
         self._calls = calls
         self._streams = streams
         self._outcomes = outcomes
@@ -78,15 +78,15 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
 
     async def _list(self, call: Call) -> pb.ListModelsResponse:
         del call
-        statuses = self._repository.statuses()
+        statuses = self._versions.statuses()
         return pb.ListModelsResponse(
-            models=[write_summary(status, self._repository) for status in statuses]
+            models=[write_summary(status, self._versions) for status in statuses]
         )
 
     async def _get(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
-        status = self._repository.find(read_selector(request.model))
+        status = self._versions.find(read_selector(request.model))
         call.trace.model, call.trace.version = status.name, status.version
-        return write_model(status, self._repository)
+        return write_model(status, self._versions)
 
     async def _predict_member(
         self, message: pb.PredictStreamRequest, context: Context
@@ -101,10 +101,10 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
         return pb.PredictStreamResponse(request_id=outcome.request_id, response=outcome)
 
     async def _predict(self, message: pb.PredictRequest, call: Call) -> pb.PredictResponse:
-        model = self._repository.select(read_selector(message.model))
-        call.trace.found(model)
-        deadline_s = self._predictor.deadline_s(call.timeout_s)
-        request = read_request(message, model, call, deadline_s)
-        prediction = await self._predictor.predict(request)
-        write = partial(write_prediction, prediction, message.options, call.request_id)
-        return await self._predictor.write(prediction, write)
+        with self._versions.lease(read_selector(message.model)) as model:
+            call.trace.found(model)
+            deadline_s = self._predictor.deadline_s(call.timeout_s)
+            request = read_request(message, model, call, deadline_s)
+            prediction = await self._predictor.predict(request)
+            write = partial(write_prediction, prediction, message.options, call.request_id)
+            return await self._predictor.write(prediction, write)

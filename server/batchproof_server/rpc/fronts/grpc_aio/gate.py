@@ -7,7 +7,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.base.errors import InvalidInput, QueueFull
-from batchproof_server.models.repository import ModelRepository
+from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Calls, Context
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.serving.predictor import Predictor
@@ -29,21 +29,19 @@ class Admission:
 
     Args:
         predictor: turns the caller's time into a deadline.
-        repository: whose queues are asked.
+        versions: whose queues are asked.
         pressure: knows what no queue does.
     """
 
-    def __init__(
-        self, predictor: Predictor, repository: ModelRepository, pressure: Pressure
-    ) -> None:
+    def __init__(self, predictor: Predictor, versions: Versions, pressure: Pressure) -> None:
         self._predictor = predictor
-        self._repository = repository
+        self._versions = versions
         self._pressure = pressure
 
     def is_pressed(self) -> bool:
         """Whether looking closer is worth it: it costs each call a message of its own."""
         return self._pressure.is_pressed or any(
-            model.batcher.is_pressed for model in self._repository.ready()
+            model.batcher.is_pressed for model in self._versions.ready()
         )
 
     def check(self, timeout_s: float | None) -> None:
@@ -55,7 +53,7 @@ class Admission:
         Raises:
             QueueFull: none would.
         """
-        models = self._repository.ready()
+        models = self._versions.ready()
         self._pressure.check_room((model.name for model in models), timeout_s)
         deadline_s = self._predictor.deadline_s(timeout_s)
         refusals = [model.batcher.refusal(1, deadline_s) for model in models]
@@ -66,7 +64,7 @@ class Admission:
 
     def only_model(self) -> tuple[str, int]:
         """Name and version when only one answers; else an empty name and 0."""
-        models = self._repository.ready()
+        models = self._versions.ready()
         return (models[0].name, models[0].version) if len(models) == 1 else ("", 0)
 
 
