@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from batchproof_server.application.config import Config, prepare_engines
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import load_version

@@ -11,7 +11,7 @@ import pytest
 
 from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.backend import Stateful
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import discover

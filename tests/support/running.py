@@ -14,13 +14,16 @@ from batchproof.tensors import to_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.application.config import Config
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.server import Server, compose
 from batchproof_server.backends import affine
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.registry import Registry
 from batchproof_server.models.discovery import discover
+from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.observing.logs import configure_logs
 from batchproof_server.proof.examination import ExaminedLoader, without_audit
+from batchproof_server.proof.settings import Tell
 from support.fakes import GatedBackend, until
 
 LOCAL = {"server": {"grpc_port": 0, "http_port": 0}}
@@ -76,7 +79,7 @@ class Running:
 
     def waiting_rows(self, model: str) -> int:
         """Rows in a model's queue."""
-        served = {each.name: each for each in self.server.repository.loaded()}
+        served = {each.name: each for each in self.server.versions.loaded()}
         return served[model].batcher._queue.waiting_rows
 
 
@@ -102,11 +105,14 @@ async def running(
     ports = replace(config.server, grpc_port=0, http_port=0)
     log = Log()
     logger = configure_logs("info", "json", cast("Any", log))
-    server = compose(replace(config, server=ports), discover(path), logger)
-    plugs = replace(server.plugs, backends=_backends(gated or {}, others or {}))
-    if gated:
-        plugs = replace(plugs, prove=None)  # the test opens each execution by itself
-    server = replace(server, plugs=plugs)
+
+    def plugs(config: Config, tell: Tell) -> LoadingPlugs:
+        real = loading_plugs(config, tell)
+        backends = _backends(gated or {}, others or {})
+        # Where there are gates the test opens each execution by itself.
+        return replace(real, backends=backends, prove=None if gated else real.prove)
+
+    server = compose(replace(config, server=ports), discover(path), logger, plugs=plugs)
     addresses = await server.open()
     try:
         if load:

@@ -52,8 +52,7 @@ class Bench:
         )
         broken = cast("Any", Broken(error))
         service = PredictionService(broken, broken, calls, Streams(9, 9), OutcomeReports(broken))
-        health = Health(broken)
-        self.server = RpcServer(replace(RpcSettings(), max_streams=9), service, health)
+        self.server = RpcServer(replace(RpcSettings(), max_streams=9), service, Health())
 
     async def __aenter__(self) -> Any:
         port = await self.server.start("127.0.0.1", 0)

@@ -112,7 +112,7 @@ async def test_a_draining_version_is_unavailable_even_beside_a_newer_one_that_fa
     write_bundle(tmp_path / "model" / "2", "format = 2\n")
     async with running(tmp_path) as serving:
         assert (await serving.stub.Predict(request())).provenance.version == 1
-        serving.server.repository.start_draining()
+        serving.server.versions.start_draining()
         error = await refused(serving, request())
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert "is going away" in (error.details() or "")

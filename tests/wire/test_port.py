@@ -10,7 +10,6 @@ from grpc import aio
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.application.config import Config
-from batchproof_server.models.repository import ModelRepository
 from batchproof_server.rpc.fronts.grpc_aio.health import Health
 from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable, RpcServer
 from batchproof_server.rpc.native.service import PredictionService
@@ -22,7 +21,7 @@ from support.running import failure, request, running
 def server(settings: RpcSettings | None = None) -> RpcServer:
     nothing = cast("Any", None)
     service = PredictionService(nothing, nothing, nothing, nothing, nothing)
-    return RpcServer(settings or RpcSettings(), service, Health(ModelRepository((), {})))
+    return RpcServer(settings or RpcSettings(), service, Health())
 
 
 async def test_a_port_that_is_taken_is_refused_and_not_shared() -> None:

@@ -367,7 +367,7 @@ async def test_status_tells_the_state_of_every_version(tmp_path: Path) -> None:
         both = (await stub.GetModelStatus(request)).model_version_status
         request.model_spec.version.value = 1
         one = await stub.GetModelStatus(request)
-        serving.server.repository.start_draining()
+        serving.server.versions.start_draining()
         draining = await stub.GetModelStatus(request)
     assert [each.state for each in loading.model_version_status] == [state.LOADING] * 2
     assert [(each.version, each.state) for each in both] == [(2, state.END), (1, state.AVAILABLE)]

@@ -11,7 +11,7 @@ import pytest
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import load_version

@@ -2,19 +2,18 @@
 
 import asyncio
 import importlib.metadata
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from batchproof_server.application.config import Config
-from batchproof_server.application.plugs import loading_plugs as loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
-from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.events import ModelRecord, Observer
-from batchproof_server.batching.batcher import Batcher
+from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
-from batchproof_server.models.repository import ModelRepository, ModelState
-from batchproof_server.models.served import ServedModel, self_checks
+from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.thread_loader import PlugsTelling, ThreadLoader
+from batchproof_server.models.versions import Versions
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
@@ -22,6 +21,7 @@ from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
+from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.grpc_aio.gate import Admission, Gate
 from batchproof_server.rpc.fronts.grpc_aio.health import Health
@@ -35,8 +35,6 @@ from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
 from batchproof_server.serving.decode_pool import Decoding
 from batchproof_server.serving.predictor import Engine
 from batchproof_server.web.operations import HttpServer, Pages
-
-_UNFORESEEN_FINDING = "the server failed while loading it; its log has more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +57,7 @@ class Server:
 
     config: Config
     places: tuple[Place, ...]
-    plugs: LoadingPlugs
-    repository: ModelRepository
+    versions: Versions
     decoding: Decoding
     drift: DriftMetrics
     pressure: Pressure
@@ -69,9 +66,6 @@ class Server:
     rpc: RpcServer
     http: HttpServer
     heartbeat: Heartbeat
-    observer: Observer
-    outcomes: OutcomeDesk
-    log_observer: LogObserver
     clock: Clock
 
     async def open(self) -> Addresses:
@@ -81,7 +75,8 @@ class Server:
             PortUnavailable: one of them cannot be opened.
         """
         settings = self.config.server
-        await self.health.start()
+        self.health.start()
+        self.versions.announce()
         self.heartbeat.start()
         grpc_port = await self.rpc.start(settings.host, settings.grpc_port)
         try:
@@ -99,95 +94,10 @@ class Server:
 
         Cancelling it abandons the version at hand: its thread goes on until that is loaded.
         """
-        loading = ThreadPoolExecutor(1, thread_name_prefix="load")
-        try:
-            for place in self.places:
-                await self._load_one(place, loading)
-        finally:
-            # Waiting here would stop the loop until the version at hand is loaded.
-            loading.shutdown(wait=False, cancel_futures=True)
+        for place in self.places:
+            await self.versions.load(place)
         await self.health.loading_finished()
-        return bool(self.repository.ready())
-
-    async def _load_one(self, place: Place, loading: ThreadPoolExecutor) -> None:
-        started_s = self.clock.now_s()
-        self._record(place, ModelState.LOADING, started_s)
-        loop = asyncio.get_running_loop()
-        try:
-            loaded = await loop.run_in_executor(loading, load_version, place, self.plugs)
-        except ModelRefused as refused:
-            self._failed(place, refused.findings or (str(refused),), started_s)
-        except Exception as failure:  # noqa: BLE001 - one bundle must not stop the others
-            self.log_observer.failed(failure)
-            self._failed(place, (_UNFORESEEN_FINDING,), started_s)
-        else:
-            self._ready(place, loaded, started_s)
-        await self.health.models_changed()
-
-    def _ready(self, place: Place, loaded: LoadedModel, started_s: float) -> None:
-        device = ThreadPoolExecutor(1, thread_name_prefix=f"device-{place.name}-{place.version}")
-        batcher = Batcher(
-            place.name,
-            place.version,
-            loaded.backend,
-            loaded.batching,
-            execution_s=loaded.execution_s,
-            clock=self.clock,
-            device=device,
-            observer=self.observer,
-            self_checks=self_checks(loaded, self.config.self_check),
-        )
-        limits = (
-            self.config.requests.max_request_rows,
-            loaded.bundle.manifest.max_request_rows or self.config.requests.max_request_rows,
-            loaded.batching.max_queued_rows,
-        )
-        max_request_views = min(
-            self.config.requests.max_request_views, loaded.batching.max_queued_rows
-        )
-        self._watch(place, loaded)
-        served = ServedModel(loaded, batcher, device, min(limits), max_request_views)
-        self.outcomes.model_ready(served)
-        self.repository.became_ready(served)
-        self._record(place, ModelState.READY, started_s, loaded=loaded)
-
-    def _watch(self, place: Place, loaded: LoadedModel) -> None:
-        if loaded.classes:
-            self.drift.watch(place.name, place.version, loaded.profile)
-        for finding in loaded.profile_findings:
-            self.log_observer.profile_ignored(place.name, place.version, finding)
-
-    def _failed(self, place: Place, findings: tuple[str, ...], started_s: float) -> None:
-        self.repository.became_failed(place.name, place.version, findings)
-        self._record(place, ModelState.FAILED, started_s, findings=findings)
-
-    def _record(
-        self,
-        place: Place,
-        state: ModelState,
-        started_s: float,
-        *,
-        loaded: LoadedModel | None = None,
-        findings: tuple[str, ...] = (),
-    ) -> None:
-        recipe = None if loaded is None else loaded.recipe
-        certificate = None if loaded is None else loaded.certificate
-        self.observer.notify(
-            ModelRecord(
-                model=place.name,
-                version=place.version,
-                state=state,
-                model_digest="" if loaded is None else loaded.bundle.model_digest,
-                recipe_digest="" if recipe is None else recipe.digest,
-                engine="" if loaded is None else loaded.backend.engine,
-                findings=findings,
-                duration_s=self.clock.now_s() - started_s,
-                certificate_digest="" if loaded is None else loaded.certificate_digest,
-                verdict="" if certificate is None else certificate.verdict,
-                consistency="" if certificate is None else certificate.consistency,
-                tta_policies=() if loaded is None or recipe is None else loaded.tta.names,
-            )
-        )
+        return bool(self.versions.ready())
 
     async def drain(self) -> bool:
         """Answers what was accepted and refuses what is new; whether all was answered in time."""
@@ -195,7 +105,7 @@ class Server:
         await self.health.start_draining()
         await asyncio.sleep(settings.lame_duck_s)
         started_s = self.clock.now_s()
-        self.repository.start_draining()
+        self.versions.start_draining()
         self.streams.start_draining()
         self.health.end_watches()
         stopping = asyncio.ensure_future(self.rpc.stop(settings.grace_s))
@@ -214,67 +124,108 @@ class Server:
         self.heartbeat.stop()
         self.decoding.close()
         self.drift.close()
-        for model in self.repository.loaded():
-            model.close()
+        self.versions.close()
 
 
 _POLL_S = 0.02
 _LAST_ANSWERS_S = 5.0
 
 
-def compose(config: Config, places: tuple[Place, ...], logger: Logger) -> Server:
+def compose(
+    config: Config,
+    places: tuple[Place, ...],
+    logger: Logger,
+    *,
+    plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
+    log_versions: bool = True,
+) -> Server:
     """Builds the server; opens and loads nothing.
 
     Raises:
         ValueError: a version label stands for a version that does not exist.
     """
-    clock = MonotonicClock()
-    log_observer = LogObserver(logger)
-    build_version = importlib.metadata.version("batchproof")
-    outcome_metrics = OutcomeMetrics()
-    outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
-    drift = DriftMetrics(log_observer.failed)
-    metrics = Metrics(build_version, (outcome_metrics, drift))
-    statistics = Statistics(epoch_ms)
-    subscribers = (drift, metrics, statistics, outcomes, log_observer)
-    observer = Observers(subscribers, on_failure=log_observer.failed)
-    repository = ModelRepository(places, config.version_labels)
-    health = Health(repository)
+    clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
+    log = LogObserver(logger, log_versions=log_versions)
+    observing = _observing(config, build_version, clock, log)
+    observer, health = observing.observer, observing.health
+    versions = Versions(
+        places,
+        config.version_labels,
+        loader=_loader(config, partial(plugs, config), clock, observer, log),
+        observer=observer,
+        clock=clock,
+        report_unforeseen=log.failed,
+    )
     heartbeat = Heartbeat(clock)
     decoding = Decoding(config.decoding, clock, observer)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
-    calls = Calls(pressure, clock, observer, log_observer.failed)
+    calls = Calls(pressure, clock, observer, log.failed)
     engine = Engine(config.requests, decoding, clock, observer)
-    gate = Gate(Admission(engine, repository, pressure), calls)
-    service = PredictionService(engine, repository, calls, streams, OutcomeReports(outcomes))
+    gate = Gate(Admission(engine, versions, pressure), calls)
+    outcomes = OutcomeReports(observing.outcomes)
+    service = PredictionService(engine, versions, calls, streams, outcomes)
     open_inference = OpenInferenceService(
         engine,
-        repository,
+        versions,
         calls,
         streams,
         health,
-        statistics=statistics,
+        statistics=observing.statistics,
         build_version=build_version,
     )
-    tensorflow = TensorFlowServing(engine, repository, calls, config.rpc.max_message_bytes)
+    tensorflow = TensorFlowServing(engine, versions, calls, config.rpc.max_message_bytes)
     public = (open_inference.published(), *tensorflow.published())
-    pages = Pages(metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
+    pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     return Server(
         config=config,
         places=places,
-        plugs=loading_plugs(config, log_observer.proof_progressed),
-        repository=repository,
+        versions=versions,
         decoding=decoding,
-        drift=drift,
+        drift=observing.drift,
         pressure=pressure,
         streams=streams,
         health=health,
         rpc=RpcServer(config.rpc, service, health, public, gate),
-        http=HttpServer(config.server.host, config.server.http_port, pages, log_observer.failed),
+        http=HttpServer(config.server.host, config.server.http_port, pages, log.failed),
         heartbeat=heartbeat,
-        observer=observer,
-        outcomes=outcomes,
-        log_observer=log_observer,
         clock=clock,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Observing:
+    """Who is told of events, by what they do for others."""
+
+    observer: Observer
+    metrics: Metrics
+    drift: DriftMetrics
+    statistics: Statistics
+    outcomes: OutcomeDesk
+    health: Health
+
+
+def _observing(config: Config, build_version: str, clock: Clock, log: LogObserver) -> _Observing:
+    outcome_metrics = OutcomeMetrics()
+    outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
+    drift = DriftMetrics(log.failed)
+    metrics = Metrics(build_version, (outcome_metrics, drift))
+    statistics = Statistics(epoch_ms)
+    health = Health()
+    subscribers = (drift, metrics, statistics, outcomes, log, health)
+    observer = Observers(subscribers, on_failure=log.failed)
+    return _Observing(observer, metrics, drift, statistics, outcomes, health)
+
+
+def _loader(
+    config: Config, plugs: PlugsTelling, clock: Clock, observer: Observer, log: LogObserver
+) -> ThreadLoader:
+    return ThreadLoader(
+        plugs=plugs,
+        tell=log.proof_progressed,
+        clock=clock,
+        observer=observer,
+        self_check=config.self_check,
+        max_request_rows=config.requests.max_request_rows,
+        max_request_views=config.requests.max_request_views,
     )

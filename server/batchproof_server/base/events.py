@@ -110,34 +110,6 @@ class QueueChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelRecord(Event):
-    """A model version that changed its state.
-
-    Attributes:
-        state: the new one.
-        findings: why it failed; empty otherwise.
-        duration_s: since it began to load.
-        certificate_digest: empty until it is loaded, as are the two below.
-        verdict: ``proven`` or ``unproven``.
-        consistency: ``strict`` or ``tolerant``.
-        tta_policies: the policies of test-time augmentation that may be asked for.
-    """
-
-    model: str
-    version: int
-    state: str
-    model_digest: str
-    recipe_digest: str
-    engine: str
-    findings: tuple[str, ...]
-    duration_s: float
-    certificate_digest: str = ""
-    verdict: str = ""
-    consistency: str = ""
-    tta_policies: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class SelfCheckRecord(Event):
     """One answer that was selected for a second try in other company.
 

@@ -17,12 +17,13 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 from batchproof_server.base.events import (
     BatchRecord,
-    ModelRecord,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
     Subscription,
 )
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.proof.settings import Progress
 
 Logger: TypeAlias = FilteringBoundLogger
@@ -104,20 +105,24 @@ class LogObserver:
 
     Args:
         logger: from ``configure_logs``.
+        log_versions: whether to write what becomes of versions.
     """
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, *, log_versions: bool = True) -> None:
         self._logger = logger
+        self._log_versions = log_versions
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a line."""
-        return (
+        subscriptions: tuple[Subscription[Any], ...] = (
             Subscription(RequestRecord, self.request_finished),
             Subscription(BatchRecord, self.batch_executed),
             Subscription(ShedRecord, self.request_shed),
-            Subscription(ModelRecord, self.model_changed),
             Subscription(SelfCheckRecord, self.self_checked),
         )
+        if self._log_versions:
+            return (*subscriptions, Subscription(VersionChanged, self.version_changed))
+        return subscriptions
 
     def request_finished(self, record: RequestRecord) -> None:
         """Writes one line; with the caller's message when there is one."""
@@ -160,24 +165,34 @@ class LogObserver:
             reason=record.reason,
         )
 
-    def model_changed(self, record: ModelRecord) -> None:
+    def version_changed(self, change: VersionChanged) -> None:
         """Writes the state and the findings; a version that failed is an error."""
+        if change.new is VersionState.DISCOVERED:
+            return
+        facts = change.facts
+        if change.old is VersionState.LOADING:
+            self._ignored_profile(change)
         fields: dict[str, Any] = {
-            "model": record.model,
-            "version": record.version,
-            "state": record.state,
-            "model_digest": record.model_digest,
-            "recipe_digest": record.recipe_digest,
-            "engine": record.engine,
-            "duration_ms": _ms(record.duration_s),
+            "model": change.model,
+            "version": change.version,
+            "state": change.new,
+            "model_digest": facts.model_digest,
+            "recipe_digest": facts.recipe_digest,
+            "engine": facts.engine,
+            "duration_ms": _ms(change.duration_s),
         }
-        if record.certificate_digest:
-            fields["certificate_digest"] = record.certificate_digest
-            fields["verdict"], fields["consistency"] = record.verdict, record.consistency
-        if record.findings:
-            fields["findings"] = list(map(_cut, record.findings))
-        write = self._logger.error if record.state == "failed" else self._logger.info
-        write("model changed", **fields)
+        if facts.certificate_digest:
+            fields["certificate_digest"] = facts.certificate_digest
+            fields["verdict"], fields["consistency"] = facts.verdict, facts.consistency
+        if change.findings:
+            fields["findings"] = list(map(_cut, change.findings))
+        is_failed = change.new is VersionState.FAILED
+        (self._logger.error if is_failed else self._logger.info)("model changed", **fields)
+
+    def _ignored_profile(self, change: VersionChanged) -> None:
+        fields: dict[str, Any] = {"model": change.model, "version": change.version}
+        for finding in change.facts.profile_findings:
+            self._logger.warning("drift profile ignored", **fields, finding=_cut(finding))
 
     def self_checked(self, record: SelfCheckRecord) -> None:
         """Writes a difference as an error, a failure as a warning; the rest only at level debug."""
@@ -206,11 +221,6 @@ class LogObserver:
             fields["detail"] = _cut(progress.detail)
         inside = 0 < progress.done < progress.total
         (self._logger.debug if inside else self._logger.info)("proof", **fields)
-
-    def profile_ignored(self, model: str, version: int, finding: str) -> None:
-        """Writes why predictions are not compared with the bundle's profile."""
-        fields: dict[str, Any] = {"model": model, "version": version}
-        self._logger.warning("drift profile ignored", **fields, finding=_cut(finding))
 
     def failed(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""

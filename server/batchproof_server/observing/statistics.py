@@ -7,10 +7,11 @@ from typing import Any
 from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
-    ModelRecord,
     RequestRecord,
     Subscription,
 )
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_states import VersionState
 
 _NS_PER_S = 1_000_000_000
 
@@ -30,7 +31,7 @@ class Total:
 
 @dataclass(slots=True)
 class VersionStatistics:
-    """What one version did since the server started.
+    """What one version did since it was loaded.
 
     Attributes:
         last_inference_ms: since the epoch; 0 before the first.
@@ -69,7 +70,7 @@ class Statistics:
         return (
             Subscription(RequestRecord, self.request_finished),
             Subscription(BatchRecord, self.batch_executed),
-            Subscription(ModelRecord, self.model_changed),
+            Subscription(VersionChanged, self.version_changed),
         )
 
     def of(self, model: str, version: int) -> VersionStatistics:
@@ -99,6 +100,9 @@ class Statistics:
         version.compute.add(record.execution_s * tasks, tasks)
         version.by_bucket_rows.setdefault(record.bucket_rows, Total()).add(record.execution_s)
 
-    def model_changed(self, record: ModelRecord) -> None:
-        """Begins to count for a version that it did not know."""
-        self._versions.setdefault((record.model, record.version), VersionStatistics())
+    def version_changed(self, change: VersionChanged) -> None:
+        """Begins to count for a version that it did not know, or forgets it."""
+        if change.new is VersionState.UNLOADED:
+            self._versions.pop((change.model, change.version), None)
+        elif change.new is not VersionState.DISCOVERED:
+            self._versions.setdefault((change.model, change.version), VersionStatistics())

@@ -16,7 +16,8 @@ from batchproof_server.base.errors import (
     cut,
 )
 from batchproof_server.base.events import PredictionRecord, Subscription
-from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.outcomes.counting import ClassBins, class_bins
 from batchproof_server.outcomes.recent import (
     Answer,
@@ -77,6 +78,10 @@ class OutcomeObserver(Protocol):
         """A version answers from now on."""
         ...
 
+    def outcomes_over(self, model: str, version: int) -> None:
+        """A version was unloaded; no outcome of its answers counts any more."""
+        ...
+
     def outcome_accepted(self, record: OutcomeRecord) -> None:
         """One outcome counts."""
         ...
@@ -113,21 +118,29 @@ class OutcomeDesk:
         self._models: dict[tuple[str, int], _Labels] = {}
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
-        """The answers that labels may arrive for."""
-        return (Subscription(PredictionRecord, self.predicted),)
+        """The answers that labels may arrive for, and the versions that give them."""
+        return (
+            Subscription(VersionChanged, self.version_changed),
+            Subscription(PredictionRecord, self.predicted),
+        )
 
-    def model_ready(self, model: ServedModel) -> None:
-        """A version answers from now on; nothing is remembered of one whose output is raw."""
-        classes, known = model.loaded.classes, model.loaded.profile
-        if not classes:
-            return
-        labels = tuple(model.label(each) for each in range(classes))
-        bins = class_bins(labels, () if known is None else known.profile.class_bins)
-        self._models[(model.name, model.version)] = _Labels(labels)
-        self._observer.outcomes_possible(model.name, model.version, bins)
+    def version_changed(self, change: VersionChanged) -> None:
+        """A version answers from now on, or never again; of raw outputs nothing is remembered."""
+        version, facts = (change.model, change.version), change.facts
+        if change.new is VersionState.UNLOADED:
+            if self._models.pop(version, None) is not None:
+                self._recent.forget(*version)
+                self._observer.outcomes_over(*version)
+        elif change.old is VersionState.LOADING and facts.class_labels:
+            self._models[version] = _Labels(facts.class_labels)
+            largest = () if facts.profile is None else facts.profile.profile.class_bins
+            bins = class_bins(facts.class_labels, largest)
+            self._observer.outcomes_possible(*version, bins)
 
     def predicted(self, record: PredictionRecord) -> None:
         """Remembers class and confidence of each row."""
+        if (record.model, record.version) not in self._models:
+            return  # unloaded before its last answers were told of
         probabilities = record.probabilities
         answer = Answer(
             model=record.model,

@@ -94,11 +94,11 @@ class _Remembered:
 # Contract of the memory
 #
 # Rows and bytes never exceed their bounds; what is forgotten to keep them is what was answered
-# longest ago, and nothing is forgotten for any other reason. An answer that is too old is still
-# known until its place is needed, so that its caller is told "too late" and not "never heard of".
-# An id under which one answer was given twice (a repeated call) stands for that answer; an id under
-# which answers differ stands for none of them, unless the earlier one was too old by then. A row is
-# reported once.
+# longest ago, and beside it only the answers of an unloaded version. An answer that is too old is
+# still known until its place is needed, so that its caller is told "too late" and not "never heard
+# of". An id under which one answer was given twice (a repeated call) stands for that answer; an id
+# under which answers differ stands for none of them, unless the earlier one was too old by then. A
+# row is reported once.
 @dataclass(slots=True)
 class RecentAnswers:
     """Answers by request id, oldest first. Time is an argument that never goes back."""
@@ -169,6 +169,12 @@ class RecentAnswers:
         """The model and version that answered; ``("", 0)`` when it is not known."""
         known = self._answers.get(request_id)
         return ("", 0) if known is None else (known.answer.model, known.answer.version)
+
+    def forget(self, model: str, version: int) -> None:
+        """Forgets every answer of a version. Looks at all that are remembered."""
+        for request_id, kept in list(self._answers.items()):
+            if (kept.answer.model, kept.answer.version) == (model, version):
+                self._forget(request_id)
 
     def _is_too_old(self, known: _Remembered, now_s: float) -> bool:
         return now_s - known.answered_s > self.settings.max_age_s

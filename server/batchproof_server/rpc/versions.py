@@ -1,7 +1,8 @@
 """Which version the callers of other protocols mean."""
 
 from batchproof_server.base.errors import ModelNotFound
-from batchproof_server.models.repository import ModelRepository, ModelSelector
+from batchproof_server.models.selection import ModelSelector
+from batchproof_server.models.versions import Versions
 
 
 def numbered_or_labelled(name: str, text: str) -> ModelSelector:
@@ -11,11 +12,11 @@ def numbered_or_labelled(name: str, text: str) -> ModelSelector:
     return _numbered(name, text) or ModelSelector(name, label=text)
 
 
-def labelled_or_numbered(repository: ModelRepository, name: str, label: str) -> ModelSelector:
+def labelled_or_numbered(versions: Versions, name: str, label: str) -> ModelSelector:
     """A label; a number where no label of that name exists, because some clients send it there."""
     selector = ModelSelector(name, label=label)
     try:
-        repository.find(selector)
+        versions.find(selector)
     except ModelNotFound:
         return _numbered(name, label) or selector
     return selector

@@ -14,6 +14,9 @@ from batchproof_server.drift.binning import just_above
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.profile import Profile
 from batchproof_server.drift.profile_form import KnownProfile
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_facts import VersionFacts
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.drift_series import bin_texts
 from batchproof_server.observing.prometheus.serving import Metrics
@@ -370,3 +373,46 @@ def test_a_bin_of_a_single_number_is_called_by_it() -> None:
         "above 0.7 to 1",
         "1 and above",
     )
+
+
+def test_a_version_that_is_unloaded_leaves_nothing_behind(page: Page) -> None:
+    before = page.metrics.exposition()[0]
+    facts = VersionFacts(class_labels=("a", "b", "c"), profile=KnownProfile.of(REFERENCE))
+    for _ in range(2):
+        page.drift.version_changed(
+            VersionChanged("shoes", 2, VersionState.LOADING, VersionState.READY, facts)
+        )
+        page.drift.predicted(record(5, version=2))
+        page.drift.version_changed(
+            VersionChanged("shoes", 2, VersionState.READY, VersionState.DRAINING, facts)
+        )
+        assert page.series("confidence_ratio_count", "version") == {("1",): 0, ("2",): 5}
+        page.drift.predicted(record(5, version=2))
+        page.drift.version_changed(
+            VersionChanged("shoes", 2, VersionState.DRAINING, VersionState.UNLOADED, facts)
+        )
+        assert not page.drift._pending
+        assert set(page.drift._watched) == {("shoes", 1)}
+    page.drift.predicted(record(5, version=2))
+    assert own_lines(page.metrics.exposition()[0]) == own_lines(before)
+
+
+def test_a_version_that_comes_back_from_being_stuck_goes_on_counting(page: Page) -> None:
+    facts = VersionFacts(class_labels=("a", "b", "c"), profile=KnownProfile.of(REFERENCE))
+    page.drift.predicted(record(5))
+    page.drift.version_changed(
+        VersionChanged("shoes", 1, VersionState.STUCK, VersionState.READY, facts)
+    )
+    assert page.series("confidence_ratio_count", "version") == {("1",): 5}
+
+
+def test_raw_outputs_are_not_counted(page: Page) -> None:
+    page.drift.version_changed(
+        VersionChanged("raw", 1, VersionState.LOADING, VersionState.READY, VersionFacts())
+    )
+    assert set(page.drift._watched) == {("shoes", 1)}
+
+
+def own_lines(exposition: bytes) -> list[str]:
+    lines = exposition.decode().splitlines()
+    return [line for line in lines if line.startswith("batchproof_")]

@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
-    ModelRecord,
     QueueChanged,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
     Subscriber,
 )
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_facts import VersionFacts
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import (
     LogFormat,
@@ -41,8 +43,10 @@ def request(
     return RequestRecord("Predict", request_id, model, 3, code, 0.0123456, 2, message)
 
 
-def version(state: str, findings: tuple[str, ...] = ()) -> ModelRecord:
-    return ModelRecord("digits", 3, state, "sha256:aa", "sha256:bb", "affine 1", findings, 0.5)
+def version(state: str, findings: tuple[str, ...] = ()) -> VersionChanged:
+    facts = VersionFacts("sha256:aa", "sha256:bb", "affine 1")
+    new = VersionState(state)
+    return VersionChanged("digits", 3, VersionState.LOADING, new, facts, findings, 0.5)
 
 
 def observer(
@@ -211,7 +215,7 @@ def test_frequent_events_are_written_at_debug_or_never(stream: io.StringIO) -> N
 
 
 def test_a_model_says_its_state(stream: io.StringIO) -> None:
-    observer(stream).model_changed(version("ready"))
+    observer(stream).version_changed(version("ready"))
     (line,) = lines(stream)
     assert (line["event"], line["level"]) == ("model changed", "info")
     assert (line["state"], line["engine"], line["duration_ms"]) == ("ready", "affine 1", 500.0)
@@ -219,9 +223,31 @@ def test_a_model_says_its_state(stream: io.StringIO) -> None:
 
 
 def test_a_model_that_failed_says_why(stream: io.StringIO) -> None:
-    observer(stream).model_changed(version("failed", ("no labels", "two\nlines")))
+    observer(stream).version_changed(version("failed", ("no labels", "two\nlines")))
     (line,) = lines(stream)
     assert (line["level"], line["findings"]) == ("error", ["no labels", "two\nlines"])
+
+
+def test_a_version_that_was_only_discovered_is_no_line(stream: io.StringIO) -> None:
+    observer(stream).version_changed(version("discovered"))
+    assert lines(stream) == []
+
+
+def test_a_profile_that_is_ignored_is_said_before_the_version_answers(stream: io.StringIO) -> None:
+    facts = VersionFacts(profile_findings=("another model's",))
+    ready = VersionChanged("digits", 3, VersionState.LOADING, VersionState.READY, facts)
+    observer(stream).version_changed(ready)
+    said = [(line["event"], line["level"], line.get("finding")) for line in lines(stream)]
+    assert said == [
+        ("drift profile ignored", "warning", "another model's"),
+        ("model changed", "info", None),
+    ]
+
+
+def test_versions_need_not_be_logged(stream: io.StringIO) -> None:
+    quiet = LogObserver(configure_logs("info", "json", stream), log_versions=False)
+    Observers((quiet,), quiet.failed).notify(version("failed", ("why",)))
+    assert lines(stream) == []
 
 
 @pytest.mark.parametrize("log_format", FORMATS)

@@ -2,6 +2,8 @@ import math
 import re
 import threading
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
-    ModelRecord,
     PredictionRecord,
     QueueChanged,
     RequestRecord,
@@ -24,6 +25,9 @@ from batchproof_server.base.events import (
     Subscriber,
 )
 from batchproof_server.drift.profile_form import KnownProfile
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_facts import VersionFacts
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
@@ -39,25 +43,15 @@ STANDARD = ("process_", "python_")
 @pytest.fixture
 def metrics() -> Metrics:
     metrics = Metrics("0.1.0")
-    metrics.model_changed(model())
+    metrics.version_changed(model())
     return metrics
 
 
-def model(state: str = "ready", digest: str = "sha256:aa", name: str = "digits") -> ModelRecord:
-    return ModelRecord(
-        name,
-        3,
-        state,
-        digest,
-        "sha256:bb",
-        "affine 1",
-        (),
-        0.5,
-        "sha256:dd",
-        "proven",
-        "strict",
-        ("flip", "custom"),
+def model(state: str = "ready", digest: str = "sha256:aa", name: str = "digits") -> VersionChanged:
+    facts = VersionFacts(
+        digest, "sha256:bb", "affine 1", "sha256:dd", "proven", "strict", ("flip", "custom")
     )
+    return VersionChanged(name, 3, None, VersionState(state), facts, (), 0.5)
 
 
 def request(
@@ -194,8 +188,8 @@ def test_a_failed_micro_batch_counts_as_a_failure_and_its_waits(metrics: Metrics
 @example([0.0001, 0.01, 5.0, 5.1] * 20)
 def test_many_waits_count_as_each_alone(delays_s: list[float]) -> None:
     together, alone = Metrics("1"), Metrics("1")
-    together.model_changed(model())
-    alone.model_changed(model())
+    together.version_changed(model())
+    alone.version_changed(model())
     together.batch_executed(batch(1, tuple(delays_s), failed=True))
     for delay_s in delays_s:
         alone.batch_executed(batch(1, (delay_s,), failed=True))
@@ -255,7 +249,7 @@ def test_the_queue_shows_its_last_state(metrics: Metrics) -> None:
     ("state", "ready"), [("loading", 0), ("ready", 1), ("failed", 0), ("draining", 0)]
 )
 def test_only_a_ready_version_is_ready(metrics: Metrics, state: str, ready: int) -> None:
-    metrics.model_changed(model(state))
+    metrics.version_changed(model(state))
     assert value(metrics, "model_ready", DIGITS) == ready
 
 
@@ -267,17 +261,17 @@ def test_a_version_shows_what_answers_under_it(metrics: Metrics) -> None:
 
 def test_a_version_without_a_digest_shows_nothing_about_it() -> None:
     metrics = Metrics("0.1.0")
-    metrics.model_changed(model("loading", digest=""))
+    metrics.version_changed(model("loading", digest=""))
     assert "batchproof_model_info{" not in metrics.exposition()[0].decode()
 
 
 def test_a_new_artefact_replaces_the_old_one(metrics: Metrics) -> None:
-    metrics.model_changed(model(digest="sha256:cc"))
+    metrics.version_changed(model(digest="sha256:cc"))
     assert label_values(metrics, "model", "digest") == {"sha256:cc"}
 
 
 def test_a_version_that_drains_still_shows_what_answers(metrics: Metrics) -> None:
-    metrics.model_changed(model("draining", digest=""))
+    metrics.version_changed(model("draining", digest=""))
     assert label_values(metrics, "model", "digest") == {"sha256:aa"}
 
 
@@ -296,15 +290,59 @@ def test_an_announced_version_has_its_series_at_zero(metrics: Metrics) -> None:
 
 def test_announcing_again_keeps_what_was_counted(metrics: Metrics) -> None:
     metrics.request_finished(request())
-    metrics.model_changed(model("draining"))
+    metrics.version_changed(model("draining"))
     labels = {**DIGITS, "method": "Predict", "code": "OK"}
     assert value(metrics, "requests_total", labels) == 1
+
+
+def test_a_version_that_is_unloaded_leaves_nothing_behind() -> None:
+    metrics = Metrics("0.1.0")
+    metrics.version_changed(model(name="other"))
+    before, admitted = metrics.exposition()[0], deepcopy(vars(metrics._admission))
+    cells = {name: family.snapshot()[1].shape for name, family in metrics._families.items()}
+    for _ in range(3):  # loaded, unloaded, and loaded again
+        metrics.version_changed(model())
+        everything_once(metrics)
+        metrics.request_finished(request("digits", 99, code="NOT_FOUND"))
+        assert own_numbers(metrics.exposition()[0]) != own_numbers(before)
+        metrics.version_changed(model("draining"))
+        metrics.version_changed(model("unloaded"))
+    counted = own_numbers(metrics.exposition()[0])
+    assert {line for line in counted if "PNG" not in line} == own_numbers(before)
+    # Whose names stay is the server's own, and not the version's.
+    admitted["_values"] |= {"format": {"PNG": {("", 0)}}, "bucket": {}}
+    assert vars(metrics._admission) == admitted
+    cells["decode_seconds"] = (1, cells["decode_seconds"][1])
+    now = {name: family.snapshot()[1].shape for name, family in metrics._families.items()}
+    assert now == cells
+
+
+def own_numbers(exposition: bytes) -> set[str]:
+    lines = exposition.decode().splitlines()
+    return {line for line in lines if line.startswith("batchproof_")}
+
+
+def test_the_values_of_a_label_that_went_with_their_version_are_free_again() -> None:
+    metrics = Metrics("0.1.0")
+    for number in range(200):
+        metrics.version_changed(model())
+        metrics.batch_executed(replace(batch(1, (0.1,)), bucket_rows=number + 1))
+        labels = {**DIGITS, "bucket": str(number + 1)}
+        assert value(metrics, "execution_seconds_count", labels) == 1
+        metrics.version_changed(model("unloaded"))
+
+
+def test_what_is_only_discovered_has_no_series() -> None:
+    metrics = Metrics("0.1.0")
+    before = own_numbers(metrics.exposition()[0])
+    metrics.version_changed(model("discovered", digest=""))
+    assert own_numbers(metrics.exposition()[0]) == before
 
 
 @given(st.lists(st.text(), max_size=20))
 def test_names_that_callers_invent_never_become_labels(names: list[str]) -> None:
     metrics = Metrics("0.1.0")
-    metrics.model_changed(model())
+    metrics.version_changed(model())
     for name in names:
         metrics.request_finished(request(name, 0, code="NOT_FOUND"))
     assert label_values(metrics, "requests", "model") <= {"", "digits"}
@@ -333,13 +371,13 @@ def test_a_label_takes_a_bounded_number_of_values(metrics: Metrics) -> None:
 
 def test_a_name_with_every_awkward_character_survives_the_exposition(metrics: Metrics) -> None:
     name = 'a"b\\c\nd{e="f"}'
-    metrics.model_changed(model(name=name))
+    metrics.version_changed(model(name=name))
     assert name in label_values(metrics, "requests", "model")
 
 
 def test_many_versions_keep_their_own_numbers(metrics: Metrics) -> None:
     for number in range(50):
-        metrics.model_changed(model(name=f"m{number}"))
+        metrics.version_changed(model(name=f"m{number}"))
         metrics.queue_changed(QueueChanged(f"m{number}", 3, number))
     seen = [
         value(metrics, "queue_rows", {"model": f"m{number}", "version": "3"})
@@ -386,7 +424,7 @@ def test_two_servers_in_one_process_do_not_share_series(metrics: Metrics) -> Non
 
 def test_a_scrape_amid_updates_sees_each_record_wholly() -> None:
     metrics = Metrics("0.1.0")
-    metrics.model_changed(model())
+    metrics.version_changed(model())
     labels = {**DIGITS, "method": "Predict"}
     done = threading.Event()
 
@@ -428,7 +466,7 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     outcomes = OutcomeMetrics()
     outcomes.outcomes_possible("digits", 3, class_bins(["0", "1"]))
     metrics = Metrics("0.1.0", (outcomes, drift))
-    metrics.model_changed(model())
+    metrics.version_changed(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")
     exported = {

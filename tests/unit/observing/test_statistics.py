@@ -5,11 +5,12 @@ import pytest
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
-    ModelRecord,
     QueueChanged,
     RequestRecord,
     ShedRecord,
 )
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.statistics import Statistics
 
@@ -19,7 +20,7 @@ NOW_MS = 1_700_000_000_000
 def counting() -> Statistics:
     """Statistics that know version 1 of "cat"."""
     statistics = Statistics(lambda: NOW_MS)
-    statistics.model_changed(ModelRecord("cat", 1, "ready", "", "", "", (), 0.0))
+    statistics.version_changed(VersionChanged("cat", 1, VersionState.LOADING, VersionState.READY))
     return statistics
 
 
@@ -79,5 +80,16 @@ def test_what_is_unknown_is_neither_counted_nor_kept() -> None:
 def test_a_version_that_changes_its_state_goes_on_counting() -> None:
     statistics = counting()
     statistics.request_finished(request())
-    statistics.model_changed(ModelRecord("cat", 1, "draining", "", "", "", (), 0.0))
+    statistics.version_changed(VersionChanged("cat", 1, VersionState.READY, VersionState.DRAINING))
     assert statistics.of("cat", 1).success.count == 1
+
+
+def test_a_version_that_is_unloaded_is_forgotten() -> None:
+    statistics = counting()
+    statistics.request_finished(request())
+    statistics.version_changed(
+        VersionChanged("cat", 1, VersionState.DRAINING, VersionState.UNLOADED)
+    )
+    statistics.request_finished(request())
+    assert statistics.of("cat", 1) == Statistics(lambda: NOW_MS).of("cat", 1)
+    assert not statistics._versions

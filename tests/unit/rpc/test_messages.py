@@ -13,14 +13,16 @@ from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.scores import score
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.models.discovery import discover
-from batchproof_server.models.repository import ModelRepository, ModelSelector, ModelState
+from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.rpc.native import messages
 from batchproof_server.rpc.status import failure_of
 from batchproof_server.serving.predictor import Prediction
 from support.bundles_on_disk import write_bundle
 from support.engine_bench import engine_bench, recipe_for
 from support.fakes import ElementwiseBackend, PuppetDevice, spec
+from support.version_life import Life
 
 ROWS = BatchedRows({}, rows=2, bucket_rows=4, queue_delay_s=0.5, execution_s=0.25)
 
@@ -98,11 +100,11 @@ def test_a_failure_in_a_stream_has_a_code_and_a_time_only_when_trying_again_make
 
 def test_every_state_of_a_version_has_its_number(tmp_path: Path) -> None:
     write_bundle(tmp_path / "m" / "1")
-    repository = ModelRepository(discover(tmp_path), {})
-    (status,) = repository.statuses()
+    versions = Life(discover(tmp_path)).versions
+    (status,) = versions.statuses()
     numbers = {
-        messages.write_summary(replace(status, state=state), repository).state
-        for state in ModelState
+        messages.write_summary(replace(status, state=state), versions).state
+        for state in VersionState
     }
     assert numbers == set(pb.ModelState.values()) - {pb.MODEL_STATE_UNSPECIFIED}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.report import report
 from batchproof_server.commands.terminal import ProgressLine, write, write_error

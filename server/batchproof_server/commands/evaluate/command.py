@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
-from batchproof_server.application.server import Server, compose, loading_plugs
+from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.application.server import Server, compose
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.bars import Bars, shown_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
@@ -19,7 +20,6 @@ from batchproof_server.commands.terminal import ProgressLine, write, write_error
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.served import ServedModel
-from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import configure_logs, library_logs
 from batchproof_server.offline.datasets.pictures import LabelledPicture, spread
 from batchproof_server.offline.datasets.reading import read_labelled
@@ -137,17 +137,21 @@ async def _evaluated(
     sizes: tuple[int, ...],
 ) -> Evaluation:
     logger = configure_logs("error", config.log.format, sys.stderr)
-    plugs = loading_plugs(config, ProgressLine(sys.stderr))
-    server = compose(config, (place,), logger)
+    progress = ProgressLine(sys.stderr)
     # A refusal is told by this command, in its own words, and not by the log.
-    unheard = Observers((), on_failure=server.log_observer.failed)
-    server = replace(server, plugs=plugs, observer=unheard)
+    server = compose(
+        config,
+        (place,),
+        logger,
+        plugs=lambda config, _: loading_plugs(config, progress),
+        log_versions=False,
+    )
     there, chosen = pictures
     with library_logs(logger):
         try:
             addresses = await server.open()
             await _load(server, place)
-            model = server.repository.loaded()[0]
+            model = server.versions.loaded()[0]
             served_recipe(model.loaded)
             with shown_bars(len(chosen)) as bars:
                 async with connected(addresses.grpc) as channel:
@@ -162,7 +166,7 @@ async def _evaluated(
 
 async def _load(server: Server, place: Place) -> None:
     if not await server.load():
-        (status,) = server.repository.statuses()
+        (status,) = server.versions.statuses()
         raise ModelRefused(
             f"{place.name} version {place.version} cannot be loaded", status.findings
         )

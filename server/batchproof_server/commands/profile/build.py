@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.commands.bars import shown_bars
 from batchproof_server.commands.certify.command import OK, only_bundle

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.profile.build import build

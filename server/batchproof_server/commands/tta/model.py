@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from batchproof_server.application.config import prepare_engines, read_config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.commands.certify.command import only_bundle
 from batchproof_server.commands.evaluate.command import chosen_pictures
 from batchproof_server.commands.terminal import ProgressLine

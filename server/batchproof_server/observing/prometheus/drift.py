@@ -23,6 +23,8 @@ from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.drift.tta_reference import TTA_SIGNALS, TtaReference
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.drift_series import (
     ReferenceSeries,
     confidence_family,
@@ -63,7 +65,7 @@ class _Watched:
         self.confidence_count += len(confidence)
 
 
-# Contract: ``watch`` and ``predicted`` are called on the loop thread; ``collect`` on any thread.
+# Contract: what is subscribed is called on the loop thread; ``collect`` on any thread.
 # Whoever counts holds the lock and takes all that waits, so nothing is counted twice or missed. The
 # loop thread takes the lock only when 4,096 rows wait, which bounds the memory. Rows that cannot be
 # counted are counted as such and fail neither a scrape nor the rows of other versions.
@@ -86,8 +88,18 @@ class DriftMetrics(Collector):
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="drift")
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
-        """The predictions to count."""
-        return (Subscription(PredictionRecord, self.predicted),)
+        """The predictions to count, and the versions that give them."""
+        return (
+            Subscription(VersionChanged, self.version_changed),
+            Subscription(PredictionRecord, self.predicted),
+        )
+
+    def version_changed(self, change: VersionChanged) -> None:
+        """Begins with a classifier that was loaded, and forgets one that was unloaded."""
+        if change.new is VersionState.UNLOADED:
+            self._forget(change.model, change.version)
+        elif change.old is VersionState.LOADING and change.facts.class_labels:
+            self.watch(change.model, change.version, change.facts.profile)
 
     def watch(self, model: str, version: int, known: KnownProfile | None) -> None:
         """Creates every series of a classifier, at zero.
@@ -105,6 +117,12 @@ class DriftMetrics(Collector):
             watched.series = ReferenceSeries.of(watched.labels, known)
         with self._lock:
             self._watched[model, version] = watched
+
+    def _forget(self, model: str, version: int) -> None:
+        with self._lock:
+            failures = self._count_locked()  # what waits keeps its arrays alive
+            self._watched.pop((model, version), None)
+        self._tell(failures)
 
     def predicted(self, record: PredictionRecord) -> None:
         """Keeps one request until it is counted."""

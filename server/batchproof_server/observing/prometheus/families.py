@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from prometheus_client import metrics_core as core
 
-from batchproof_server.observing.prometheus.labels import LabelAdmission, Labels
+from batchproof_server.observing.prometheus.labels import LabelAdmission, Labels, ModelVersion
 
 Cells: TypeAlias = npt.NDArray[np.float64]
 
 PREFIX: Final = "batchproof_"
+_FEWEST_ROWS = 4
 _WORTH_AN_ARRAY = 16  # below it, one value at a time is quicker
 
 
@@ -53,7 +54,7 @@ class Family:
         self._bounds_array = np.array(spec.bounds, np.float64)
         self._admission = admission
         self._rows: dict[Labels, int] = {}
-        self._cells = np.zeros((4, len(spec.bounds) + 2 if spec.bounds else 1))
+        self._cells = np.zeros((_FEWEST_ROWS, len(spec.bounds) + 2 if spec.bounds else 1))
 
     def row(self, labels: Labels) -> int:
         """Returns the row of a series; creates it at zero when it is new and admitted."""
@@ -66,6 +67,16 @@ class Family:
         if row == len(self._cells):
             self._cells = np.concatenate((self._cells, np.zeros_like(self._cells)))
         return row
+
+    def forget(self, version: ModelVersion) -> None:
+        """Removes the series of a model version, and gives their memory back."""
+        if self.labels[0] != "model":
+            return
+        kept = {labels: row for labels, row in self._rows.items() if labels[:2] != version}
+        cells = np.zeros((max(_FEWEST_ROWS, len(kept)), self._cells.shape[1]))
+        cells[: len(kept)] = self._cells[list(kept.values())]
+        self._rows = {labels: row for row, labels in enumerate(kept)}
+        self._cells = cells
 
     def add(self, labels: Labels, amount: float = 1.0) -> None:
         """Adds to a number."""

@@ -51,6 +51,12 @@ class OutcomeMetrics(Collector):
             self._versions[(model, version)] = _Counts(bins)
             self._refused[(model, version)] = _no_refusals()
 
+    def outcomes_over(self, model: str, version: int) -> None:
+        """Removes the series of a version."""
+        with self._lock:
+            self._versions.pop((model, version), None)
+            self._refused.pop((model, version), None)
+
     def outcome_accepted(self, record: OutcomeRecord) -> None:
         """Counts one outcome."""
         column = int(record.is_correct)

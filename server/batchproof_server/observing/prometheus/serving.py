@@ -5,7 +5,7 @@ the families under the lock of the observations, and formats the copy outside it
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -17,7 +17,6 @@ from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
     DecodeRecord,
-    ModelRecord,
     PredictionRecord,
     QueueChanged,
     RequestRecord,
@@ -25,6 +24,9 @@ from batchproof_server.base.events import (
     ShedRecord,
     Subscription,
 )
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_facts import VersionFacts
+from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.families import PREFIX, Family, Spec
 from batchproof_server.observing.prometheus.labels import LabelAdmission, ModelVersion
 
@@ -83,7 +85,7 @@ class Metrics(Collector):
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
         self._families = {spec.name: Family(spec, self._admission) for spec in _SPECS}
-        self._models: dict[ModelVersion, ModelRecord] = {}
+        self._models: dict[ModelVersion, VersionFacts] = {}
         self._registry = CollectorRegistry()
         for collector in (self, *others):
             self._registry.register(collector)
@@ -101,7 +103,7 @@ class Metrics(Collector):
             Subscription(ShedRecord, self.request_shed),
             Subscription(QueueChanged, self.queue_changed),
             Subscription(SelfCheckRecord, self.self_checked),
-            Subscription(ModelRecord, self.model_changed),
+            Subscription(VersionChanged, self.version_changed),
         )
 
     def request_finished(self, record: RequestRecord) -> None:
@@ -156,18 +158,30 @@ class Metrics(Collector):
         with self._lock:
             self._families["selfcheck"].add((record.model, record.version, record.result))
 
-    def model_changed(self, record: ModelRecord) -> None:
-        """Announces the version, and says whether it answers."""
-        version = (record.model, record.version)
+    def version_changed(self, change: VersionChanged) -> None:
+        """Announces a version and says whether it answers; or removes all that is about it."""
+        version = (change.model, change.version)
         with self._lock:
-            self._admission.announce(version)
-            if record.model_digest:
-                self._models[version] = record
-            self._create_series(version)
-            for policy in record.tta_policies:
-                for name in _TTA_FAMILIES:
-                    self._families[name].row((*version, policy))
-            self._families["model_ready"].set(version, record.state == "ready")
+            if change.new is VersionState.UNLOADED:
+                self._forget(version)
+            elif change.new is not VersionState.DISCOVERED:
+                self._announce(version, change.facts)
+                self._families["model_ready"].set(version, change.new is VersionState.READY)
+
+    def _forget(self, version: ModelVersion) -> None:
+        self._models.pop(version, None)
+        for gone in self._admission.forget(version):
+            for family in self._families.values():
+                family.forget(gone)
+
+    def _announce(self, version: ModelVersion, facts: VersionFacts) -> None:
+        self._admission.announce(version)
+        if facts.model_digest:
+            self._models[version] = facts
+        self._create_series(version)
+        for policy in facts.tta_policies:
+            for name in _TTA_FAMILIES:
+                self._families[name].row((*version, policy))
 
     def _create_series(self, version: ModelVersion) -> None:
         families = self._families
@@ -199,7 +213,7 @@ class Metrics(Collector):
         """Called by the registry: copies under the lock, formats outside it."""
         with self._lock:
             snapshots = [(family, *family.snapshot()) for family in self._families.values()]
-            models = list(self._models.values())
+            models = dict(self._models)
         for family, series, cells in snapshots:
             yield family.metric(series, cells)
         yield _model_info(models)
@@ -207,15 +221,15 @@ class Metrics(Collector):
         yield core.InfoMetricFamily(f"{PREFIX}build", "The version of the server.", value=build)
 
 
-def _model_info(models: Iterable[ModelRecord]) -> core.Metric:
+def _model_info(models: Mapping[ModelVersion, VersionFacts]) -> core.Metric:
     text = "What answers under a model version."
     info = core.InfoMetricFamily(f"{PREFIX}model", text, labels=("model", "version"))
-    for record in models:
+    for (model, version), facts in models.items():
         what = {
-            "digest": record.model_digest,
-            "recipe": record.recipe_digest,
-            "engine": record.engine,
+            "digest": facts.model_digest,
+            "recipe": facts.recipe_digest,
+            "engine": facts.engine,
         }
-        what |= {"certificate": record.certificate_digest, "consistency": record.consistency}
-        info.add_metric((record.model, str(record.version)), what)
+        what |= {"certificate": facts.certificate_digest, "consistency": facts.consistency}
+        info.add_metric((model, str(version)), what)
     return info

@@ -9,13 +9,10 @@ from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.batching.batcher import BatchedRows
 from batchproof_server.drift.profile_form import canonical_json
-from batchproof_server.models.repository import (
-    ModelRepository,
-    ModelSelector,
-    ModelState,
-    VersionStatus,
-)
+from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_states import VersionStatus
+from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.native.tta import (
     read_tta,
     write_augmentation,
@@ -23,15 +20,10 @@ from batchproof_server.rpc.native.tta import (
     write_row_augmentation,
 )
 from batchproof_server.rpc.status import Failure
+from batchproof_server.rpc.version_states import STATE_NAMES
 from batchproof_server.serving.predictor import Prediction
 
 _DEFAULT_TOP_K = 5
-_STATES = {
-    ModelState.LOADING: pb.MODEL_STATE_LOADING,
-    ModelState.READY: pb.MODEL_STATE_READY,
-    ModelState.FAILED: pb.MODEL_STATE_FAILED,
-    ModelState.DRAINING: pb.MODEL_STATE_DRAINING,
-}
 _OUTPUT_KINDS = {
     "logits": pb.OUTPUT_KIND_LOGITS,
     "probabilities": pb.OUTPUT_KIND_PROBABILITIES,
@@ -172,16 +164,16 @@ def write_failure(failure: Failure, request_id: str) -> pb.PredictStreamResponse
     return pb.PredictStreamResponse(request_id=request_id, error=error)
 
 
-def write_summary(status: VersionStatus, repository: ModelRepository) -> pb.ModelSummary:
+def write_summary(status: VersionStatus, versions: Versions) -> pb.ModelSummary:
     """The state of a version."""
-    default = repository.find(ModelSelector(status.name))
+    default = versions.find(ModelSelector(status.name))
     return pb.ModelSummary(
         name=status.name,
         version=status.version,
-        state=_STATES[status.state],
+        state=STATE_NAMES[status.state].native,
         findings=status.findings,
         is_default=default.version == status.version,
-        version_labels=repository.labels_of(status.name, status.version),
+        version_labels=versions.labels_of(status.name, status.version),
         verdict=_verdict(status),
     )
 
@@ -191,9 +183,9 @@ def _verdict(status: VersionStatus) -> pb.Verdict:
     return pb.VERDICT_UNSPECIFIED if certificate is None else _VERDICTS[certificate.verdict]
 
 
-def write_model(status: VersionStatus, repository: ModelRepository) -> pb.GetModelResponse:
+def write_model(status: VersionStatus, versions: Versions) -> pb.GetModelResponse:
     """Everything that is known of a version; of one that is not loaded, its state only."""
-    response = pb.GetModelResponse(summary=write_summary(status, repository))
+    response = pb.GetModelResponse(summary=write_summary(status, versions))
     if status.served is None:
         return response
     loaded = status.served.loaded

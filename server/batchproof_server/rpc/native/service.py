@@ -6,8 +6,8 @@ from functools import partial
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.models.repository import ModelRepository
 from batchproof_server.models.served import ServedModel
+from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Call, Calls, Context
 from batchproof_server.rpc.native.messages import (
     check_options,
@@ -38,7 +38,7 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
     def __init__(
         self,
         engine: Engine,
-        repository: ModelRepository,
+        repository: Versions,
         calls: Calls,
         streams: Streams,
         outcomes: OutcomeReports,
@@ -106,13 +106,13 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
 
     async def _predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         deadline_s = self._engine.deadline_s(call.timeout_s)
-        model = self._repository.select(read_selector(request.model))
-        call.model, call.version = model.name, model.version
-        check_options(request, model)
-        prediction = await self._answer(request, model, call, deadline_s)
-        call.executed(prediction.executions)
-        write = partial(write_prediction, prediction, request.options, call.request_id)
-        return await self._engine.finished(prediction, write)
+        with self._repository.lease(read_selector(request.model)) as model:
+            call.model, call.version = model.name, model.version
+            check_options(request, model)
+            prediction = await self._answer(request, model, call, deadline_s)
+            call.executed(prediction.executions)
+            write = partial(write_prediction, prediction, request.options, call.request_id)
+            return await self._engine.finished(prediction, write)
 
     async def _answer(
         self, request: pb.PredictRequest, model: ServedModel, call: Call, deadline_s: float

@@ -4,27 +4,23 @@ import numpy as np
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof_server.base.signature import TensorSpec
-from batchproof_server.models.repository import ModelRepository, ModelState, VersionStatus
 from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_states import VersionStatus
+from batchproof_server.models.versions import Versions
 from batchproof_server.observing.statistics import Statistics, Total
 from batchproof_server.rpc.open_inference.tensors import datatype_of
+from batchproof_server.rpc.version_states import STATE_NAMES
 
-_STATES = {
-    ModelState.LOADING: "LOADING",
-    ModelState.READY: "READY",
-    ModelState.FAILED: "UNAVAILABLE",
-    ModelState.DRAINING: "UNLOADING",
-}
 _US_PER_S = 1_000_000
 
 
-def write_metadata(model: ServedModel, repository: ModelRepository) -> pb.ModelMetadataResponse:
+def write_metadata(model: ServedModel, versions: Versions) -> pb.ModelMetadataResponse:
     """Names, types and shapes, and what else a caller must know."""
     signature = model.loaded.backend.signature
-    versions = [served.version for served in repository.ready() if served.name == model.name]
+    ready = [served.version for served in versions.ready() if served.name == model.name]
     return pb.ModelMetadataResponse(
         name=model.name,
-        versions=[str(version) for version in versions],
+        versions=[str(version) for version in ready],
         platform=_platform(model),
         inputs=[_tensor(spec) for spec in signature.inputs],
         outputs=[_tensor(spec) for spec in signature.outputs],
@@ -159,9 +155,10 @@ def _duration(total: Total) -> pb.StatisticDuration:
 
 def write_index(status: VersionStatus) -> pb.RepositoryIndexResponse.ModelIndex:
     """The state of a version, and why it does not answer."""
+    names = STATE_NAMES[status.state]
     return pb.RepositoryIndexResponse.ModelIndex(
         name=status.name,
         version=str(status.version),
-        state=_STATES[status.state],
-        reason="; ".join(status.findings),
+        state=names.open_inference,
+        reason="; ".join(status.findings) or names.reason,
     )

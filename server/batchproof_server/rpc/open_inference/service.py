@@ -7,8 +7,9 @@ from typing import Any
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof_server.base.errors import ModelNotFound, NotImplementedYet
-from batchproof_server.models.repository import ModelRepository, ModelState
 from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_states import VersionState
+from batchproof_server.models.versions import Versions
 from batchproof_server.observing.statistics import Statistics
 from batchproof_server.rpc.calls import Call, Calls, Context
 from batchproof_server.rpc.fronts.grpc_aio.health import Health
@@ -57,7 +58,7 @@ class OpenInferenceService:
 
     Args:
         engine: answers.
-        repository: knows which version answers.
+        versions: knows which version answers.
         calls: runs each request.
         streams: bounds the streams and their windows.
         health: knows whether the server is ready.
@@ -68,7 +69,7 @@ class OpenInferenceService:
     def __init__(  # noqa: PLR0913 - each is a plug; bundling them would only hide them
         self,
         engine: Engine,
-        repository: ModelRepository,
+        versions: Versions,
         calls: Calls,
         streams: Streams,
         health: Health,
@@ -77,7 +78,7 @@ class OpenInferenceService:
         build_version: str,
     ) -> None:
         self._engine = engine
-        self._repository = repository
+        self._versions = versions
         self._calls = calls
         self._streams = streams
         self._health = health
@@ -139,19 +140,17 @@ class OpenInferenceService:
 
     async def _infer(self, request: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         deadline_s = self._engine.deadline_s(lowered_timeout_s(request.parameters, call.timeout_s))
-        model = self._repository.select(
-            numbered_or_labelled(request.model_name, request.model_version)
-        )
-        call.model, call.version = model.name, model.version
-        check_offered(request)
-        wanted = wanted_outputs(request, model)
-        tta = read_tta(request.parameters)
-        prediction = await predict(
-            self._engine, model, read_inputs(request), call, deadline_s, tta=tta
-        )
-        call.executed(prediction.executions)
-        write = partial(_write_prediction, prediction, wanted, call.request_id)
-        return await self._engine.finished(prediction, write)
+        selector = numbered_or_labelled(request.model_name, request.model_version)
+        with self._versions.lease(selector) as model:
+            call.model, call.version = model.name, model.version
+            check_offered(request)
+            wanted = wanted_outputs(request, model)
+            tta = read_tta(request.parameters)
+            inputs = read_inputs(request)
+            prediction = await predict(self._engine, model, inputs, call, deadline_s, tta=tta)
+            call.executed(prediction.executions)
+            write = partial(_write_prediction, prediction, wanted, call.request_id)
+            return await self._engine.finished(prediction, write)
 
     def _live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
         del request, call
@@ -171,13 +170,13 @@ class OpenInferenceService:
         del call
         selector = numbered_or_labelled(request.name, request.version)
         try:
-            state = self._repository.find(selector).state
+            state = self._versions.find(selector).state
         except ModelNotFound:
             return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=state is ModelState.READY)
+        return pb.ModelReadyResponse(ready=state is VersionState.READY)
 
     def _model(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
-        return write_metadata(self._selected(request, call), self._repository)
+        return write_metadata(self._selected(request, call), self._versions)
 
     def _config(self, request: pb.ModelConfigRequest, call: Call) -> pb.ModelConfigResponse:
         return pb.ModelConfigResponse(config=write_config(self._selected(request, call)))
@@ -185,7 +184,7 @@ class OpenInferenceService:
     def _selected(
         self, request: pb.ModelMetadataRequest | pb.ModelConfigRequest, call: Call
     ) -> ServedModel:
-        model = self._repository.select(numbered_or_labelled(request.name, request.version))
+        model = self._versions.select(numbered_or_labelled(request.name, request.version))
         call.model, call.version = model.name, model.version
         return model
 
@@ -193,9 +192,9 @@ class OpenInferenceService:
         self, request: pb.ModelStatisticsRequest, call: Call
     ) -> pb.ModelStatisticsResponse:
         del call
-        statuses = self._repository.statuses()
+        statuses = self._versions.statuses()
         if request.name or request.version:
-            found = self._repository.find(numbered_or_labelled(request.name, request.version))
+            found = self._versions.find(numbered_or_labelled(request.name, request.version))
             statuses = tuple(
                 status
                 for status in statuses
@@ -217,8 +216,8 @@ class OpenInferenceService:
         return pb.RepositoryIndexResponse(
             models=[
                 write_index(status)
-                for status in self._repository.statuses()
-                if status.state is ModelState.READY or not request.ready
+                for status in self._versions.statuses()
+                if status.state is VersionState.READY or not request.ready
             ]
         )
 

@@ -7,13 +7,11 @@ from typing import Any
 from batchproof.compat import tensorflow_pb2
 from batchproof.compat import tensorflow_serving_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
-from batchproof_server.models.repository import (
-    ModelRepository,
-    ModelSelector,
-    ModelState,
-    VersionStatus,
-)
+from batchproof_server.models.lease import Lease
+from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_states import VersionState, VersionStatus
+from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import REQUEST_ID_KEY, Call, Calls, Context
 from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, public_service
 from batchproof_server.rpc.intake import predict
@@ -24,6 +22,7 @@ from batchproof_server.rpc.tensorflow_serving.tensors import (
     tensor_info,
     write_tensor,
 )
+from batchproof_server.rpc.version_states import STATE_NAMES
 from batchproof_server.rpc.versions import labelled_or_numbered
 from batchproof_server.serving.predictor import Engine, Prediction
 
@@ -34,12 +33,6 @@ _PREDICT_METHOD = "tensorflow/serving/predict"
 _SIGNATURE_DEF = "signature_def"
 _TYPE_URL = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
 _FAILED_PRECONDITION = 9
-_STATES = {
-    ModelState.LOADING: pb.ModelVersionStatus.LOADING,
-    ModelState.READY: pb.ModelVersionStatus.AVAILABLE,
-    ModelState.FAILED: pb.ModelVersionStatus.END,
-    ModelState.DRAINING: pb.ModelVersionStatus.UNLOADING,
-}
 _NO_EXAMPLES = "this server takes no tf.Example; call Predict with tensors or encoded pictures"
 _REFUSED = {
     "Classify": _NO_EXAMPLES,
@@ -54,16 +47,16 @@ class TensorFlowServing:
 
     Args:
         engine: answers.
-        repository: knows which version answers.
+        versions: knows which version answers.
         calls: runs each request.
         max_tensor_bytes: of an array that a few typed values may stand for.
     """
 
     def __init__(
-        self, engine: Engine, repository: ModelRepository, calls: Calls, max_tensor_bytes: int
+        self, engine: Engine, versions: Versions, calls: Calls, max_tensor_bytes: int
     ) -> None:
         self._engine = engine
-        self._repository = repository
+        self._versions = versions
         self._calls = calls
         self._max_tensor_bytes = max_tensor_bytes
 
@@ -98,26 +91,25 @@ class TensorFlowServing:
         self, request: pb.PredictRequest, context: Context, call: Call
     ) -> pb.PredictResponse:
         deadline_s = self._engine.deadline_s(call.timeout_s)
-        model = self._selected(request.model_spec, call)
-        signature_name = _signature_name(request.model_spec, model)
-        names = _wanted(request, model)
-        _check_inputs(request, model)
-        inputs = read_inputs(request.inputs, self._max_tensor_bytes)
-        prediction = await predict(self._engine, model, inputs, call, deadline_s)
-        call.executed(prediction.executions)
-        context.set_trailing_metadata(_who_answered(model, call))
-        write = partial(_write_prediction, prediction, names, signature_name)
-        return await self._engine.finished(prediction, write)
+        with self._leased(request.model_spec) as model:
+            call.model, call.version = model.name, model.version
+            signature_name = _signature_name(request.model_spec, model)
+            names = _wanted(request, model)
+            _check_inputs(request, model)
+            inputs = read_inputs(request.inputs, self._max_tensor_bytes)
+            prediction = await predict(self._engine, model, inputs, call, deadline_s)
+            call.executed(prediction.executions)
+            context.set_trailing_metadata(_who_answered(model, call))
+            write = partial(_write_prediction, prediction, names, signature_name)
+            return await self._engine.finished(prediction, write)
 
-    def _selected(self, spec: pb.ModelSpec, call: Call) -> ServedModel:
+    def _leased(self, spec: pb.ModelSpec) -> Lease:
         try:
-            model = self._repository.select(self._selector(spec))
+            return self._versions.lease(self._selector(spec))
         except ModelNotFound as unknown:
             raise ModelNotFound(f"Servable not found for request: {_asked(spec)}; {unknown}") from (
                 unknown
             )
-        call.model, call.version = model.name, model.version
-        return model
 
     def _selector(self, spec: pb.ModelSpec) -> ModelSelector:
         if not spec.name:
@@ -131,12 +123,12 @@ class TensorFlowServing:
                 return ModelSelector(spec.name)
 
     def _labelled(self, spec: pb.ModelSpec) -> ModelSelector:
-        self._repository.find(ModelSelector(spec.name))
-        selector = labelled_or_numbered(self._repository, spec.name, spec.version_label)
+        self._versions.find(ModelSelector(spec.name))
+        selector = labelled_or_numbered(self._versions, spec.name, spec.version_label)
         if selector.label is None:
             return selector
         try:
-            self._repository.find(selector)
+            self._versions.find(selector)
         except ModelNotFound as unknown:
             raise InvalidInput(
                 f"Unrecognized servable version label: {cut(spec.version_label)}; {unknown}"
@@ -154,22 +146,24 @@ class TensorFlowServing:
                 raise InvalidInput(
                     f"Metadata field {cut(field)} is not supported, expected {_SIGNATURE_DEF}"
                 )
-        model = self._selected(request.model_spec, call)
-        response = pb.GetModelMetadataResponse(model_spec=_spec(model, ""))
+        with self._leased(request.model_spec) as model:
+            call.model, call.version = model.name, model.version
+            response = pb.GetModelMetadataResponse(model_spec=_spec(model, ""))
+            signatures = _signatures(model).SerializeToString()
         metadata = response.metadata[_SIGNATURE_DEF]
         # Any.Pack would write the private name of the message.
         metadata.type_url = _TYPE_URL
-        metadata.value = _signatures(model).SerializeToString()
+        metadata.value = signatures
         return response
 
     def _status(self, request: pb.GetModelStatusRequest, call: Call) -> pb.GetModelStatusResponse:
         del call
         spec = request.model_spec
         try:
-            found = self._repository.find(self._selector(spec))
+            found = self._versions.find(self._selector(spec))
         except ModelNotFound as unknown:
             raise ModelNotFound(f"{_not_found(spec)}; {unknown}") from unknown
-        statuses = [status for status in self._repository.statuses() if status.name == found.name]
+        statuses = [status for status in self._versions.statuses() if status.name == found.name]
         if spec.WhichOneof("version_choice") is not None:
             statuses = [found]
         return pb.GetModelStatusResponse(
@@ -280,8 +274,9 @@ def _who_answered(model: ServedModel, call: Call) -> tuple[tuple[str, str], ...]
 
 
 def _write_status(status: VersionStatus) -> pb.ModelVersionStatus:
-    message = pb.ModelVersionStatus(version=status.version, state=_STATES[status.state])
+    state = STATE_NAMES[status.state].tensorflow_serving
+    message = pb.ModelVersionStatus(version=status.version, state=state)
     message.status.error_message = "; ".join(status.findings)
-    if status.state is ModelState.FAILED:
+    if status.state is VersionState.FAILED:
         message.status.error_code = _FAILED_PRECONDITION
     return message

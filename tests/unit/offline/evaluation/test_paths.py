@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from batchproof_server.application.config import Config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import BackendFailed, InvalidInput, ServingError
 from batchproof_server.base.scores import score
 from batchproof_server.models.discovery import Place

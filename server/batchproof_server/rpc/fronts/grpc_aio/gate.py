@@ -7,7 +7,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.base.errors import InvalidInput, QueueFull
-from batchproof_server.models.repository import ModelRepository
+from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Calls, Context
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.serving.predictor import Engine
@@ -33,7 +33,7 @@ class Admission:
         pressure: knows what no queue does.
     """
 
-    def __init__(self, engine: Engine, repository: ModelRepository, pressure: Pressure) -> None:
+    def __init__(self, engine: Engine, repository: Versions, pressure: Pressure) -> None:
         self._engine = engine
         self._repository = repository
         self._pressure = pressure

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.application.config import Config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from batchproof_server.application.config import Config
-from batchproof_server.application.server import loading_plugs
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.scores import probabilities_of, scored
 from batchproof_server.imaging.encoding import encode_png

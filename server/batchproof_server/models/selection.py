@@ -1,0 +1,135 @@
+"""Which version answers a caller, and what one is told that gets no answer. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn, TypeAlias
+
+from batchproof_server.base.errors import (
+    Draining,
+    InvalidInput,
+    ModelNotFound,
+    ModelNotReady,
+    ModelRefused,
+    cut,
+)
+from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_states import VersionState, VersionStatus
+
+Statuses: TypeAlias = Mapping[str, Mapping[int, VersionStatus]]
+Labels: TypeAlias = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSelector:
+    """Which model answers: a name with a version, or a label, or neither (the newest)."""
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+
+
+def selected(selector: ModelSelector, statuses: Statuses, labels: Labels) -> VersionStatus:
+    """The version that a selector stands for, in whatever state.
+
+    Without version and label: the newest that is ready; when none is, the newest that is stuck, or
+    else goes away, or else is yet to be loaded, or else failed, or else was unloaded.
+
+    Args:
+        selector: what the caller says.
+        statuses: model -> version -> status; of each model one at least.
+        labels: model -> label -> version.
+
+    Raises:
+        InvalidInput: no name was given and there are several models.
+        ModelNotFound: there is no such model, version or label.
+    """
+    versions = _named(selector.name, statuses)
+    name = next(iter(versions.values())).name
+    if selector.label is not None:
+        return versions[_labelled(name, selector.label, labels)]
+    if selector.version is not None:
+        return _numbered(name, versions, selector.version)
+    return max(versions.values(), key=lambda status: (_HOPE[status.state], status.version))
+
+
+# What a request without version or label is told of, the highest first. One that failed must not
+# hide that another server may answer.
+_HOPE: Final = {
+    VersionState.READY: 5,
+    VersionState.STUCK: 4,
+    VersionState.DRAINING: 3,
+    VersionState.LOADING: 2,
+    VersionState.DISCOVERED: 2,
+    VersionState.FAILED: 1,
+    VersionState.UNLOADED: 0,
+}
+
+
+def _named(name: str, statuses: Statuses) -> Mapping[int, VersionStatus]:
+    if not name:
+        if len(statuses) == 1:
+            return next(iter(statuses.values()))
+        raise InvalidInput(f"the model's name is empty, expected one of {_names(statuses)}")
+    if name not in statuses:
+        raise ModelNotFound(f'there is no model "{cut(name)}"; served: {_names(statuses)}')
+    return statuses[name]
+
+
+def _names(statuses: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(statuses))
+
+
+def _labelled(name: str, label: str, labels: Labels) -> int:
+    known = labels.get(name, {})
+    if label not in known:
+        expected = ", ".join(sorted(known)) or "none"
+        raise ModelNotFound(
+            f'model "{name}" has no version label "{cut(label)}"; its labels: {expected}'
+        )
+    return known[label]
+
+
+def _numbered(name: str, versions: Mapping[int, VersionStatus], version: int) -> VersionStatus:
+    if version not in versions:
+        known = ", ".join(str(number) for number in sorted(versions))
+        raise ModelNotFound(f'model "{name}" has no version {version}; its versions: {known}')
+    return versions[version]
+
+
+def answering(status: VersionStatus) -> ServedModel:
+    """The model of a version that is ready.
+
+    Raises:
+        ModelNotReady: it is yet to be loaded, or stuck.
+        ModelRefused: it failed to load.
+        Draining: it is going away.
+        ModelNotFound: it was unloaded.
+    """
+    if status.state is VersionState.READY and status.served is not None:
+        return status.served
+    return _refuse(status)
+
+
+def _refuse(status: VersionStatus) -> NoReturn:
+    model = f'model "{status.name}" version {status.version}'
+    match status.state:
+        case VersionState.STUCK:
+            raise ModelNotReady(f"{model} gives no sign of life; try again soon or elsewhere")
+        case VersionState.DRAINING:
+            raise Draining(f"{model} is going away; try another server")
+        case VersionState.UNLOADED:
+            raise ModelNotFound(f"{model} was unloaded")
+        case VersionState.FAILED:
+            findings = "; ".join(status.findings)
+            raise ModelRefused(f"{model} failed to load: {findings}", status.findings)
+        case _:
+            raise ModelNotReady(f"{model} is being loaded; try again soon or elsewhere")
+
+
+def missing_label(labels: Labels, statuses: Statuses) -> tuple[str, str, int] | None:
+    """Model, label and version of the first label for what does not exist; None without one."""
+    for name, versions in labels.items():
+        for label, version in versions.items():
+            if version not in statuses.get(name, {}):
+                return name, label, version
+    return None

@@ -1,0 +1,95 @@
+"""Loads versions on a thread of this process, and gives each its queue and its device."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.events import Observer
+from batchproof_server.batching.batcher import Batcher
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
+from batchproof_server.models.served import ServedModel, self_checks
+from batchproof_server.proof.settings import Progress, Tell
+from batchproof_server.selfcheck.settings import SelfCheckSettings
+
+PlugsTelling: TypeAlias = Callable[[Tell], LoadingPlugs]
+
+
+# Contract: one version at a time. Cancelling abandons the version at hand: its thread goes on until
+# that is loaded, and releases it then.
+@dataclass(frozen=True, slots=True)
+class ThreadLoader:
+    """Loads versions.
+
+    Attributes:
+        plugs: what loading needs, with a proof that tells of its progress.
+        tell: learns of that progress on the loading thread.
+        clock: time and alarms of the batchers.
+        observer: of the batchers.
+        self_check: which answers are tried again.
+        max_request_rows: of one request; a manifest and the queue may lower it.
+        max_request_views: rows times views of one request; the queue may lower it.
+    """
+
+    plugs: PlugsTelling
+    tell: Tell
+    clock: Clock
+    observer: Observer
+    self_check: SelfCheckSettings
+    max_request_rows: int
+    max_request_views: int
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def load(self, place: Place, tell_step: Callable[[str], None]) -> ServedModel:
+        """Loads a version; as ``models.loader.Loader`` says."""
+        loop = asyncio.get_running_loop()
+
+        def tell(progress: Progress) -> None:
+            self.tell(progress)
+            loop.call_soon_threadsafe(tell_step, progress.step)
+
+        async with self._turn:
+            return self._served(place, await _loaded(place, self.plugs(tell)))
+
+    def _served(self, place: Place, loaded: LoadedModel) -> ServedModel:
+        device = ThreadPoolExecutor(1, thread_name_prefix=f"device-{place.name}-{place.version}")
+        batcher = Batcher(
+            place.name,
+            place.version,
+            loaded.backend,
+            loaded.batching,
+            execution_s=loaded.execution_s,
+            clock=self.clock,
+            device=device,
+            observer=self.observer,
+            self_checks=self_checks(loaded, self.self_check),
+        )
+        queued_rows = loaded.batching.max_queued_rows
+        declared_rows = loaded.bundle.manifest.max_request_rows or self.max_request_rows
+        return ServedModel(
+            loaded,
+            batcher,
+            device,
+            max_request_rows=min(self.max_request_rows, declared_rows, queued_rows),
+            max_request_views=min(self.max_request_views, queued_rows),
+        )
+
+
+async def _loaded(place: Place, plugs: LoadingPlugs) -> LoadedModel:
+    thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+    loading = thread.submit(load_version, place, plugs)
+    # Waiting for the thread would stop the loop until the version is loaded.
+    thread.shutdown(wait=False)
+    try:
+        return await asyncio.wrap_future(loading)
+    except asyncio.CancelledError:
+        loading.add_done_callback(_release)
+        raise
+
+
+def _release(loading: Future[LoadedModel]) -> None:
+    if not loading.cancelled() and loading.exception() is None:
+        loading.result().backend.close()

@@ -1,0 +1,66 @@
+"""The states of a version's life, and which may follow which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_facts import VersionFacts
+
+
+class VersionState(StrEnum):
+    """Where a version is in its life.
+
+    DISCOVERED it is known and nothing was done about it. LOADING it is read, compiled and proven.
+    READY it answers. STUCK its device gives no sign of life; it may answer again. DRAINING it
+    answers what it has accepted. UNLOADED its memory is given back. FAILED it could not be loaded.
+    """
+
+    DISCOVERED = "discovered"
+    LOADING = "loading"
+    READY = "ready"
+    STUCK = "stuck"
+    DRAINING = "draining"
+    UNLOADED = "unloaded"
+    FAILED = "failed"
+
+
+NEXT: Final[Mapping[VersionState, frozenset[VersionState]]] = {
+    VersionState.DISCOVERED: frozenset({VersionState.LOADING, VersionState.UNLOADED}),
+    # Back to DISCOVERED where whoever wanted it loaded went away.
+    VersionState.LOADING: frozenset(
+        {VersionState.READY, VersionState.FAILED, VersionState.DISCOVERED}
+    ),
+    VersionState.READY: frozenset({VersionState.STUCK, VersionState.DRAINING}),
+    VersionState.STUCK: frozenset({VersionState.READY, VersionState.DRAINING}),
+    VersionState.DRAINING: frozenset({VersionState.UNLOADED}),
+    VersionState.UNLOADED: frozenset({VersionState.LOADING}),
+    VersionState.FAILED: frozenset({VersionState.LOADING, VersionState.UNLOADED}),
+}
+"""What may follow each state."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """A version as it is now.
+
+    Attributes:
+        findings: why it failed; empty in every other state.
+        served: while it holds a model in memory.
+        facts: what is known of that model.
+        since_s: the instant at which the state began.
+        step: of the loading, as far as it says.
+        retry_at_s: of a version that failed, the instant from which loading it once more makes
+            sense as it is; None where its bundle has to change first.
+    """
+
+    name: str
+    version: int
+    state: VersionState
+    findings: tuple[str, ...] = ()
+    served: ServedModel | None = None
+    facts: VersionFacts = field(default_factory=VersionFacts)
+    since_s: float = 0.0
+    step: str = ""
+    retry_at_s: float | None = None

@@ -1,0 +1,290 @@
+"""The life of every model version: loaded, leased, drained, unloaded, and loaded again."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import ModelNotFound, ModelRefused
+from batchproof_server.base.events import Observer
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.lease import Lease
+from batchproof_server.models.loader import Loader
+from batchproof_server.models.selection import (
+    ModelSelector,
+    answering,
+    missing_label,
+    selected,
+)
+from batchproof_server.models.served import ServedModel
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_facts import facts_of
+from batchproof_server.models.version_states import NEXT, VersionState, VersionStatus
+
+_UNFORESEEN_FINDING: Final = "the server failed while loading it; its log has more"
+_RETRY_AFTER_S: Final = 60.0
+
+
+# Contract of the life-cycle
+#
+# States      Change only as NEXT says, and each change is one VersionChanged: the only news.
+# Failure     A version that fails to load is FAILED with its findings and stops no other.
+# Leases      Only a READY version is leased. unload waits for every lease that was given, then for
+#             the batcher, and only then releases the model: it refuses nobody who was let in.
+# Knowledge   A version stays known whatever becomes of it, so that callers are told why it does
+#             not answer; FAILED and UNLOADED ones can be loaded again.
+# Thread      Everything happens on the loop thread.
+class Versions:
+    """The versions of all models.
+
+    Args:
+        places: what was discovered.
+        version_labels: model -> label -> version.
+        loader: makes them answer.
+        observer: told of every change.
+        clock: for the instants of the changes.
+        report_unforeseen: told of what loading failed with and nobody foresaw.
+
+    Raises:
+        ValueError: a label names a model or a version that was not discovered.
+    """
+
+    def __init__(
+        self,
+        places: tuple[Place, ...],
+        version_labels: Mapping[str, Mapping[str, int]],
+        *,
+        loader: Loader,
+        observer: Observer,
+        clock: Clock,
+        report_unforeseen: Callable[[Exception], None],
+    ) -> None:
+        self._loader = loader
+        self._observer = observer
+        self._clock = clock
+        self._report_unforeseen = report_unforeseen
+        self._statuses: dict[str, dict[int, VersionStatus]] = {}
+        for place in places:
+            self._add(place)
+        self._labels = {name: dict(labels) for name, labels in version_labels.items()}
+        self._leases: dict[tuple[str, int], Lease] = {}
+        self._ready: tuple[ServedModel, ...] = ()
+        if missing := missing_label(self._labels, self._statuses):
+            name, label, version = missing
+            raise ValueError(
+                f'version_labels.{name}.{label}: there is no version {version} of a model "{name}"'
+            )
+
+    def announce(self) -> None:
+        """Tells the observer of every version that was discovered."""
+        for status in self.statuses():
+            self._tell(None, status, 0.0)
+
+    async def load(self, place: Place) -> VersionStatus:
+        """Loads a version, known or not; returns what became of it.
+
+        Cancelling leaves it as one that was only discovered.
+
+        Raises:
+            ValueError: it is loaded, or being loaded or unloaded.
+        """
+        name, version = place.name, place.version
+        if version not in self._statuses.get(name, {}):
+            self._tell(None, self._add(place), 0.0)
+        self._change(name, version, VersionState.LOADING)
+        try:
+            served = await self._loader.load(place, partial(self._step, place))
+        except ModelRefused as refused:
+            findings = refused.findings or (str(refused),)
+            self._change(name, version, VersionState.FAILED, findings=findings)
+        except asyncio.CancelledError:
+            self._change(name, version, VersionState.DISCOVERED)
+            raise
+        except Exception as failure:  # noqa: BLE001 - one bundle must not stop the others
+            self._report_unforeseen(failure)
+            self._fail_for_now(name, version)
+        else:
+            self._leases[name, version] = Lease(served)
+            self._change(name, version, VersionState.READY, served=served)
+        return self._statuses[name][version]
+
+    def _fail_for_now(self, name: str, version: int) -> None:
+        self._change(
+            name,
+            version,
+            VersionState.FAILED,
+            findings=(_UNFORESEEN_FINDING,),
+            retry_at_s=self._clock.now_s() + _RETRY_AFTER_S,
+        )
+
+    async def unload(self, name: str, version: int) -> None:
+        """Drains a version and gives its memory back; what was accepted is answered.
+
+        A wait that is cancelled leaves it draining; unloading once more goes on from there.
+
+        Raises:
+            ModelNotFound: there is no such version.
+            ValueError: it is being loaded.
+        """
+        state = self.find(ModelSelector(name, version=version)).state
+        if state in (VersionState.READY, VersionState.STUCK):
+            self._change(name, version, VersionState.DRAINING)
+        lease = self._leases.get((name, version))
+        if lease is not None:
+            await self._release(lease, name, version, is_stuck=state is VersionState.STUCK)
+        elif state is not VersionState.UNLOADED:
+            self._change(name, version, VersionState.UNLOADED)
+
+    async def _release(self, lease: Lease, name: str, version: int, *, is_stuck: bool) -> None:
+        await lease.end()
+        served = self._statuses[name][version].served
+        if served is not None and not is_stuck:  # a stuck device would never finish
+            await served.batcher.drain()
+        # Somebody else may have waited for the same.
+        if served is not None and self._leases.get((name, version)) is lease:
+            del self._leases[name, version]
+            served.close()
+            self._change(name, version, VersionState.UNLOADED)
+
+    def relabel(self, name: str, labels: Mapping[str, int]) -> None:
+        """Replaces all labels of a model at once.
+
+        Args:
+            name: the model's.
+            labels: label -> version.
+
+        Raises:
+            ModelNotFound: there is no such model or version; nothing is changed.
+        """
+        selected(ModelSelector(name), self._statuses, {})
+        if missing := missing_label({name: labels}, self._statuses):
+            raise ModelNotFound(
+                f'the label "{missing[1]}" is for version {missing[2]} of model "{name}", '
+                "which does not exist"
+            )
+        self._labels[name] = dict(labels)
+
+    def lease(self, selector: ModelSelector) -> Lease:
+        """Keeps the version that answers in use, for as long as what is returned is entered.
+
+        Raises:
+            InvalidInput, ModelNotFound, ModelNotReady, ModelRefused, Draining: as ``select`` says.
+        """
+        status = self.find(selector)
+        answering(status)
+        return self._leases[status.name, status.version]
+
+    def became_stuck(self, name: str, version: int) -> None:
+        """A version that is ready has a device that gives no sign of life."""
+        self._change(name, version, VersionState.STUCK)
+
+    def recovered(self, name: str, version: int) -> None:
+        """The device of a version that is stuck works again."""
+        self._change(name, version, VersionState.READY)
+
+    def start_draining(self) -> None:
+        """Every version that answers refuses from now on; none is released."""
+        for status in self.statuses():
+            if status.state in (VersionState.READY, VersionState.STUCK):
+                self._change(status.name, status.version, VersionState.DRAINING)
+
+    def close(self) -> None:
+        """Releases every model, whatever its state, and tells nobody; nothing may follow."""
+        for model in self.loaded():
+            model.close()
+
+    def statuses(self) -> tuple[VersionStatus, ...]:
+        """All versions by name, oldest first."""
+        return tuple(
+            self._statuses[name][version]
+            for name in sorted(self._statuses)
+            for version in sorted(self._statuses[name])
+        )
+
+    def ready(self) -> tuple[ServedModel, ...]:
+        """The versions that answer."""
+        return self._ready
+
+    def loaded(self) -> tuple[ServedModel, ...]:
+        """The versions that hold a model in memory."""
+        return tuple(status.served for status in self.statuses() if status.served is not None)
+
+    def labels_of(self, name: str, version: int) -> tuple[str, ...]:
+        """The labels that stand for a version, sorted."""
+        labels = self._labels.get(name, {})
+        return tuple(sorted(label for label, number in labels.items() if number == version))
+
+    def find(self, selector: ModelSelector) -> VersionStatus:
+        """The version that a selector stands for, in whatever state.
+
+        Raises:
+            InvalidInput, ModelNotFound: as ``models.selection.selected`` says.
+        """
+        return selected(selector, self._statuses, self._labels)
+
+    def select(self, selector: ModelSelector) -> ServedModel:
+        """The version that answers, for those who only look at it; to use it, ``lease``.
+
+        Raises:
+            InvalidInput, ModelNotFound, ModelNotReady, ModelRefused, Draining: as
+                ``models.selection`` says.
+        """
+        return answering(self.find(selector))
+
+    def _add(self, place: Place) -> VersionStatus:
+        now_s = self._clock.now_s()
+        found = VersionStatus(place.name, place.version, VersionState.DISCOVERED, since_s=now_s)
+        self._statuses.setdefault(place.name, {})[place.version] = found
+        return found
+
+    def _step(self, place: Place, step: str) -> None:
+        status = self._statuses[place.name][place.version]
+        if status.state is VersionState.LOADING:
+            self._statuses[place.name][place.version] = replace(status, step=step)
+
+    def _change(
+        self,
+        name: str,
+        version: int,
+        state: VersionState,
+        *,
+        served: ServedModel | None = None,
+        findings: tuple[str, ...] = (),
+        retry_at_s: float | None = None,
+    ) -> None:
+        old, now_s = self._statuses[name][version], self._clock.now_s()
+        if state not in NEXT[old.state]:
+            raise ValueError(f"a version that is {old.state} cannot become {state}")
+        status = VersionStatus(name, version, state, findings, since_s=now_s, retry_at_s=retry_at_s)
+        if served is not None:
+            status = replace(status, served=served, facts=facts_of(served))
+        elif state in _HOLDING:
+            status = replace(status, served=old.served, facts=old.facts)
+        self._statuses[name][version] = status
+        self._ready = tuple(
+            each.served
+            for each in self.statuses()
+            if each.state is VersionState.READY and each.served is not None
+        )
+        took_s = now_s - old.since_s if old.state in _TAKING_TIME else 0.0
+        self._tell(old, status, took_s)
+
+    def _tell(self, old: VersionStatus | None, status: VersionStatus, took_s: float) -> None:
+        known = old if old is not None and status.served is None else status
+        self._observer.notify(
+            VersionChanged(
+                model=status.name,
+                version=status.version,
+                old=None if old is None else old.state,
+                new=status.state,
+                facts=known.facts,
+                findings=status.findings,
+                duration_s=took_s,
+            )
+        )
+
+
+_HOLDING: Final = (VersionState.READY, VersionState.STUCK, VersionState.DRAINING)
+_TAKING_TIME: Final = (VersionState.LOADING, VersionState.DRAINING)
