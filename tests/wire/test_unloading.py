@@ -37,10 +37,10 @@ async def test_the_older_version_answers_and_the_newer_one_leaves_no_series(
         place = serving.server.places[0]
         newer = type(place)("m", 2, write_bundle(tmp_path / "m" / "2", LOGITS))
         await versions.load(newer)
-        assert (await serving.stub.Predict(request())).provenance.model_version == 2
+        assert (await serving.stub.Predict(request())).provenance.version == 2
         assert own_series(serving) > before
         await versions.unload("m", 2)
-        assert (await serving.stub.Predict(request())).provenance.model_version == 1
+        assert (await serving.stub.Predict(request())).provenance.version == 1
         assert own_series(serving) == before
         models = (await serving.stub.ListModels(pb.ListModelsRequest())).models
         states = [(each.version, each.state, each.is_default) for each in models]
@@ -60,7 +60,7 @@ async def test_a_model_without_a_version_is_not_found_until_it_is_loaded_again(
         assert await health(serving, "") == health_pb2.HealthCheckResponse.NOT_SERVING
         assert (await failure(health(serving, "m"))).code() is grpc.StatusCode.NOT_FOUND
         await serving.server.versions.load(serving.server.places[0])
-        assert (await serving.stub.Predict(request())).provenance.model_version == 1
+        assert (await serving.stub.Predict(request())).provenance.version == 1
         assert await health(serving, "") == health_pb2.HealthCheckResponse.SERVING
 
 
