@@ -172,9 +172,13 @@ class RecentAnswers:
 
     def forget(self, model: str, version: int) -> None:
         """Forgets every answer of a version. Looks at all that are remembered."""
-        for request_id, kept in list(self._answers.items()):
-            if (kept.answer.model, kept.answer.version) == (model, version):
-                self._forget(request_id)
+        theirs = [
+            request_id
+            for request_id, kept in self._answers.items()
+            if kept.answer.version == version and kept.answer.model == model
+        ]
+        for request_id in theirs:
+            self._forget(request_id)
 
     def _is_too_old(self, known: _Remembered, now_s: float) -> bool:
         return now_s - known.answered_s > self.settings.max_age_s
