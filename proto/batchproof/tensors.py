@@ -141,10 +141,13 @@ def check_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """
     if len(shape) > MAX_DIMENSIONS:
         raise TensorError(f"shape has {len(shape)} sizes, expected {MAX_DIMENSIONS} at most")
-    if any(size < 0 for size in shape):
-        raise TensorError(f"shape is {list(shape)}, expected sizes of 0 or more")
     # numpy refuses a shape by the product of its sizes other than 0, even when the array is empty.
-    if math.prod(size for size in shape if size) * dtype.itemsize > _MAX_TENSOR_BYTES:
+    size_bytes = dtype.itemsize
+    for size in shape:
+        if size < 0:
+            raise TensorError(f"shape is {list(shape)}, expected sizes of 0 or more")
+        size_bytes *= size or 1
+    if size_bytes > _MAX_TENSOR_BYTES:
         raise TensorError(f"shape is {list(shape)}, expected a size that fits into memory")
 
 

@@ -39,8 +39,8 @@ SCORES = (
     "rpc/native/messages",
 )
 ROWS = (
-    "serving/tensors.check",
-    "serving/tensors._check",
+    "base/signature.check_finite",
+    "base/signature._check_one",
     "devices/assembly",
     "devices/execution",
     "backends",

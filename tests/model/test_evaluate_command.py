@@ -130,7 +130,7 @@ def test_a_predict_that_fails_is_a_note(
     assert evaluate(bundle, 3, "--json") == 0
     result = document(capsys)
     assert result["keras_note"] == "not available: predict failed: 'scores'"
-    assert {path["path"] for path in result["paths"]} == {"grpc", "in_process"}
+    assert {path["path"] for path in result["paths"]} == {"single", "in_process"}
 
 
 def test_what_keras_cannot_load_as_it_is_does_not_end_the_evaluation(tmp_path: Path) -> None:

@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.base.signature import Array
-from batchproof_server.selfcheck.choosing import (
-    MAX_WAITING,
-    PATIENCE_S,
-    QUIET_S,
-    Answered,
-    SelfChecks,
-)
-from batchproof_server.selfcheck.judging import Check
+from batchproof_server.selfcheck.choosing import MAX_WAITING, PATIENCE_S, QUIET_S, SelfChecks
+from batchproof_server.selfcheck.judging import Answered, Check
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 CLASSES = ((1,), (2, 4), (8, 16))

@@ -25,7 +25,7 @@ from batchproof_server.models.manifest import NO_MANIFEST
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.off_loop import DecodingSettings, OffLoop
 from batchproof_server.serving.predictor import Predictor, RequestLimits
-from batchproof_server.serving.request import Prediction, PredictRequest, plan_of
+from batchproof_server.serving.request import Prediction, PredictRequest
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.expansion import Expansion
 from support.fakes import Recorder
@@ -53,7 +53,7 @@ class Asking(Predictor):
         tta: TtaRequest | None = None,
     ) -> Prediction:
         """Answers encoded pictures."""
-        plan = plan_of(model, tta)
+        plan = model.plan(tta)
         names_views = tta is not None or not plan.is_plain
         return await self.predict(
             PredictRequest(

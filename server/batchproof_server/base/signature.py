@@ -1,4 +1,4 @@
-"""Named inputs and outputs with dtype and shape, and the check of a request against them."""
+"""Named inputs and outputs with dtype and shape, and what is checked of a request's tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +59,13 @@ class Signature:
             InvalidInput: a tensor is missing, unknown, of another dtype or shape, without rows,
                 or the row counts differ.
         """
+        spec = self.inputs[0]
+        only = tensors.get(spec.name) if len(tensors) == len(self.inputs) == 1 else None
+        # Nearly every request, without a look at each size.
+        if only is not None and only.shape[1:] == spec.row_shape and only.dtype == spec.dtype:
+            rows = int(only.shape[0])
+            if rows:
+                return rows
         self._check_names(tensors)
         for spec in self.inputs:
             array = tensors[spec.name]
@@ -82,6 +89,31 @@ class Signature:
         if count == 0:
             raise InvalidInput("the request has 0 rows, expected 1 or more")
         return count
+
+
+def check_finite(tensors: Tensors) -> None:
+    """Returns when every number is finite.
+
+    Raises:
+        InvalidInput: one is not; the text names its row.
+    """
+    for name, array in tensors.items():
+        _check_one(name, array)
+
+
+def tensor_mean(row: Array) -> float:
+    """The mean of all elements, in float64."""
+    return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
+
+
+def _check_one(name: str, array: Array) -> None:
+    if not np.issubdtype(array.dtype, np.floating):
+        return
+    # NaN and infinity spread through a sum; a finite one proves that there are none.
+    if np.isfinite(np.einsum("i->", array.reshape(-1))) or np.isfinite(array).all():
+        return
+    row = int(np.argwhere(~np.isfinite(array))[0][0])
+    raise InvalidInput(f'input "{name}" holds NaN or infinity in row {row}, expected finite values')
 
 
 def _quoted(names: Mapping[str, Any] | set[str]) -> str:

@@ -2,8 +2,7 @@
 
 from batchproof_server.base.events import SelfCheckRecord
 from batchproof_server.devices.device import Execution, NotExecuted
-from batchproof_server.selfcheck.choosing import Skipped
-from batchproof_server.selfcheck.judging import Check, judge
+from batchproof_server.selfcheck.judging import Check, Skipped, judge
 
 
 def checked_record(model: str, version: int, check: Check, execution: Execution) -> SelfCheckRecord:

@@ -19,8 +19,8 @@ from batchproof_server.batching.replies import SHED_REASONS, Batch, BatchedRows,
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.assembly import bucket_for
 from batchproof_server.devices.device import Device, Executed, Execution
-from batchproof_server.selfcheck.choosing import SelfChecks, Skipped
-from batchproof_server.selfcheck.judging import Check
+from batchproof_server.selfcheck.choosing import SelfChecks
+from batchproof_server.selfcheck.judging import Check, Skipped
 
 
 # Contract

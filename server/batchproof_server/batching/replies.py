@@ -17,7 +17,7 @@ from batchproof_server.base.events import BatchRecord
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.microbatch import Task
 from batchproof_server.devices.device import Executed, Execution, NotExecuted
-from batchproof_server.selfcheck.choosing import Answered
+from batchproof_server.selfcheck.judging import Answered
 
 SHED_REASONS: Mapping[type[ServingError], str] = {
     DeadlineExceeded: "deadline",

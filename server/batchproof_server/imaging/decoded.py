@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from batchproof_server.base.input_statistics import RowInputs
-from batchproof_server.base.signature import Array
+from batchproof_server.base.signature import Array, tensor_mean
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.recipe import Recipe
@@ -70,11 +70,6 @@ def row_inputs(seen: Sequence[Seen]) -> RowInputs:
         aspect_ratios=np.array([each.aspect_ratio for each in seen]),
         tensor_means=np.array([each.tensor_mean for each in seen]),
     )
-
-
-def tensor_mean(row: Array) -> float:
-    """The mean of all elements, in float64."""
-    return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
 
 
 def reduced_luma(picture: Picture) -> tuple[Array, float]:

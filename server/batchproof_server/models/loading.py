@@ -81,6 +81,7 @@ class LoadedModel:
         profile: what its predictions are compared with; None without one, and where it was ignored.
         profile_findings: why a profile was ignored.
         tta: the policies of test-time augmentation.
+        recipe: of the expansion; None for a model that takes tensors only.
     """
 
     bundle: Bundle
@@ -95,11 +96,11 @@ class LoadedModel:
     profile: KnownProfile | None = None
     profile_findings: tuple[str, ...] = ()
     tta: Choice = SERVER_CHOICE
+    recipe: Recipe | None = field(init=False)
 
-    @property
-    def recipe(self) -> Recipe | None:
-        """None for a model that takes tensors only."""
-        return None if self.expansion is None else self.expansion.recipe
+    def __post_init__(self) -> None:
+        recipe = None if self.expansion is None else self.expansion.recipe
+        object.__setattr__(self, "recipe", recipe)
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:

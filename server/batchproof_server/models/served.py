@@ -1,12 +1,18 @@
-"""A version that answers: what was loaded, and the micro-batcher before it."""
+"""A version that answers: what was loaded, the micro-batcher before it, and who uses it."""
 
+import asyncio
 from dataclasses import dataclass, field
+from types import TracebackType
 
+from batchproof_server.base.errors import Draining, InvalidInput
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
 from batchproof_server.models.loading import LoadedModel
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.settings import SelfCheckSettings
+from batchproof_server.tta.choice import TtaRequest
+from batchproof_server.tta.expansion import Expansion
+from batchproof_server.tta.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,34 @@ class ServedModel:
         object.__setattr__(self, "name", self.loaded.bundle.name)
         object.__setattr__(self, "version", self.loaded.bundle.version)
 
+    @property
+    def expansion(self) -> Expansion:
+        """What makes rows of pictures.
+
+        Raises:
+            InvalidInput: the model takes tensors only.
+        """
+        expansion = self.loaded.expansion
+        if expansion is None:
+            raise InvalidInput(
+                f'model "{self.name}" has no recipe for images, expected input tensors'
+            )
+        return expansion
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants to know what inputs are like."""
+        return self.watches_inputs or self.loaded.profile is not None
+
+    def plan(self, asked: TtaRequest | None) -> Plan:
+        """The views that a request comes to; the default where it says nothing.
+
+        Raises:
+            InvalidInput: see ``Choice.plan``.
+        """
+        choice = self.loaded.tta
+        return choice.default if asked is None else choice.plan(asked)
+
     def label(self, class_index: int) -> str:
         """The label of a class, or its index in decimal when the bundle names none."""
         labels = self.loaded.bundle.labels
@@ -44,6 +78,46 @@ class ServedModel:
         """Releases queue, device and model; to be called when the batcher is drained."""
         self.batcher.close()
         self.device.close()
+
+
+# Contract: entering and leaving are a count, because every request does both. Whoever entered has
+# the model until they leave; after ``end`` nobody enters any more.
+class Lease:
+    """Keeps a loaded version in use; the same value for all who use it.
+
+    Args:
+        served: the version.
+    """
+
+    __slots__ = ("_holders", "_is_over", "_nobody", "_served")
+
+    def __init__(self, served: ServedModel) -> None:
+        self._served = served
+        self._holders = 0
+        self._is_over = False
+        self._nobody = asyncio.Event()
+
+    def __enter__(self) -> ServedModel:
+        if self._is_over:
+            raise Draining(f'model "{self._served.name}" is going away; try another server')
+        self._holders += 1
+        return self._served
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._holders -= 1
+        if self._is_over and not self._holders:
+            self._nobody.set()
+
+    async def end(self) -> None:
+        """Returns when nobody uses the version any more; nobody new may from now on."""
+        self._is_over = True
+        if self._holders:
+            await self._nobody.wait()
 
 
 def self_checks(loaded: LoadedModel, settings: SelfCheckSettings) -> SelfChecks:

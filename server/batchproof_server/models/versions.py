@@ -10,7 +10,6 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelNotFound, ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.lease import Lease
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.selection import (
     ModelSelector,
@@ -18,7 +17,7 @@ from batchproof_server.models.selection import (
     missing_label,
     selected,
 )
-from batchproof_server.models.served import ServedModel
+from batchproof_server.models.served import Lease, ServedModel
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import facts_of
 from batchproof_server.models.version_states import NEXT, VersionState, VersionStatus
@@ -71,6 +70,8 @@ class Versions:
         self._labels = {name: dict(labels) for name, labels in version_labels.items()}
         self._leases: dict[tuple[str, int], Lease] = {}
         self._ready: tuple[ServedModel, ...] = ()
+        # By the name of a model that has one, the version that answers whoever names no other.
+        self._answering: dict[str, ServedModel] = {}
         if missing := missing_label(self._labels, self._statuses):
             name, label, version = missing
             raise ValueError(
@@ -172,9 +173,12 @@ class Versions:
         Raises:
             InvalidInput, ModelNotFound, ModelNotReady, ModelRefused, Draining: as ``select`` says.
         """
-        status = self.find(selector)
-        answering(status)
-        return self._leases[status.name, status.version]
+        model = None
+        if selector.version is None and selector.label is None:
+            model = self._answering.get(selector.name)
+        if model is None:
+            model = self.select(selector)
+        return self._leases[model.name, model.version]
 
     def became_stuck(self, name: str, version: int) -> None:
         """A version that is ready has a device that gives no sign of life."""
@@ -268,6 +272,10 @@ class Versions:
             for each in self.statuses()
             if each.state is VersionState.READY and each.served is not None
         )
+        # Oldest first, so that the newest is what is left.
+        self._answering = {each.name: each for each in self._ready}
+        if len(self._statuses) == 1 and self._ready:
+            self._answering[""] = self._ready[-1]
         took_s = now_s - old.since_s if old.state in _TAKING_TIME else 0.0
         self._tell(old, status, took_s)
 

@@ -95,7 +95,7 @@ def _printable(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    return cut(text, _SHOWN_CHARACTERS)
+    return text if len(text) <= _SHOWN_CHARACTERS else cut(text, _SHOWN_CHARACTERS)
 
 
 # Contract: an observer for the loop thread. One line for each finished request, for each failed

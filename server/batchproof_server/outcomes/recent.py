@@ -58,6 +58,7 @@ class Answer:
         predicted: the most likely class of each row, uint32 [rows] as bytes.
         confidences: its probability, float32 [rows] as bytes.
         classes: how many there were to choose from.
+        rows: how many.
     """
 
     model: str
@@ -65,11 +66,10 @@ class Answer:
     classes: int
     predicted: bytes
     confidences: bytes
+    rows: int = field(init=False, compare=False)
 
-    @property
-    def rows(self) -> int:
-        """How many."""
-        return len(self.predicted) // 4
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", len(self.predicted) // 4)
 
 
 @dataclass(frozen=True, slots=True)

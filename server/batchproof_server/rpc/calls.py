@@ -13,6 +13,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.base.events import Observer, RequestRecord, ShedRecord
 from batchproof_server.batching.replies import SHED_REASONS
+from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import Failure, failure_of
 from batchproof_server.serving.request import NOBODY, Caller, Trace
@@ -40,6 +41,10 @@ class Call:
     timeout_s: float | None
     caller: Caller = NOBODY
     trace: Trace = field(default_factory=Trace)
+
+    def found(self, model: ServedModel) -> None:
+        """The version that answers is known."""
+        self.trace.model, self.trace.version = model.name, model.version
 
 
 Work: TypeAlias = Callable[[Call], Awaitable[Answer]]

@@ -11,7 +11,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import Call
 from batchproof_server.serving.predictor import check_rows
-from batchproof_server.serving.request import Caller, PredictRequest, Trace, plan_of
+from batchproof_server.serving.request import Caller, PredictRequest, Trace
 from batchproof_server.tta.choice import TtaRequest
 
 _BYTE_DTYPE = np.dtype(np.uint8)
@@ -77,7 +77,7 @@ def read_request(
     trace.rows = max((tensor.shape[0] for tensor in inputs.values() if tensor.shape), default=0)
     common: _Common = {"request_id": call.request_id, "caller": call.caller, "trace": trace}
     if any(tensor.dtype is None for tensor in inputs.values()):
-        images, plan = _images(model, inputs), plan_of(model, tta)
+        images, plan = _images(model, inputs), model.plan(tta)
         names_views = tta is not None or not plan.is_plain
         return PredictRequest(
             model, deadline_s, images=images, plan=plan, names_views=names_views, **common

@@ -3,17 +3,16 @@
 Pure: time is an argument, and nothing here executes.
 """
 
+import hashlib
 import math
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypeAlias
 
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.proof.probing.answers import same_bits
-from batchproof_server.selfcheck.judging import Check
-from batchproof_server.selfcheck.sampling import Sampler, turn
+from batchproof_server.selfcheck.judging import Answered, Check, Skipped
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 MAX_WAITING = 4
@@ -23,35 +22,52 @@ QUIET_S = 0.01
 PATIENCE_S = 1.0
 """or when none has begun for this long and nothing waits, however short the pause."""
 
-Reason: TypeAlias = Literal["busy", "no company", "too large", "failed", "draining"]
+
+def turn(purpose: str, number: int) -> int:
+    """A number from 0 to 2^64 - 1 that looks random and depends on the arguments alone.
+
+    It is the first 8 bytes of BLAKE2b, so that equal sequences of requests are checked equally.
+    """
+    digest = hashlib.blake2b(f"{purpose}:{number}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answered:
-    """One task of a micro-batch, with the answer that it was given.
+# Contract
+#
+# The sequence is cut into stretches of 1 / share events (rounded up, one by one, so that nothing
+# adds up), and one event of each is picked: of n events n x share are, give or take one. The place
+# inside a stretch is a hash of its number, so that a client which repeats itself every thousand
+# requests cannot always or never be met. The first event of all is picked: a model that is seldom
+# asked is checked all the same.
+class Sampler:
+    """Picks a share of the events that it is told of.
 
-    Attributes:
-        request_id: of the request that it belongs to.
-        kind: tasks of different kinds cannot keep each other company.
-        inputs: rows on axis 0, as are the outputs.
-        rows: 1 or more.
-        position: of its first row in the micro-batch.
+    Args:
+        share: 0 picks nothing, 1 everything; else at least ``SMALLEST_SHARE``.
+        purpose: samplers of different purposes pick independently.
     """
 
-    request_id: str
-    kind: Hashable
-    inputs: Tensors
-    outputs: Tensors
-    rows: int
-    position: int
+    def __init__(self, share: float, purpose: str) -> None:
+        self._share = share
+        self._purpose = purpose
+        self._events = 0
+        self._stretch = 0
+        self._next = 0 if share > 0 else -1
 
+    def picks(self) -> bool:
+        """Whether the next event is picked; costs one comparison when it is not."""
+        event = self._events
+        self._events += 1
+        if event != self._next:
+            return False
+        self._stretch += 1
+        self._next = self._place()
+        return True
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A request that was selected and is not checked."""
-
-    request_id: str
-    reason: Reason
+    def _place(self) -> int:
+        start = math.ceil(self._stretch / self._share)
+        stop = math.ceil((self._stretch + 1) / self._share)
+        return start + turn(self._purpose, self._stretch) % max(1, stop - start)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

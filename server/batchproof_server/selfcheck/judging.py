@@ -1,10 +1,42 @@
-"""One answer that is tried again, and whether it came out the same, bit for bit. Pure."""
+"""An answer, its second try, and whether that came out the same, bit for bit. Pure."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.proof.probing.answers import difference, same_bits
+
+Reason: TypeAlias = Literal["busy", "no company", "too large", "failed", "draining"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """One task of a micro-batch, with the answer that it was given.
+
+    Attributes:
+        request_id: of the request that it belongs to.
+        kind: tasks of different kinds cannot keep each other company.
+        inputs: rows on axis 0, as are the outputs.
+        rows: 1 or more.
+        position: of its first row in the micro-batch.
+    """
+
+    request_id: str
+    kind: Hashable
+    inputs: Tensors
+    outputs: Tensors
+    rows: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A request that was selected and is not checked."""
+
+    request_id: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,12 +1,13 @@
 """What may be set about the self-check."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import ConfigDict
 
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
-from batchproof_server.selfcheck.sampling import SMALLEST_SHARE
+
+SMALLEST_SHARE: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)

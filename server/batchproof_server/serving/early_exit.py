@@ -51,7 +51,7 @@ async def _predict(
 ) -> tuple[Prediction, RowInputs | None]:
     request.model.batcher.check_room(len(request.images), request.deadline_s)
     pictures = await rounds.decode(request, Plan(request.plan.policy, (IDENTITY,)), kept)
-    inputs, places = inputs_of(request, pictures), [picture.kept for picture in pictures]
+    inputs, places = inputs_of(pictures), [picture.kept for picture in pictures]
     first = await rounds.execute_pictures(request, pictures)
     executions, output = first.executions, request.model.loaded.output
     rows, values = len(places), first.outputs[output.name or ""].size

@@ -15,14 +15,19 @@ from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.events import Observer, PredictionRecord
 from batchproof_server.base.input_statistics import RowInputs
 from batchproof_server.base.scores import Scores, score
-from batchproof_server.base.signature import Tensors
+from batchproof_server.base.signature import Tensors, check_finite
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
 from batchproof_server.serving.off_loop import OffLoop
 from batchproof_server.serving.request import Prediction, PredictRequest, Refusal
-from batchproof_server.serving.rounds import ModelOutputs, Rounds, inputs_of
-from batchproof_server.serving.tensors import check_finite, checked_inputs, tensor_inputs
+from batchproof_server.serving.rounds import (
+    ModelOutputs,
+    Rounds,
+    checked_inputs,
+    inputs_of,
+    tensor_inputs,
+)
 from batchproof_server.tta.combining import Augmentation, answer, row_results, view_probabilities
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, row_result
@@ -117,12 +122,15 @@ class Predictor:
         self, request: PredictRequest
     ) -> tuple[Prediction, RowInputs | None]:
         rows, plan, model = len(request.images), request.plan, request.model
-        _check_views(request, rows)
+        model.expansion  # noqa: B018 - without a recipe it says so
+        check_rows(model, rows)
+        if request.names_views:
+            _check_views(request, rows)
         if plan.early_exit is not None and not plan.is_plain:
             return await predict_with_early_exit(self._rounds, request)
         model.batcher.check_room(rows * len(plan.views), request.deadline_s)
         pictures = await self._rounds.decode(request, plan)
-        inputs = inputs_of(request, pictures)
+        inputs = inputs_of(pictures)
         executed = await self._rounds.execute_pictures(request, pictures)
         if plan.is_plain:
             return await self._scored(request, executed, rows), inputs
@@ -190,7 +198,12 @@ class Predictor:
 
     async def write(self, prediction: Prediction, work: Callable[[], Result]) -> Result:
         """What ``work`` makes of a prediction; off the loop thread if that is large."""
-        return await self._off_loop.run(work, rows=prediction.rows, values=prediction.values)
+        rows = values = 0
+        for output in prediction.outputs.values():
+            rows, values = len(output), values + output.size
+        for result in prediction.augmentation.results if prediction.augmentation else ():
+            values += result.view_probabilities.size
+        return await self._off_loop.run(work, rows=rows, values=values)
 
     def _tell(
         self,
@@ -224,10 +237,6 @@ def check_rows(model: ServedModel, rows: int) -> None:
 
 def _check_views(request: PredictRequest, rows: int) -> None:
     model, views = request.model, len(request.plan.views)
-    request.expansion  # noqa: B018 - without a recipe it says so
-    check_rows(model, rows)
-    if not request.names_views:
-        return
     if model.loaded.output.kind == "raw":
         raise InvalidInput(
             f'options.tta: the output of model "{model.name}" is raw, it has no classes'

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchproof_server.base.errors import InvalidInput, ServingError
+from batchproof_server.base.errors import ServingError
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.models.served import ServedModel
-from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.combining import Augmentation
-from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import PLAIN, Plan
 
 
@@ -47,10 +45,6 @@ class Trace:
     rows: int = 0
     queued_s: float = 0.0
 
-    def found(self, model: ServedModel) -> None:
-        """The version that answers is known."""
-        self.model, self.version = model.name, model.version
-
 
 NO_DEADLINE_S: Final = math.inf
 """The deadline of a request of this process, whose caller waits as long as it takes."""
@@ -67,7 +61,7 @@ class PredictRequest:
         deadline_s: an instant of the clock.
         images: encoded pictures, each one row.
         tensors: rows on axis 0, by the names of the signature; None for a request of pictures.
-        plan: the views of each picture; see ``plan_of``.
+        plan: the views of each picture; see ``ServedModel.plan``.
         names_views: whether the answer says what was done to each row, also by the plain plan.
         request_id: names the request in events, should an answer of it be found wrong later.
         caller: who asks.
@@ -83,35 +77,6 @@ class PredictRequest:
     request_id: str = ""
     caller: Caller = NOBODY
     trace: Trace = field(default_factory=Trace)
-
-    @property
-    def expansion(self) -> Expansion:
-        """What makes rows of the request's pictures.
-
-        Raises:
-            InvalidInput: the model takes tensors only.
-        """
-        expansion = self.model.loaded.expansion
-        if expansion is None:
-            raise InvalidInput(
-                f'model "{self.model.name}" has no recipe for images, expected input tensors'
-            )
-        return expansion
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether somebody wants to know what the inputs are like."""
-        return self.model.watches_inputs or self.model.loaded.profile is not None
-
-
-def plan_of(model: ServedModel, asked: TtaRequest | None) -> Plan:
-    """The views that a request comes to; the model's default where it says nothing.
-
-    Raises:
-        InvalidInput: see ``Choice.plan``.
-    """
-    choice = model.loaded.tta
-    return choice.default if asked is None else choice.plan(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +96,6 @@ class Prediction:
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation | None = None
-
-    @property
-    def rows(self) -> int:
-        """Of the request."""
-        return len(next(iter(self.outputs.values())))
-
-    @property
-    def values(self) -> int:
-        """Of all outputs and views."""
-        values = 0
-        for output in self.outputs.values():
-            values += output.size
-        for result in self.augmentation.results if self.augmentation else ():
-            values += result.view_probabilities.size
-        return values
 
 
 @dataclass(frozen=True, slots=True)

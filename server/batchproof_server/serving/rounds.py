@@ -14,7 +14,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, InvalidInput, QueueFull
 from batchproof_server.base.events import Observer, ShedRecord
 from batchproof_server.base.input_statistics import RowInputs
-from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_mean
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.imaging.decoded import Seen, row_inputs
 from batchproof_server.imaging.header import ImageHeader
@@ -87,12 +87,13 @@ class Rounds:
             QueueFull: the budget of decoded bytes is used up.
             DeadlineExceeded: it passed meanwhile.
         """
-        work = partial(_picture_rows, request.expansion, plan, request.is_watched, kept)
+        model = request.model
+        work = partial(_picture_rows, model.expansion, plan, model.is_watched, kept)
         return await self._decoded(request, request.images, work)
 
     async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
         """The rows of some views of one picture that was not kept; raises as ``decode`` does."""
-        work = partial(_picture_rows, request.expansion, plan, False, None)  # noqa: FBT003 - for partial
+        work = partial(_picture_rows, request.model.expansion, plan, False, None)  # noqa: FBT003 - for partial
         (rows,) = await self._decoded(request, [request.images[row]], work)
         return rows
 
@@ -105,7 +106,7 @@ class Rounds:
             InvalidInput: a view cannot be made.
             DeadlineExceeded: it passed meanwhile.
         """
-        work = partial(request.expansion.rows, kept.picture(place), plan)
+        work = partial(request.model.expansion.rows, kept.picture(place), plan)
         rows = await self.off_loop.use_kept(work)
         kept.drop(place)
         self._check_deadline(request)
@@ -156,7 +157,8 @@ class Rounds:
         self, request: PredictRequest, images: Sequence[bytes], work: Work[Result]
     ) -> list[Result]:
         try:
-            results = await self.off_loop.decode(request.expansion.recipe, images, work)
+            recipe = request.model.expansion.recipe
+            results = await self.off_loop.decode(recipe, images, work)
         except QueueFull:
             self._shed(request, "decode_budget")
             raise
@@ -180,11 +182,32 @@ class Rounds:
         self._observer.notify(ShedRecord(model.name, model.version, reason))
 
 
-def inputs_of(request: PredictRequest, pictures: Sequence[PictureRows]) -> RowInputs | None:
-    """What was seen of the pictures, where a profile wants it."""
-    if not request.is_watched:
+def inputs_of(pictures: Sequence[PictureRows]) -> RowInputs | None:
+    """What was seen of the pictures, where somebody wants to know it."""
+    seen = [picture.seen for picture in pictures if picture.seen is not None]
+    return row_inputs(seen) if seen else None
+
+
+def tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs | None:
+    """What is seen of the rows, of which only the mean is known; None where nobody wants it."""
+    if not model.is_watched:
         return None
-    return row_inputs([picture.seen for picture in pictures if picture.seen is not None])
+    array = tensors[model.loaded.backend.signature.inputs[0].name]  # a profile is of the one input
+    return RowInputs(
+        lumas=(None,) * len(array),
+        aspect_ratios=np.full(len(array), np.nan),
+        tensor_means=np.array([tensor_mean(row) for row in array]),
+    )
+
+
+def checked_inputs(model: ServedModel, tensors: Tensors) -> RowInputs | None:
+    """``tensor_inputs`` of tensors that are finite.
+
+    Raises:
+        InvalidInput: see ``check_finite``.
+    """
+    check_finite(tensors)
+    return tensor_inputs(model, tensors)
 
 
 def stacked_rows(parts: Sequence[Array]) -> Array:

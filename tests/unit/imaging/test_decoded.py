@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batchproof_server.base.signature import Array
+from batchproof_server.base.signature import Array, tensor_mean
 from batchproof_server.drift import pictures
-from batchproof_server.imaging.decoded import decoded_image, reduced_luma, tensor_mean
+from batchproof_server.imaging.decoded import decoded_image, reduced_luma
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.thumbnail import thumbnail_png

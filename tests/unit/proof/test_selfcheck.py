@@ -5,14 +5,8 @@ from collections.abc import Hashable
 import numpy as np
 import pytest
 
-from batchproof_server.selfcheck.choosing import (
-    MAX_WAITING,
-    PATIENCE_S,
-    QUIET_S,
-    Answered,
-    SelfChecks,
-)
-from batchproof_server.selfcheck.judging import Check
+from batchproof_server.selfcheck.choosing import MAX_WAITING, PATIENCE_S, QUIET_S, SelfChecks
+from batchproof_server.selfcheck.judging import Answered, Check
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 ALL = SelfCheckSettings(share=1.0)

@@ -14,7 +14,7 @@ from batchproof_server.backends.source import GraphSource
 from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings, batch_rows
 from batchproof_server.base.errors import BackendFailed
-from batchproof_server.base.signature import Signature, Tensors
+from batchproof_server.base.signature import Signature, Tensors, TensorSpec
 
 
 class TensorFlowBackend:
@@ -35,6 +35,9 @@ class TensorFlowBackend:
         self._engine = engine
         self._functions = dict(functions)
         self._owner: object = owner
+        # What inputs and outputs of a bucket must be; for open sizes the signature is asked.
+        self._inputs = {rows: _forms(signature.inputs, rows) for rows in functions}
+        self._outputs = {rows: _forms(signature.outputs, rows) for rows in functions}
 
     @property
     def signature(self) -> Signature:
@@ -60,14 +63,17 @@ class TensorFlowBackend:
             ValueError: the inputs do not fit the signature or are no bucket.
             BackendFailed: TensorFlow failed, or an output does not fit the signature.
         """
-        rows = batch_rows(self._signature, inputs, self._functions)
+        rows = len(next(iter(inputs.values()), ()))
+        if self._inputs.get(rows) != {name: (a.dtype, a.shape) for name, a in inputs.items()}:
+            rows = batch_rows(self._signature, inputs, self._functions)
         tensors = [tf.constant(inputs[spec.name]) for spec in self._signature.inputs]
         try:
             answers = self._functions[rows](*tensors)
             outputs = {spec.name: answers[spec.name].numpy() for spec in self._signature.outputs}
         except tf.errors.OpError as fault:
             raise BackendFailed("the model failed in TensorFlow") from fault
-        self._check(outputs, rows)
+        if self._outputs[rows] != {name: (a.dtype, a.shape) for name, a in outputs.items()}:
+            self._check(outputs, rows)
         return outputs
 
     def _check(self, outputs: Tensors, rows: int) -> None:
@@ -95,6 +101,14 @@ class TensorFlowBackend:
         """Drops functions, variables and tables."""
         self._functions.clear()
         self._owner = None
+
+
+def _forms(specs: tuple[TensorSpec, ...], rows: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """Dtype and shape of each tensor with so many rows; of open sizes none that any tensor has."""
+    return {
+        spec.name: (spec.dtype, (rows, *(-1 if size is None else size for size in spec.row_shape)))
+        for spec in specs
+    }
 
 
 def compile_functions(

@@ -22,7 +22,7 @@ from batchproof_server.rpc.native.tta import (
 )
 from batchproof_server.rpc.status import Failure
 from batchproof_server.rpc.version_states import STATE_NAMES
-from batchproof_server.serving.request import Prediction, PredictRequest, plan_of
+from batchproof_server.serving.request import Prediction, PredictRequest
 from batchproof_server.tta.plan import Plan
 
 _DEFAULT_TOP_K = 5
@@ -94,7 +94,7 @@ def read_request(
             trace=call.trace,
         )
     asked = read_tta(options.tta) if options.HasField("tta") else None
-    plan = plan_of(model, asked)
+    plan = model.plan(asked)
     _check_logits(options, plan)
     if kind is None:
         raise InvalidInput("the request has no input, expected images or tensors")

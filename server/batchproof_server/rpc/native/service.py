@@ -102,7 +102,7 @@ class PredictionService(pb_grpc.PredictionServiceServicer):
 
     async def _predict(self, message: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         with self._versions.lease(read_selector(message.model)) as model:
-            call.trace.found(model)
+            call.found(model)
             deadline_s = self._predictor.deadline_s(call.timeout_s)
             request = read_request(message, model, call, deadline_s)
             prediction = await self._predictor.predict(request)

@@ -145,7 +145,7 @@ class OpenInferenceService:
         )
         selector = numbered_or_labelled(request.model_name, request.model_version)
         with self._versions.lease(selector) as model:
-            call.trace.found(model)
+            call.found(model)
             check_offered(request)
             wanted = wanted_outputs(request, model)
             tta = read_tta(request.parameters)
@@ -187,7 +187,7 @@ class OpenInferenceService:
         self, request: pb.ModelMetadataRequest | pb.ModelConfigRequest, call: Call
     ) -> ServedModel:
         model = self._versions.select(numbered_or_labelled(request.name, request.version))
-        call.trace.found(model)
+        call.found(model)
         return model
 
     def _model_statistics(

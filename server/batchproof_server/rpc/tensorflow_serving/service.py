@@ -7,9 +7,8 @@ from typing import Any
 from batchproof.compat import tensorflow_pb2
 from batchproof.compat import tensorflow_serving_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
-from batchproof_server.models.lease import Lease
 from batchproof_server.models.selection import ModelSelector
-from batchproof_server.models.served import ServedModel
+from batchproof_server.models.served import Lease, ServedModel
 from batchproof_server.models.version_states import VersionState, VersionStatus
 from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import REQUEST_ID_KEY, Call, Calls, Context
@@ -93,7 +92,7 @@ class TensorFlowServing:
     ) -> pb.PredictResponse:
         deadline_s = self._predictor.deadline_s(call.timeout_s)
         with self._leased(request.model_spec) as model:
-            call.trace.found(model)
+            call.found(model)
             signature_name = _signature_name(request.model_spec, model)
             names = _wanted(request, model)
             _check_inputs(request, model)
@@ -148,7 +147,7 @@ class TensorFlowServing:
                     f"Metadata field {cut(field)} is not supported, expected {_SIGNATURE_DEF}"
                 )
         with self._leased(request.model_spec) as model:
-            call.trace.found(model)
+            call.found(model)
             response = pb.GetModelMetadataResponse(model_spec=_spec(model, ""))
             signatures = _signatures(model).SerializeToString()
         metadata = response.metadata[_SIGNATURE_DEF]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.selfcheck.sampling import SMALLEST_SHARE, Sampler, turn
+from batchproof_server.selfcheck.choosing import Sampler, turn
+from batchproof_server.selfcheck.settings import SMALLEST_SHARE
 
 
 def picked(share: float, events: int, purpose: str = "test") -> list[int]:
