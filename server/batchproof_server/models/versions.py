@@ -140,11 +140,13 @@ class Versions:
 
     async def _release(self, lease: Lease, name: str, version: int, *, is_stuck: bool) -> None:
         await lease.end()
+        # Whoever else waited for the same may have been quicker, before and after the drain.
         served = self._statuses[name][version].served
-        if served is not None and not is_stuck:  # a stuck device would never finish
+        if served is None or self._leases.get((name, version)) is not lease:
+            return
+        if not is_stuck:  # a stuck device would never finish
             await served.batcher.drain()
-        # Somebody else may have waited for the same.
-        if served is not None and self._leases.get((name, version)) is lease:
+        if self._leases.get((name, version)) is lease:
             del self._leases[name, version]
             served.close()
             self._change(name, version, VersionState.UNLOADED)

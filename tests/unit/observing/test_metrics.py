@@ -2,8 +2,6 @@ import math
 import re
 import threading
 from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -293,50 +291,6 @@ def test_announcing_again_keeps_what_was_counted(metrics: Metrics) -> None:
     metrics.version_changed(model("draining"))
     labels = {**DIGITS, "method": "Predict", "code": "OK"}
     assert value(metrics, "requests_total", labels) == 1
-
-
-def test_a_version_that_is_unloaded_leaves_nothing_behind() -> None:
-    metrics = Metrics("0.1.0")
-    metrics.version_changed(model(name="other"))
-    before, admitted = metrics.exposition()[0], deepcopy(vars(metrics._admission))
-    cells = {name: family.snapshot()[1].shape for name, family in metrics._families.items()}
-    for _ in range(3):  # loaded, unloaded, and loaded again
-        metrics.version_changed(model())
-        everything_once(metrics)
-        metrics.request_finished(request("digits", 99, code="NOT_FOUND"))
-        assert own_numbers(metrics.exposition()[0]) != own_numbers(before)
-        metrics.version_changed(model("draining"))
-        metrics.version_changed(model("unloaded"))
-    counted = own_numbers(metrics.exposition()[0])
-    assert {line for line in counted if "PNG" not in line} == own_numbers(before)
-    # Whose names stay is the server's own, and not the version's.
-    admitted["_values"] |= {"format": {"PNG": {("", 0)}}, "bucket": {}}
-    assert vars(metrics._admission) == admitted
-    cells["decode_seconds"] = (1, cells["decode_seconds"][1])
-    now = {name: family.snapshot()[1].shape for name, family in metrics._families.items()}
-    assert now == cells
-
-
-def own_numbers(exposition: bytes) -> set[str]:
-    lines = exposition.decode().splitlines()
-    return {line for line in lines if line.startswith("batchproof_")}
-
-
-def test_the_values_of_a_label_that_went_with_their_version_are_free_again() -> None:
-    metrics = Metrics("0.1.0")
-    for number in range(200):
-        metrics.version_changed(model())
-        metrics.batch_executed(replace(batch(1, (0.1,)), bucket_rows=number + 1))
-        labels = {**DIGITS, "bucket": str(number + 1)}
-        assert value(metrics, "execution_seconds_count", labels) == 1
-        metrics.version_changed(model("unloaded"))
-
-
-def test_what_is_only_discovered_has_no_series() -> None:
-    metrics = Metrics("0.1.0")
-    before = own_numbers(metrics.exposition()[0])
-    metrics.version_changed(model("discovered", digest=""))
-    assert own_numbers(metrics.exposition()[0]) == before
 
 
 @given(st.lists(st.text(), max_size=20))
