@@ -41,8 +41,10 @@ SCORES = (
 ROWS = (
     "base/signature.check_finite",
     "base/signature._check_one",
-    "devices/assembly",
-    "devices/execution",
+    "devices/thread.assemble",
+    "devices/thread.split",
+    "devices/thread._joined",
+    "devices/thread._execute",
     "backends",
 )
 # These look at declarations and sizes.
@@ -51,7 +53,6 @@ ALLOWED = {
     "backends/numpy/engine.engine",
     "backends/numpy/engine.signature",
     "base/backend.signature",
-    "devices/assembly.bucket_for",
     "imaging/geometry.picture_bytes",
     "tta/aggregation.text",
 }

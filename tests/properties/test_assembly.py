@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.signature import Array, Tensors
-from batchproof_server.devices.assembly import assemble, bucket_for, split
+from batchproof_server.batching.admission import bucket_for
+from batchproof_server.devices.thread import assemble, split
 
 DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int64, np.bool_)
 

@@ -89,7 +89,6 @@ NEEDED_WITHOUT_IMPORT: Mapping[str, str] = {}
 # Modules that only compute: they wait for nothing, start nothing and open nothing.
 PURE = (
     "batchproof_server.tta.combining",
-    "batchproof_server.devices.assembly",
     "batchproof_server.batching.microbatch",
     "batchproof_server.drift",
     "batchproof_server.base.errors",

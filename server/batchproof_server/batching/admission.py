@@ -1,5 +1,6 @@
 """Whether one more task is accepted: room in the queue, and time before its deadline."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from batchproof_server.base.clock import Clock
@@ -124,3 +125,18 @@ CAUTION = 1.15
 _FIRST_EXECUTION_S = 0.05
 _SHARE_OF_LATEST = 0.1
 _GREATEST_SLOWNESS = 10.0
+
+
+def bucket_for(rows: int, buckets_rows: Sequence[int]) -> int:
+    """The smallest bucket that holds ``rows``.
+
+    Args:
+        rows: 1 up to the largest bucket.
+        buckets_rows: ascending.
+
+    Raises:
+        ValueError: no bucket holds them.
+    """
+    if not 1 <= rows <= buckets_rows[-1]:
+        raise ValueError(f"{rows} rows fit no bucket of {list(buckets_rows)}")
+    return buckets_rows[bisect_left(buckets_rows, rows)]

@@ -12,12 +12,11 @@ from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import DeadlineExceeded, Draining, ServingError
 from batchproof_server.base.events import Observer, QueueChanged, ShedRecord
 from batchproof_server.base.signature import Signature, Tensors
-from batchproof_server.batching.admission import CAUTION, Admission, LatencyModel
+from batchproof_server.batching.admission import CAUTION, Admission, LatencyModel, bucket_for
 from batchproof_server.batching.background import checked_record, skipped_record
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
 from batchproof_server.batching.replies import SHED_REASONS, Batch, BatchedRows, Member, settle
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.devices.assembly import bucket_for
 from batchproof_server.devices.device import Device, Executed, Execution
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.judging import Check, Skipped

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
-
-import numpy as np
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import (
@@ -20,7 +19,6 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.outcomes.counting import ClassBins, class_bins
 from batchproof_server.outcomes.recent import (
-    Answer,
     AnsweredRow,
     OutcomeSettings,
     RecentAnswers,
@@ -121,7 +119,7 @@ class OutcomeDesk:
         """The answers that labels may arrive for, and the versions that give them."""
         return (
             Subscription(VersionChanged, self.version_changed),
-            Subscription(PredictionRecord, self.predicted),
+            Subscription(PredictionRecord, partial(self._recent.learn, self._clock.now_s)),
         )
 
     def version_changed(self, change: VersionChanged) -> None:
@@ -133,23 +131,10 @@ class OutcomeDesk:
                 self._observer.outcomes_over(*version)
         elif change.old is VersionState.LOADING and facts.class_labels:
             self._models[version] = _Labels(facts.class_labels)
+            self._recent.expect(*version)
             largest = () if facts.profile is None else facts.profile.profile.class_bins
             bins = class_bins(facts.class_labels, largest)
             self._observer.outcomes_possible(*version, bins)
-
-    def predicted(self, record: PredictionRecord) -> None:
-        """Remembers class and confidence of each row."""
-        if (record.model, record.version) not in self._models:
-            return  # unloaded before its last answers were told of
-        probabilities = record.probabilities
-        answer = Answer(
-            model=record.model,
-            version=record.version,
-            classes=probabilities.shape[1],
-            predicted=probabilities.argmax(axis=1).astype(np.uint32).tobytes(),
-            confidences=probabilities.max(axis=1).astype(np.float32).tobytes(),
-        )
-        self._recent.remember(record.request_id, answer, self._clock.now_s())
 
     def report(self, outcome: Outcome) -> AcceptedOutcome:
         """Counts an outcome.

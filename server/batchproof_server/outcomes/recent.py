@@ -2,12 +2,15 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+import numpy as np
 from pydantic import ConfigDict
 
+from batchproof_server.base.events import PredictionRecord
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 _ROW_BYTES = 9  # class, confidence, reported or not
@@ -104,6 +107,7 @@ class RecentAnswers:
     """Answers by request id, oldest first. Time is an argument that never goes back."""
 
     settings: OutcomeSettings
+    _versions: set[tuple[str, int]] = field(default_factory=set)
     _answers: "OrderedDict[str, _Remembered]" = field(default_factory=OrderedDict)
     _rows: int = 0
     _bytes: int = 0
@@ -117,6 +121,29 @@ class RecentAnswers:
     def remembered_bytes(self) -> int:
         """What they take, by our count."""
         return self._bytes
+
+    def expect(self, model: str, version: int) -> None:
+        """A version answers from now on; what others answer is not learned."""
+        self._versions.add((model, version))
+
+    def learn(self, now_s: Callable[[], float], record: PredictionRecord) -> None:
+        """Keeps class and confidence of each row of an answer.
+
+        Args:
+            now_s: says what time it is.
+            record: of a version that is expected, or was unloaded before this was told.
+        """
+        if (record.model, record.version) not in self._versions:
+            return
+        probabilities = record.probabilities
+        answer = Answer(
+            model=record.model,
+            version=record.version,
+            classes=probabilities.shape[1],
+            predicted=probabilities.argmax(axis=1).astype(np.uint32).tobytes(),
+            confidences=probabilities.max(axis=1).astype(np.float32).tobytes(),
+        )
+        self.remember(record.request_id, answer, now_s())
 
     def remember(self, request_id: str, answer: Answer, now_s: float) -> None:
         """Keeps an answer, and forgets the oldest ones for it.
@@ -171,7 +198,8 @@ class RecentAnswers:
         return ("", 0) if known is None else (known.answer.model, known.answer.version)
 
     def forget(self, model: str, version: int) -> None:
-        """Forgets every answer of a version. Looks at all that are remembered."""
+        """Forgets a version and its answers. Looks at all that are remembered."""
+        self._versions.discard((model, version))
         theirs = [
             request_id
             for request_id, kept in self._answers.items()

@@ -16,7 +16,7 @@ from batchproof_server.base.events import Observer, ShedRecord
 from batchproof_server.base.input_statistics import RowInputs
 from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_mean
 from batchproof_server.batching.replies import BatchedRows
-from batchproof_server.imaging.decoded import Seen, row_inputs
+from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.kept_pictures import KeptPictures
@@ -234,10 +234,13 @@ def _picture_rows(
     image: bytes,
     header: ImageHeader,
 ) -> PictureRows:
-    picture = expansion.recipe.picture(image, header)
-    expanded = expansion.of_picture(picture, plan, is_watched=is_watched)
+    recipe = expansion.recipe
+    picture = recipe.picture(image, header)
+    rows = recipe.row(picture)[np.newaxis] if plan.is_plain else expansion.rows(picture, plan)
+    plain = None if plan.plain is None else rows[plan.plain]
+    seen = seen_of(picture, plain) if is_watched else None
     place = None if kept is None else kept.keep(picture)
-    return PictureRows(expanded.rows, expanded.seen, place)
+    return PictureRows(rows, seen, place)
 
 
 def _slices(tensors: Tensors, rows: int, largest: int) -> Iterator[tuple[Tensors, int]]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
-from batchproof_server.imaging.decoded import Seen, seen_of
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.tta.noise import normal_deviates, picture_digest, view_key
@@ -16,19 +15,6 @@ from batchproof_server.tta.original import Original
 from batchproof_server.tta.pixels import seen
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import IDENTITY, View
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Expanded:
-    """What a decode thread makes of one picture.
-
-    Attributes:
-        rows: of its views, [views, *row shape], in the plan's order.
-        seen: of the picture and its plain row; None where nobody wants it.
-    """
-
-    rows: Array
-    seen: Seen | None
 
 
 # Contract: immutable, for any thread. A view's row depends on the picture, the view, how many equal
@@ -51,27 +37,6 @@ class Expansion:
         """Takes some milliseconds, so that no request pays for the deviates."""
         return cls(recipe, normal_deviates())
 
-    def expanded(self, plan: Plan, encoded: bytes, *, is_watched: bool) -> Expanded:
-        """Decodes a picture and makes its views.
-
-        Args:
-            plan: whose views.
-            encoded: the picture.
-            is_watched: whether to look at it, for drift.
-
-        Raises:
-            InvalidInput: as ``rows`` says, or the picture is refused.
-        """
-        return self.of_picture(self.recipe.picture(encoded), plan, is_watched=is_watched)
-
-    def of_picture(self, picture: Picture, plan: Plan, *, is_watched: bool) -> Expanded:
-        """As ``expanded``, of a picture as ``Recipe.picture`` gave it."""
-        rows = self.rows(picture, plan)
-        if not is_watched:
-            return Expanded(rows, None)
-        plain = None if plan.plain is None else rows[plan.plain]
-        return Expanded(rows, seen_of(picture, plain))
-
     def rows(self, picture: Picture, plan: Plan) -> Array:
         """The rows of a picture's views, [views, *row shape], in the plan's order.
 
@@ -83,8 +48,6 @@ class Expansion:
             InvalidInput: a view cannot be made of this picture, or the recipe cannot take it; the
                 text names the view.
         """
-        if plan.is_plain:
-            return self.recipe.row(picture)[np.newaxis]
         original = Original.of(picture)
         keys = tuple(_keys(original.pixels, plan))
         first = self._row(picture, original, plan.views[0], keys[0])

@@ -5,7 +5,8 @@ import pytest
 
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array
-from batchproof_server.devices.assembly import assemble, bucket_for, split
+from batchproof_server.batching.admission import bucket_for
+from batchproof_server.devices.thread import assemble, split
 
 
 def rows(*values: float) -> Array:
