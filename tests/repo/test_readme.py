@@ -8,8 +8,17 @@ from pathlib import Path
 
 from repo.checkout import BIN, ROOT, run
 
+ONE_SCREEN_LINES = 80
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 # Programs of others that a reader may be asked to run.
 OTHERS = {"cd", "curl", "docker", "git", "grpcurl", "pip", "source", "export", "sudo"}
+
+
+def test_the_readme_fits_on_one_screen() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= ONE_SCREEN_LINES
 
 
 def test_the_first_screen_has_the_two_commands() -> None:
@@ -20,10 +29,9 @@ def test_the_first_screen_has_the_two_commands() -> None:
 
 
 def test_every_command_of_the_pages_exists() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     faults = [
         f"{page.relative_to(ROOT)}: {command}: {fault}"
-        for page in pages
+        for page in PAGES
         for command in _commands(page)
         for fault in _faults(command)
     ]
@@ -32,10 +40,9 @@ def test_every_command_of_the_pages_exists() -> None:
 
 
 def test_every_relative_link_of_the_pages_leads_somewhere() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     broken = [
         f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
+        for page in PAGES
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
         if not (page.parent / target).exists()
     ]
