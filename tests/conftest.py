@@ -2,12 +2,17 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Deadlines off: the machine's speed is not the contract. In CI the examples are derived from the
-# test itself, so that the same commit always meets the same verdict.
+# Deadlines off, and slow data is no fault: the machine's speed is not the contract. In CI the
+# examples are derived from the test itself, so that the same commit always meets the same verdict.
 settings.register_profile(
-    "house", deadline=None, max_examples=100, derandomize="CI" in os.environ, print_blob=True
+    "house",
+    deadline=None,
+    max_examples=100,
+    derandomize="CI" in os.environ,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("ci", settings.get_profile("house"), max_examples=2_000)
 # For the few tests that ask for it: @settings(settings.get_profile("fuzz"))
