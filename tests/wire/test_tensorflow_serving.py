@@ -28,6 +28,7 @@ from compat_requests import (
 )
 from fakes import GatedBackend, until
 from running import WARM_UPS, Running, failure, gated_request, running, trailer
+from support.patience import HOPELESS_S
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -415,8 +416,9 @@ async def test_deadlines_limits_and_pushback_are_those_of_the_own_service(tmp_pa
         stub = prediction(serving.channel)
         executing = stub.Predict(four)
         await slow.entered(WARM_UPS + 1)
-        late = await failure(stub.Predict(four, timeout=0.05))
+        late = await failure(stub.Predict(four, timeout=HOPELESS_S))
         assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: serving.waiting_rows("slow") == 0)
         waiting = stub.Predict(four)
         await until(lambda: serving.waiting_rows("slow") == 4)
         error = await failure(stub.Predict(four))
