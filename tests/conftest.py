@@ -1,6 +1,8 @@
-"""What every test shares: how hard Hypothesis searches."""
+"""What every test shares: how hard Hypothesis searches, and that Ctrl-C is heard."""
 
 import os
+import signal
+import threading
 
 from hypothesis import HealthCheck, settings
 
@@ -15,6 +17,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("ci", settings.get_profile("house"), max_examples=2_000)
+# Of `make test-long`, which is another search every time.
+settings.register_profile(
+    "long", settings.get_profile("house"), max_examples=2_000, derandomize=False
+)
 # For the few tests that ask for it: @settings(settings.get_profile("fuzz"))
 settings.register_profile("fuzz", settings.get_profile("ci" if "CI" in os.environ else "house"))
 settings.load_profile("house")
+
+# What a shell starts in the background ignores Ctrl-C, and so does all that is started by that.
+if threading.current_thread() is threading.main_thread():
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

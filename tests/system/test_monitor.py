@@ -36,7 +36,7 @@ def test_an_alert_on_drift_is_told_and_ctrl_c_ends_everything() -> None:
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0, lines
     finally:
-        process.kill()
+        _kill_all(process)
         reader.join()
     assert len(started) >= 3
     assert [each for each in started if _runs(each)] == []
@@ -58,6 +58,15 @@ def test_without_prometheus_one_sentence_says_where_it_comes_from(tmp_path: Path
     assert ended.stderr.startswith("There is no prometheus on this machine.")
     assert ended.stderr.count("\n") == 1
     assert ended.stdout == ""
+
+
+def _kill_all(process: "subprocess.Popen[str]") -> None:
+    """What it started does not end with it."""
+    if process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+    process.wait()
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -26,6 +26,7 @@ from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.imaging.decoded import reduced_luma
 from batchproof_server.proof.settings import SelfCheckSettings
 from batchproof_server.row_inputs import RowInputs
+from batchproof_server.rpc.server import RpcSettings
 from batchproof_server.scores import score
 from batchproof_server.signature import Array
 from bundles_on_disk import PICTURES, write_bundle
@@ -33,7 +34,9 @@ from compat_requests import infer, open_inference
 from fakes import PATIENCE_S
 from running import Running, refused, running, tensors
 
-EVERY_REQUEST = Config(self_check=SelfCheckSettings(1.0))
+QUEUE_ROWS = 16
+# A stream has no more requests under way than the queue holds rows, however slow the device is.
+EVERY_REQUEST = Config(self_check=SelfCheckSettings(1.0), rpc=RpcSettings(stream_window=QUEUE_ROWS))
 
 
 @pytest.fixture
