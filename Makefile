@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
-.PHONY: help demo test check format types layers lint-proto lint-image pytest venv interop system \
+.PHONY: help demo test test-long check format types layers lint-proto lint-image pytest venv interop system \
         test-pythons bench generate monitor stubs lock clean
 
 help: ## list the jobs
@@ -38,6 +38,11 @@ test: ## everything that CI runs
 	@$(MAKE) system
 	@$(MAKE) check
 	@$(MAKE) pytest
+
+test-long: venv ## the searches of the properties again, with 2,000 examples each
+	@echo "==> pytest: long searches"
+	@$(PYTEST) --numprocesses=$(WORKERS) --dist=worksteal --hypothesis-profile=long --timeout=7200 \
+	    tests/properties tests/unit
 
 check: venv ## the linters only: ruff, mypy, import-linter, buf, hadolint
 	@$(MAKE) format types layers lint-proto lint-image

@@ -1,15 +1,31 @@
-"""What every test shares: how hard Hypothesis searches."""
+"""What every test shares: how hard Hypothesis searches, and that Ctrl-C is heard."""
 
 import os
+import signal
+import threading
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Deadlines off: the machine's speed is not the contract. In CI the examples are derived from the
-# test itself, so that the same commit always meets the same verdict.
+# Deadlines off, and slow data is no fault: the machine's speed is not the contract. In CI the
+# examples are derived from the test itself, so that the same commit always meets the same verdict.
 settings.register_profile(
-    "house", deadline=None, max_examples=100, derandomize="CI" in os.environ, print_blob=True
+    "house",
+    deadline=None,
+    max_examples=100,
+    derandomize="CI" in os.environ,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("ci", settings.get_profile("house"), max_examples=2_000)
+# Of `make test-long`, which is another search every time.
+settings.register_profile(
+    "long", settings.get_profile("house"), max_examples=2_000, derandomize=False
+)
 # For the few tests that ask for it: @settings(settings.get_profile("fuzz"))
 settings.register_profile("fuzz", settings.get_profile("ci" if "CI" in os.environ else "house"))
 settings.load_profile("house")
+
+# What a shell starts in the background ignores Ctrl-C, and so does all that is started by that.
+_IS_DEAF = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+if _IS_DEAF and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)

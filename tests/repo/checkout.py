@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support.patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PRODUCT = ("proto/batchproof", "server/batchproof_server", "client/batchproof_client")
-TOOLS_TIMEOUT_S = 240.0
 
 
 def tracked_files() -> list[Path]:
@@ -55,7 +56,7 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=TOOLS_TIMEOUT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert expected in (None, ended.returncode), f"{command}\n{ended.stdout}\n{ended.stderr}"

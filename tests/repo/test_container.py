@@ -20,7 +20,6 @@ def build_and_final() -> tuple[list[Step], list[Step]]:
     return build, final
 
 
-@pytest.mark.timeout(600)
 def test_the_steps_of_the_dockerfile_install_a_server_that_starts(
     tmp_path: Path, build_and_final: tuple[list[Step], list[Step]]
 ) -> None:

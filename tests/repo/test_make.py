@@ -7,7 +7,18 @@ import pytest
 
 from repo.checkout import BIN, ROOT, program, run
 
-TARGETS = {"help", "demo", "test", "check", "pytest", "test-pythons", "stubs", "lock", "clean"}
+TARGETS = {
+    "help",
+    "demo",
+    "test",
+    "test-long",
+    "check",
+    "pytest",
+    "test-pythons",
+    "stubs",
+    "lock",
+    "clean",
+}
 
 
 def test_make_alone_lists_the_jobs() -> None:

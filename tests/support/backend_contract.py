@@ -24,7 +24,11 @@ ANY_SIZE = 6  # what a dimension of any size is in these tests
 _FIXED_BACKEND = settings(
     max_examples=15,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.differing_executors,
+        HealthCheck.too_slow,
+    ],
 )
 _buckets = st.sampled_from(BUCKETS_ROWS)
 _seeds = st.integers(0, 2**32 - 1)

@@ -25,9 +25,7 @@ from batchproof_server.base.events import (
     Subscription,
 )
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
-
-PATIENCE_S = 10.0
-"""How long a test waits for another thread before it fails."""
+from support.patience import PATIENCE_S as PATIENCE_S
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -204,6 +202,11 @@ class GatedBackend(ElementwiseBackend):
         with self._condition:
             self._released += executions
             self._condition.notify_all()
+
+    @property
+    def executions(self) -> int:
+        """How many have begun since the start."""
+        return self._entered
 
     async def entered(self, executions: int = 1) -> None:
         """Returns when that many executions have begun since the start."""

@@ -1,7 +1,7 @@
 """A server of our own composition in this process, behind a real port."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,6 +57,16 @@ class Log:
     def unforeseen(self) -> list[dict[str, Any]]:
         """Failures that nobody foresaw."""
         return [event for event in self.events if event["event"] == "unforeseen failure"]
+
+    async def ends(self, *request_ids: str) -> list[str]:
+        """Returns how these requests ended when each of them has, which is sure to be once."""
+
+        def codes() -> list[str]:
+            return [each["code"] for each in self.requests() if each["request_id"] in request_ids]
+
+        await until(lambda: len(codes()) >= len(request_ids))
+        assert len(codes()) == len(request_ids)
+        return codes()
 
     async def ended(self, count: int) -> list[str]:
         """Returns the codes when ``count`` requests have ended, which is sure to be exact."""
@@ -171,6 +181,12 @@ def gated_request(
         model=pb.ModelSelector(name=model),
         tensors=tensors(np.full((rows, 1), value), "x", "float64"),
     )
+
+
+async def comes(condition: Callable[[], bool], call: Any) -> bool:
+    """Whether a condition comes true before a call ends, as it does when its deadline passes."""
+    await until(lambda: condition() or call.done())
+    return not call.done()
 
 
 async def failure(call: Any) -> aio.AioRpcError:

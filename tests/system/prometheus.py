@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,14 @@ class Prometheus:
         result: list[dict[str, Any]] = self._get("query", parameters)["result"]
         return result
 
+    def ever(self, expression: str, since_s: float) -> list[dict[str, Any]]:
+        """The series that an expression had at any second since then, each with ``values``."""
+        window = {"start": str(since_s), "end": str(max(since_s, time.time())), "step": "1"}
+        result: list[dict[str, Any]] = self._get("query_range", {"query": expression, **window})[
+            "result"
+        ]
+        return result
+
     def value(self, expression: str, time_s: float | None = None) -> float | None:
         """The only sample's value; nothing when there is none."""
         samples = self.query(expression, time_s)
@@ -58,7 +67,7 @@ class Prometheus:
     def _get(self, path: str, parameters: dict[str, str]) -> Any:
         query = urllib.parse.urlencode(parameters)
         with urllib.request.urlopen(
-            f"http://{self.address}/api/v1/{path}?{query}", timeout=30
+            f"http://{self.address}/api/v1/{path}?{query}", timeout=PATIENCE_S
         ) as answer:
             return json.load(answer)["data"]
 

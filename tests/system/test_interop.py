@@ -24,7 +24,7 @@ MODEL = "fashion-mnist"
 ADDRESS_OF_THE_PAGE = "127.0.0.1:8500"
 PICTURE = min(SAMPLES.glob("*.png"))
 
-pytestmark = [pytest.mark.xdist_group("embedded"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.xdist_group("embedded")
 
 Answers = dict[str, Any]
 RunClient = Callable[..., Answers]
@@ -41,7 +41,6 @@ def interpreter() -> Path:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=500,
             check=False,
         )
     assert made.returncode == 0, made.stderr
@@ -59,7 +58,7 @@ def client(interpreter: Path) -> RunClient:
             text=True,
             timeout=PATIENCE_S,
             check=False,
-            env=environment(),
+            env=environment({"PATIENCE_S": str(PATIENCE_S)}),
         )
         assert ended.returncode == 0, ended.stderr
         answers: Answers = json.loads(ended.stdout)

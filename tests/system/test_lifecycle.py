@@ -15,8 +15,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from system.bundles import EMBEDDED, write_affine, write_image_model
 from system.conftest import Serve
-from system.process import NOT_SERVING, SERVING, ServerProcess, own_lines, until
+from system.process import NOT_SERVING, PATIENCE_S, SERVING, ServerProcess, own_lines, until
 
+LAME_DUCK = {"BATCHPROOF_SERVER__LAME_DUCK_S": str(PATIENCE_S)}
 BOTH_SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
@@ -107,7 +108,7 @@ async def test_draining_is_seen_by_watchers_and_they_do_not_hold_it_up(
 
 
 def test_a_lame_duck_answers_while_it_says_that_it_is_going(serve: Serve, repository: Path) -> None:
-    server = serve(repository, variables={"BATCHPROOF_SERVER__LAME_DUCK_S": "30"}).wait_serving()
+    server = serve(repository, variables=LAME_DUCK).wait_serving()
     server.process.terminate()
     until("it drains", lambda: server.health() == NOT_SERVING)
     assert server.get("/readyz")[0] == 503
@@ -120,7 +121,7 @@ def test_a_lame_duck_answers_while_it_says_that_it_is_going(serve: Serve, reposi
 def test_a_second_signal_ends_the_process_by_that_signal(
     serve: Serve, repository: Path, number: signal.Signals
 ) -> None:
-    server = serve(repository, variables={"BATCHPROOF_SERVER__LAME_DUCK_S": "30"}).wait_serving()
+    server = serve(repository, variables=LAME_DUCK).wait_serving()
     server.process.terminate()
     until("it drains", lambda: server.health() == NOT_SERVING)
     assert server.stop(number) == -number

@@ -18,7 +18,7 @@ SCHEMA = json.loads(
     (Path(__file__).parents[2] / "docs" / "schemas" / "load-report.schema.json").read_text()
 )
 # Its own speed is never judged.
-UNHURRIED = ("--warm-up", "0", "--max-lag", "1h", "--timeout-s", "60", "--seed", "4")
+UNHURRIED = ("--warm-up", "0", "--max-lag", "1h", "--timeout-s", str(PATIENCE_S), "--seed", "4")
 
 
 def load(server: ServerProcess, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 
 from system.bundles import SAMPLES
-from system.process import ServerProcess
+from system.process import PATIENCE_S, ServerProcess
 
 
 def client(server: ServerProcess, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "batchproof_client", *map(str, arguments)]
-    return subprocess.run(
-        [*command, "--server", server.grpc], capture_output=True, text=True, check=False
-    )
+    hurry = ("--server", server.grpc, "--timeout-s", str(PATIENCE_S))
+    return subprocess.run([*command, *hurry], capture_output=True, text=True, check=False)
 
 
 def test_what_predict_answers_can_be_reported_from_a_file_and_is_counted_once(

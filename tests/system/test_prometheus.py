@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import json
 import re
 import time
@@ -22,7 +23,7 @@ from monitoring.serving_dashboard import serving_dashboard
 from repo.drift_formulas import Floats, distances, smoothed
 from system import process
 from system.bundles import IMAGE_MANIFEST, write_affine
-from system.process import ServerProcess, started, until
+from system.process import PATIENCE_S, ServerProcess, started, until
 from system.prometheus import Prometheus, prometheus
 from system.traffic import ask, connected, images
 
@@ -31,9 +32,10 @@ CLASSES = 4
 
 @dataclass(frozen=True)
 class Watched:
-    """What runs, what its profile says, and every row that each server answered."""
+    """What runs, since when it has seen all, what its profile says, and each server's rows."""
 
     prometheus: Prometheus
+    since_s: float
     profile: dict[str, Any]
     rows: dict[str, list[pb.RowPrediction]]
 
@@ -65,7 +67,8 @@ def watched(
         until("every answer is scraped", lambda: running.value(total) == answered)
         counted = "min(model_signal:drift_observations:increase5m{signal!~'tta_.+'})"
         until("the rules know it", lambda: (running.value(counted) or 0) >= answered)
-        yield Watched(running, json.loads((bundle / "profile.json").read_text()), rows)
+        profile = json.loads((bundle / "profile.json").read_text())
+        yield Watched(running, time.time(), profile, rows)
 
 
 def _write_profile(bundle: Path, data: Path) -> None:
@@ -101,7 +104,7 @@ async def _rows(server: ServerProcess, pixels: NDArray[np.uint8]) -> list[pb.Row
                 pb.Outcome(request_id=answer.request_id, row=row, class_index=label)
                 for row, label in enumerate(_labels(part))
             ]
-            await stub.ReportOutcome(pb.ReportOutcomeRequest(outcomes=outcomes), timeout=60)
+            await stub.ReportOutcome(pb.ReportOutcomeRequest(outcomes=outcomes), timeout=PATIENCE_S)
     return rows
 
 
@@ -123,15 +126,19 @@ def test_distances_over_two_servers_are_those_of_all_predictions_together(
 ) -> None:
     # A scrape that is under way while the rules are evaluated bears an earlier time than they do
     # and is seen only afterwards: such an evaluation cannot be followed, the next one can.
-    assert until("an evaluation is what numpy computes", lambda: _agrees(watched, signal))
+    instants_s = itertools.count(watched.since_s)
+    assert until(
+        "an evaluation is what numpy computes",
+        lambda: _agrees(watched, signal, min(next(instants_s), time.time())),
+    )
 
 
-def _agrees(watched: Watched, signal: str) -> bool:
-    """Whether the newest evaluation of the rules is what numpy computes of the same answers."""
+def _agrees(watched: Watched, signal: str, instant_s: float) -> bool:
+    """Whether the evaluation of an instant is what numpy computes of the same answers."""
     selected = f"{{signal='{signal}'}}"
     # The last rule of the group: those before it have their values of that instant.
     evaluated_s = watched.prometheus.value(
-        f"timestamp(model_signal:drift_significant:5m{selected})"
+        f"timestamp(model_signal:drift_significant:5m{selected})", instant_s
     )
     # Each server's counts are extrapolated by what is missing of one scrape interval.
     increases = watched.prometheus.by(
@@ -155,23 +162,28 @@ def _agrees(watched: Watched, signal: str) -> bool:
 
 @pytest.mark.parametrize("signal", ["class", "entropy", "margin"])
 def test_psi_in_promql_over_any_window_is_exact(watched: Watched, signal: str) -> None:
+    # As above: a scrape that is under way changes what was known of an instant.
+    assert until("psi is what numpy computes", lambda: _psi_agrees(watched, signal))
+
+
+def _psi_agrees(watched: Watched, signal: str) -> bool:
+    """Whether PSI is now what numpy computes of the same increases."""
     now_s = time.time()
-    counts = (
-        f"sum by (bin) (increase(batchproof_drift_observations_total{{signal='{signal}'}}[1m]))"
+    increases = (
+        f"sum by (bin) (increase(batchproof_drift_observations_total{{signal='{signal}'}}[1h]))"
     )
     share = f"max by (bin) (batchproof_drift_reference_share_ratio{{signal='{signal}'}})"
-    smoothed_share = f"(({counts}) + 10 * {share}) / scalar(sum({counts}) + 10)"
-    n = watched.prometheus.by("bin", counts, now_s)
+    smoothed_share = f"(({increases}) + 10 * {share}) / scalar(sum({increases}) + 10)"
+    n = watched.prometheus.by("bin", increases, now_s)
 
     psi = watched.prometheus.value(
         f"sum(({smoothed_share} - {share}) * ln(({smoothed_share}) / {share}))", now_s
     )
 
-    assert psi == pytest.approx(
-        distances(np.array([n[name] for name in sorted(n)]), *_reference(watched.profile, signal))[
-            "psi"
-        ],
-        abs=1e-9,
+    shares, size = _reference(watched.profile, signal)
+    counts = np.array([n[name] for name in sorted(n)])
+    return len(counts) == len(shares) and psi == pytest.approx(
+        distances(counts, shares, size)["psi"], abs=1e-9
     )
 
 
@@ -179,15 +191,26 @@ def test_accuracy_by_reported_labels_is_that_of_the_answers(watched: Watched) ->
     reported = sum(map(len, watched.rows.values()))
     by_correct = "sum by (correct) (batchproof_outcomes_total)"
 
-    until("outcomes", lambda: watched.prometheus.by("correct", by_correct)["true"] == reported, 15)
-    accuracy = until("the rule", lambda: watched.prometheus.value("model:accuracy:5m"), 15)
+    outcomes = until("outcomes", lambda: _all_of(reported, by_correct, watched))
+    (accuracy,) = until(
+        "the rule", lambda: watched.prometheus.ever("model:accuracy:5m", watched.since_s)
+    )
 
-    assert watched.prometheus.by("correct", by_correct)["false"] == 0
-    assert accuracy == 1
+    assert outcomes["false"] == 0
+    assert {float(value) for _, value in accuracy["values"]} == {1}
+
+
+def _all_of(reported: int, by_correct: str, watched: Watched) -> dict[str, float]:
+    """The outcomes, when as many are right as were reported."""
+    outcomes = watched.prometheus.by("correct", by_correct)
+    return outcomes if outcomes.get("true") == reported else {}
 
 
 def test_a_shift_of_two_thirds_of_the_pictures_is_significant(watched: Watched) -> None:
-    significant = watched.prometheus.by("signal", "model_signal:drift_significant:5m")
+    rule = "model_signal:drift_significant:5m"
+    evaluated = f"{rule} and timestamp({rule}) > {watched.since_s}"
+    judged = until("the rule", lambda: watched.prometheus.ever(evaluated, watched.since_s))
+    significant = {each["metric"]["signal"]: float(each["values"][0][1]) for each in judged}
 
     assert significant["brightness"] == 1
     assert significant["tensor_mean"] == 1
@@ -206,28 +229,39 @@ QUERIES = [
 
 @pytest.mark.parametrize("expression", QUERIES)
 def test_every_query_of_every_panel_returns_data(watched: Watched, expression: str) -> None:
-    (profile,) = watched.prometheus.by("profile", "count by (profile) (batchproof_drift_bin_info)")
+    info = "count by (profile) (batchproof_drift_bin_info)"
+    (profile,) = until("the profile", lambda: _labels_of(watched, "profile", info))
     variables = {
         "model": "noise",
         "version": "1",
         "profile": profile,
         "signal": "entropy",
         "window": "5m",
-        "__rate_interval": "1m",
+        "__rate_interval": "5m",
     }
 
     filled = re.sub(r"\$(\w+)", lambda match: variables[match[1]], expression)
 
-    # A rate needs a second scrape, and a rule its next evaluation.
-    assert until("there is data", lambda: watched.prometheus.query(filled), patience_s=15)
+    # A rate needs a second scrape, and a rule its next evaluation; a scrape of a busy machine may
+    # come too late to count, after which there is nothing for a moment.
+    assert until("there is data", lambda: watched.prometheus.ever(filled, watched.since_s))
 
 
 def test_the_choices_above_the_panels_are_those_that_prometheus_knows(watched: Watched) -> None:
-    windows = watched.prometheus.by("__name__", '{__name__=~"model_signal:psi:.+", signal="class"}')
-    signals = watched.prometheus.by("signal", "batchproof_drift_reference_mean * 0 + 1")
+    psi = '{__name__=~"model_signal:psi:.+", signal="class"}'
+    means = "batchproof_drift_reference_mean"
+    windows = {f"model_signal:psi:{window}" for window in ("5m", "1h", "24h")}
 
-    assert set(windows) == {f"model_signal:psi:{window}" for window in ("5m", "1h", "24h")}
-    assert {"confidence", "entropy", "brightness", "tta_flip_rate"} <= set(signals)
+    assert until("all windows", lambda: _labels_of(watched, "__name__", psi) >= windows)
+    assert _labels_of(watched, "__name__", psi) == windows
+    signals = until("the signals", lambda: _labels_of(watched, "signal", means))
+    assert {"confidence", "entropy", "brightness", "tta_flip_rate"} <= signals
+
+
+def _labels_of(watched: Watched, label: str, expression: str) -> set[str]:
+    """The values that a label has had since all was seen."""
+    series = watched.prometheus.ever(expression, watched.since_s)
+    return {each["metric"][label] for each in series}
 
 
 def _counts(profile: dict[str, Any], rows: list[pb.RowPrediction], signal: str) -> Floats:

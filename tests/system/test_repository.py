@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from batchproof.tensors import from_proto
 from batchproof.v1 import prediction_pb2 as pb
+from support.patience import attempts, longer
 from system.bundles import encoded
 from system.process import NOT_SERVING, SERVING, Record, ServerProcess, started, until
 from system.traffic import Outcome, ask, connected, images, tensors
@@ -19,7 +21,6 @@ ROW = np.array([[0, 1, 2, 3]], np.float32)
 LARGEST_BUCKET = 32
 HALF = LARGEST_BUCKET // 2
 BUSY_REQUESTS = 12
-ATTEMPTS = 3
 
 pytestmark = pytest.mark.xdist_group("zoo")
 
@@ -109,46 +110,62 @@ async def test_a_request_that_would_wait_beyond_its_deadline_is_refused_and_not_
     zoo: ServerProcess,
 ) -> None:
     async with connected(zoo.grpc) as stub:
-        before = _executed(zoo)
-        busy = await _occupied(zoo, stub)
-        late = await ask(stub, _work(1, "late"), timeout_s=0.05)
-        answers = await asyncio.gather(*busy)
+        for timeout_s in longer():
+            request_id = f"late after {timeout_s} s"
+            before = _executed(zoo)
+            busy = await _occupied(zoo, stub)
+            late = await ask(stub, _work(1, request_id), timeout_s=timeout_s)
+            was_busy = not busy[-1].done()
+            answers = await asyncio.gather(*busy)
+            assert {answer.code for answer in answers} == {"OK"}
+            # On a machine under load its time may be over before it comes.
+            if was_busy and late.code != "DEADLINE_EXCEEDED":
+                await _check_refused(zoo, late, request_id)
+                assert _executed(zoo) - before == LARGEST_BUCKET * len(busy)
+                break
+
+
+async def _check_refused(zoo: ServerProcess, late: Outcome, request_id: str) -> None:
     assert late.code == "RESOURCE_EXHAUSTED"
-    assert {answer.code for answer in answers} == {"OK"}
-    (record,) = await asyncio.to_thread(until, "it is logged", lambda: _logged(zoo, "late"))
+    (record,) = await asyncio.to_thread(until, "it is logged", lambda: _logged(zoo, request_id))
     assert record["code"] == "RESOURCE_EXHAUSTED"
-    assert _executed(zoo) - before == LARGEST_BUCKET * len(busy)
 
 
 async def test_a_client_that_vanishes_changes_nothing_for_its_company(zoo: ServerProcess) -> None:
     async with connected(zoo.grpc) as stub, connected(zoo.grpc) as other_stub:
-        busy = await _occupied(zoo, stub)
-        before = _executed(zoo)
-        staying = asyncio.create_task(ask(stub, _work(HALF)))
-        leaving = asyncio.create_task(ask(other_stub, _work(HALF, "leaving")))
-        # Both ride in the last micro-batch; it is being executed when nothing waits any more.
-        await asyncio.gather(*busy)
-        await asyncio.to_thread(until, "nothing waits", lambda: _waiting(zoo) == 0)
-        leaving.cancel()
-        company = await staying
-    assert company.answer is not None
-    assert from_proto(company.answer.outputs["done"]).tolist() == [[7.0] * 512] * HALF
-    assert company.answer.provenance.executions[0].bucket_rows == LARGEST_BUCKET
-    await asyncio.to_thread(until, "it is logged", lambda: _logged(zoo, "leaving"))
-    # What was being executed when its caller left was executed with the others.
-    await asyncio.to_thread(until, "all ran", lambda: _executed(zoo) - before >= LARGEST_BUCKET)
+        for number in attempts():
+            request_id = f"leaving {number}"
+            before = _executed(zoo)
+            busy = await _occupied(zoo, stub)
+            staying = asyncio.create_task(ask(stub, _work(HALF)))
+            leaving = asyncio.create_task(ask(other_stub, _work(HALF, request_id)))
+            # Both ride in the last micro-batch; it is being executed when nothing waits any more.
+            await asyncio.gather(*busy)
+            await asyncio.to_thread(until, "nothing waits", lambda: _waiting(zoo) == 0)
+            leaving.cancel()
+            company = (await staying).answer
+            assert company is not None
+            assert from_proto(company.outputs["done"]).tolist() == [[7.0] * 512] * HALF
+            await asyncio.to_thread(until, "it is logged", partial(_logged, zoo, request_id))
+            # On a machine under load they may come too late to meet.
+            if company.provenance.executions[0].bucket_rows == LARGEST_BUCKET:
+                # What was being executed when its caller left was executed with the others.
+                await asyncio.to_thread(
+                    until, "all ran", partial(_has_executed, zoo, before, BUSY_REQUESTS + 1)
+                )
+                break
     assert not [line for line in zoo.err if "Traceback" in line]
 
 
 async def test_a_model_that_works_holds_up_no_other(zoo: ServerProcess) -> None:
     async with connected(zoo.grpc) as stub:
-        answered_meanwhile = False
-        for _ in range(ATTEMPTS):  # on a machine under load this process may be the slow one
+        for _ in attempts():  # on a machine under load this process may be the slow one
             busy = await _occupied(zoo, stub)
             assert (await ask(stub, _chosen())).code == "OK"
-            answered_meanwhile = answered_meanwhile or not busy[-1].done()
+            answered_meanwhile = not busy[-1].done()
             assert {answer.code for answer in await asyncio.gather(*busy)} == {"OK"}
-        assert answered_meanwhile
+            if answered_meanwhile:
+                break
 
 
 async def test_when_the_grace_ends_first_the_exit_code_is_1(repository: Path) -> None:
@@ -169,8 +186,9 @@ async def _occupied(server: ServerProcess, stub: Any) -> list["asyncio.Task[Outc
     changes = [record for record in server.records("model changed") if record["model"] == "slow"]
     assert changes[-1]["state"] == "ready", changes
     busy = [asyncio.create_task(ask(stub, _work(LARGEST_BUCKET))) for _ in range(BUSY_REQUESTS)]
-    several = LARGEST_BUCKET * 2
-    await asyncio.to_thread(until, "several wait", lambda: _waiting(server) >= several)
+    # One is answered and the next is executed. Asking the server how many wait would take longer
+    # on a busy machine than they do.
+    await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
     return busy
 
 
@@ -180,6 +198,11 @@ def _logged(server: ServerProcess, request_id: str) -> list[Record]:
 
 def _waiting(server: ServerProcess) -> float:
     return server.metrics().of("batchproof_queue_rows", model="slow", version="1")
+
+
+def _has_executed(server: ServerProcess, before: float, batches: int) -> bool:
+    """Whether so many full micro-batches of the slow model ran since then."""
+    return _executed(server) - before >= LARGEST_BUCKET * batches
 
 
 def _executed(server: ServerProcess) -> float:

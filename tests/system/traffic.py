@@ -12,6 +12,7 @@ from grpc import aio
 from batchproof.tensors import to_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
+from support.patience import PATIENCE_S
 
 _OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -66,7 +67,7 @@ def tensors(
     )
 
 
-async def ask(stub: Any, request: pb.PredictRequest, timeout_s: float | None = 60) -> Outcome:
+async def ask(stub: Any, request: pb.PredictRequest, timeout_s: float = PATIENCE_S) -> Outcome:
     """Sends one request and says what came of it."""
     try:
         answer = await stub.Predict(request, timeout=timeout_s)

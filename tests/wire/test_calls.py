@@ -18,7 +18,7 @@ from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams
-from support.fakes import FakeClock, Recorder, settle_loop
+from support.fakes import PATIENCE_S, FakeClock, Recorder, settle_loop
 from support.running import (
     failure,
     trailer,
@@ -90,7 +90,7 @@ async def test_an_unforeseen_error_is_internal_with_an_id_and_without_its_text(m
 async def test_a_cancellation_that_leaks_from_the_work_is_unavailable_at_once(method: str) -> None:
     bench = Bench(asyncio.CancelledError())
     async with bench as stub:
-        came = await failure(getattr(stub, method)(UNARY[method], timeout=9))
+        came = await failure(getattr(stub, method)(UNARY[method], timeout=PATIENCE_S))
     assert came.code() is grpc.StatusCode.UNAVAILABLE
     assert len(bench.reported) == 1
     assert [(r.method, r.code) for r in bench.recorder.requests] == [(method, "UNAVAILABLE")]

@@ -27,13 +27,16 @@ from batchproof_server.drift.profile_form import parse_profile, profile_digest, 
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.imaging.decoded import reduced_luma
+from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from support.bundles_on_disk import PICTURES, write_bundle
 from support.compat_requests import infer, open_inference
 from support.fakes import PATIENCE_S
 from support.running import Running, refused, running, tensors
 
-EVERY_REQUEST = Config(self_check=SelfCheckSettings(1.0))
+QUEUE_ROWS = 16
+# A stream has no more requests under way than the queue holds rows, however slow the device is.
+EVERY_REQUEST = Config(self_check=SelfCheckSettings(1.0), rpc=RpcSettings(stream_window=QUEUE_ROWS))
 
 
 @pytest.fixture

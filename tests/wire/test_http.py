@@ -9,6 +9,7 @@ import pytest
 
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.web.operations import HttpLimits, HttpServer, Pages
+from support.patience import HOPELESS_S, PATIENCE_S
 
 TEXT = "text/plain; charset=utf-8"
 INNER_TEXT = "/secret/path"
@@ -72,7 +73,7 @@ class Reply:
 def ask(
     server: HttpServer, path: str, method: str = "GET", headers: dict[str, str] | None = None
 ) -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
     try:
         connection.request(method, path, headers=headers or {})
         response = connection.getresponse()
@@ -82,7 +83,7 @@ def ask(
 
 
 def connected(server: HttpServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
 
 
 def send(server: HttpServer, request: bytes) -> bytes:
@@ -171,7 +172,7 @@ def test_a_failing_page_tells_the_caller_nothing(server: HttpServer, state: Stat
 def test_a_fault_of_our_own_is_told_and_not_sent(server: HttpServer, state: State) -> None:
     state.body = lambda: None  # type: ignore[assignment, return-value]
     assert send(server, b"GET /metrics HTTP/1.1\r\n\r\n") == b""
-    assert state.failed.wait(30)
+    assert state.failed.wait(PATIENCE_S)
     assert isinstance(state.failures[0], TypeError)
 
 
@@ -219,7 +220,7 @@ def test_a_head_over_the_limit_is_not_read(server: HttpServer, state: State) -> 
 
 def test_a_slow_client_is_sent_away(state: State) -> None:
     with (
-        serving(state, HttpLimits(request_s=0.05)) as server,
+        serving(state, HttpLimits(request_s=HOPELESS_S)) as server,
         connected(server) as slow,
     ):
         slow.sendall(b"GET /livez HT")
@@ -238,7 +239,7 @@ def test_a_slow_scrape_does_not_make_the_probes_wait(state: State) -> None:
 
     def wait() -> bytes:
         started.set()
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE_S)
         return b""
 
     state.body = wait
@@ -246,7 +247,7 @@ def test_a_slow_scrape_does_not_make_the_probes_wait(state: State) -> None:
         scrapes = [threading.Thread(target=ask, args=(server, "/metrics")) for _ in range(3)]
         for each in scrapes:
             each.start()
-        assert started.wait(30)
+        assert started.wait(PATIENCE_S)
         assert ask(server, "/livez").status == 200
         go_on.set()
         for each in scrapes:
@@ -257,7 +258,7 @@ def test_a_slow_scrape_does_not_make_the_probes_wait(state: State) -> None:
 def test_slow_clients_do_not_pile_up(state: State) -> None:
     before = threading.active_count()
     with (
-        serving(state, HttpLimits(request_s=30, connections=3)) as server,
+        serving(state, HttpLimits(request_s=PATIENCE_S, connections=3)) as server,
         ExitStack() as clients,
     ):
         slow = [clients.enter_context(connected(server)) for _ in range(20)]
@@ -268,7 +269,7 @@ def test_slow_clients_do_not_pile_up(state: State) -> None:
 
 
 def test_stopping_closes_the_port_and_every_connection(state: State) -> None:
-    with serving(state, HttpLimits(request_s=30)) as server:
+    with serving(state, HttpLimits(request_s=PATIENCE_S)) as server:
         port = server.port
         assert ask(server, "/livez").status == 200
         idle = connected(server)
@@ -276,7 +277,7 @@ def test_stopping_closes_the_port_and_every_connection(state: State) -> None:
     with idle:
         assert received(idle) == b""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=30)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
 
 
 def test_stopping_twice_and_stopping_what_never_ran_are_harmless(state: State) -> None:
@@ -299,7 +300,7 @@ def test_version_6_addresses_are_served(state: State) -> None:
     server = HttpServer("::1", 0, state.pages(), state.on_failure)
     server.start()
     try:
-        with socket.create_connection(("::1", server.port), timeout=30) as connection:
+        with socket.create_connection(("::1", server.port), timeout=PATIENCE_S) as connection:
             connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
             assert received(connection).endswith(b"alive\n")
     finally:

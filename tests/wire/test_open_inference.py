@@ -17,6 +17,7 @@ from batchproof_server.rpc.settings import RpcSettings
 from support.bundles_on_disk import RAW, picture, write_bundle
 from support.compat_requests import framed, infer, infer_images, open_inference, outputs_of
 from support.fakes import GatedBackend, until
+from support.patience import PATIENCE_S
 from support.running import WARM_UPS, Running, failure, gated_request, running, trailer
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -369,7 +370,7 @@ async def test_the_timeout_parameter_lowers_the_deadline(tmp_path: Path) -> None
         await slow.entered(WARM_UPS + 1)
         late = infer([[1]], "slow", name="x", dtype="float64")
         late.parameters["timeout"].int64_param = 1
-        error = await failure(stub.ModelInfer(late, timeout=60))
+        error = await failure(stub.ModelInfer(late, timeout=PATIENCE_S))
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         slow.release()
         await executing

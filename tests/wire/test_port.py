@@ -15,6 +15,7 @@ from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable, RpcSer
 from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
 from support.bundles_on_disk import write_bundle
+from support.patience import PATIENCE_S
 from support.running import failure, request, running
 
 
@@ -67,7 +68,7 @@ def tls() -> TlsSettings:
 async def ask(address: str, credentials: grpc.ChannelCredentials) -> pb.PredictResponse:
     async with aio.secure_channel(address, credentials) as channel:
         stub: Any = pb_grpc.PredictionServiceStub(channel)
-        answer: pb.PredictResponse = await stub.Predict(request(), timeout=20)
+        answer: pb.PredictResponse = await stub.Predict(request(), timeout=PATIENCE_S)
         return answer
 
 
@@ -78,7 +79,7 @@ async def test_a_server_with_a_certificate_is_asked_in_secret(
     authority = grpc.ssl_channel_credentials(tls.certificate.read_bytes())
     async with running(tmp_path / "models", Config(rpc=RpcSettings(tls=tls))) as serving:
         assert (await ask(serving.address, authority)).rows
-        plain = await failure(serving.stub.Predict(request(), timeout=20))
+        plain = await failure(serving.stub.Predict(request(), timeout=PATIENCE_S))
         assert plain.code() is grpc.StatusCode.UNAVAILABLE
 
 

@@ -27,6 +27,7 @@ from support.compat_requests import (
     strings,
 )
 from support.fakes import GatedBackend, until
+from support.patience import HOPELESS_S
 from support.running import WARM_UPS, Running, failure, gated_request, running, trailer
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -415,8 +416,9 @@ async def test_deadlines_limits_and_pushback_are_those_of_the_own_service(tmp_pa
         stub = prediction(serving.channel)
         executing = stub.Predict(four)
         await slow.entered(WARM_UPS + 1)
-        late = await failure(stub.Predict(four, timeout=0.05))
+        late = await failure(stub.Predict(four, timeout=HOPELESS_S))
         assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: serving.waiting_rows("slow") == 0)
         waiting = stub.Predict(four)
         await until(lambda: serving.waiting_rows("slow") == 4)
         error = await failure(stub.Predict(four))

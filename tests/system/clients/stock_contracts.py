@@ -6,6 +6,7 @@ Prints one JSON object. Runs in the environment of requirements/interop.txt.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -87,7 +88,7 @@ def main(address: str, picture_file: str) -> None:
             found += list(differences(mine, original, seen))
         missing = set(pair[1].methods_by_name) - set(pair[0].methods_by_name)
         found += [f"{service}.{name} is missing" for name in sorted(missing)]
-    with Client(address) as client:
+    with Client(address, timeout_s=float(os.environ["PATIENCE_S"])) as client:
         label = client.predict(picture_file).top.label
     answers = {"messages": len(seen), "differences": found, "label": label}
     sys.stdout.write(json.dumps(answers))

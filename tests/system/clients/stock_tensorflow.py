@@ -6,6 +6,7 @@ Prints one JSON object. Runs in the environment of requirements/interop.txt.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tensorflow_serving.apis import (
 )
 
 Answers = dict[str, Any]
-TIMEOUT_S = 60
+TIMEOUT_S = float(os.environ["PATIENCE_S"])
 
 
 def request(model: str, name: str, tensor: Any, **spec: Any) -> Any:

@@ -7,6 +7,7 @@ Prints one JSON object. Runs in the environment of requirements/interop.txt.
 
 import asyncio
 import json
+import os
 import queue
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
 
 Answers = dict[str, Any]
-PATIENCE_S = 60
+PATIENCE_S = float(os.environ["PATIENCE_S"])
 
 
 def picture_input(name: str, picture: bytes, library: Any = triton) -> Any:
@@ -61,7 +62,8 @@ def infer(client: Any, model: str, name: str, output: str, picture: bytes) -> An
     inputs = [picture_input(name, picture)]
     wanted = [output, "probabilities", "label"]
     asked = [triton.InferRequestedOutput(each) for each in wanted]
-    result = client.infer(model, inputs, outputs=asked, request_id="mine", timeout=30_000_000)
+    limit_us = int(PATIENCE_S * 1e6)
+    result = client.infer(model, inputs, outputs=asked, request_id="mine", timeout=limit_us)
     classes = client.infer(
         model, inputs, outputs=[triton.InferRequestedOutput(output, class_count=3)]
     )

@@ -216,7 +216,7 @@ def test_any_flags_are_either_a_configuration_or_faults(flags: dict[str, Any]) -
         assert isinstance(read_config(None, flags), Config)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.text(max_size=60) | st.from_regex(r"\[?[a-z]{1,6}\]?( = )?[\[{0-9a-z\"}\]]{0,9}"))
 def test_any_file_is_either_a_configuration_or_faults(tmp_path: Path, text: str) -> None:
     file = tmp_path / "any.toml"

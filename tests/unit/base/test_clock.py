@@ -3,7 +3,7 @@
 import asyncio
 
 from batchproof_server.base.clock import Heartbeat, MonotonicClock
-from support.fakes import FakeClock
+from support.fakes import PATIENCE_S, FakeClock
 
 
 def test_the_clock_never_goes_back() -> None:
@@ -14,11 +14,11 @@ def test_the_clock_never_goes_back() -> None:
 async def test_an_alarm_of_the_clock_rings_on_the_loop_also_when_it_is_overdue() -> None:
     clock, rung = MonotonicClock(), asyncio.Event()
     clock.call_at(clock.now_s() - 5, rung.set)
-    await asyncio.wait_for(rung.wait(), 5)
+    await asyncio.wait_for(rung.wait(), PATIENCE_S)
     rung.clear()
     due_s = clock.now_s() + 0.01
     clock.call_at(due_s, rung.set)
-    await asyncio.wait_for(rung.wait(), 5)
+    await asyncio.wait_for(rung.wait(), PATIENCE_S)
     assert clock.now_s() >= due_s - 0.001  # the loop rounds to its clock's resolution
 
 
@@ -26,7 +26,7 @@ async def test_a_cancelled_alarm_does_not_ring() -> None:
     clock, rung, later = MonotonicClock(), asyncio.Event(), asyncio.Event()
     clock.call_at(clock.now_s(), rung.set).cancel()
     clock.call_at(clock.now_s(), later.set)
-    await asyncio.wait_for(later.wait(), 5)
+    await asyncio.wait_for(later.wait(), PATIENCE_S)
     assert not rung.is_set()
 
 

@@ -94,7 +94,7 @@ def test_the_digest_of_a_file_is_known_forever(tmp_path: Path) -> None:
     assert digest_artefact(tmp_path / "model.keras") == expected
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     file=st.sampled_from(("saved_model.pb", "variables/variables.index", "assets/words.txt")),
     content=st.binary(min_size=1, max_size=9),

@@ -33,6 +33,7 @@ from batchproof_client import (
     Unavailable,
     Verdict,
 )
+from support.patience import PATIENCE_S, longer
 from wire.client.fake_server import FakeServer, answer, fail
 
 AT_ONCE = RetryPolicy(max_attempts=3, initial_backoff_s=0.0)
@@ -219,7 +220,7 @@ async def test_a_pushback_past_the_deadline_is_not_waited_for(
     busy = fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue full", pushback_ms="60000")
     server.predicts = [busy]
     with pytest.raises(ServerBusy) as caught:
-        await client.predict(b"x")
+        await client.predict(b"x", timeout_s=60)
     assert caught.value.retry_after_s == 60.0
     assert len(server.requests) == 1
 
@@ -243,10 +244,13 @@ async def test_the_deadline_is_sent_and_kept(client: AsyncClient, server: FakeSe
 
     await client.predict(b"x")
     server.predicts = [hang]
-    with pytest.raises(DeadlineExceeded):
-        await client.predict(b"x", timeout_s=0.5)
-    assert 5 < server.time_remaining_s[0] <= 10
-    assert server.time_remaining_s[1] < 1
+    for timeout_s in longer(0.5):
+        with pytest.raises(DeadlineExceeded):
+            await client.predict(b"x", timeout_s=timeout_s)
+        if len(server.time_remaining_s) > 1:
+            assert server.time_remaining_s[1] <= timeout_s
+            break
+    assert PATIENCE_S / 2 < server.time_remaining_s[0] <= PATIENCE_S
 
 
 async def test_metadata_goes_with_every_call(server: FakeServer) -> None:

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,12 @@ from grpc_health.v1 import health_pb2
 from batchproof.tensors import to_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.__main__ import main
+from support.patience import PATIENCE_S
+from wire.client.conftest import Run
 from wire.client.fake_server import Context, FakeServer, answer, fail
 
-Run = Callable[..., tuple[int, str, str]]
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVING = health_pb2.HealthCheckResponse.SERVING
-
-
-@pytest.fixture
-def run(
-    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Run:
-    """Runs the command against the fake server; returns exit code, output and errors."""
-    monkeypatch.setenv("BATCHPROOF_SERVER", server.target)
-
-    def run_main(*argv: object) -> tuple[int, str, str]:
-        code = main([str(each) for each in argv])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_main
 
 
 @pytest.fixture
@@ -231,13 +216,33 @@ def test_status_waits_for_the_server(run: Run, server: FakeServer) -> None:
         return check(request, context)
 
     server.checks = check_and_tell
-    code, _, err = run("status", "--wait", "30")
+    code, _, err = run("status", "--wait", PATIENCE_S)
     assert code == 0
     assert err.strip("\n").strip(".") == ""
     assert "." in err
 
 
-def test_waiting_ends(run: Run, server: FakeServer) -> None:
+class SleepTime:
+    """Stands in for ``asyncio`` where somebody waits: time passes only while he sleeps."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def get_running_loop(self) -> "SleepTime":
+        """Tells the time."""
+        return self
+
+    def time(self) -> float:
+        """The instant."""
+        return self._now_s
+
+    async def sleep(self, duration_s: float) -> None:
+        """Lets it pass."""
+        self._now_s += duration_s
+
+
+def test_waiting_ends(run: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchproof_client.commands.status.asyncio", SleepTime())
     server.set_health("", NOT_SERVING)
     code, _, err = run("status", "--wait", "0.1")
     assert code == 1
@@ -288,7 +293,7 @@ def command(server: FakeServer, *argv: object) -> "subprocess.Popen[str]":
 
 def test_the_module_runs_as_a_process(server: FakeServer, folder: Path) -> None:
     with command(server, "predict", folder / "2.png", "--json") as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err) == (0, "")
     assert lines(out)[0]["classes"][0]["label"] == "shirt"
 
@@ -313,7 +318,7 @@ def test_a_signal_ends_a_process_without_a_traceback(server: FakeServer, folder:
 
     server.predicts = [hang]
     with command(server, "predict", folder / "0.png") as process:
-        assert arrived.wait(60)
+        assert arrived.wait(PATIENCE_S)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (130, "", "")

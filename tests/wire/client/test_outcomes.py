@@ -1,7 +1,6 @@
 """What rows really were: the calls of the client and the command, against a fake server."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -18,25 +17,8 @@ from batchproof_client import (
     OutcomeAlreadyReported,
     ServerFailed,
 )
-from batchproof_client.__main__ import main
+from wire.client.conftest import Run
 from wire.client.fake_server import Context, FakeServer, ReportHook, accept
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(
-    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Run:
-    """Runs the command against the fake server; returns exit code, output and errors."""
-    monkeypatch.setenv("BATCHPROOF_SERVER", server.target)
-
-    def run_main(*argv: object) -> tuple[int, str, str]:
-        code = main([str(each) for each in argv])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_main
 
 
 def refuse(code: grpc.StatusCode, text: str) -> ReportHook:

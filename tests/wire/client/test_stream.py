@@ -17,6 +17,7 @@ from batchproof_client import (
     StreamAnswer,
     Unavailable,
 )
+from support.patience import PATIENCE_S, longer
 from wire.client.fake_server import Context, FakeServer, answer
 
 Requests = Iterator[pb.PredictStreamRequest]
@@ -122,10 +123,14 @@ async def test_an_expired_request_fails_alone_and_the_stream_ends(
         server.released.wait()
 
     server.stream = forgets
-    answers = {each.request_id: each async for each in client.predict_stream(ask(3), timeout_s=0.2)}
-    assert isinstance(answers["r0"].error, DeadlineExceeded)
-    assert answers["r1"].error is None
-    assert answers["r2"].error is None
+    for timeout_s in longer(0.2):
+        stream = client.predict_stream(ask(3), timeout_s=timeout_s)
+        answers = {each.request_id: each async for each in stream}
+        assert isinstance(answers["r0"].error, DeadlineExceeded)
+        if not isinstance(answers["r1"].error or answers["r2"].error, DeadlineExceeded):
+            assert answers["r1"].error is None
+            assert answers["r2"].error is None
+            break
 
 
 async def test_an_answer_after_the_deadline_is_dropped(
@@ -137,9 +142,7 @@ async def test_an_answer_after_the_deadline_is_dropped(
         yield answered(first.request)
         yield answered(next(requests).request)
 
-    expired = asyncio.Event()
-
-    async def slowly() -> AsyncIterator[PredictRequest]:
+    async def slowly(expired: asyncio.Event) -> AsyncIterator[PredictRequest]:
         first, second, third = ask(3)
         yield first
         await expired.wait()
@@ -147,12 +150,16 @@ async def test_an_answer_after_the_deadline_is_dropped(
         yield third
 
     server.stream = late
-    answers: list[StreamAnswer] = []
-    async for each in client.predict_stream(slowly(), timeout_s=0.5):
-        answers.append(each)
-        expired.set()
-    assert [each.request_id for each in answers] == ["r0", "r1", "r2"]
-    assert isinstance(answers[0].error, DeadlineExceeded)
+    for timeout_s in longer(0.5):
+        answers: list[StreamAnswer] = []
+        first_expired = asyncio.Event()
+        async for each in client.predict_stream(slowly(first_expired), timeout_s=timeout_s):
+            answers.append(each)
+            first_expired.set()
+        assert [each.request_id for each in answers] == ["r0", "r1", "r2"]
+        assert isinstance(answers[0].error, DeadlineExceeded)
+        if not any(each.error for each in answers[1:]):
+            break
 
 
 async def test_the_window_bounds_what_is_taken_from_the_caller(
@@ -202,7 +209,7 @@ async def test_leaving_early_cancels_the_call(client: AsyncClient, server: FakeS
     answers = client.predict_stream(endless())
     assert (await anext(answers)).error is None
     await answers.aclose()
-    assert await asyncio.to_thread(server.released.wait, 10)
+    assert await asyncio.to_thread(server.released.wait, PATIENCE_S)
 
 
 async def test_a_broken_call_raises(client: AsyncClient, server: FakeServer) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client import Client, ClientClosed, Health, LocalInputError
+from support.patience import PATIENCE_S
 from wire.client.fake_server import FakeServer, PredictHook, answer
 
 
@@ -90,7 +91,7 @@ def test_an_interrupted_caller_cancels_its_call(
         with pytest.raises(KeyboardInterrupt):
             client.predict(b"x")
         monkeypatch.undo()
-        assert ended.wait(10)
+        assert ended.wait(PATIENCE_S)
     assert client_threads() == []
 
 
@@ -100,7 +101,7 @@ def test_a_forgotten_client_is_closed(server: FakeServer) -> None:
     (thread,) = client_threads()
     del client
     gc.collect()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -120,7 +121,11 @@ def test_a_client_does_not_survive_a_fork(
 def test_a_process_that_forgets_to_close_ends_at_once(server: FakeServer) -> None:
     script = f"from batchproof_client import Client; c = Client('{server.target}'); c.health()"
     done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert (done.stdout, done.stderr) == ("", "")
 

@@ -1,7 +1,6 @@
 """Test-time augmentation as callers and the command line see it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,10 @@ from batchproof_client import (
     LocalInputError,
     PredictRequest,
 )
-from batchproof_client.__main__ import main
 from batchproof_client.conversion import description_of
+from wire.client.conftest import Run
 from wire.client.fake_server import Context, FakeServer, answer
 
-Run = Callable[..., tuple[int, str, str]]
 WARNING = "hflip: may show something else"
 
 
@@ -52,20 +50,6 @@ def augmented(request: pb.PredictRequest, _context: Context = None) -> pb.Predic
 def server(server: FakeServer) -> FakeServer:
     server.predicts = [augmented]
     return server
-
-
-@pytest.fixture
-def run(
-    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Run:
-    monkeypatch.setenv("BATCHPROOF_SERVER", server.target)
-
-    def run_main(*argv: object) -> tuple[int, str, str]:
-        code = main([str(each) for each in argv])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_main
 
 
 @pytest.fixture

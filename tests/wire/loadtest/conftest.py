@@ -5,10 +5,12 @@ import pytest
 
 from batchproof_client.__main__ import main
 from batchproof_client.loadtest.pictures import generated, parse_generated
+from support.patience import PATIENCE_S
 from wire.client.fake_server import FakeServer
 from wire.loadtest.open_inference_server import OpenInferenceServer
 
 Run = Callable[..., tuple[int, str, str]]
+UNHURRIED = ("--warm-up", "0", "--max-lag", "1h", "--timeout-s", str(PATIENCE_S))
 
 
 @pytest.fixture
@@ -32,8 +34,8 @@ def load(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs ``batchproof load``; its own speed is never judged."""
 
     def run(*argv: object, target: str = "") -> tuple[int, str, str]:
-        common = ("--server", target or server.target, "--warm-up", "0", "--max-lag", "1h")
-        code = main(["load", *common, *(str(each) for each in argv)])
+        address = ("--server", target or server.target)
+        code = main(["load", *address, *UNHURRIED, *(str(each) for each in argv)])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

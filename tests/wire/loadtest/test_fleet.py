@@ -15,11 +15,12 @@ from batchproof_client.loadtest.items import Item
 from batchproof_client.loadtest.record import total
 from batchproof_client.loadtest.runner import Work
 from batchproof_client.loadtest.worker import Job, Progress, Ready, Start
+from support.patience import PATIENCE_S
 from wire.client.fake_server import FakeServer
 
 
 def job(endpoint: Endpoint, duration_s: float = 3600.0, count: int | None = None) -> Job:
-    work = Work((Item("a", b"", 1.0, 1),), ClosedLoop(1, duration_s), 10.0, count)
+    work = Work((Item("a", b"", 1.0, 1),), ClosedLoop(1, duration_s), PATIENCE_S, count)
     return Job(work, endpoint, "batchproof", 1, check_identical=False, interval_s=1.0)
 
 
@@ -38,9 +39,9 @@ def test_a_process_whose_parent_is_gone_ends_in_silence(
         ours.send(Start(time.monotonic()))
         assert isinstance(ours.recv(), Progress)
     if when == "with a report unread":
-        assert ours.poll(60)
+        assert ours.poll(PATIENCE_S)
     ours.close()
-    process.join(60)
+    process.join(PATIENCE_S)
     assert process.exitcode == 0
     assert "batchproof_client" not in capfd.readouterr().err
 
@@ -65,7 +66,7 @@ def test_a_load_may_run_outside_the_main_thread(server: FakeServer) -> None:
         running = threads.submit(
             fleet.run, [job(endpoint, count=3)], lambda *_: None, fleet.Interrupt()
         )
-        harvest = running.result(60)
+        harvest = running.result(PATIENCE_S)
     assert total(harvest.slices).codes.total() == 3
 
 
@@ -88,4 +89,4 @@ def test_an_interrupt_that_meets_a_process_at_its_end_still_brings_the_report(
 def until_none_is_alive() -> None:
     """The process has said its last word, which nobody has read, and is gone."""
     for process in multiprocessing.active_children():
-        process.join(60)
+        process.join(PATIENCE_S)

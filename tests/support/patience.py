@@ -1,0 +1,45 @@
+"""How long the tests wait. Every limit is here, so that none depends on the machine's speed.
+
+A limit is reached only by a test that fails: it is there to end a wait in vain, and not to say how
+quick anything is. What a test says about time it says with a clock of its own.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+PATIENCE_S: Final = 240.0
+"""How long a test waits for another thread, process or port before it fails."""
+
+HOPELESS_S: Final = 0.05
+"""A deadline that passes on every machine, because what it waits for never comes."""
+
+
+def longer(first_s: float = HOPELESS_S) -> Iterator[float]:
+    """Deadlines to try in turn, each twice as long as the one before.
+
+    For a deadline that has to pass, but only when something has happened before: an idle machine
+    needs the first one, and a busy one may have as much time as it needs.
+
+    Raises:
+        AssertionError: none was long enough.
+    """
+    timeout_s = first_s
+    while timeout_s < PATIENCE_S:
+        yield timeout_s
+        timeout_s *= 2
+    raise AssertionError(f"not even {timeout_s / 2} s were long enough")
+
+
+def attempts() -> Iterator[int]:
+    """Numbers of attempts at what may fail to come about because the test itself is too slow.
+
+    Raises:
+        AssertionError: it did not come about while there was patience.
+    """
+    give_up_s = time.monotonic() + PATIENCE_S
+    number = 0
+    while time.monotonic() < give_up_s:
+        yield number
+        number += 1
+    raise AssertionError(f"it did not come about in {number} attempts")
