@@ -24,7 +24,7 @@ from batchproof_server.base.signature import TensorSpec
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.imaging.decoded import decoded_image, row_inputs
+from batchproof_server.imaging.decoded import decode_image, input_statistics
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, compile_recipe, pillow_plugs
@@ -186,7 +186,7 @@ class Bench:
             np.stack([row.logits for row in rows if row.logits is not None]),
             np.array([row.entropy for row in rows]),
         )
-        inputs = row_inputs([decoded_image(self._recipe, each).seen for each in chunk])
+        inputs = input_statistics([decode_image(self._recipe, each).seen for each in chunk])
         values = {**signals.values, **input_values([inputs])}
         return Signals(signals.classes, values, signals.log_probabilities)
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from batchproof_server.drift.binning import MAX_BINS
 from batchproof_server.drift.calibration import CALIBRATION_BINS
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import NUMERIC_SIGNALS
 from batchproof_server.drift.tta_reference import TTA_SIGNALS
 from batchproof_server.proof.certificate.certificate import Certificate
@@ -60,7 +60,7 @@ _CERTIFICATE: Final[Mapping[str, Json]] = {
     "FindingRecord": _RULE,
 }
 _PROFILE: Final[Mapping[str, Json]] = {
-    "Profile": {
+    "ReferenceProfile": {
         "pictures": _AT_LEAST_1,
         "accuracy_ratio": _RATIO,
         "classes": {"minItems": 1},
@@ -115,7 +115,7 @@ def _certificate() -> Json:
 
 def _profile() -> Json:
     """The signals of augmentation stand beside ``tta``, which is left out where there is none."""
-    schema = _schema(Profile, "Reference profile of batchproof", _PROFILE)
+    schema = _schema(ReferenceProfile, "Reference profile of batchproof", _PROFILE)
     tta = schema["properties"]["tta"]
     tta.update(tta.pop("anyOf")[0])
     del tta["default"]

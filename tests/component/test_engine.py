@@ -20,7 +20,7 @@ from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.signature import Signature, Tensors, _check_one, check_finite
 from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.predictor import RequestLimits
-from batchproof_server.serving.rounds import stacked_rows
+from batchproof_server.serving.rounds import stack_rows
 from support.bundles_on_disk import picture
 from support.engine_bench import NO_HURRY_S, engine_bench, recipe_for
 from support.fakes import (
@@ -275,7 +275,7 @@ async def test_what_grows_with_a_request_is_kept_from_the_loop_where_it_is_large
 
         return work_noted
 
-    monkeypatch.setattr("batchproof_server.serving.rounds.stacked_rows", noted(stacked_rows))
+    monkeypatch.setattr("batchproof_server.serving.rounds.stack_rows", noted(stack_rows))
     monkeypatch.setattr("batchproof_server.base.signature._check_one", noted(_check_one))
     with engine_bench(ElementwiseBackend(side, side, 3), recipe=recipe_for(side, side, 3)) as bench:
         images = [picture(size=side)] * 2

@@ -12,7 +12,7 @@ import tensorflow as tf
 from batchproof_server.__main__ import main
 from batchproof_server.backends.keras.penultimate import penultimate
 from batchproof_server.drift.counters import Ruler
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import parse_profile
 from support.model_fixtures import save_function
 from support.proof_fixtures import functional, layers
@@ -30,21 +30,21 @@ batching = { buckets_rows = [2, 8], max_queued_rows = 16 }
 Captured = pytest.CaptureFixture[str]
 
 
-def build(bundle: Path, out: Path, *more: str) -> Profile:
+def build(bundle: Path, out: Path, *more: str) -> ReferenceProfile:
     given = ["profile", str(bundle), "--data", str(PICTURES), "-o", str(out), *more]
     assert main(given) == 0
     return parse_profile(out.read_text())
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Profile, Path]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[ReferenceProfile, Path]:
     """The profile of the tests' 1,000 images, with samples beside it."""
     folder = tmp_path_factory.mktemp("profile")
     return build(EMBEDDED, folder / "profile.json", "--samples", "20"), folder
 
 
 def test_the_embedded_model_is_profiled_by_what_the_server_answers(
-    built: tuple[Profile, Path],
+    built: tuple[ReferenceProfile, Path],
 ) -> None:
     made, _ = built
     assert made.pictures == 1000
@@ -57,7 +57,7 @@ def test_the_embedded_model_is_profiled_by_what_the_server_answers(
 
 
 def test_the_shipped_profile_is_of_the_shipped_model_and_its_counts_are_like_the_others(
-    built: tuple[Profile, Path], capsys: Captured
+    built: tuple[ReferenceProfile, Path], capsys: Captured
 ) -> None:
     made, _ = built
     shipped = parse_profile((EMBEDDED / "profile.json").read_text())
@@ -71,7 +71,9 @@ def test_the_shipped_profile_is_of_the_shipped_model_and_its_counts_are_like_the
     assert Ruler(shipped).names == Ruler(made).names
 
 
-def test_samples_have_the_embedding_that_keras_computes(built: tuple[Profile, Path]) -> None:
+def test_samples_have_the_embedding_that_keras_computes(
+    built: tuple[ReferenceProfile, Path],
+) -> None:
     _, folder = built
     listed = json.loads((folder / "reference/samples.json").read_text())
     embeddings = np.load(folder / "reference/embeddings.npy")

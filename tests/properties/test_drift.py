@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from batchproof_server.drift.binning import bins_of, decile_edges, reference_shares
 from batchproof_server.drift.counters import DriftCounts, Ruler
-from batchproof_server.drift.merging import merged
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.merging import merge_profiles
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import Signals
-from batchproof_server.drift.summarising import frame_of, summarised
+from batchproof_server.drift.summarising import frame_of, summarise
 from support.drift_fixtures import part, profile, signals, subject, truth
 
 SEEDS = st.integers(0, 10_000)
@@ -79,18 +79,18 @@ def test_edges_ascend_and_every_number_has_a_bin(values: list[float], number: fl
     assert 0 <= bins_of(np.array([number]), np.array(edges))[0] <= len(edges)
 
 
-def parts_of(seed: int, count: int) -> tuple[list[Profile], Profile]:
+def parts_of(seed: int, count: int) -> tuple[list[ReferenceProfile], ReferenceProfile]:
     """Profiles of parts of 240 pictures over the same bins, and that of the whole."""
     whole = signals(240, 3, seed)
     classes = truth(whole, seed)
     frame = frame_of(REFERENCE[3])
     size = 240 // count
     slices = [slice(start * size, (start + 1) * size) for start in range(count)]
-    parts = [summarised(subject(), part(whole, each), classes[each], frame) for each in slices]
-    return parts, summarised(subject(), whole, classes, frame)
+    parts = [summarise(subject(), part(whole, each), classes[each], frame) for each in slices]
+    return parts, summarise(subject(), whole, classes, frame)
 
 
-def counted(made: Profile) -> Any:
+def counted(made: ReferenceProfile) -> Any:
     """A profile without the figures that rounding may change."""
     values = asdict(made)
     for signal in values["signals"].values():
@@ -99,7 +99,7 @@ def counted(made: Profile) -> Any:
     return values
 
 
-def figures(made: Profile) -> list[float]:
+def figures(made: ReferenceProfile) -> list[float]:
     moments = [figure for each in made.signals.values() for figure in (each.mean, each.stddev)]
     return [*moments, made.calibration.ece_ratio, *made.calibration.confidence_sum]
 
@@ -107,7 +107,7 @@ def figures(made: Profile) -> list[float]:
 @given(SEEDS, st.sampled_from([2, 3, 4]))
 def test_profiles_of_parts_add_up_to_that_of_the_union(seed: int, count: int) -> None:
     parts, whole = parts_of(seed, count)
-    added = reduce(merged, parts)
+    added = reduce(merge_profiles, parts)
     assert counted(added) == counted(whole)
     assert figures(added) == pytest.approx(figures(whole), rel=1e-9, abs=1e-12)
 
@@ -115,7 +115,10 @@ def test_profiles_of_parts_add_up_to_that_of_the_union(seed: int, count: int) ->
 @given(SEEDS)
 def test_adding_profiles_up_is_commutative_and_associative(seed: int) -> None:
     (one, two, three), _ = parts_of(seed, 3)
-    assert merged(one, two) == merged(two, one)
-    left, right = merged(merged(one, two), three), merged(one, merged(two, three))
+    assert merge_profiles(one, two) == merge_profiles(two, one)
+    left, right = (
+        merge_profiles(merge_profiles(one, two), three),
+        merge_profiles(one, merge_profiles(two, three)),
+    )
     assert counted(left) == counted(right)
     assert figures(left) == pytest.approx(figures(right), rel=1e-9, abs=1e-12)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.imaging.exif import oriented, read_orientation
-from batchproof_server.imaging.geometry import Size, placed, resized_size
+from batchproof_server.imaging.exif import orient, read_orientation
+from batchproof_server.imaging.geometry import Size, place, resized_size
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe
 from unit.imaging.pictures import all_pictures, compiled
@@ -90,7 +90,7 @@ def test_an_orientation_moves_pixels_and_changes_none(
 ) -> None:
     pixels = np.arange(height * width).reshape(height, width, 1)
 
-    turned = oriented(pixels, orientation)
+    turned = orient(pixels, orientation)
 
     shape = (width, height) if orientation >= 5 else (height, width)
     assert turned.shape[:2] == shape
@@ -108,6 +108,6 @@ def test_every_policy_makes_exactly_the_size_that_is_wanted(
     assert plan is not None
 
     target = resized_size(plan, Size(width, height), wanted)
-    pixels = placed(np.zeros((target.height, target.width, 1), np.uint8), plan, wanted)
+    pixels = place(np.zeros((target.height, target.width, 1), np.uint8), plan, wanted)
 
     assert pixels.shape == (wanted_height, wanted_width, 1)

@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.outcomes.recent import (
-    Answer,
     AnsweredRow,
+    OutcomeRefusal,
     OutcomeSettings,
+    PredictedRows,
     RecentAnswers,
-    Refusal,
 )
 
 MAX_AGE_S = 10
 
 
-def answer(rows: int = 1, first: int = 0, model: str = "m") -> Answer:
+def answer(rows: int = 1, first: int = 0, model: str = "m") -> PredictedRows:
     predicted = np.arange(first, first + rows, dtype=np.uint32)
     confidences = np.full(rows, 0.5, np.float32)
-    return Answer(model, 1, 1_000, predicted.tobytes(), confidences.tobytes())
+    return PredictedRows(model, 1, 1_000, predicted.tobytes(), confidences.tobytes())
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Life:
         self.now_s = 0
         self.counted: list[tuple[str, int, AnsweredRow]] = []
 
-    def do(self, step: Remember | Report | Wait) -> AnsweredRow | Refusal | None:
+    def do(self, step: Remember | Report | Wait) -> AnsweredRow | OutcomeRefusal | None:
         """Does one step; what a report came to."""
         match step:
             case Wait(duration_s):
@@ -145,12 +145,12 @@ def test_the_oldest_answers_are_forgotten_and_no_more_than_needed(
     known = [
         number
         for number in range(len(sizes))
-        if memory.find(str(number), 0, len(sizes)) is not Refusal.UNKNOWN
+        if memory.find(str(number), 0, len(sizes)) is not OutcomeRefusal.UNKNOWN
     ]
     assert known == sorted(kept)
 
 
-def remembering(*answers: Answer, at_s: Callable[[int], float] = float) -> RecentAnswers:
+def remembering(*answers: PredictedRows, at_s: Callable[[int], float] = float) -> RecentAnswers:
     memory = RecentAnswers(OutcomeSettings(max_age_s=MAX_AGE_S))
     for number, each in enumerate(answers):
         memory.remember("x", each, at_s(number))
@@ -162,16 +162,16 @@ def test_an_answer_that_was_given_again_is_the_same_answer_and_keeps_its_outcome
     assert isinstance(memory.find("x", 0, 1), AnsweredRow)
     memory.mark_reported("x", 0)
     memory.remember("x", answer(2), 2)
-    assert memory.find("x", 0, 2) is Refusal.ALREADY_REPORTED
+    assert memory.find("x", 0, 2) is OutcomeRefusal.ALREADY_REPORTED
     assert isinstance(memory.find("x", 1, 2), AnsweredRow)
     assert memory.rows == 2
 
 
 def test_an_id_of_answers_that_differ_stands_for_none_of_them() -> None:
-    assert remembering(answer(), answer(first=1)).find("x", 0, 2) is Refusal.AMBIGUOUS
-    assert remembering(answer(), answer(model="n")).find("x", 0, 2) is Refusal.AMBIGUOUS
+    assert remembering(answer(), answer(first=1)).find("x", 0, 2) is OutcomeRefusal.AMBIGUOUS
+    assert remembering(answer(), answer(model="n")).find("x", 0, 2) is OutcomeRefusal.AMBIGUOUS
     thrice = remembering(answer(), answer(first=1), answer(first=1))
-    assert thrice.find("x", 0, 3) is Refusal.AMBIGUOUS
+    assert thrice.find("x", 0, 3) is OutcomeRefusal.AMBIGUOUS
 
 
 def test_an_id_may_be_used_again_once_its_answer_is_too_old() -> None:
@@ -184,6 +184,6 @@ def test_an_id_may_be_used_again_once_its_answer_is_too_old() -> None:
 def test_an_outcome_is_accepted_up_to_the_age_and_is_told_too_late_after_it() -> None:
     memory = remembering(answer())
     assert isinstance(memory.find("x", 0, MAX_AGE_S), AnsweredRow)
-    assert memory.find("x", 0, MAX_AGE_S + 0.001) is Refusal.EXPIRED
+    assert memory.find("x", 0, MAX_AGE_S + 0.001) is OutcomeRefusal.EXPIRED
     assert memory.answerer("x") == ("m", 1)
     assert memory.answerer("y") == ("", 0)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from batchproof_server.base.events import PredictionRecord
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.pictures import input_values
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import NUMERIC_SIGNALS, Signals, prediction_signals
-from batchproof_server.drift.summarising import Frame, Subject, summarised
+from batchproof_server.drift.summarising import Frame, ProfiledModel, summarise
 from batchproof_server.drift.tta_reference import TtaReference
 
 MODEL_DIGEST = "aa" * 32
@@ -19,9 +19,9 @@ RECIPE_DIGEST = "bb" * 32
 TTA = TtaReference("flip", "cc" * 32, ("identity", "hflip"), "mean", None, ())
 
 
-def subject(classes: int = 3) -> Subject:
+def subject(classes: int = 3) -> ProfiledModel:
     """A model and its labels."""
-    return Subject(MODEL_DIGEST, RECIPE_DIGEST, tuple(f"class {k}" for k in range(classes)))
+    return ProfiledModel(MODEL_DIGEST, RECIPE_DIGEST, tuple(f"class {k}" for k in range(classes)))
 
 
 def logits(rows: int, classes: int = 3, seed: int = 0) -> Array:
@@ -31,10 +31,10 @@ def logits(rows: int, classes: int = 3, seed: int = 0) -> Array:
     return (numbers.normal(0, 1, (rows, classes)) * sharpness).astype(np.float32)
 
 
-def _inputs(rows: int, seed: int) -> RowInputs:
+def _inputs(rows: int, seed: int) -> InputStatistics:
     numbers = np.random.default_rng(seed + 1)
     lumas = (numbers.random((rows, 8, 8)) * numbers.uniform(10, 255, (rows, 1, 1))).astype(np.uint8)
-    return RowInputs(
+    return InputStatistics(
         lumas=tuple(lumas),
         aspect_ratios=numbers.uniform(0.5, 2, rows),
         tensor_means=numbers.uniform(0, 1, rows),
@@ -82,19 +82,19 @@ def truth(whole: Signals, seed: int = 0) -> Array:
     return np.where(numbers.random(len(whole.classes)) < 0.8, whole.classes, random)
 
 
-def augmented_profile(seed: int = 0, tta: TtaReference = TTA) -> Profile:
+def augmented_profile(seed: int = 0, tta: TtaReference = TTA) -> ReferenceProfile:
     """The profile of some pictures that were looked at twice."""
     plain = signals(400, seed=seed)
     numbers = np.random.default_rng(seed + 2)
     flips = numbers.integers(0, 2, 400) * numbers.integers(0, 2, 400) / 2
     values = {**plain.values, "tta_flip_rate": flips, "tta_mutual_information": flips * 0.3}
     made = Signals(plain.classes, values, plain.log_probabilities)
-    return summarised(replace(subject(), tta=tta), made, truth(plain, seed))
+    return summarise(replace(subject(), tta=tta), made, truth(plain, seed))
 
 
 def profile(
     rows: int = 400, classes: int = 3, seed: int = 0, frame: Frame | None = None
-) -> Profile:
+) -> ReferenceProfile:
     """The profile of some pictures."""
     made = signals(rows, classes, seed)
-    return summarised(subject(classes), made, truth(made, seed), frame)
+    return summarise(subject(classes), made, truth(made, seed), frame)

@@ -17,16 +17,16 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.pictures import input_values
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import parse_profile, profile_digest, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.imaging.decoded import reduced_luma
+from batchproof_server.imaging.decoded import reduce_luma
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from support.bundles_on_disk import PICTURES, write_bundle
@@ -86,14 +86,14 @@ def page(serving: Running) -> dict[str, dict[tuple[str, ...], float]]:
     return found
 
 
-def expected(reference: Profile, images: Array) -> DriftCounts:
+def expected(reference: ReferenceProfile, images: Array) -> DriftCounts:
     """What numpy counts of the same pictures, from the arithmetic of the bundle."""
     rows = images.astype(np.float32)
     logits = rows.reshape(len(rows), -1)[:, :3] * np.float32(0.02) + np.float32(1)
     scores = score(logits, "logits")
     known = prediction_signals(scores.probabilities, scores.logits, scores.entropy)
-    seen = RowInputs(
-        lumas=tuple(reduced_luma(each)[0] for each in images),
+    seen = InputStatistics(
+        lumas=tuple(reduce_luma(each)[0] for each in images),
         aspect_ratios=np.ones(len(images)),
         tensor_means=rows.mean(axis=(1, 2, 3), dtype=np.float64),
     )

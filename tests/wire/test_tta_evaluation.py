@@ -17,7 +17,7 @@ from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import load_version
 from batchproof_server.offline.datasets.pictures import LabelledPicture
-from batchproof_server.offline.evaluation.augmentation.policies import Wanted, tried_policies
+from batchproof_server.offline.evaluation.augmentation.policies import WantedTrials, tried_policies
 from batchproof_server.offline.evaluation.augmentation.running import (
     Course,
     new_course,
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data.npz"
 
 
-async def tried(bundle: Path, wanted: Wanted) -> list[Course]:
+async def tried(bundle: Path, wanted: WantedTrials) -> list[Course]:
     """The courses of a fresh copy of the model."""
     model = load_version(Place("colours", 1, bundle), loading_plugs(Config()))
     policies = tried_policies(model.tta, wanted)
@@ -82,7 +82,7 @@ def assert_same(course: Course, aggregation: str, answers: list[Any]) -> None:
 async def test_every_trial_has_the_very_answers_of_the_server(bundle: Path) -> None:
     aggregations = ("mean", "logit_mean", "vote", "max", "sharpen(2)", "blend(0.25)")
     views = ("identity", "noise(0.1)", "rotate(8)", "noise(0.1)")
-    wanted = Wanted(("flip", "d4", "crops", "light"), views, aggregations, SEED)
+    wanted = WantedTrials(("flip", "d4", "crops", "light"), views, aggregations, SEED)
     courses = await tried(bundle, wanted)
     async with running(bundle) as serving:
         for course in courses:
@@ -125,7 +125,7 @@ async def test_fitted_weights_are_served_where_they_belong_and_refused_elsewhere
         == 0
     )
     fitted = json.loads(capsys.readouterr().out)
-    (course,) = await tried(bundle, Wanted(("flip",), seed=SEED))
+    (course,) = await tried(bundle, WantedTrials(("flip",), seed=SEED))
     assert list(course.answers) == ["mean", "logit_mean", "weighted"]
     async with running(bundle) as serving:
         answers = await rows(serving, policy="flip", aggregation="weighted", return_views=True)

@@ -21,7 +21,7 @@ from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
-from batchproof_server.rpc.fronts.grpc_aio.gate import Admission, Gate
+from batchproof_server.rpc.fronts.grpc_aio.gate import Gate, LoadShedder
 from batchproof_server.rpc.fronts.grpc_aio.health import Health
 from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable, RpcServer
 from batchproof_server.rpc.native.outcomes import OutcomeReports
@@ -149,7 +149,7 @@ def compose(
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
     calls = Calls(pressure, clock, observer, log.failed)
     predictor, versions = core.predictor, core.versions
-    gate = Gate(Admission(predictor, versions, pressure), calls)
+    gate = Gate(LoadShedder(predictor, versions, pressure), calls)
     outcomes = OutcomeReports(observing.outcomes)
     service = PredictionService(predictor, versions, calls, streams, outcomes)
     open_inference = OpenInferenceService(

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy.typing as npt
 
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 
 PREDICT_METHODS: Final = (
     "Predict",
@@ -165,7 +165,7 @@ class PredictionRecord(Event):
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
-    inputs: RowInputs | None = None
+    inputs: InputStatistics | None = None
     policy: str = ""
     policy_digest: str = ""
     weights: tuple[float, ...] = ()

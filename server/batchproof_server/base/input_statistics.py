@@ -6,7 +6,7 @@ from batchproof_server.base.signature import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RowInputs:
+class InputStatistics:
     """What was seen of some rows before the model.
 
     Attributes:

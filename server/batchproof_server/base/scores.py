@@ -42,7 +42,7 @@ def score(output: Array, kind: Literal["logits", "probabilities"]) -> Scores:
         InvalidInput: as ``probabilities_of``.
     """
     logits = output.astype(np.float32, copy=False) if kind == "logits" else None
-    return scored(probabilities_of(output, kind), logits)
+    return score_probabilities(probabilities_of(output, kind), logits)
 
 
 def probabilities_of(
@@ -71,7 +71,7 @@ def probabilities_of(
     return _softmax(exact) if kind == "logits" else exact
 
 
-def scored(probabilities: Array, logits: Array | None) -> Scores:
+def score_probabilities(probabilities: Array, logits: Array | None) -> Scores:
     """Scores rows of float64 probabilities [rows, classes].
 
     Args:

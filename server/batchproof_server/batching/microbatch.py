@@ -52,7 +52,7 @@ class Task(Generic[Payload]):
 
 
 @dataclass(slots=True)
-class _Place(Generic[Payload]):
+class _QueueEntry(Generic[Payload]):
     # Emptied when the task leaves: a stale entry of the deadline heap keeps no payload alive.
     task: Task[Payload] | None
     arrival: float
@@ -91,8 +91,8 @@ class MicroBatchQueue(Generic[Payload]):
         self._limits = limits
         self._costs = limits.buckets_cost or assumed_costs(limits.buckets_rows)
         # OrderedDict, not dict: taking from the front of a dict scans what was deleted before it.
-        self._waiting: OrderedDict[Task[Payload], _Place[Payload]] = OrderedDict()
-        self._deadlines: list[tuple[float, int, _Place[Payload]]] = []
+        self._waiting: OrderedDict[Task[Payload], _QueueEntry[Payload]] = OrderedDict()
+        self._deadlines: list[tuple[float, int, _QueueEntry[Payload]]] = []
         self._numbers = itertools.count()
         self._lapsed: list[Task[Payload]] = []
         self.waiting_rows = 0
@@ -234,7 +234,7 @@ class MicroBatchQueue(Generic[Payload]):
     def _admit(self, task: Task[Payload], now: float) -> None:
         deadline = task.deadline
         urgent = deadline is not None and deadline <= now + self._limits.max_queue_delay
-        place = _Place(task, now, urgent)
+        place = _QueueEntry(task, now, urgent)
         self._waiting[task] = place
         self.waiting_rows += task.rows
         self._urgent_tasks += urgent

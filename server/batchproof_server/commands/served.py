@@ -16,7 +16,7 @@ from batchproof_server.observing.logs import LogObserver, configure_logs, librar
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Serving:
     """A model, and what answers requests to it."""
 
     model: ServedModel
@@ -26,7 +26,7 @@ class Served:
 @asynccontextmanager
 async def served(
     config: Config, place: Place, *subscribers: Subscriber, watches_inputs: bool = False
-) -> AsyncIterator[Served]:
+) -> AsyncIterator[Serving]:
     """Loads a version and serves it to this command, until the context ends.
 
     Args:
@@ -49,7 +49,7 @@ async def served(
         try:
             model = await core.load(place)
             try:
-                yield Served(model, core)
+                yield Serving(model, core)
             finally:
                 model.close()
         finally:

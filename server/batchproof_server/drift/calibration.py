@@ -18,7 +18,7 @@ _STEPS: Final = 36
 _GOLDEN: Final = (math.sqrt(5) - 1) / 2
 
 
-def fitted_temperature(log_probabilities: Array, truth: Array) -> float:
+def fit_temperature(log_probabilities: Array, truth: Array) -> float:
     """The temperature from 0.05 to 20 at which the negative log-likelihood is least.
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2. The likelihood is

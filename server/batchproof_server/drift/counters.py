@@ -8,7 +8,7 @@ import numpy as np
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.binning import MAX_BINS, bins_of, class_table
 from batchproof_server.drift.calibration import negative_entropy
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import Signals
 
 MAX_DEVIATION: Final = 10.0
@@ -60,7 +60,7 @@ class Ruler:
         profile: the reference.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: ReferenceProfile) -> None:
         self._classes = class_table(profile.class_bins, len(profile.classes))
         self._scales = tuple(
             _Scale(name, np.array(signal.edges, np.float64), signal.mean, signal.scale)

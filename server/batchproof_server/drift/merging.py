@@ -11,10 +11,10 @@ from batchproof_server.drift.profile import (
     AtcReference,
     CalibrationReference,
     ClassReference,
-    Profile,
+    ReferenceProfile,
     SignalReference,
     ece_ratio,
-    refitted_threshold,
+    refit_threshold,
 )
 from batchproof_server.drift.tta_reference import TTA_SIGNALS, difference
 
@@ -23,7 +23,7 @@ class CannotMerge(ValueError):
     """Two profiles do not add up; the text has one line for each reason."""
 
 
-def merged(left: Profile, right: Profile) -> Profile:
+def merge_profiles(left: ReferenceProfile, right: ReferenceProfile) -> ReferenceProfile:
     """The profile of both references together.
 
     Counts add up; mean and standard deviation are those of the union (Chan, Golub, LeVeque 1979),
@@ -46,16 +46,15 @@ def merged(left: Profile, right: Profile) -> Profile:
         accuracy_ratio=accuracy,
         classes=classes,
         signals={
-            name: added_signals(signal, right.signals[name])
-            for name, signal in left.signals.items()
+            name: add_signals(signal, right.signals[name]) for name, signal in left.signals.items()
         },
         calibration=_added_calibrations(left.calibration, right.calibration),
         atc=_added_atc(left.atc, right.atc, accuracy),
     )
 
 
-def _comparisons(left: Profile, right: Profile) -> Iterable[tuple[bool, str]]:
-    def same(what: Callable[[Profile], Any]) -> bool:
+def _comparisons(left: ReferenceProfile, right: ReferenceProfile) -> Iterable[tuple[bool, str]]:
+    def same(what: Callable[[ReferenceProfile], Any]) -> bool:
         return bool(what(left) == what(right))
 
     again = "build one part with --like the other"
@@ -72,7 +71,7 @@ def _comparisons(left: Profile, right: Profile) -> Iterable[tuple[bool, str]]:
     yield same(lambda each: each.atc.edges), f"the edges of the ATC score differ: {again}"
 
 
-def added_signals(left: SignalReference, right: SignalReference) -> SignalReference:
+def add_signals(left: SignalReference, right: SignalReference) -> SignalReference:
     """One signal over both references; the edges are the same."""
     n_left, n_right = sum(left.counts), sum(right.counts)
     total = n_left + n_right
@@ -116,7 +115,7 @@ def _added_calibrations(
 
 def _added_atc(left: AtcReference, right: AtcReference, accuracy: float) -> AtcReference:
     counts = _added(left.counts, right.counts)
-    threshold = refitted_threshold(left.edges, np.array(counts), accuracy)
+    threshold = refit_threshold(left.edges, np.array(counts), accuracy)
     return replace(left, threshold=threshold, counts=counts)
 
 

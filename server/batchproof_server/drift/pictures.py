@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array
 
 PICTURE_SIGNALS: Final = ("brightness", "contrast", "sharpness")
@@ -15,7 +15,7 @@ _LEAST_SIDE_PIXELS: Final = 3
 _MAX_PIXELS_AT_ONCE: Final = 1 << 15  # they stay in the processor's cache
 
 
-def input_values(inputs: Sequence[RowInputs]) -> dict[str, Array]:
+def input_values(inputs: Sequence[InputStatistics]) -> dict[str, Array]:
     """The signals of the rows of one or more requests, by name: float64 [rows].
 
     The three of ``picture_properties``, ``aspect_ratio`` and ``tensor_mean``; NaN where a row came

@@ -153,7 +153,7 @@ class AtcReference:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ReferenceProfile:
     """The reference profile of one model and recipe.
 
     Attributes:
@@ -208,7 +208,7 @@ def binned_answers(answered: Sequence[int], bins: Sequence[int]) -> tuple[int, .
     return own if len(own) == len(answered) else (*own, sum(answered) - sum(own))
 
 
-def right_pictures(profile: Profile) -> int:
+def right_pictures(profile: ReferenceProfile) -> int:
     """How many pictures of the reference were answered right."""
     return sum(each.right for each in profile.classes)
 
@@ -218,7 +218,7 @@ def ece_ratio(pictures: Sequence[int], right: Sequence[int], confidence: Sequenc
     return expected_calibration_error(*(np.array(each) for each in (pictures, right, confidence)))
 
 
-def _form_faults(profile: Profile) -> Iterator[str]:
+def _form_faults(profile: ReferenceProfile) -> Iterator[str]:
     classes = len(profile.classes)
     if classes == 0:
         yield "classes: none, expected one or more"
@@ -235,7 +235,7 @@ def _form_faults(profile: Profile) -> Iterator[str]:
     yield from signal_faults(profile.tta, profile.signals)
 
 
-def _sum_faults(profile: Profile) -> Iterator[str]:
+def _sum_faults(profile: ReferenceProfile) -> Iterator[str]:
     """Figures that follow from counts must follow from them."""
     pictures = profile.pictures
     if not 1 <= pictures <= _MAX_COUNT:
@@ -254,7 +254,7 @@ def _sum_faults(profile: Profile) -> Iterator[str]:
     yield from _ratio_faults(profile, right_pictures(profile))
 
 
-def _ratio_faults(profile: Profile, right: int) -> Iterator[str]:
+def _ratio_faults(profile: ReferenceProfile, right: int) -> Iterator[str]:
     accuracy, calibration = right / profile.pictures, profile.calibration
     if sum(calibration.right) != right:
         yield f"calibration.right: {sum(calibration.right)} in all, expected {right} as in classes"
@@ -277,6 +277,6 @@ def _check_counts(counts: tuple[int, ...], expected: int) -> None:
         raise ValueError("counts must be 0 or more")
 
 
-def refitted_threshold(edges: tuple[float, ...], counts: Array, accuracy: float) -> float:
+def refit_threshold(edges: tuple[float, ...], counts: Array, accuracy: float) -> float:
     """The threshold of added counts; see ``calibration.nearest_threshold``."""
     return nearest_threshold(np.array(edges), counts, accuracy)

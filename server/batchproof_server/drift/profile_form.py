@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from batchproof_server.base.validation import InvalidSettings, parse_settings
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.tta_reference import TtaReference, unfit_tta
 
 PROFILE_NAME: Final = "profile.json"
@@ -18,7 +18,7 @@ DIGEST_CHARACTERS: Final = 12
 """How much of a profile's digest the metrics show."""
 
 
-def parse_profile(text: str) -> Profile:
+def parse_profile(text: str) -> ReferenceProfile:
     """Reads the text of a ``profile.json``.
 
     Raises:
@@ -30,25 +30,25 @@ def parse_profile(text: str) -> Profile:
         raise InvalidSettings((f"(root): no JSON: {fault}",)) from fault
     if not isinstance(values, Mapping):
         raise InvalidSettings((f"(root): {type(values).__name__}, expected an object",))
-    return parse_settings(Profile, values)
+    return parse_settings(ReferenceProfile, values)
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def canonical_json(profile: Profile) -> str:
+def canonical_json(profile: ReferenceProfile) -> str:
     """The profile with sorted keys and no spaces: what the digest is taken of."""
     return json.dumps(_entries(profile), sort_keys=True, separators=(",", ":"))
 
 
-def profile_json(profile: Profile) -> str:
+def profile_json(profile: ReferenceProfile) -> str:
     """The profile as its file has it: one line for each entry at the top."""
     lines = (f'  "{key}": {_entry(value)}' for key, value in _entries(profile).items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _entries(profile: Profile) -> dict[str, Any]:
+def _entries(profile: ReferenceProfile) -> dict[str, Any]:
     """What is written; without augmentation nothing is said of it."""
     entries = dataclasses.asdict(profile)
     if profile.tta is None:
@@ -66,7 +66,7 @@ def _entry(value: Any) -> str:
     return json.dumps(value)
 
 
-def profile_digest(profile: Profile) -> str:
+def profile_digest(profile: ReferenceProfile) -> str:
     """SHA-256 of the canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical_json(profile).encode()).hexdigest()
 
@@ -79,11 +79,11 @@ class KnownProfile:
         digest: see ``profile_digest``.
     """
 
-    profile: Profile
+    profile: ReferenceProfile
     digest: str
 
     @classmethod
-    def of(cls, profile: Profile) -> "KnownProfile":
+    def of(cls, profile: ReferenceProfile) -> "KnownProfile":
         """Computes the digest."""
         return cls(profile, profile_digest(profile))
 
@@ -112,7 +112,7 @@ class ModelFacts:
     policies: Mapping[str, TtaReference] = field(default_factory=dict)
 
 
-def unfit_findings(profile: Profile, facts: ModelFacts) -> tuple[str, ...]:
+def unfit_findings(profile: ReferenceProfile, facts: ModelFacts) -> tuple[str, ...]:
     """Why a profile is not of this model, one sentence each; empty when it is."""
     findings = []
     if profile.model_digest != facts.model_digest:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from batchproof_server.base.events import PredictionRecord
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.drift.tta_reference import TTA_SIGNALS, TtaReference
 
 
-def recorded_signals(
+def signals_of_records(
     records: Sequence[PredictionRecord], tta: TtaReference | None = None
 ) -> tuple[Signals, int]:
     """The signals of all rows whose scores are finite, and how many others there are.
@@ -59,9 +59,9 @@ def _disagreement(records: Sequence[PredictionRecord], tta: TtaReference) -> dic
     return dict(zip(TTA_SIGNALS, values, strict=True))
 
 
-def _unseen(rows: int) -> RowInputs:
+def _unseen(rows: int) -> InputStatistics:
     nothing = np.full(rows, np.nan)
-    return RowInputs((None,) * rows, nothing, nothing)
+    return InputStatistics((None,) * rows, nothing, nothing)
 
 
 def _stacked(parts: Sequence[Array | None], rows: Sequence[int]) -> Array:

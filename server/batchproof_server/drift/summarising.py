@@ -18,17 +18,17 @@ from batchproof_server.drift.calibration import (
     CALIBRATION_BINS,
     atc_threshold,
     calibration_bins,
-    fitted_temperature,
+    fit_temperature,
     negative_entropy,
 )
 from batchproof_server.drift.profile import (
     AtcReference,
     CalibrationReference,
     ClassReference,
-    Profile,
+    ReferenceProfile,
     SignalReference,
     ece_ratio,
-    refitted_threshold,
+    refit_threshold,
 )
 from batchproof_server.drift.signals import NATURAL_RANGE, Signals
 from batchproof_server.drift.tta_reference import TtaReference
@@ -42,7 +42,7 @@ class CannotProfile(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ProfiledModel:
     """What the profile is of.
 
     Attributes:
@@ -75,7 +75,7 @@ class Frame:
     atc_edges: tuple[float, ...]
 
 
-def frame_of(profile: Profile) -> Frame:
+def frame_of(profile: ReferenceProfile) -> Frame:
     """The frame of a profile, for another part of the same data."""
     return Frame(
         class_bins=profile.class_bins,
@@ -93,7 +93,7 @@ def found_frame(signals: Signals, truth: Array, classes: int) -> Frame:
         truth: int64 [rows], the true classes.
         classes: how many there are.
     """
-    temperature = fitted_temperature(signals.log_probabilities, truth)
+    temperature = fit_temperature(signals.log_probabilities, truth)
     scores = negative_entropy(signals.log_probabilities, temperature)
     exact = atc_threshold(scores, float(np.mean(signals.classes == truth)))
     anywhere = (-np.inf, np.inf)
@@ -108,9 +108,9 @@ def found_frame(signals: Signals, truth: Array, classes: int) -> Frame:
     )
 
 
-def summarised(
-    subject: Subject, signals: Signals, truth: Array, frame: Frame | None = None
-) -> Profile:
+def summarise(
+    subject: ProfiledModel, signals: Signals, truth: Array, frame: Frame | None = None
+) -> ReferenceProfile:
     """The profile of some labelled pictures.
 
     Args:
@@ -130,7 +130,7 @@ def summarised(
     frame = found_frame(signals, truth, classes) if frame is None else frame
     _check_frame(frame, signals, classes)
     right = signals.classes == truth
-    return Profile(
+    return ReferenceProfile(
         format=1,
         model_digest=subject.model_digest,
         recipe_digest=subject.recipe_digest,
@@ -201,7 +201,7 @@ def _atc(log_probabilities: Array, right: Array, frame: Frame) -> AtcReference:
     scores = negative_entropy(log_probabilities, frame.temperature)
     edges = np.array(frame.atc_edges)
     counts = np.bincount(bins_of(scores, edges), minlength=len(edges) + 1)
-    threshold = refitted_threshold(frame.atc_edges, counts, float(np.mean(right)))
+    threshold = refit_threshold(frame.atc_edges, counts, float(np.mean(right)))
     return AtcReference(
         score="negative_entropy",
         threshold=threshold,

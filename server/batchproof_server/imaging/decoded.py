@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, tensor_mean
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.geometry import Picture
@@ -19,11 +19,11 @@ _MAX_SIDE_PIXELS: Final = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class PictureStatistics:
     """What is remembered of one picture.
 
     Attributes:
-        luma: uint8 [height, width], see ``reduced_luma``.
+        luma: uint8 [height, width], see ``reduce_luma``.
         aspect_ratio: width divided by height.
         tensor_mean: of its row; NaN where only views of it were made, whose mean says nothing.
     """
@@ -43,10 +43,10 @@ class DecodedImage:
     """
 
     row: Array
-    seen: Seen
+    seen: PictureStatistics
 
 
-def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
+def decode_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
     """Decodes a picture, and looks at it before it is resized.
 
     Raises:
@@ -54,25 +54,25 @@ def decoded_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
     """
     picture = recipe.picture(encoded)
     row = recipe.row(picture)
-    return DecodedImage(row, seen_of(picture, row))
+    return DecodedImage(row, picture_statistics(picture, row))
 
 
-def seen_of(picture: Picture, row: Array | None) -> Seen:
+def picture_statistics(picture: Picture, row: Array | None) -> PictureStatistics:
     """What is remembered of a decoded, upright picture and of its row, if that was made."""
-    luma, aspect_ratio = reduced_luma(picture)
-    return Seen(luma, aspect_ratio, math.nan if row is None else tensor_mean(row))
+    luma, aspect_ratio = reduce_luma(picture)
+    return PictureStatistics(luma, aspect_ratio, math.nan if row is None else tensor_mean(row))
 
 
-def row_inputs(seen: Sequence[Seen]) -> RowInputs:
+def input_statistics(seen: Sequence[PictureStatistics]) -> InputStatistics:
     """What was seen of the pictures of some rows, as observers get it."""
-    return RowInputs(
+    return InputStatistics(
         lumas=tuple(each.luma for each in seen),
         aspect_ratios=np.array([each.aspect_ratio for each in seen]),
         tensor_means=np.array([each.tensor_mean for each in seen]),
     )
 
 
-def reduced_luma(picture: Picture) -> tuple[Array, float]:
+def reduce_luma(picture: Picture) -> tuple[Array, float]:
     """The luma of a decoded, upright picture, and the aspect ratio of the whole.
 
     The luma is ITU-R BT.601 in 8 bits: what Pillow calls ``L``. A picture whose longer side has

@@ -24,7 +24,7 @@ def read_orientation(tiff: bytes) -> int:
         return _UPRIGHT
 
 
-def oriented(pixels: Array, orientation: int) -> Array:
+def orient(pixels: Array, orientation: int) -> Array:
     """Turns ``pixels`` [height, width, ...] upright; a view where it can be.
 
     Args:

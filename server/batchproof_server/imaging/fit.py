@@ -14,7 +14,7 @@ _IMAGE_AXES = 3
 _GREY_AXES = 2
 
 
-def fitted(plan: RecipePlan, spec: TensorSpec, plugs: Plugs) -> RecipePlan:
+def fit_to_input(plan: RecipePlan, spec: TensorSpec, plugs: Plugs) -> RecipePlan:
     """The plan with the size that it leaves to the model.
 
     Raises:

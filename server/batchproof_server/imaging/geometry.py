@@ -61,7 +61,7 @@ def resized_size(plan: ResizePlan, came: Size, wanted: Size) -> Size:
             return _fitting(came, wanted)
 
 
-def placed(pixels: Array, plan: ResizePlan, wanted: Size) -> Array:
+def place(pixels: Array, plan: ResizePlan, wanted: Size) -> Array:
     """Cuts or fills ``pixels`` [height, width, channels], which are resized, to ``wanted``."""
     match plan.policy:
         case "stretch":

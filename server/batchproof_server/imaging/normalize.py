@@ -51,7 +51,7 @@ class NormalizeSettings:
 
     def _check_extremes(self) -> None:
         with np.errstate(all="ignore"):
-            extremes = normalized(
+            extremes = normalize_in_place(
                 np.array([[[level] * 3] for level in _EXTREME_LEVELS], np.float32), self
             )
         if not np.isfinite(extremes).all():
@@ -81,7 +81,7 @@ class NormalizeSettings:
         return self == NormalizeSettings()
 
 
-def normalized(levels: Levels, settings: NormalizeSettings) -> Levels:
+def normalize_in_place(levels: Levels, settings: NormalizeSettings) -> Levels:
     """Applies the steps to ``levels`` [height, width, channels] in place, and returns them."""
     lines = levels.reshape(levels.shape[0], -1)
     if settings.divisor is not None:

@@ -12,14 +12,14 @@ from PIL import Image
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.imaging import pillow_flavour
-from batchproof_server.imaging.exif import oriented, read_orientation
-from batchproof_server.imaging.fit import fitted
+from batchproof_server.imaging.exif import orient, read_orientation
+from batchproof_server.imaging.fit import fit_to_input
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Picture, Size, as_array, placed, resized_size
+from batchproof_server.imaging.geometry import Picture, Size, as_array, place, resized_size
 from batchproof_server.imaging.header import ImageHeader, read_header
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.normalize import NormalizeSettings as NormalizeSettings
-from batchproof_server.imaging.normalize import normalized
+from batchproof_server.imaging.normalize import normalize_in_place
 from batchproof_server.imaging.plugs import Decoder, Plugs, Resizer
 from batchproof_server.imaging.resize import ResizeSettings as ResizeSettings
 from batchproof_server.imaging.settings import RecipePlan, recipe_plan
@@ -117,7 +117,7 @@ class Recipe:
 
     def _upright(self, picture: Picture, encoded: bytes, header: ImageHeader) -> Picture:
         orientation = read_orientation(FORMATS[header.format].exif(encoded))
-        return picture if orientation == 1 else oriented(as_array(picture), orientation)
+        return picture if orientation == 1 else orient(as_array(picture), orientation)
 
     def _check_depth(self, picture: Picture) -> None:
         resize = self.plan.resize
@@ -141,7 +141,7 @@ class Recipe:
                 f"expected at most {self.limits.max_image_pixels} pixels"
             )
         picture = self.resizer.resize(picture, target.width, target.height)
-        return placed(as_array(picture), resize, wanted)
+        return place(as_array(picture), resize, wanted)
 
     def _check_size(self, came: Size) -> None:
         height, width = self.row_shape[:2]
@@ -159,7 +159,7 @@ class Recipe:
         levels = row.reshape(pixels.shape)
         np.copyto(levels, pixels, casting="unsafe")
         if self.plan.normalize is not None:
-            normalized(levels, self.plan.normalize)
+            normalize_in_place(levels, self.plan.normalize)
         return row
 
 
@@ -191,7 +191,7 @@ def compile_recipe(
     Raises:
         InvalidSettings: with every fault, each beginning with its path (``recipe.resize: ...``).
     """
-    plan = fitted(recipe_plan(settings), input_spec, plugs)
+    plan = fit_to_input(recipe_plan(settings), input_spec, plugs)
     resizer = plugs.resizers[plan.resize.library](plan.resize) if plan.resize else None
     canonical = json.dumps(dataclasses.asdict(plan), sort_keys=True, separators=(",", ":"))
     return Recipe(

@@ -50,7 +50,7 @@ def _listed(specs: tuple[TensorSpec, ...]) -> str:
     return ", ".join(f"{spec.name} {spec}" for spec in specs)
 
 
-def named_output(output: OutputSettings, signature: Signature) -> OutputSettings:
+def name_output(output: OutputSettings, signature: Signature) -> OutputSettings:
     """The output settings with the name of the scores' output filled in.
 
     Raises:
@@ -130,7 +130,7 @@ def tta_choice(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) ->
         raise ModelRefused("the augmentation does not fit the model", invalid.faults) from invalid
 
 
-def fitted_recipe(
+def fit_recipe(
     bundle: Bundle, signature: Signature, imaging: Plugs, limits: ImageLimits
 ) -> Recipe | None:
     """The compiled recipe, run once; None where the manifest has none.

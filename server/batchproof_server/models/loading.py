@@ -21,8 +21,8 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.fitting import (
     check_declared,
     check_scores,
-    fitted_recipe,
-    named_output,
+    fit_recipe,
+    name_output,
     tta_choice,
 )
 from batchproof_server.models.profiles import bundle_profile, watchable_policies
@@ -116,12 +116,12 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
         bundle.kind, bundle.artefact, plugs.engines, batching.buckets_rows, plugs.engine
     )
     try:
-        model = _fitted(bundle, examined.backend, batching, plugs)
-        model = _profiled(model, place, plugs.drift)
+        model = _fit(bundle, examined.backend, batching, plugs)
+        model = _add_profile(model, place, plugs.drift)
         if plugs.prove is None:
             return model
         certificate = plugs.prove(_candidate(model, place, examined))
-        certified = _certified(model, certificate, allow_unproven=plugs.allow_unproven)
+        certified = _add_certificate(model, certificate, allow_unproven=plugs.allow_unproven)
         took_s = measured_s(certified.backend, certified.batching.buckets_rows, plugs.clock)
         return replace(certified, execution_s=took_s)
     except BaseException:
@@ -129,7 +129,7 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
         raise
 
 
-def _profiled(model: LoadedModel, place: Place, settings: DriftSettings) -> LoadedModel:
+def _add_profile(model: LoadedModel, place: Place, settings: DriftSettings) -> LoadedModel:
     profile, findings = bundle_profile(place.directory, model_facts(model), settings)
     return replace(model, profile=profile, profile_findings=findings)
 
@@ -161,7 +161,7 @@ def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidat
     )
 
 
-def _certified(
+def _add_certificate(
     model: LoadedModel, certificate: Certificate, *, allow_unproven: bool
 ) -> LoadedModel:
     if certificate.verdict != "proven" and not allow_unproven:
@@ -175,20 +175,20 @@ def _certified(
     )
 
 
-def _fitted(
+def _fit(
     bundle: Bundle, backend: Backend, batching: BatchingSettings, plugs: LoadingPlugs
 ) -> LoadedModel:
     signature = backend.signature
     if bundle.manifest.signature is not None:
         check_declared(bundle.manifest.signature, signature)
-    output = named_output(bundle.manifest.output, signature)
+    output = name_output(bundle.manifest.output, signature)
     # The proof executes every bucket; without one, this is what warms them up.
     outputs = warm_up(backend, batching.buckets_rows[: 1 if plugs.prove else None])
     if output.name is not None:
         check_scores(output, outputs, bundle.labels)
     classes = 0 if output.name is None else int(outputs[output.name].shape[1])
     imaging = plugs.imaging(bundle.kind)
-    recipe = fitted_recipe(bundle, signature, imaging, plugs.image_limits)
+    recipe = fit_recipe(bundle, signature, imaging, plugs.image_limits)
     tta = tta_choice(bundle, output, recipe)
     expansion = None if recipe is None else Expansion.of(recipe)
     return LoadedModel(bundle, backend, batching, output, expansion, classes=classes, tta=tta)

@@ -5,7 +5,7 @@ from pathlib import Path
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import TooLarge, read_text
 from batchproof_server.base.validation import InvalidSettings
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import (
     MAX_PROFILE_BYTES,
     PROFILE_NAME,
@@ -78,7 +78,7 @@ def watchable_policies(choice: Choice) -> dict[str, TtaReference]:
     return {name: tta_reference(plan) for name, plan in plans if len(plan.views) > 1}
 
 
-def fitting_profile(file: Path, facts: ModelFacts) -> Profile:
+def fitting_profile(file: Path, facts: ModelFacts) -> ReferenceProfile:
     """Reads a profile that must be of a model.
 
     Raises:
@@ -90,7 +90,7 @@ def fitting_profile(file: Path, facts: ModelFacts) -> Profile:
     return profile
 
 
-def read_profile(file: Path) -> Profile:
+def read_profile(file: Path) -> ReferenceProfile:
     """Reads a profile from a file.
 
     Raises:

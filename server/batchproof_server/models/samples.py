@@ -9,7 +9,7 @@ from batchproof_server.base.spread import spread
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.rows import MAX_SAMPLES
-from batchproof_server.proof.probing.rules import probed
+from batchproof_server.proof.probing.rules import probe_finding
 
 SAMPLES_NAME = "samples"
 
@@ -34,7 +34,9 @@ def read_samples(
             rows.append((file.name, recipe.apply(content)))
         except (InvalidInput, OSError) as refused:
             reason = refused.strerror if isinstance(refused, OSError) else str(refused)
-            findings.append(probed("BP509", f"samples/{file.name}", reason or "it cannot be read"))
+            findings.append(
+                probe_finding("BP509", f"samples/{file.name}", reason or "it cannot be read")
+            )
     return tuple(rows), tuple(findings)
 
 

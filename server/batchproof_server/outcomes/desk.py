@@ -20,9 +20,9 @@ from batchproof_server.models.version_states import VersionState
 from batchproof_server.outcomes.counting import ClassBins, class_bins
 from batchproof_server.outcomes.recent import (
     AnsweredRow,
+    OutcomeRefusal,
     OutcomeSettings,
     RecentAnswers,
-    Refusal,
 )
 
 
@@ -84,7 +84,7 @@ class OutcomeObserver(Protocol):
         """One outcome counts."""
         ...
 
-    def outcome_refused(self, model: str, version: int, reason: Refusal) -> None:
+    def outcome_refused(self, model: str, version: int, reason: OutcomeRefusal) -> None:
         """One outcome does not; model and version are empty and 0 for an unknown answer."""
         ...
 
@@ -146,18 +146,20 @@ class OutcomeDesk:
             InvalidInput: the answer has no such row or class, or the id stands for several answers.
         """
         found = self._recent.find(outcome.request_id, outcome.row, self._clock.now_s())
-        if isinstance(found, Refusal):
+        if isinstance(found, OutcomeRefusal):
             raise self._refused(outcome, found, _refusal(outcome, found))
         try:
             true = self._class_of(found, outcome.truth)
         except InvalidInput as fault:
-            raise self._refused(outcome, Refusal.LABEL_OUT_OF_RANGE, fault) from None
+            raise self._refused(outcome, OutcomeRefusal.LABEL_OUT_OF_RANGE, fault) from None
         self._recent.mark_reported(outcome.request_id, outcome.row)
         record = OutcomeRecord(found.model, found.version, found.predicted, true, found.confidence)
         self._observer.outcome_accepted(record)
         return AcceptedOutcome(record, self._label(found, found.predicted))
 
-    def _refused(self, outcome: Outcome, reason: Refusal, error: ServingError) -> ServingError:
+    def _refused(
+        self, outcome: Outcome, reason: OutcomeRefusal, error: ServingError
+    ) -> ServingError:
         self._observer.outcome_refused(*self._recent.answerer(outcome.request_id), reason)
         return error
 
@@ -196,16 +198,16 @@ class OutcomeDesk:
 _SHOWN_LABELS = 20
 
 
-def _refusal(outcome: Outcome, reason: Refusal) -> ServingError:
+def _refusal(outcome: Outcome, reason: OutcomeRefusal) -> ServingError:
     request = f'request "{cut(outcome.request_id)}"'
     match reason:
-        case Refusal.UNKNOWN:
+        case OutcomeRefusal.UNKNOWN:
             return AnswerUnknown(f"{request}: no answer is remembered under this id")
-        case Refusal.EXPIRED:
+        case OutcomeRefusal.EXPIRED:
             return AnswerExpired(f"{request}: its answer is too old, outcomes are closed")
-        case Refusal.ALREADY_REPORTED:
+        case OutcomeRefusal.ALREADY_REPORTED:
             return OutcomeReported(f"{request}: row {outcome.row} has its outcome already")
-        case Refusal.AMBIGUOUS:
+        case OutcomeRefusal.AMBIGUOUS:
             return InvalidInput(f"{request}: different answers were given under this id")
         case _:
             return InvalidInput(f"{request}: its answer has no row {outcome.row}")

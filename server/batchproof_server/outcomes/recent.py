@@ -42,7 +42,7 @@ class OutcomeSettings:
             raise ValueError(f"max_age_s is {self.max_age_s}, expected a positive number")
 
 
-class Refusal(StrEnum):
+class OutcomeRefusal(StrEnum):
     """Why an outcome is not counted; the values are those of the metric."""
 
     UNKNOWN = "unknown"
@@ -54,7 +54,7 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PredictedRows:
     """What one request was answered with.
 
     Attributes:
@@ -88,7 +88,7 @@ class AnsweredRow:
 
 @dataclass(slots=True)
 class _Remembered:
-    answer: Answer
+    answer: PredictedRows
     answered_s: float
     reported: bytearray
     is_ambiguous: bool = False
@@ -136,7 +136,7 @@ class RecentAnswers:
         if (record.model, record.version) not in self._versions:
             return
         probabilities = record.probabilities
-        answer = Answer(
+        answer = PredictedRows(
             model=record.model,
             version=record.version,
             classes=probabilities.shape[1],
@@ -145,7 +145,7 @@ class RecentAnswers:
         )
         self.remember(record.request_id, answer, now_s())
 
-    def remember(self, request_id: str, answer: Answer, now_s: float) -> None:
+    def remember(self, request_id: str, answer: PredictedRows, now_s: float) -> None:
         """Keeps an answer, and forgets the oldest ones for it.
 
         An answer that is larger than the bounds is not kept, nor is anything forgotten for it,
@@ -170,20 +170,20 @@ class RecentAnswers:
         self._rows += answer.rows
         self._bytes += size_bytes
 
-    def find(self, request_id: str, row: int, now_s: float) -> AnsweredRow | Refusal:
+    def find(self, request_id: str, row: int, now_s: float) -> AnsweredRow | OutcomeRefusal:
         """A row whose outcome may be counted now, or why it may not."""
         known = self._answers.get(request_id)
         if known is None:
-            return Refusal.UNKNOWN
+            return OutcomeRefusal.UNKNOWN
         if self._is_too_old(known, now_s):
-            return Refusal.EXPIRED
+            return OutcomeRefusal.EXPIRED
         if known.is_ambiguous:
-            return Refusal.AMBIGUOUS
+            return OutcomeRefusal.AMBIGUOUS
         answer = known.answer
         if not 0 <= row < answer.rows:
-            return Refusal.ROW_OUT_OF_RANGE
+            return OutcomeRefusal.ROW_OUT_OF_RANGE
         if known.reported[row]:
-            return Refusal.ALREADY_REPORTED
+            return OutcomeRefusal.ALREADY_REPORTED
         predicted = memoryview(answer.predicted).cast("I")[row]
         confidence = memoryview(answer.confidences).cast("f")[row]
         return AnsweredRow(answer.model, answer.version, answer.classes, predicted, confidence)
@@ -225,5 +225,5 @@ class RecentAnswers:
         self._bytes -= _size_bytes(request_id, forgotten.answer)
 
 
-def _size_bytes(request_id: str, answer: Answer) -> int:
+def _size_bytes(request_id: str, answer: PredictedRows) -> int:
     return _ANSWER_BYTES + len(request_id) + _ROW_BYTES * answer.rows

@@ -35,7 +35,7 @@ from batchproof_server.proof.probing.rows import (
     probe_rows,
     rows_digest,
 )
-from batchproof_server.proof.probing.rules import probed
+from batchproof_server.proof.probing.rules import probe_finding
 from batchproof_server.proof.settings import Progress, ProofSettings, Tell, silent
 
 
@@ -182,7 +182,7 @@ def _about(candidate: Candidate, measured: Measured, *, failed: bool) -> Iterato
         greatest = measured.greatest_difference
         by = "something that is not finite" if greatest is None else f"up to {greatest:.3g}"
         listed = " | ".join(", ".join(map(str, members)) for members in measured.classes)
-        yield probed("BP508", "buckets", f"the classes {listed} differ by {by}")
+        yield probe_finding("BP508", "buckets", f"the classes {listed} differ by {by}")
     for spec in candidate.backend.signature.inputs:
         if None in spec.row_shape:
-            yield probed("BP511", spec.name, f"the input is {spec}")
+            yield probe_finding("BP511", spec.name, f"the input is {spec}")

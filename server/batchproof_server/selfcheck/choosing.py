@@ -80,7 +80,7 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
+class _SelectedRow:
     row: _Row
     request_id: str
     expected: Tensors
@@ -124,10 +124,10 @@ class SelfChecks:
         self._company: deque[_Row] = deque()
         self._company_bytes = 0
         self._is_full = False
-        self._waiting: list[_Candidate] = []
+        self._waiting: list[_SelectedRow] = []
         # The answer of _ready, until what waits or its company changes: it is asked for every time
         # that the queue moves.
-        self._known_ready: _Candidate | None = None
+        self._known_ready: _SelectedRow | None = None
         self._is_ready_known = False
         self._batches = 0
         self._selections = 0
@@ -215,7 +215,7 @@ class SelfChecks:
         self._selections += 1
         row = turn("row", self._selections) % task.rows
         self._waiting.append(
-            _Candidate(
+            _SelectedRow(
                 row=self._row(task, row, input_bytes),
                 request_id=task.request_id,
                 expected=_copied(task.outputs, row),
@@ -243,20 +243,20 @@ class SelfChecks:
     def _row(self, task: Answered, row: int, size_bytes: int) -> _Row:
         return _Row(_copied(task.inputs, row), task.kind, self._batches, size_bytes)
 
-    def _ready(self) -> _Candidate | None:
+    def _ready(self) -> _SelectedRow | None:
         if not self._is_ready_known:
             able = (each for each in self._waiting if self._has_company(each))
             self._known_ready, self._is_ready_known = next(able, None), True
         return self._known_ready
 
-    def _has_company(self, candidate: _Candidate) -> bool:
+    def _has_company(self, candidate: _SelectedRow) -> bool:
         alone = self._checked_in(candidate.bucket_rows) == 1
         return alone or any(_fits(each, candidate.row) for each in self._company)
 
     def _checked_in(self, bucket_rows: int) -> int:
         return self._bucket_of.get(bucket_rows, bucket_rows)
 
-    def _arranged(self, candidate: _Candidate) -> Check:
+    def _arranged(self, candidate: _SelectedRow) -> Check:
         bucket_rows = self._checked_in(candidate.bucket_rows)
         places = [place for place in range(bucket_rows) if place != candidate.position] or [0]
         position = places[turn("position", candidate.row.batch) % len(places)]

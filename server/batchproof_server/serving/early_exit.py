@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.serving.kept_pictures import KeptPictures
 from batchproof_server.serving.off_loop import all_or_none
 from batchproof_server.serving.request import Prediction, PredictRequest
-from batchproof_server.serving.rounds import ModelOutputs, PictureRows, Rounds, inputs_of
+from batchproof_server.serving.rounds import ModelOutputs, PictureRows, Rounds, statistics_of
 from batchproof_server.tta.combining import (
     Augmentation,
     answer,
@@ -28,7 +28,7 @@ from batchproof_server.tta.views import IDENTITY
 # thread.
 async def predict_with_early_exit(
     rounds: Rounds, request: PredictRequest
-) -> tuple[Prediction, RowInputs | None]:
+) -> tuple[Prediction, InputStatistics | None]:
     """Answers pictures whose plan has an early exit, in one round or two.
 
     Args:
@@ -48,10 +48,10 @@ async def predict_with_early_exit(
 
 async def _predict(
     rounds: Rounds, request: PredictRequest, kept: KeptPictures
-) -> tuple[Prediction, RowInputs | None]:
+) -> tuple[Prediction, InputStatistics | None]:
     request.model.batcher.check_room(len(request.images), request.deadline_s)
     pictures = await rounds.decode(request, Plan(request.plan.policy, (IDENTITY,)), kept)
-    inputs, places = inputs_of(pictures), [picture.kept for picture in pictures]
+    inputs, places = statistics_of(pictures), [picture.kept for picture in pictures]
     first = await rounds.execute_pictures(request, pictures)
     executions, output = first.executions, request.model.loaded.output
     rows, values = len(places), first.outputs[output.name or ""].size

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.events import Observer, PredictionRecord
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores, score
 from batchproof_server.base.signature import Tensors, check_finite
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
@@ -24,9 +24,9 @@ from batchproof_server.serving.request import Prediction, PredictRequest, Refusa
 from batchproof_server.serving.rounds import (
     ModelOutputs,
     Rounds,
-    checked_inputs,
-    inputs_of,
-    tensor_inputs,
+    check_and_measure,
+    statistics_of,
+    tensor_statistics,
 )
 from batchproof_server.tta.combining import Augmentation, answer, row_results, view_probabilities
 from batchproof_server.tta.plan import Plan
@@ -120,7 +120,7 @@ class Predictor:
 
     async def _predict_pictures(
         self, request: PredictRequest
-    ) -> tuple[Prediction, RowInputs | None]:
+    ) -> tuple[Prediction, InputStatistics | None]:
         rows, plan, model = len(request.images), request.plan, request.model
         model.expansion  # noqa: B018 - without a recipe it says so
         check_rows(model, rows)
@@ -130,7 +130,7 @@ class Predictor:
             return await predict_with_early_exit(self._rounds, request)
         model.batcher.check_room(rows * len(plan.views), request.deadline_s)
         pictures = await self._rounds.decode(request, plan)
-        inputs = inputs_of(pictures)
+        inputs = statistics_of(pictures)
         executed = await self._rounds.execute_pictures(request, pictures)
         if plan.is_plain:
             return await self._scored(request, executed, rows), inputs
@@ -138,14 +138,14 @@ class Predictor:
 
     async def _predict_tensors(
         self, request: PredictRequest, tensors: Tensors
-    ) -> tuple[Prediction, RowInputs | None]:
+    ) -> tuple[Prediction, InputStatistics | None]:
         rows = request.model.loaded.backend.signature.check(tensors)
         check_rows(request.model, rows)
         inputs = await self._read(request, tensors)
         executed = await self._rounds.execute(request, tensors, rows)
         return await self._scored(request, executed, rows), inputs
 
-    async def _read(self, request: PredictRequest, tensors: Tensors) -> RowInputs | None:
+    async def _read(self, request: PredictRequest, tensors: Tensors) -> InputStatistics | None:
         """Checks every element; large tensors are read off the loop, which has others to serve.
 
         Returns:
@@ -157,7 +157,7 @@ class Predictor:
         if size_bytes <= _READ_LATER_BYTES:
             check_finite(tensors)
             return None
-        read = partial(checked_inputs, request.model, tensors)
+        read = partial(check_and_measure, request.model, tensors)
         return await self._off_loop.run(read, read_bytes=size_bytes)
 
     async def _scored(
@@ -210,10 +210,10 @@ class Predictor:
         request: PredictRequest,
         prediction: Prediction,
         scores: Scores,
-        inputs: RowInputs | None,
+        inputs: InputStatistics | None,
     ) -> None:
         if inputs is None and request.tensors is not None:
-            inputs = tensor_inputs(request.model, request.tensors)
+            inputs = tensor_statistics(request.model, request.tensors)
         self._observer.notify(_record(request, prediction, scores, inputs))
 
 
@@ -255,7 +255,7 @@ def _plain_augmentation(plan: Plan, scores: Scores) -> Augmentation:
 
 
 def _record(
-    request: PredictRequest, prediction: Prediction, scores: Scores, inputs: RowInputs | None
+    request: PredictRequest, prediction: Prediction, scores: Scores, inputs: InputStatistics | None
 ) -> PredictionRecord:
     plain = PredictionRecord(
         model=request.model.name,

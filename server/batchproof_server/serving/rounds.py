@@ -13,10 +13,14 @@ import numpy as np
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, InvalidInput, QueueFull
 from batchproof_server.base.events import Observer, ShedRecord
-from batchproof_server.base.input_statistics import RowInputs
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_mean
 from batchproof_server.batching.replies import BatchedRows
-from batchproof_server.imaging.decoded import Seen, row_inputs, seen_of
+from batchproof_server.imaging.decoded import (
+    PictureStatistics,
+    input_statistics,
+    picture_statistics,
+)
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.kept_pictures import KeptPictures
@@ -39,7 +43,7 @@ class PictureRows:
     """
 
     rows: Array
-    seen: Seen | None
+    seen: PictureStatistics | None
     kept: int | None = None
 
 
@@ -168,7 +172,7 @@ class Rounds:
     async def _stacked(self, parts: list[Array]) -> Array:
         try:
             size_bytes = sum(part.nbytes for part in parts)
-            return await self.off_loop.run(partial(stacked_rows, parts), copied_bytes=size_bytes)
+            return await self.off_loop.run(partial(stack_rows, parts), copied_bytes=size_bytes)
         finally:
             parts.clear()
 
@@ -182,35 +186,35 @@ class Rounds:
         self._observer.notify(ShedRecord(model.name, model.version, reason))
 
 
-def inputs_of(pictures: Sequence[PictureRows]) -> RowInputs | None:
+def statistics_of(pictures: Sequence[PictureRows]) -> InputStatistics | None:
     """What was seen of the pictures, where somebody wants to know it."""
     seen = [picture.seen for picture in pictures if picture.seen is not None]
-    return row_inputs(seen) if seen else None
+    return input_statistics(seen) if seen else None
 
 
-def tensor_inputs(model: ServedModel, tensors: Tensors) -> RowInputs | None:
+def tensor_statistics(model: ServedModel, tensors: Tensors) -> InputStatistics | None:
     """What is seen of the rows, of which only the mean is known; None where nobody wants it."""
     if not model.is_watched:
         return None
     array = tensors[model.loaded.backend.signature.inputs[0].name]  # a profile is of the one input
-    return RowInputs(
+    return InputStatistics(
         lumas=(None,) * len(array),
         aspect_ratios=np.full(len(array), np.nan),
         tensor_means=np.array([tensor_mean(row) for row in array]),
     )
 
 
-def checked_inputs(model: ServedModel, tensors: Tensors) -> RowInputs | None:
-    """``tensor_inputs`` of tensors that are finite.
+def check_and_measure(model: ServedModel, tensors: Tensors) -> InputStatistics | None:
+    """``tensor_statistics`` of tensors that are finite.
 
     Raises:
         InvalidInput: see ``check_finite``.
     """
     check_finite(tensors)
-    return tensor_inputs(model, tensors)
+    return tensor_statistics(model, tensors)
 
 
-def stacked_rows(parts: Sequence[Array]) -> Array:
+def stack_rows(parts: Sequence[Array]) -> Array:
     """The rows of all parts, one after the other.
 
     Raises:
@@ -238,7 +242,7 @@ def _picture_rows(
     picture = recipe.picture(image, header)
     rows = recipe.row(picture)[np.newaxis] if plan.is_plain else expansion.rows(picture, plan)
     plain = None if plan.plain is None else rows[plan.plain]
-    seen = seen_of(picture, plain) if is_watched else None
+    seen = picture_statistics(picture, plain) if is_watched else None
     place = None if kept is None else kept.keep(picture)
     return PictureRows(rows, seen, place)
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 
 from batchproof_server.base.output import OutputSettings
-from batchproof_server.base.scores import Scores, probabilities_of, scored
+from batchproof_server.base.scores import Scores, probabilities_of, score_probabilities
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, row_result
@@ -101,4 +101,4 @@ def answer(
     if output.kind == "logits":
         values = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
     aggregate = values.astype(plain[name].dtype)
-    return scored(probabilities, None), {**plain, name: aggregate}
+    return score_probabilities(probabilities, None), {**plain, name: aggregate}

@@ -18,7 +18,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.imaging.geometry import Picture, as_array
 from batchproof_server.tta.noise import with_noise
 from batchproof_server.tta.original import Original
-from batchproof_server.tta.rotation import rotated
+from batchproof_server.tta.rotation import rotate
 from batchproof_server.tta.views import View
 
 _JPEG_SIDE_PIXELS: Final = 65_500  # libjpeg's limit
@@ -172,7 +172,7 @@ _WAYS: Final[dict[str, Callable[..., Picture]]] = {
     "rot270": partial(_symmetric, Image.Transpose.ROTATE_270),
     "transpose": partial(_symmetric, Image.Transpose.TRANSPOSE),
     "transverse": partial(_symmetric, Image.Transpose.TRANSVERSE),
-    "rotate": rotated,
+    "rotate": rotate,
     "crop": _crop,
     "crop_top_left": _crop_top_left,
     "crop_top_right": _crop_top_right,

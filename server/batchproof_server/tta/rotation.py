@@ -19,7 +19,7 @@ _BLOCK_PIXELS: Final = 1 << 18
 _NEAR_EDGE_PIXELS: Final = 1e-6
 
 
-def rotated(original: Original, degrees: float) -> Array:
+def rotate(original: Original, degrees: float) -> Array:
     """Turned counter-clockwise about (width/2, height/2), bilinear, in the same frame.
 
     Levels of 8 bits are cut down to whole ones, as Pillow does.

@@ -37,7 +37,7 @@ class Pages:
     is_alive: Callable[[], bool]
     is_ready: Callable[[], bool]
 
-    def answer(self, method: str, target: str, accept: str) -> "Answer":
+    def answer(self, method: str, target: str, accept: str) -> "HttpResponse":
         """Answers one request: 404 for another path, 405 for another method."""
         pages = {"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}
         page = pages.get(target.partition("?")[0])
@@ -47,23 +47,23 @@ class Pages:
             return _sentence(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed, expected GET")
         return page(accept)
 
-    def _metrics(self, accept: str) -> "Answer":
+    def _metrics(self, accept: str) -> "HttpResponse":
         body, content_type = self.exposition(accept)
-        return Answer(HTTPStatus.OK, body, content_type)
+        return HttpResponse(HTTPStatus.OK, body, content_type)
 
-    def _livez(self, _accept: str) -> "Answer":
+    def _livez(self, _accept: str) -> "HttpResponse":
         if self.is_alive():
             return _sentence(HTTPStatus.OK, "alive")
         return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "not alive: the event loop does not turn")
 
-    def _readyz(self, _accept: str) -> "Answer":
+    def _readyz(self, _accept: str) -> "HttpResponse":
         if self.is_ready():
             return _sentence(HTTPStatus.OK, "ready")
         return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "not ready: requests are not answered now")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """Status, body and the body's content type."""
 
     status: HTTPStatus
@@ -222,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.raw_requestline and self.parse_request():
             self._reply(self._answer())
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> HttpResponse:
         context = self.server.context
         try:
             return context.pages.answer(self.command, self.path, self.headers.get("Accept", ""))
@@ -230,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
             context.on_failure(failure)
             return _sentence(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
 
-    def _reply(self, answer: Answer) -> None:
+    def _reply(self, answer: HttpResponse) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -290,5 +290,5 @@ def _hang_up(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _sentence(status: HTTPStatus, text: str) -> Answer:
-    return Answer(status, f"{text}\n".encode(), _TEXT)
+def _sentence(status: HTTPStatus, text: str) -> HttpResponse:
+    return HttpResponse(status, f"{text}\n".encode(), _TEXT)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from batchproof_server.__main__ import main
 from batchproof_server.commands.profile.arguments import spelled_out
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import parse_profile, profile_digest, profile_json
 from batchproof_server.offline.evaluation import plots
 from support.bundles_on_disk import LOGITS, PICTURES, RAW, picture, write_bundle
@@ -50,7 +50,7 @@ def build(bundle: Path, data: Path, *more: str) -> int:
     return main(["profile", str(bundle), "--data", str(data), *more])
 
 
-def written(file: Path) -> Profile:
+def written(file: Path) -> ReferenceProfile:
     return parse_profile(file.read_text())
 
 

@@ -8,7 +8,7 @@ from batchproof_server.drift.calibration import (
     atc_threshold,
     calibration_bins,
     expected_calibration_error,
-    fitted_temperature,
+    fit_temperature,
     nearest_threshold,
     negative_entropy,
 )
@@ -28,7 +28,7 @@ def sampled(temperature: float, rows: int = 20_000) -> tuple[Array, Array]:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_the_temperature_that_made_the_data_is_found(temperature: float) -> None:
     logits, truth = sampled(temperature)
-    assert fitted_temperature(logits, truth) == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.05)
 
 
 def test_no_other_temperature_is_more_likely() -> None:
@@ -39,14 +39,14 @@ def test_no_other_temperature_is_more_likely() -> None:
         normal = np.log(np.exp(scaled).sum(axis=1))
         return float((normal - scaled[np.arange(len(truth)), truth]).mean())
 
-    best = fitted_temperature(logits, truth)
+    best = fit_temperature(logits, truth)
     assert loss(best) <= min(loss(best * factor) for factor in (0.9, 0.999, 1.001, 1.1))
 
 
 def test_perfect_answers_end_at_the_least_temperature_and_random_ones_at_the_greatest() -> None:
     truth = np.arange(300) % 3
-    assert fitted_temperature(np.eye(3)[truth], truth) == pytest.approx(0.05, rel=1e-3)
-    assert fitted_temperature(np.eye(3)[(truth + 1) % 3], truth) == pytest.approx(20, rel=1e-3)
+    assert fit_temperature(np.eye(3)[truth], truth) == pytest.approx(0.05, rel=1e-3)
+    assert fit_temperature(np.eye(3)[(truth + 1) % 3], truth) == pytest.approx(20, rel=1e-3)
 
 
 def test_the_calibration_error_is_that_of_evaluate_with_ten_bins() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from batchproof_server.drift.calibration import negative_entropy
 from batchproof_server.drift.counters import UNUSABLE_REASONS, Ruler
-from batchproof_server.drift.summarising import summarised
+from batchproof_server.drift.summarising import summarise
 from support.drift_fixtures import profile, signals, subject
 
 
@@ -76,7 +76,7 @@ def test_the_atc_counter_counts_scores_at_or_above_the_threshold() -> None:
 def test_a_constant_signal_has_no_deviation_until_it_changes() -> None:
     constant = signals(200)
     constant.values["aspect_ratio"][:] = 0.7
-    ruler = Ruler(summarised(subject(), constant, constant.classes))
+    ruler = Ruler(summarise(subject(), constant, constant.classes))
     place = ruler.names.index("aspect_ratio")
     assert ruler.counted(constant).deviation_sum[place] == pytest.approx(2000)
     constant.values["aspect_ratio"][:] = 0.8

@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchproof_server.drift.merging import CannotMerge, merged
+from batchproof_server.drift.merging import CannotMerge, merge_profiles
 from batchproof_server.drift.profile_form import parse_profile, profile_json
 from batchproof_server.drift.signals import Signals
-from batchproof_server.drift.summarising import CannotProfile, frame_of, summarised
+from batchproof_server.drift.summarising import CannotProfile, frame_of, summarise
 from support.drift_fixtures import TTA, augmented_profile, part, profile, signals, subject, truth
 
 
 def test_a_profile_says_what_numpy_says_of_the_same_answers() -> None:
     made = signals(500)
     classes = truth(made)
-    built = summarised(subject(), made, classes)
+    built = summarise(subject(), made, classes)
     assert built.pictures == 500
     assert built.accuracy_ratio == np.mean(made.classes == classes)
     assert [each.pictures for each in built.classes] == np.bincount(classes).tolist()
@@ -31,7 +31,7 @@ def test_a_profile_says_what_numpy_says_of_the_same_answers() -> None:
 
 def test_as_many_pictures_reach_the_atc_threshold_as_are_right() -> None:
     made = signals(500)
-    built = summarised(subject(), made, truth(made))
+    built = summarise(subject(), made, truth(made))
     above = sum(built.atc.counts[built.atc.edges.index(built.atc.threshold) + 1 :])
     assert above / 500 == pytest.approx(built.accuracy_ratio)
 
@@ -45,7 +45,7 @@ def test_more_than_20_classes_share_the_last_bin() -> None:
 
 def test_a_wrong_model_that_is_never_right_has_a_profile_too() -> None:
     made = signals(200)
-    built = summarised(subject(), made, (made.classes + 1) % 3)
+    built = summarise(subject(), made, (made.classes + 1) % 3)
     assert built.accuracy_ratio == 0
     assert parse_profile(profile_json(built)) == built
 
@@ -53,15 +53,15 @@ def test_a_wrong_model_that_is_never_right_has_a_profile_too() -> None:
 def test_too_few_pictures_make_no_profile_but_may_be_a_part_of_one() -> None:
     few = signals(99)
     with pytest.raises(CannotProfile, match="99 pictures, expected 100 or more"):
-        summarised(subject(), few, truth(few))
-    assert summarised(subject(), few, truth(few), frame_of(profile())).pictures == 99
+        summarise(subject(), few, truth(few))
+    assert summarise(subject(), few, truth(few), frame_of(profile())).pictures == 99
 
 
 def test_a_value_that_is_not_finite_makes_no_profile() -> None:
     made = signals(200)
     made.values["tensor_mean"][7] = np.inf
     with pytest.raises(CannotProfile, match="tensor_mean of picture 7 is not finite"):
-        summarised(subject(), made, truth(made))
+        summarise(subject(), made, truth(made))
 
 
 def test_a_frame_of_other_signals_or_classes_is_refused() -> None:
@@ -69,14 +69,14 @@ def test_a_frame_of_other_signals_or_classes_is_refused() -> None:
     fewer = {name: values for name, values in made.values.items() if name != "energy"}
     without = Signals(made.classes, fewer, made.log_probabilities)
     with pytest.raises(CannotProfile, match="the other profile has the signals"):
-        summarised(subject(), without, truth(made), frame_of(profile()))
+        summarise(subject(), without, truth(made), frame_of(profile()))
     with pytest.raises(CannotProfile, match="other classes"):
-        summarised(subject(), made, truth(made), frame_of(profile(classes=4)))
+        summarise(subject(), made, truth(made), frame_of(profile(classes=4)))
 
 
 def test_parts_with_other_bins_do_not_add_up() -> None:
     with pytest.raises(CannotMerge) as refused:
-        merged(profile(seed=1), profile(seed=2))
+        merge_profiles(profile(seed=1), profile(seed=2))
     assert "the edges of confidence differ: build one part with --like" in str(refused.value)
     assert "the temperatures differ" in str(refused.value)
 
@@ -93,12 +93,12 @@ def test_profiles_of_other_models_recipes_classes_or_signals_do_not_add_up() -> 
     }
     for said, other in others.items():
         with pytest.raises(CannotMerge, match=f"^{said}$"):
-            merged(one, other)
+            merge_profiles(one, other)
 
 
 def test_profiles_of_other_policies_of_augmentation_do_not_add_up() -> None:
     flip = augmented_profile()
-    assert merged(flip, flip).tta == TTA
+    assert merge_profiles(flip, flip).tta == TTA
     others = {
         'their TTA policies are "flip" and none, expected the same': profile(),
         'their TTA policies are "flip" and "d4", expected the same': augmented_profile(
@@ -110,14 +110,14 @@ def test_profiles_of_other_policies_of_augmentation_do_not_add_up() -> None:
     }
     for said, other in others.items():
         with pytest.raises(CannotMerge, match=f"^{said}$"):
-            merged(flip, other)
+            merge_profiles(flip, other)
 
 
 def test_the_threshold_of_the_whole_is_the_edge_nearest_to_its_accuracy() -> None:
     made = signals(800)
     classes = truth(made)
-    first = summarised(subject(), part(made, slice(400)), classes[:400])
-    second = summarised(subject(), part(made, slice(400, 800)), classes[400:], frame_of(first))
-    whole = merged(first, second)
+    first = summarise(subject(), part(made, slice(400)), classes[:400])
+    second = summarise(subject(), part(made, slice(400, 800)), classes[400:], frame_of(first))
+    whole = merge_profiles(first, second)
     above = sum(whole.atc.counts[whole.atc.edges.index(whole.atc.threshold) + 1 :])
     assert above / 800 == pytest.approx(whole.accuracy_ratio, abs=0.01)

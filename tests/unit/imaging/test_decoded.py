@@ -9,7 +9,7 @@ from PIL import Image
 
 from batchproof_server.base.signature import Array, tensor_mean
 from batchproof_server.drift import pictures
-from batchproof_server.imaging.decoded import decoded_image, reduced_luma
+from batchproof_server.imaging.decoded import decode_image, reduce_luma
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.thumbnail import thumbnail_png
@@ -18,7 +18,7 @@ from unit.imaging.pictures import compiled, encoded, scene
 
 def picture_properties(picture: Picture) -> tuple[float, float, float, float]:
     """All four, as the server has them."""
-    luma, aspect_ratio = reduced_luma(picture)
+    luma, aspect_ratio = reduce_luma(picture)
     brightness, contrast, sharpness = pictures.picture_properties([luma])[0]
     return float(brightness), float(contrast), float(sharpness), aspect_ratio
 
@@ -119,9 +119,9 @@ def test_the_mean_of_a_tensor_is_exact_for_any_dtype() -> None:
 def test_the_row_is_the_recipes_own_and_the_picture_is_measured_before_the_resize() -> None:
     recipe = compiled({"preset": "keras-load-img"}, (8, 8, 3))
     file = encoded(Image.fromarray(scene(40, 20)), "PNG")
-    seen = decoded_image(recipe, file)
+    seen = decode_image(recipe, file)
     assert (seen.row == recipe.apply(file)).all()
-    luma, aspect_ratio = reduced_luma(Image.fromarray(scene(40, 20)))
+    luma, aspect_ratio = reduce_luma(Image.fromarray(scene(40, 20)))
     assert (seen.seen.luma == luma).all()
     assert (seen.seen.aspect_ratio, seen.seen.tensor_mean) == (aspect_ratio, tensor_mean(seen.row))
 

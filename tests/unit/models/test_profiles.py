@@ -8,7 +8,7 @@ import pytest
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import MAX_PROFILE_BYTES, PROFILE_NAME, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.models.discovery import Place
@@ -28,7 +28,7 @@ def load(place: Place, **settings: object) -> LoadedModel:
     return load_version(place, loading_plugs(Config(drift=drift)))
 
 
-def fitting(place: Place) -> Profile:
+def fitting(place: Place) -> ReferenceProfile:
     facts = model_facts(load(place))
     return replace(profile(), model_digest=facts.model_digest, recipe_digest=facts.recipe_digest)
 

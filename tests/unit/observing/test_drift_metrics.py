@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from batchproof_server.base.events import PredictionRecord
 from batchproof_server.drift.binning import just_above
 from batchproof_server.drift.counters import Ruler
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
@@ -30,7 +30,7 @@ SHOES = {"model": "shoes", "version": "1"}
 class Page:
     """A metrics page with drift on it."""
 
-    def __init__(self, known: Profile | None = REFERENCE) -> None:
+    def __init__(self, known: ReferenceProfile | None = REFERENCE) -> None:
         self.failures: list[Exception] = []
         self.drift = DriftMetrics(self.failures.append)
         self.drift.watch("shoes", 1, None if known is None else KnownProfile.of(known))

@@ -18,7 +18,7 @@ from batchproof_server.base.errors import (
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.outcomes.counting import class_bins
 from batchproof_server.outcomes.desk import Outcome, OutcomeRecord, _refusal
-from batchproof_server.outcomes.recent import Refusal
+from batchproof_server.outcomes.recent import OutcomeRefusal
 from batchproof_server.rpc.status import CODES
 
 CLASSES = 25
@@ -75,8 +75,8 @@ def test_the_class_that_counts_is_the_true_one(metrics: OutcomeMetrics) -> None:
 
 
 def test_a_refusal_is_counted_by_its_reason(metrics: OutcomeMetrics) -> None:
-    metrics.outcome_refused("", 0, Refusal.UNKNOWN)
-    metrics.outcome_refused("m", 2, Refusal.EXPIRED)
+    metrics.outcome_refused("", 0, OutcomeRefusal.UNKNOWN)
+    metrics.outcome_refused("m", 2, OutcomeRefusal.EXPIRED)
     counted = totals(metrics, "outcomes_refused", "model", "version", "reason")
     assert {key for key, count in counted.items() if count} == {
         ("", "0", "unknown"),
@@ -87,23 +87,23 @@ def test_a_refusal_is_counted_by_its_reason(metrics: OutcomeMetrics) -> None:
 def test_the_page_names_every_reason_with_its_code() -> None:
     rows = re.findall(r"\| `(\w+)` \| `(\w+)` \|$", PAGE.read_text(), re.MULTILINE)
     assert {reason: code for code, reason in rows} == {
-        reason.value: CODES[type(error(reason))].name for reason in Refusal
+        reason.value: CODES[type(error(reason))].name for reason in OutcomeRefusal
     }
 
 
-def error(reason: Refusal) -> ServingError:
+def error(reason: OutcomeRefusal) -> ServingError:
     return _refusal(Outcome("a", 0, None), reason)
 
 
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        (Refusal.UNKNOWN, AnswerUnknown),
-        (Refusal.EXPIRED, AnswerExpired),
-        (Refusal.ALREADY_REPORTED, OutcomeReported),
-        (Refusal.AMBIGUOUS, InvalidInput),
-        (Refusal.ROW_OUT_OF_RANGE, InvalidInput),
+        (OutcomeRefusal.UNKNOWN, AnswerUnknown),
+        (OutcomeRefusal.EXPIRED, AnswerExpired),
+        (OutcomeRefusal.ALREADY_REPORTED, OutcomeReported),
+        (OutcomeRefusal.AMBIGUOUS, InvalidInput),
+        (OutcomeRefusal.ROW_OUT_OF_RANGE, InvalidInput),
     ],
 )
-def test_every_reason_has_its_error(reason: Refusal, kind: type[ServingError]) -> None:
+def test_every_reason_has_its_error(reason: OutcomeRefusal, kind: type[ServingError]) -> None:
     assert type(error(reason)) is kind

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from batchproof_server.outcomes.recent import Answer, OutcomeSettings, RecentAnswers
+from batchproof_server.outcomes.recent import OutcomeSettings, PredictedRows, RecentAnswers
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,9 @@ def test_the_count_of_bytes_is_not_below_what_python_takes(rows: int) -> None:
         for number in range(4_000):
             predicted = np.full(rows, number, np.uint32).tobytes()
             confidences = np.full(rows, 0.5, np.float32).tobytes()
-            memory.remember(f"{number:032x}", Answer("m", 1, 10, predicted, confidences), 0.0)
+            memory.remember(
+                f"{number:032x}", PredictedRows("m", 1, 10, predicted, confidences), 0.0
+            )
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

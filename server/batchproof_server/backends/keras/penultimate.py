@@ -14,7 +14,7 @@ from batchproof_server.base.signature import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Penultimate:
+class KerasPenultimate:
     """The layer before the one that makes the scores.
 
     Attributes:
@@ -33,7 +33,7 @@ class Penultimate:
         return values.mean(axis=tuple(range(1, values.ndim - 1))) if values.ndim > 1 else values
 
 
-def penultimate(model: Any) -> Penultimate | None:
+def penultimate(model: Any) -> KerasPenultimate | None:
     """What feeds the layer that makes the scores; None where that is no single tensor.
 
     Activations, dropout and reshapes after the weights of the last layer belong to the scores.
@@ -46,7 +46,7 @@ def penultimate(model: Any) -> Penultimate | None:
     while isinstance(makers.get(id(source)), keras.layers.Dropout):  # does nothing in inference
         source = makers[id(source)].input
     name = makers[id(source)].name if id(source) in makers else source.name
-    return Penultimate(name, keras.Model(model.inputs, source))
+    return KerasPenultimate(name, keras.Model(model.inputs, source))
 
 
 _AFTER_THE_SCORES = (

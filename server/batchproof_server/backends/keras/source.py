@@ -14,7 +14,7 @@ import tensorflow as tf
 from batchproof_server.backends.foreign_faults import finding
 from batchproof_server.backends.keras.archive import check_archive
 from batchproof_server.backends.keras.nesting import named, structure
-from batchproof_server.backends.keras.penultimate import Penultimate, penultimate
+from batchproof_server.backends.keras.penultimate import KerasPenultimate, penultimate
 from batchproof_server.backends.source import LayeredSource
 from batchproof_server.backends.traced.source import TracedSource
 from batchproof_server.backends.traced.threads import configure_threads
@@ -66,7 +66,7 @@ class KerasSource(TracedSource, LayeredSource):
         """What ``model.predict`` answers."""
         return predict(self._model, inputs, batch_rows)
 
-    def penultimate(self) -> Penultimate | None:
+    def penultimate(self) -> KerasPenultimate | None:
         """What feeds the layer that makes the scores."""
         return penultimate(self._model)
 

@@ -22,10 +22,10 @@ from batchproof_server.commands.certify.command import OK, only_bundle
 from batchproof_server.commands.profile.report import profile_report
 from batchproof_server.commands.served import served
 from batchproof_server.commands.terminal import write
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import PROFILE_NAME, profile_json
 from batchproof_server.drift.settings import DriftSettings
-from batchproof_server.drift.summarising import Subject, frame_of, summarised
+from batchproof_server.drift.summarising import ProfiledModel, frame_of, summarise
 from batchproof_server.drift.tta_reference import difference
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
@@ -38,7 +38,7 @@ from batchproof_server.offline.reference_profile.answering import Answering, Rec
 from batchproof_server.offline.reference_profile.samples import (
     REFERENCE_NAME,
     Samples,
-    Wanted,
+    WantedSamples,
     check_replaceable,
     samples_of,
     write_samples,
@@ -59,7 +59,7 @@ class _Work:
     pictures: tuple[LabelledPicture, ...]
     out: Path
     samples: int
-    like: Profile | None
+    like: ReferenceProfile | None
     tta: str | None
 
 
@@ -130,7 +130,7 @@ def _check_policy(name: str, settings: TtaSettings) -> None:
     raise ValueError(f"--tta: {unknown_policy(name, several)}")
 
 
-async def _built(work: _Work, clock: Clock) -> tuple[Profile, Samples | None, float]:
+async def _built(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples | None, float]:
     """The profile, its samples, and the instant at which the model was loaded."""
     records = RecordKeeper()
     async with served(_config(work.config), work.place, records, watches_inputs=True) as serving:
@@ -144,11 +144,11 @@ async def _built(work: _Work, clock: Clock) -> tuple[Profile, Samples | None, fl
             signals = await answering.signals(work.pictures, bars.begin("answering"))
         truth = np.array([picture.class_index for picture in work.pictures])
         frame = None if work.like is None else frame_of(work.like)
-        built = summarised(subject, signals, truth, frame)
+        built = summarise(subject, signals, truth, frame)
         if not work.samples:
             return built, None, loaded_s
         embedder, reason = embedding_of(loaded.bundle, work.config.engine)
-        wanted = Wanted(work.samples, subject.labels, embedder, reason)
+        wanted = WantedSamples(work.samples, subject.labels, embedder, reason)
         return built, samples_of(recipe, work.pictures, signals, wanted), loaded_s
 
 
@@ -161,11 +161,11 @@ def _config(config: Config) -> Config:
     return replace(config, decoding=decoding, drift=DriftSettings(enabled=False))
 
 
-def _subject(work: _Work, loaded: LoadedModel, plan: Plan | None) -> Subject:
+def _subject(work: _Work, loaded: LoadedModel, plan: Plan | None) -> ProfiledModel:
     tta = None if plan is None else tta_reference(plan)
     if work.like is not None and work.like.tta != tta:
         raise ValueError(f"--like: {difference(work.like.tta, tta)}")
-    return Subject(
+    return ProfiledModel(
         model_digest=loaded.bundle.model_digest,
         recipe_digest=served_expansion(loaded).recipe.digest,
         labels=loaded.bundle.labels or tuple(map(str, range(loaded.classes))),

@@ -14,8 +14,8 @@ from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only
 from batchproof_server.commands.profile.build import build
 from batchproof_server.commands.profile.report import profile_report
 from batchproof_server.commands.terminal import write, write_error
-from batchproof_server.drift.merging import CannotMerge, merged
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.merging import CannotMerge, merge_profiles
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import ModelFacts, canonical_json, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.summarising import CannotProfile
@@ -55,7 +55,7 @@ def _merge(arguments: Namespace) -> int:
     if len(arguments.profiles) < _LEAST_PROFILES:
         raise ValueError(f"merge: {len(arguments.profiles)} profile, expected two or more")
     parts = [read_profile(file) for file in arguments.profiles]
-    whole = reduce(merged, parts)
+    whole = reduce(merge_profiles, parts)
     write_whole(arguments.out, profile_json(whole))
     write(profile_report(f"{len(parts)} profiles together", whole))
     write(f"  wrote         {arguments.out}")
@@ -77,7 +77,7 @@ def _show(arguments: Namespace) -> int:
     return OK
 
 
-def _shown(arguments: Namespace) -> Profile:
+def _shown(arguments: Namespace) -> ReferenceProfile:
     file: Path = arguments.profile
     bundle = arguments.bundle or (file.parent if has_artefact(file.parent) else None)
     if bundle is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from batchproof_server.commands.tables import table
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import profile_digest
 from batchproof_server.drift.tta_reference import TtaReference
 
@@ -13,7 +13,7 @@ _CLASSES: Final = ("class", "pictures", "recall", "answered")
 _SHOWN_CLASSES: Final = 25
 
 
-def profile_report(title: str, profile: Profile) -> str:
+def profile_report(title: str, profile: ReferenceProfile) -> str:
     """What it is of, its figures, its signals and classes; ends without a line break."""
     calibration, temperature = profile.calibration, profile.calibration.temperature
     lines = [
@@ -42,14 +42,14 @@ def _tta_lines(tta: TtaReference | None) -> Iterator[str]:
     yield f"  TTA           {tta.policy}: {', '.join(tta.views)}; {tta.aggregation}{early_exit}"
 
 
-def _signal_rows(profile: Profile) -> Iterator[tuple[str, ...]]:
+def _signal_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
     yield "class", str(len(profile.class_counts)), "", "", "", ""
     for name, signal in profile.signals.items():
         figures = (signal.mean, signal.stddev, signal.min, signal.max)
         yield name, str(len(signal.counts)), *(f"{figure:.4g}" for figure in figures)
 
 
-def _class_rows(profile: Profile) -> Iterator[tuple[str, ...]]:
+def _class_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
     for each in profile.classes[:_SHOWN_CLASSES]:
         recall = f"{each.right / each.pictures:.1%}" if each.pictures else "-"
         yield each.label, str(each.pictures), recall, str(each.answered)

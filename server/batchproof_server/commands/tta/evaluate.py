@@ -16,7 +16,7 @@ from batchproof_server.commands.tta.model import studied
 from batchproof_server.commands.tta.report import tta_report
 from batchproof_server.offline.evaluation.augmentation import plots
 from batchproof_server.offline.evaluation.augmentation.policies import (
-    Wanted,
+    WantedTrials,
     plain_policy,
     tried_policies,
     view_warnings,
@@ -73,7 +73,7 @@ def listed(text: str | None) -> tuple[str, ...] | None:
 async def _evaluated(arguments: Namespace, thresholds: tuple[float, ...]) -> AugmentationEvaluation:
     async with studied(arguments) as study:
         truth = np.array([picture.class_index for picture in study.pictures])
-        wanted = Wanted(
+        wanted = WantedTrials(
             policies=listed(arguments.policies),
             views=listed(arguments.views),
             aggregations=listed(arguments.aggregations),

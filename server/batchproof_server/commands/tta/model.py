@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from batchproof_server.application.config import prepare_engines
 from batchproof_server.commands.certify.command import only_bundle
 from batchproof_server.commands.evaluate.command import chosen_pictures, offline_config
-from batchproof_server.commands.served import Served, served
+from batchproof_server.commands.served import Serving, served
 from batchproof_server.offline.asking import Count
 from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes
 from batchproof_server.offline.evaluation.augmentation.running import Runner
@@ -17,7 +17,7 @@ from batchproof_server.offline.evaluation.evaluating import (
     served_recipe,
     subject_of,
 )
-from batchproof_server.offline.evaluation.result import Subject
+from batchproof_server.offline.evaluation.result import EvaluatedModel
 from batchproof_server.tta.choice import Choice
 
 
@@ -32,10 +32,10 @@ class Studied:
         subject: both, for a result.
     """
 
-    serving: Served
+    serving: Serving
     choice: Choice
     pictures: tuple[LabelledPicture, ...]
-    subject: Subject
+    subject: EvaluatedModel
 
     def runner(self, count: Count) -> Runner:
         """Asks for the pictures one at a time; ``count`` learns of the progress."""

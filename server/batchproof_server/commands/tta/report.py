@@ -11,7 +11,7 @@ from batchproof_server.offline.evaluation.augmentation.result import (
     is_recommended,
 )
 from batchproof_server.offline.evaluation.augmentation.verdict import Cost, Trial, p_text
-from batchproof_server.offline.evaluation.result import Subject
+from batchproof_server.offline.evaluation.result import EvaluatedModel
 from batchproof_server.tta.policies import NONE
 
 _TRIALS: Final = (
@@ -47,7 +47,7 @@ def tta_report(evaluation: AugmentationEvaluation) -> str:
     return "\n".join(lines)
 
 
-def subject_lines(subject: Subject) -> Iterator[str]:
+def subject_lines(subject: EvaluatedModel) -> Iterator[str]:
     """The data, the model, the certificate and the engine."""
     taken = f"{subject.pictures} of {subject.pictures_there} pictures"
     yield f"  data          {subject.data}: {taken}, {len(subject.labels)} classes"

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.profile_form import KnownProfile
-from batchproof_server.drift.recorded import recorded_signals
+from batchproof_server.drift.recorded import signals_of_records
 from batchproof_server.drift.tta_reference import TtaReference
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
@@ -52,7 +52,7 @@ class _Watched:
 
     def add(self, records: Sequence[PredictionRecord]) -> None:
         """Counts the rows of some requests: all of them, or none when that fails."""
-        signals, not_finite = recorded_signals(records, self.tta)
+        signals, not_finite = signals_of_records(records, self.tta)
         confidence = signals.values["confidence"]
         total = float(confidence.sum())
         if self.ruler is not None and self.counts is not None:

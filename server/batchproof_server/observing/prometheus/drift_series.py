@@ -10,7 +10,7 @@ from prometheus_client import metrics_core as core
 
 from batchproof_server.drift.binning import just_above, reference_shares
 from batchproof_server.drift.counters import UNUSABLE_REASONS, DriftCounts
-from batchproof_server.drift.profile import Profile
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import KnownProfile
 
 Labels: TypeAlias = tuple[str, ...]
@@ -63,7 +63,7 @@ class ReferenceSeries:
         )
 
 
-def _class_signal(version: Labels, profile: Profile) -> _Signal:
+def _class_signal(version: Labels, profile: ReferenceProfile) -> _Signal:
     labels = (*version, "class")
     counts = profile.class_counts
     bins = _bin_labels(labels, len(counts))
@@ -82,7 +82,7 @@ def _class_signal(version: Labels, profile: Profile) -> _Signal:
     )
 
 
-def _numeric(version: Labels, profile: Profile, name: str) -> _Signal:
+def _numeric(version: Labels, profile: ReferenceProfile, name: str) -> _Signal:
     signal, labels = profile.signals[name], (*version, name)
     bins = _bin_labels(labels, len(signal.counts))
     edges = ["-Inf", *map(repr, signal.edges), "+Inf"]

@@ -12,7 +12,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.observing.prometheus.labels import ModelVersion
 from batchproof_server.outcomes.counting import CONFIDENCE_BINS, ClassBins, confidence_bin
 from batchproof_server.outcomes.desk import OutcomeRecord
-from batchproof_server.outcomes.recent import Refusal
+from batchproof_server.outcomes.recent import OutcomeRefusal
 
 _PREFIX: Final = "batchproof_outcome"
 _NOBODY: Final[ModelVersion] = ("", 0)
@@ -43,7 +43,7 @@ class OutcomeMetrics(Collector):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._versions: dict[ModelVersion, _Counts] = {}
-        self._refused: dict[ModelVersion, dict[Refusal, float]] = {_NOBODY: _no_refusals()}
+        self._refused: dict[ModelVersion, dict[OutcomeRefusal, float]] = {_NOBODY: _no_refusals()}
 
     def outcomes_possible(self, model: str, version: int, bins: ClassBins) -> None:
         """Creates the series of a version."""
@@ -67,7 +67,7 @@ class OutcomeMetrics(Collector):
             counts.calibration[confidence, column] += 1
             counts.confidence_sum[confidence] += record.confidence
 
-    def outcome_refused(self, model: str, version: int, reason: Refusal) -> None:
+    def outcome_refused(self, model: str, version: int, reason: OutcomeRefusal) -> None:
         """Counts one refusal."""
         with self._lock:
             self._refused[(model, version)][reason] += 1
@@ -84,8 +84,8 @@ class OutcomeMetrics(Collector):
         yield _refusals(refused)
 
 
-def _no_refusals() -> dict[Refusal, float]:
-    return dict.fromkeys(Refusal, 0.0)
+def _no_refusals() -> dict[OutcomeRefusal, float]:
+    return dict.fromkeys(OutcomeRefusal, 0.0)
 
 
 def _outcomes(versions: dict[ModelVersion, _Counts]) -> core.Metric:
@@ -127,7 +127,7 @@ def _confidence_sum(versions: dict[ModelVersion, _Counts]) -> core.Metric:
     return family
 
 
-def _refusals(refused: dict[ModelVersion, dict[Refusal, float]]) -> core.Metric:
+def _refusals(refused: dict[ModelVersion, dict[OutcomeRefusal, float]]) -> core.Metric:
     text = "Outcomes that were refused."
     family = core.CounterMetricFamily(
         f"{_PREFIX}s_refused", text, labels=("model", "version", "reason")

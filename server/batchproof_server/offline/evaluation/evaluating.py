@@ -21,7 +21,7 @@ from batchproof_server.offline.evaluation.answers import (
 )
 from batchproof_server.offline.evaluation.paths import (
     KERAS_BATCH_ROWS,
-    Company,
+    BatchPath,
     Judge,
     KerasPredict,
     ask_one_by_one,
@@ -34,10 +34,10 @@ from batchproof_server.offline.evaluation.paths import (
 from batchproof_server.offline.evaluation.reasons import likely_reason
 from batchproof_server.offline.evaluation.result import (
     Difference,
+    EvaluatedModel,
     Evaluation,
     PathResult,
-    Subject,
-    compared,
+    compare,
     path_result,
 )
 from batchproof_server.tta.expansion import Expansion
@@ -99,16 +99,16 @@ class Evaluator:
         """What is evaluated."""
         return self.served.loaded
 
-    def _companies(self, pictures: int) -> tuple[Company, ...]:
+    def _companies(self, pictures: int) -> tuple[BatchPath, ...]:
         largest = self.model.batching.max_batch_rows
         execute = served_execution(self.served, self.predict)
         served = [
-            Company("in_process", size, min(size, largest), execute, empty_tally(pictures))
+            BatchPath("in_process", size, min(size, largest), execute, empty_tally(pictures))
             for size in self.batch_sizes
         ]
         if self.keras_predict is None:
             return tuple(served)
-        keras = Company(
+        keras = BatchPath(
             "keras_predict",
             KERAS_BATCH_ROWS,
             predict_chunk_rows(self.model),
@@ -119,7 +119,7 @@ class Evaluator:
         return (*served, keras)
 
     def _evaluation(
-        self, subject: Subject, paths: Sequence[Company], known: Reference, truth: Array
+        self, subject: EvaluatedModel, paths: Sequence[BatchPath], known: Reference, truth: Array
     ) -> Evaluation:
         single = single_tally(known, truth)
         results = [path_result("single", 1, single, truth, None)]
@@ -140,10 +140,10 @@ class Evaluator:
             keras_note=keras_note,
         )
 
-    def _result(self, path: Company, known: Reference, truth: Array) -> PathResult:
+    def _result(self, path: BatchPath, known: Reference, truth: Array) -> PathResult:
         certificate = self.model.certificate
         agreeing = () if certificate is None else certificate.measured.classes
-        difference: Difference = compared(path.tally, known, agreeing)
+        difference: Difference = compare(path.tally, known, agreeing)
         return path_result(path.name, path.batch_rows, path.tally, truth, difference)
 
 
@@ -196,10 +196,10 @@ def class_count(model: LoadedModel) -> int:
 
 def subject_of(
     model: LoadedModel, data: str, pictures: int, pictures_there: int, classes: int
-) -> Subject:
+) -> EvaluatedModel:
     """What is evaluated, for a result."""
     bundle, recipe, certificate = model.bundle, model.recipe, model.certificate
-    return Subject(
+    return EvaluatedModel(
         model=bundle.name,
         version=bundle.version,
         model_digest=bundle.model_digest,

@@ -63,7 +63,7 @@ async def ask_one_by_one(
 # Collects rows until a batch is full; rows of different shapes never share one. A path that may be
 # missing takes note of its failure and stays silent from then on.
 @dataclass(slots=True, eq=False)
-class Company:
+class BatchPath:
     """One way of executing pictures together.
 
     Attributes:
@@ -188,7 +188,7 @@ def predict_chunk_rows(model: LoadedModel) -> int:
 async def execute_together(
     recipe: Recipe,
     pictures: Sequence[LabelledPicture],
-    paths: Sequence[Company],
+    paths: Sequence[BatchPath],
     judge: Judge,
     count: Count,
 ) -> None:

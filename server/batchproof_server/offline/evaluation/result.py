@@ -75,7 +75,7 @@ class PathResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class EvaluatedModel:
     """What was evaluated.
 
     Attributes:
@@ -114,7 +114,7 @@ class Evaluation:
         keras_note: why Keras' ``predict`` differs, or why it was not asked; empty when it agrees.
     """
 
-    subject: Subject
+    subject: EvaluatedModel
     paths: tuple[PathResult, ...]
     confusion: Array
     reliability: Reliability
@@ -153,7 +153,7 @@ def path_result(
     )
 
 
-def compared(tally: Tally, known: Reference, classes: Sequence[Sequence[int]]) -> Difference:
+def compare(tally: Tally, known: Reference, classes: Sequence[Sequence[int]]) -> Difference:
     """Compares a path with the reference.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.base.signature import Array
-from batchproof_server.drift.recorded import recorded_signals
+from batchproof_server.drift.recorded import signals_of_records
 from batchproof_server.drift.signals import Signals
 from batchproof_server.drift.tta_reference import TTA_SIGNALS
 from batchproof_server.models.served import ServedModel
@@ -144,7 +144,7 @@ class Answering:
 
     async def _signals(self, request_id: str, images: Sequence[bytes]) -> Signals:
         record = await self._record(request_id, images, PLAIN)
-        signals, _ = recorded_signals([record])
+        signals, _ = signals_of_records([record])
         if self.plan is None:
             return signals
         augmented = await self._record(f"{request_id}+views", images, self.plan)

@@ -8,7 +8,7 @@ import numpy as np
 
 from batchproof_server.base.errors import cut
 from batchproof_server.base.signature import Array
-from batchproof_server.drift.profile import Profile, SignalReference
+from batchproof_server.drift.profile import ReferenceProfile, SignalReference
 from batchproof_server.offline.evaluation.plots import new_figure, save
 
 _BLUE, _GREY = "#1f5fa8", "#666666"
@@ -17,7 +17,7 @@ _MOST_BARS: Final = 100
 _STEEP: Final = 30.0
 
 
-def draw(profile: Profile, directory: Path) -> tuple[Path, ...]:
+def draw(profile: ReferenceProfile, directory: Path) -> tuple[Path, ...]:
     """Writes ``<signal>.png`` for each signal, over older ones.
 
     Args:
@@ -38,13 +38,13 @@ def draw(profile: Profile, directory: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _figures(profile: Profile) -> Iterator[tuple[str, Any]]:
+def _figures(profile: ReferenceProfile) -> Iterator[tuple[str, Any]]:
     yield "class", _classes(profile)
     for name, signal in profile.signals.items():
         yield name, _signal(name, signal)
 
 
-def _classes(profile: Profile) -> Any:
+def _classes(profile: ReferenceProfile) -> Any:
     figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot()
     labels = [cut(label, _LABEL_CHARACTERS) for label in profile.class_bin_labels]

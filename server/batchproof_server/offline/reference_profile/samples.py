@@ -30,7 +30,7 @@ THUMBNAIL_PIXELS: Final = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedSamples:
     """Which samples to take.
 
     Attributes:
@@ -96,7 +96,7 @@ def samples_of(
     recipe: Recipe,
     pictures: Sequence[LabelledPicture],
     signals: Signals,
-    wanted: Wanted,
+    wanted: WantedSamples,
 ) -> Samples:
     """Looks again at some of the pictures, spread evenly over the classes.
 

@@ -36,7 +36,7 @@ def audit_functions(functions: Mapping[int, Any]) -> tuple[Finding, ...]:
         functions: a ``tf.types.experimental.ConcreteFunction`` by the rows of its bucket; axis 0
             of every input and output are the rows.
     """
-    served = [_Served.of(function, rows) for rows, function in sorted(functions.items())]
+    served = [_ServedGraph.of(function, rows) for rows, function in sorted(functions.items())]
     read = frozenset[int]().union(*(function.read for function in served))
     findings: dict[Finding, None] = {}
     for function in reversed(served):
@@ -47,7 +47,7 @@ def audit_functions(functions: Mapping[int, Any]) -> tuple[Finding, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
+class _ServedGraph:
     """One compiled function.
 
     Attributes:
@@ -63,7 +63,7 @@ class _Served:
     live: frozenset[str]
 
     @classmethod
-    def of(cls, function: Any, rows: int) -> "_Served":
+    def of(cls, function: Any, rows: int) -> "_ServedGraph":
         captures = function.captured_inputs
         placeholders = function.inputs[len(function.inputs) - len(captures) :]
         graph_def = function.graph.as_graph_def()
@@ -88,7 +88,7 @@ class _Served:
         return None
 
 
-def _effects(served: _Served, read: frozenset[int]) -> Iterator[Finding]:
+def _effects(served: _ServedGraph, read: frozenset[int]) -> Iterator[Finding]:
     for inside, node in reachable(served.flat.graph_def):
         definition = op_def_registry.get(node.op)
         where = _display(node.name)
@@ -112,7 +112,7 @@ def _training(node: Any) -> Callable[[], bool]:
     return lambda: bool(node.attr["is_training"].b) if "is_training" in node.attr else True
 
 
-def _meetings(served: _Served) -> Iterator[Finding]:
+def _meetings(served: _ServedGraph) -> Iterator[Finding]:
     walk = Walk(served.rows, served.graph_def.library, _display)
     given = served.function.inputs[: len(served.function.inputs) - len(served.captured)]
     outputs = walk.outputs(served.flat, {tensor.op.name: Value(Rows(0)) for tensor in given})
@@ -141,7 +141,7 @@ def _batch_norms(flat: FlatGraph) -> set[str]:
     return {_display(name) for name in sources | variances}
 
 
-def _drawn(served: _Served, node: str) -> Severity | None:
+def _drawn(served: _ServedGraph, node: str) -> Severity | None:
     known = {known.name for known in served.flat.graph_def.node}
     return Severity.NOTE if node in known - served.live else None
 

@@ -12,12 +12,12 @@ Answer: TypeAlias = Tensors
 """All outputs of one row by name, without axis 0."""
 
 
-def stacked(rows: Sequence[Tensors]) -> dict[str, Array]:
+def stack(rows: Sequence[Tensors]) -> dict[str, Array]:
     """Joins single rows into a batch."""
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def parted(outputs: Tensors) -> list[Answer]:
+def split_rows(outputs: Tensors) -> list[Answer]:
     """Parts a batch into single rows."""
     rows = next(iter(outputs.values())).shape[0]
     return [{name: array[row] for name, array in outputs.items()} for row in range(rows)]

@@ -9,7 +9,7 @@ from batchproof_server.base.errors import BackendFailed
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.answers import Answer, same_bits
 from batchproof_server.proof.probing.rows import ProbeRow, answers_of
-from batchproof_server.proof.probing.rules import probed
+from batchproof_server.proof.probing.rules import probe_finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def attribute(
         # It did not show again: it depends on chance, or on what was executed before.
         causes = ["BP504"]
     for rule_id in causes:
-        yield probed(rule_id, where, seen)
+        yield probe_finding(rule_id, where, seen)
 
 
 def _causes(

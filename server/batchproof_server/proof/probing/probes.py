@@ -20,7 +20,7 @@ from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.probing.answers import Answer, difference, same_bits
 from batchproof_server.proof.probing.attribution import Suspect, attribute, bucket_name
 from batchproof_server.proof.probing.rows import SEED, WIDEST, ProbeRow, answers_of, poison_rows
-from batchproof_server.proof.probing.rules import probed
+from batchproof_server.proof.probing.rules import probe_finding
 
 _PERMUTATIONS: Final = 2
 
@@ -74,7 +74,9 @@ def probe(
     findings = [*prober.findings, *itertools.chain.from_iterable(explained.values())]
     findings.extend(_powerless(prober, kept))
     if state_digest(backend) != state:
-        findings.append(probed("BP505", "variables", "their checksum is another after the probes"))
+        findings.append(
+            probe_finding("BP505", "variables", "their checksum is another after the probes")
+        )
     return ProbeReport(
         rows=tuple(kept),
         answers={bucket: tuple(known) for bucket, known in prober.answers.items()},
@@ -128,7 +130,7 @@ def _powerless(prober: "_Prober", rows: Sequence[ProbeRow]) -> Iterator[Finding]
     for bucket, answers in prober.answers.items():
         if len(rows) > 1 and all(same_bits(answers[0], answer) for answer in answers[1:]):
             detail = f"{len(rows)} different rows get the same answer"
-            yield probed("BP510", bucket_name(bucket), detail)
+            yield probe_finding("BP510", bucket_name(bucket), detail)
             return
 
 
@@ -167,14 +169,14 @@ class _Prober:
                 got = self._run("alone", [row] * smallest)
             except BackendFailed:
                 detail = f"the model fails on the probe row of {row.name}"
-                self.findings.append(probed("BP507", row.name, detail))
+                self.findings.append(probe_finding("BP507", row.name, detail))
                 continue
             kept.append(row)
             self.answers.setdefault(smallest, []).append(got[0])
             self._compare(smallest, "alone", got, [len(kept) - 1] * smallest)
         if not kept:
             detail = f"the model fails on each of {len(rows)} probe rows"
-            self.findings.append(probed("BP506", bucket_name(smallest), detail))
+            self.findings.append(probe_finding("BP506", bucket_name(smallest), detail))
         return kept
 
     def attempt(
@@ -191,7 +193,7 @@ class _Prober:
         except BackendFailed:
             self.answers.pop(bucket_rows, None)
             detail = "the model fails on rows that it accepts elsewhere"
-            self.findings.append(probed("BP506", bucket_name(bucket_rows), detail))
+            self.findings.append(probe_finding("BP506", bucket_name(bucket_rows), detail))
 
     def company(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
         """All rows in order; their first answers, except where they were met alone."""
@@ -238,7 +240,7 @@ class _Prober:
             got = self._run("poisoned", batch)
         except BackendFailed:
             detail = "the model fails on a row of NaN or infinities"
-            self.findings.append(probed("BP507", bucket_name(bucket_rows), detail))
+            self.findings.append(probe_finding("BP507", bucket_name(bucket_rows), detail))
             return
         self._compare(bucket_rows, "poisoned", got, places)
 

@@ -15,7 +15,7 @@ import numpy as np
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
 from batchproof_server.base.spread import spread
-from batchproof_server.proof.probing.answers import Answer, parted, stacked
+from batchproof_server.proof.probing.answers import Answer, split_rows, stack
 
 Kind: TypeAlias = Literal["noise", "constant", "extreme", "sample"]
 
@@ -95,7 +95,7 @@ def answers_of(backend: Backend, rows: Sequence[ProbeRow]) -> list[Answer]:
         BackendFailed: the model failed.
     """
     with np.errstate(all="ignore"):  # extreme rows overflow, which is what they are for
-        return parted(backend.execute(stacked([row.tensors for row in rows])))
+        return split_rows(backend.execute(stack([row.tensors for row in rows])))
 
 
 def rows_digest(rows: Iterable[ProbeRow]) -> str:

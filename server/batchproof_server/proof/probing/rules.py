@@ -96,7 +96,7 @@ _TABLE: Final = (
 PROBE_RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.rule_id: rule for rule in _TABLE})
 
 
-def probed(rule_id: str, where: str, detail: str = "") -> Finding:
+def probe_finding(rule_id: str, where: str, detail: str = "") -> Finding:
     """A finding of a rule of this table.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Final
 from batchproof_server.proof.rows.layout import Rows, Value, broadcast
 from batchproof_server.proof.rows.node import (
     Node,
-    Outcome,
+    RowsVerdict,
     Transfer,
     aligned,
     kinds,
@@ -48,7 +48,7 @@ _BINARY: Final = kinds(
 )
 
 
-def elementwise(node: Node, values: Sequence[Value]) -> Outcome:
+def elementwise(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Operands are broadcast as in NumPy."""
     shape = node.output_shapes[0]
     if shape is None or any(known is None for known in node.input_shapes):
@@ -59,29 +59,31 @@ def elementwise(node: Node, values: Sequence[Value]) -> Outcome:
             continue
         rows = broadcast(value.rows, len(shape), known)
         if found is not None and rows != found:
-            return Outcome(None, "BP304", "combines every row with every other")
+            return RowsVerdict(None, "BP304", "combines every row with every other")
         found = rows
     return _with_constants(node, values, found, len(shape))
 
 
-def _with_constants(node: Node, values: Sequence[Value], rows: Rows | None, rank: int) -> Outcome:
+def _with_constants(
+    node: Node, values: Sequence[Value], rows: Rows | None, rank: int
+) -> RowsVerdict:
     if rows is None:  # pragma: no cover - transfers are called for rows only
-        return Outcome()
+        return RowsVerdict()
     for index, (value, shape) in enumerate(zip(values, node.input_shapes, strict=True)):
         if not value.free or shape is None:
             continue
         outcome = aligned(node, index, rows.at(rows.axis - (rank - len(shape))))
         if outcome.rule_id:
-            return Outcome(rows, outcome.rule_id, outcome.detail)
-    return Outcome(rows)
+            return RowsVerdict(rows, outcome.rule_id, outcome.detail)
+    return RowsVerdict(rows)
 
 
-def passed_on(_node: Node, values: Sequence[Value]) -> Sequence[Outcome]:
+def passed_on(_node: Node, values: Sequence[Value]) -> Sequence[RowsVerdict]:
     """Each output is its input."""
-    return [Outcome(value.rows) for value in values]
+    return [RowsVerdict(value.rows) for value in values]
 
 
-def select(node: Node, values: Sequence[Value]) -> Outcome:
+def select(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """The first ``tf.where``: a condition of rank 1 picks along axis 0."""
     condition, chosen = node.input_shapes[0], node.input_shapes[1]
     if condition is None or chosen is None or len(condition) == len(chosen):
@@ -90,43 +92,43 @@ def select(node: Node, values: Sequence[Value]) -> Outcome:
         return elementwise(node, values)
     if all(value.rows is None or value.rows.axis == 0 for value in values):
         return elementwise_on_first_axis(node, values)
-    return Outcome(None, "BP304", "chooses between rows by another axis")
+    return RowsVerdict(None, "BP304", "chooses between rows by another axis")
 
 
-def elementwise_on_first_axis(node: Node, values: Sequence[Value]) -> Outcome:
+def elementwise_on_first_axis(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Every operand must carry its rows on axis 0, or be constant along it."""
     found = {value.rows for value in values if value.rows is not None}
     if len(found) != 1:
-        return Outcome(None, "BP304", "combines rows that are laid out in different ways")
+        return RowsVerdict(None, "BP304", "combines rows that are laid out in different ways")
     rows = found.pop()
     for index, value in enumerate(values):
         if value.free and (outcome := aligned(node, index, rows)).rule_id:
             return outcome
-    return Outcome(rows)
+    return RowsVerdict(rows)
 
 
-def bias_add(node: Node, values: Sequence[Value]) -> Outcome:
+def bias_add(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Adds a vector along the channels."""
     rows, shape = values[0].rows, node.input_shapes[0]
     if rows is None or values[1].rows is not None or shape is None:
-        return Outcome(None, "BP304", "adds rows to channels")
+        return RowsVerdict(None, "BP304", "adds rows to channels")
     channels = 1 if node.attr("data_format") == b"NCHW" else len(shape) - 1
     if rows.axis == channels:
-        return Outcome(rows, "BP306", "adds other constants to each row")
-    return Outcome(rows)
+        return RowsVerdict(rows, "BP306", "adds other constants to each row")
+    return RowsVerdict(rows)
 
 
-def looked_up(_node: Node, values: Sequence[Value]) -> Outcome:
+def looked_up(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """A table maps each key alone."""
-    return Outcome(values[1].rows)
+    return RowsVerdict(values[1].rows)
 
 
-def merged(_node: Node, values: Sequence[Value]) -> Sequence[Outcome]:
+def merged(_node: Node, values: Sequence[Value]) -> Sequence[RowsVerdict]:
     """The results of all branches, of which one is taken; and the index of that one."""
     found = {value.rows for value in values if value.rows is not None}
     if len(found) > 1:
-        return [undecided("branches lay their rows out in different ways"), Outcome()]
-    return [Outcome(found.pop()), Outcome()]
+        return [undecided("branches lay their rows out in different ways"), RowsVerdict()]
+    return [RowsVerdict(found.pop()), RowsVerdict()]
 
 
 TRANSFERS: Final[Mapping[str, Transfer]] = {

@@ -9,7 +9,7 @@ from batchproof_server.proof.rows.layout import Rows, Value
 from batchproof_server.proof.rows.node import (
     UNKNOWN,
     Node,
-    Outcome,
+    RowsVerdict,
     Transfer,
     axis_of,
     kinds,
@@ -21,7 +21,7 @@ from batchproof_server.proof.rows.node import (
 LISTED: Final = -1
 
 
-def gather(node: Node, values: Sequence[Value]) -> Outcome:
+def gather(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """``tf.gather``: slices of the first input at the places that the second names."""
     batch = int(node.attr("batch_dims") or 0)
     rank, index_rank = rank_of(node.input_shapes[0]), rank_of(node.input_shapes[1])
@@ -36,125 +36,125 @@ def gather(node: Node, values: Sequence[Value]) -> Outcome:
         return _by_both(source, index, batch)
     if source.axis == along:
         return _rows_at(node, source)
-    return Outcome(
+    return RowsVerdict(
         source if source.axis < along else source.at(source.axis + index_rank - batch - 1)
     )
 
 
-def _by_index(index: Rows | None, along: int, batch: int) -> Outcome:
+def _by_index(index: Rows | None, along: int, batch: int) -> RowsVerdict:
     if index is None or index.axis < batch:
         return undecided("takes other constants for each row")
-    return Outcome(index.at(index.axis + along - batch))
+    return RowsVerdict(index.at(index.axis + along - batch))
 
 
-def _by_both(source: Rows, index: Rows, batch: int) -> Outcome:
+def _by_both(source: Rows, index: Rows, batch: int) -> RowsVerdict:
     if source == index and source.axis < batch:
-        return Outcome(source)
-    return Outcome(None, "BP304", "takes parts of rows as other rows say")
+        return RowsVerdict(source)
+    return RowsVerdict(None, "BP304", "takes parts of rows as other rows say")
 
 
-def _rows_at(node: Node, rows: Rows) -> Outcome:
+def _rows_at(node: Node, rows: Rows) -> RowsVerdict:
     places = node.static(1)
     if places is None:
         return undecided("takes rows in an order that is not constant")
     shape = node.input_shapes[0] or ()
     if places.ndim == 1 and np.array_equal(places, np.arange(shape[rows.axis] or -1)):
-        return Outcome(rows)
-    return Outcome(rows, "BP303", "takes the rows in another order, or only some of them")
+        return RowsVerdict(rows)
+    return RowsVerdict(rows, "BP303", "takes the rows in another order, or only some of them")
 
 
-def plain_gather(node: Node, values: Sequence[Value]) -> Outcome:
+def plain_gather(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """``Gather``, the first version: along axis 0."""
     if values[0].rows is None:
-        return Outcome(values[1].rows)
+        return RowsVerdict(values[1].rows)
     if values[1].rows is not None:
-        return Outcome(None, "BP304", "takes parts of rows as other rows say")
+        return RowsVerdict(None, "BP304", "takes parts of rows as other rows say")
     if values[0].rows.axis == 0:
         return _rows_at(node, values[0].rows)
     index_rank = rank_of(node.input_shapes[1])
     return (
         UNKNOWN
         if index_rank is None
-        else Outcome(values[0].rows.at(values[0].rows.axis + index_rank - 1))
+        else RowsVerdict(values[0].rows.at(values[0].rows.axis + index_rank - 1))
     )
 
 
-def gather_nd(node: Node, values: Sequence[Value]) -> Outcome:
+def gather_nd(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Elements by their coordinates: only constants can be told apart from rows."""
     index = node.input_shapes[1]
     if values[0].rows is None and values[1].rows is not None and index is not None:
         if values[1].rows.axis < len(index) - 1:
-            return Outcome(values[1].rows)
-        return Outcome(None, "BP304", "builds a coordinate from several rows")
+            return RowsVerdict(values[1].rows)
+        return RowsVerdict(None, "BP304", "builds a coordinate from several rows")
     return undecided("takes elements at coordinates that may name other rows")
 
 
-def one_hot(node: Node, values: Sequence[Value]) -> Outcome:
+def one_hot(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Adds an axis of classes."""
     shape, rows = node.output_shapes[0], values[0].rows
     if shape is None or rows is None:
         return UNKNOWN
     axis = axis_of(node.attr("axis"), len(shape))
-    return Outcome(rows.at(rows.axis + (axis <= rows.axis)))
+    return RowsVerdict(rows.at(rows.axis + (axis <= rows.axis)))
 
 
-def chosen(_node: Node, _values: Sequence[Value]) -> Outcome:
+def chosen(_node: Node, _values: Sequence[Value]) -> RowsVerdict:
     """Sorts, counts or picks by content; where an element goes depends on all others."""
-    return Outcome(None, "BP302", "sorts, counts or picks rows by their content")
+    return RowsVerdict(None, "BP302", "sorts, counts or picks rows by their content")
 
 
-def both_plain(_node: Node, values: Sequence[Value]) -> Outcome:
+def both_plain(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Every input holds one example on each index of axis 0."""
     if all(value.rows in (None, Rows(0)) for value in values) and values[0].rows:
-        return Outcome(Rows(0))
+        return RowsVerdict(Rows(0))
     return undecided("works on something else than the rows")
 
 
-def counted(node: Node, values: Sequence[Value]) -> Outcome:
+def counted(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Counts the numbers in each row of a matrix, or in a whole vector."""
     if rank_of(node.input_shapes[0]) == 2 and values[0].rows == Rows(0):  # noqa: PLR2004 - a matrix
-        return Outcome(Rows(0))
+        return RowsVerdict(Rows(0))
     return chosen(node, values)
 
 
-def list_from_tensor(_node: Node, values: Sequence[Value]) -> Outcome:
+def list_from_tensor(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Takes axis 0 apart."""
     rows = values[0].rows
     if rows is None:
         return UNKNOWN
-    return Outcome(rows.at(rows.axis - 1))
+    return RowsVerdict(rows.at(rows.axis - 1))
 
 
-def list_set(_node: Node, values: Sequence[Value]) -> Outcome:
+def list_set(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Puts a tensor into a list; all of a list must be laid out alike."""
     element, listed = values[-1].rows if len(values) > 2 else values[1].rows, values[0].rows  # noqa: PLR2004 - list, index, item
     if element is None or listed in (None, element):
-        return Outcome(element or listed)
+        return RowsVerdict(element or listed)
     return undecided("collects tensors whose rows are laid out in different ways")
 
 
-def list_get(_node: Node, values: Sequence[Value]) -> Outcome:
+def list_get(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Takes a tensor out of a list."""
     rows = values[0].rows
     if rows is None or rows.axis == LISTED:
         return undecided("takes the rows one after the other")
-    return Outcome(rows)
+    return RowsVerdict(rows)
 
 
-def list_pop(node: Node, values: Sequence[Value]) -> Sequence[Outcome]:
+def list_pop(node: Node, values: Sequence[Value]) -> Sequence[RowsVerdict]:
     """The rest of the list, and its last tensor."""
-    return [Outcome(values[0].rows), list_get(node, values)]
+    return [RowsVerdict(values[0].rows), list_get(node, values)]
 
 
-def list_stack(_node: Node, values: Sequence[Value]) -> Outcome:
+def list_stack(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Makes axis 0 of what was a list."""
     rows = values[0].rows
-    return UNKNOWN if rows is None else Outcome(rows.at(rows.axis + 1))
+    return UNKNOWN if rows is None else RowsVerdict(rows.at(rows.axis + 1))
 
 
-def list_kept(_node: Node, values: Sequence[Value]) -> Outcome:
+def list_kept(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Changes the length of a list."""
-    return Outcome(values[0].rows)
+    return RowsVerdict(values[0].rows)
 
 
 _CHOICES: Final = kinds(

@@ -50,7 +50,7 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RowsVerdict:
     """Where the rows are in an output, and the rule that the operation breaks, if any.
 
     Attributes:
@@ -65,19 +65,19 @@ class Outcome:
 
 
 # For all outputs alike, or one for each.
-Outcomes: TypeAlias = Outcome | Sequence[Outcome]
+Outcomes: TypeAlias = RowsVerdict | Sequence[RowsVerdict]
 # Called only when at least one input carries rows.
 Transfer: TypeAlias = Callable[[Node, Sequence[Value]], Outcomes]
 
 
-def undecided(detail: str) -> Outcome:
+def undecided(detail: str) -> RowsVerdict:
     """The audit cannot tell."""
-    return Outcome(None, "BP305", detail)
+    return RowsVerdict(None, "BP305", detail)
 
 
-def kept(rows: Rows | None, unclear: str) -> Outcome:
+def kept(rows: Rows | None, unclear: str) -> RowsVerdict:
     """Rows that were followed, or not."""
-    return undecided(unclear) if rows is None else Outcome(rows)
+    return undecided(unclear) if rows is None else RowsVerdict(rows)
 
 
 def kinds(names: str) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ def rank_of(shape: Shape) -> int | None:
     return None if shape is None else len(shape)
 
 
-def aligned(node: Node, index: int, rows: Rows) -> Outcome:
+def aligned(node: Node, index: int, rows: Rows) -> RowsVerdict:
     """Checks constants which meet rows along an axis: each row must meet the same ones.
 
     Args:
@@ -105,15 +105,15 @@ def aligned(node: Node, index: int, rows: Rows) -> Outcome:
     """
     shape = node.input_shapes[index]
     if shape is None:
-        return Outcome(rows, "BP305", "meets constants of unknown shape")
+        return RowsVerdict(rows, "BP305", "meets constants of unknown shape")
     if rows.axis < 0 or shape[rows.axis] == 1:
-        return Outcome(rows)
+        return RowsVerdict(rows)
     same = node.uniform(index, rows)
     if same:
-        return Outcome(rows)
+        return RowsVerdict(rows)
     if same is None:
-        return Outcome(rows, "BP305", "meets values that may differ from row to row")
-    return Outcome(rows, "BP306", "meets other constants at each row")
+        return RowsVerdict(rows, "BP305", "meets values that may differ from row to row")
+    return RowsVerdict(rows, "BP306", "meets other constants at each row")
 
 
 def first_input(node: Node, values: Sequence[Value]) -> tuple[Rows, tuple[int | None, ...]] | None:

@@ -7,7 +7,7 @@ from batchproof_server.proof.rows.layout import Rows, Value, broadcast
 from batchproof_server.proof.rows.node import (
     UNKNOWN,
     Node,
-    Outcome,
+    RowsVerdict,
     Transfer,
     axis_of,
     first_input,
@@ -20,7 +20,7 @@ _PAIRS: Final = "multiplies rows with rows"
 _SUMS: Final = "sums products over the rows"
 
 
-def reduction(node: Node, values: Sequence[Value]) -> Outcome:
+def reduction(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """``tf.reduce_...``: the second input are the axes."""
     axes, first = node.static(1), first_input(node, values)
     if axes is None or first is None:
@@ -28,17 +28,19 @@ def reduction(node: Node, values: Sequence[Value]) -> Outcome:
     rows, shape = first
     gone = {axis_of(int(axis), len(shape)) for axis in axes.ravel()}
     if rows.axis in gone:
-        return Outcome(None, "BP301", _OVER_ROWS)
+        return RowsVerdict(None, "BP301", _OVER_ROWS)
     kept = bool(node.attr("keep_dims"))
-    return Outcome(rows if kept else rows.at(rows.axis - sum(axis < rows.axis for axis in gone)))
+    return RowsVerdict(
+        rows if kept else rows.at(rows.axis - sum(axis < rows.axis for axis in gone))
+    )
 
 
-def whole(_node: Node, _values: Sequence[Value]) -> Outcome:
+def whole(_node: Node, _values: Sequence[Value]) -> RowsVerdict:
     """Reduces the whole tensor."""
-    return Outcome(None, "BP301", _OVER_ROWS)
+    return RowsVerdict(None, "BP301", _OVER_ROWS)
 
 
-def arg_reduction(node: Node, values: Sequence[Value]) -> Outcome:
+def arg_reduction(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """``ArgMax`` and ``ArgMin``: the axis goes away."""
     axis, first = node.static(1), first_input(node, values)
     if axis is None or first is None:
@@ -46,22 +48,22 @@ def arg_reduction(node: Node, values: Sequence[Value]) -> Outcome:
     rows, shape = first
     gone = axis_of(int(axis.item()), len(shape))
     if gone == rows.axis:
-        return Outcome(None, "BP302", "looks for the best of the rows")
-    return Outcome(rows.at(rows.axis - (gone < rows.axis)))
+        return RowsVerdict(None, "BP302", "looks for the best of the rows")
+    return RowsVerdict(rows.at(rows.axis - (gone < rows.axis)))
 
 
-def scan(node: Node, values: Sequence[Value]) -> Outcome:
+def scan(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Running sums and products."""
     axis, first = node.static(1), first_input(node, values)
     if axis is None or first is None:
         return undecided("adds up along an unknown axis")
     rows, shape = first
     if axis_of(int(axis.item()), len(shape)) == rows.axis:
-        return Outcome(rows, "BP301", "adds up over the rows before")
-    return Outcome(rows)
+        return RowsVerdict(rows, "BP301", "adds up over the rows before")
+    return RowsVerdict(rows)
 
 
-def mat_mul(node: Node, values: Sequence[Value]) -> Outcome:
+def mat_mul(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Matrices, with leading axes that are broadcast."""
     left, right = node.input_shapes
     if left is None or right is None:
@@ -87,15 +89,15 @@ def _factor(
     return moved
 
 
-def _product(left: Rows | None, right: Rows | None, rank: int) -> Outcome:
+def _product(left: Rows | None, right: Rows | None, rank: int) -> RowsVerdict:
     if (left and left.axis == rank - 1) or (right and right.axis == rank - 2):
-        return Outcome(None, "BP304", _SUMS)
+        return RowsVerdict(None, "BP304", _SUMS)
     if left and right and left != right:
-        return Outcome(None, "BP304", _PAIRS)
-    return Outcome(left or right)
+        return RowsVerdict(None, "BP304", _PAIRS)
+    return RowsVerdict(left or right)
 
 
-def einsum(node: Node, values: Sequence[Value]) -> Outcome:
+def einsum(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Sums of products by letters."""
     equation = node.attr("equation").decode().replace(" ", "")
     terms, _, result = equation.partition("->")
@@ -105,12 +107,12 @@ def einsum(node: Node, values: Sequence[Value]) -> Outcome:
             found.add((_letters(term, len(shape))[value.rows.axis], value.rows.at(0)))
     output = node.output_shapes[0]
     if len(found) != 1 or output is None:
-        return Outcome(None, "BP304", _PAIRS)
+        return RowsVerdict(None, "BP304", _PAIRS)
     letter, rows = found.pop()
     letters = _letters(result, len(output))
     if letter not in letters:
-        return Outcome(None, "BP304", _SUMS)
-    return Outcome(rows.at(letters.index(letter)))
+        return RowsVerdict(None, "BP304", _SUMS)
+    return RowsVerdict(rows.at(letters.index(letter)))
 
 
 def _letters(term: str, rank: int) -> list[str]:
@@ -122,52 +124,52 @@ def _letters(term: str, rank: int) -> list[str]:
     return [*head, *(f".{index}" for index in range(hidden, 0, -1)), *tail]
 
 
-def on_first_axis(_node: Node, values: Sequence[Value]) -> Outcome:
+def on_first_axis(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """The first input holds one example on each index of axis 0; all others are the same for all.
 
     Convolutions, pooling over the other axes, resizing, and their kind.
     """
     rows = values[0].rows
     if rows is None or any(value.rows is not None for value in values[1:]):
-        return Outcome(None, "BP304", _PAIRS)
+        return RowsVerdict(None, "BP304", _PAIRS)
     if rows.axis:
-        return Outcome(None, "BP303", "takes the rows for something else than examples")
-    return Outcome(rows)
+        return RowsVerdict(None, "BP303", "takes the rows for something else than examples")
+    return RowsVerdict(rows)
 
 
-def pooling(node: Node, values: Sequence[Value]) -> Outcome:
+def pooling(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """A window over axis 0 would span rows."""
     if node.attr("ksize")[0] != 1:
-        return Outcome(None, "BP301", "pools over the rows")
+        return RowsVerdict(None, "BP301", "pools over the rows")
     return on_first_axis(node, values)
 
 
-def transposed_convolution(node: Node, values: Sequence[Value]) -> Outcome:
+def transposed_convolution(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """The third input holds the examples."""
     return on_first_axis(node, [values[2], values[1]])
 
 
-def warped(node: Node, values: Sequence[Value]) -> Outcome:
+def warped(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Images, each with its transformation on axis 0."""
     found = {value.rows for value in values if value.rows is not None}
     if found != {Rows(0)}:
-        return Outcome(None, "BP304", "transforms rows by other rows")
+        return RowsVerdict(None, "BP304", "transforms rows by other rows")
     shape = node.input_shapes[1]
     if values[0].rows is None or (values[1].rows is None and (not shape or shape[0] != 1)):
         return undecided("transforms each row by constants that may differ")
-    return Outcome(Rows(0))
+    return RowsVerdict(Rows(0))
 
 
-def inference_batch_norm(node: Node, values: Sequence[Value]) -> Sequence[Outcome]:
+def inference_batch_norm(node: Node, values: Sequence[Value]) -> Sequence[RowsVerdict]:
     """Fused BatchNorm: with stored statistics it treats each row alone."""
     rows = values[0].rows
     if node.attr("is_training") or rows is None or rows.axis:
-        return [Outcome(rows, "BP201", "normalises by the statistics of the batch")] * _outputs(
+        return [RowsVerdict(rows, "BP201", "normalises by the statistics of the batch")] * _outputs(
             node
         )
     if any(value.rows is not None for value in values[1:]):
-        return [Outcome(rows, "BP304", _PAIRS)] * _outputs(node)
-    return [Outcome(rows), *[Outcome()] * (_outputs(node) - 1)]
+        return [RowsVerdict(rows, "BP304", _PAIRS)] * _outputs(node)
+    return [RowsVerdict(rows), *[RowsVerdict()] * (_outputs(node) - 1)]
 
 
 def _outputs(node: Node) -> int:
@@ -177,14 +179,14 @@ def _outputs(node: Node) -> int:
 def on_leading_axes(last: int) -> Transfer:
     """Operations on each vector, matrix or picture in the ``last`` axes of the first input."""
 
-    def transfer(node: Node, values: Sequence[Value]) -> Outcome:
+    def transfer(node: Node, values: Sequence[Value]) -> RowsVerdict:
         first = first_input(node, values)
         if first is None or any(value.rows is not None for value in values[1:]):
             return undecided("works on something else than the rows")
         rows, shape = first
         if rows.axis >= len(shape) - last:
-            return Outcome(None, "BP301", "computes over the rows")
-        return Outcome(rows)
+            return RowsVerdict(None, "BP301", "computes over the rows")
+        return RowsVerdict(rows)
 
     return transfer
 

@@ -9,8 +9,8 @@ from batchproof_server.proof.rows.layout import Rows, Value, sliced
 from batchproof_server.proof.rows.node import (
     UNKNOWN,
     Node,
-    Outcome,
     Outcomes,
+    RowsVerdict,
     Transfer,
     axis_of,
     first_input,
@@ -20,7 +20,7 @@ from batchproof_server.proof.rows.node import (
 _CHOSEN: Final = "takes some of the rows"
 
 
-def slice_(node: Node, values: Sequence[Value]) -> Outcome:
+def slice_(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """A box out of a tensor."""
     begin, size = node.static(1), node.static(2)
     if (first := first_input(node, values)) is None:
@@ -28,19 +28,19 @@ def slice_(node: Node, values: Sequence[Value]) -> Outcome:
     rows, shape = first
     whole, output = shape[rows.axis], node.output_shapes[0]
     if output is not None and whole is not None and output[rows.axis] == whole:
-        return Outcome(rows)
+        return RowsVerdict(rows)
     if begin is None or size is None or whole is None:
         return undecided("takes a part of the rows that is not constant")
     start, length = int(begin[rows.axis]), int(size[rows.axis])
     return _piece(rows, node.count, start, whole - start if length < 0 else length)
 
 
-def _piece(rows: Rows, count: int, start: int, length: int) -> Outcome:
+def _piece(rows: Rows, count: int, start: int, length: int) -> RowsVerdict:
     found = sliced(rows, count, start, length)
-    return Outcome(None, "BP302", _CHOSEN) if found is None else Outcome(found)
+    return RowsVerdict(None, "BP302", _CHOSEN) if found is None else RowsVerdict(found)
 
 
-def strided_slice(node: Node, values: Sequence[Value]) -> Outcome:
+def strided_slice(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """``x[...]`` with steps, new axes and dropped axes."""
     if (first := first_input(node, values)) is None:
         return UNKNOWN
@@ -56,9 +56,9 @@ def strided_slice(node: Node, values: Sequence[Value]) -> Outcome:
     axis = sum(before != "drop" for before, _ in steps[:position])
     moved = rows.at(axis)
     if step == "all":
-        return Outcome(moved)
+        return RowsVerdict(moved)
     if step == "drop":
-        return Outcome(None, "BP302", "takes one of the rows")
+        return RowsVerdict(None, "BP302", "takes one of the rows")
     spec = _spec_index(node, position, rank, len(shape))
     return _strided(node, moved, shape[rows.axis], spec, sizes)
 
@@ -97,22 +97,22 @@ def _strided(
     size: int | None,
     spec: int,
     sizes: Sequence[np.ndarray[Any, Any] | None],
-) -> Outcome:
+) -> RowsVerdict:
     begin, end, strides = sizes
     open_start = bool(node.attr("begin_mask") >> spec & 1)
     open_end = bool(node.attr("end_mask") >> spec & 1)
     step = None if strides is None else int(strides[spec])
     if open_start and open_end and step == 1:
-        return Outcome(rows)
+        return RowsVerdict(rows)
     if step is not None and step < 0:
-        return Outcome(rows, "BP303", "reverses the rows")
+        return RowsVerdict(rows, "BP303", "reverses the rows")
     if size is None or step is None or _missing(begin, open_start) or _missing(end, open_end):
         return undecided("takes a part of the rows that is not constant")
     start = 0 if open_start or begin is None else int(begin[spec])
     stop = size if open_end or end is None else int(end[spec])
     taken = range(size)[start:stop:step]
     if step != 1 and len(taken) > 1:
-        return Outcome(None, "BP302", _CHOSEN)
+        return RowsVerdict(None, "BP302", _CHOSEN)
     return _piece(rows, node.count, taken.start, len(taken))
 
 
@@ -127,7 +127,7 @@ def split(node: Node, values: Sequence[Value]) -> Outcomes:
     if rows is None or shape is None or axis is None:
         return UNKNOWN
     if axis_of(int(axis.item()), len(shape)) != rows.axis:
-        return Outcome(rows)
+        return RowsVerdict(rows)
     pieces = [known and known[rows.axis] for known in node.output_shapes]
     start, outcomes = 0, []
     for piece in pieces:

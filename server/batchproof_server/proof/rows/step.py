@@ -9,7 +9,7 @@ from typing import Final
 
 from batchproof_server.proof.rows import elementwise, indexing, products, slices, structure
 from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Value, fits
-from batchproof_server.proof.rows.node import Node, Outcome, Outcomes, Transfer, undecided
+from batchproof_server.proof.rows.node import Node, Outcomes, RowsVerdict, Transfer, undecided
 
 TRANSFERS: Final[Mapping[str, Transfer]] = {
     **elementwise.TRANSFERS,
@@ -53,16 +53,16 @@ def _sizes_known(node: Node) -> bool:
     return all(shape is not None and None not in shape for shape in node.input_shapes)
 
 
-def _outcomes(node: Node, values: Sequence[Value], count: int) -> Sequence[Outcome]:
+def _outcomes(node: Node, values: Sequence[Value], count: int) -> Sequence[RowsVerdict]:
     transfer = TRANSFERS.get(node.kind)
     if transfer is None:
         outcomes: Outcomes = undecided(f"the audit does not know what {node.kind} does to rows")
     else:
         outcomes = transfer(node, values)
-    return [outcomes] * count if isinstance(outcomes, Outcome) else list(outcomes)
+    return [outcomes] * count if isinstance(outcomes, RowsVerdict) else list(outcomes)
 
 
-def _checked(node: Node, index: int, outcome: Outcome, is_tensor: bool) -> Outcome:  # noqa: FBT001 - from a list
+def _checked(node: Node, index: int, outcome: RowsVerdict, is_tensor: bool) -> RowsVerdict:  # noqa: FBT001 - from a list
     """An outcome which the inferred shape contradicts is no outcome."""
     rows = outcome.rows
     if rows is None or not is_tensor or fits(rows, node.count, node.output_shapes[index]):
@@ -70,7 +70,9 @@ def _checked(node: Node, index: int, outcome: Outcome, is_tensor: bool) -> Outco
     return undecided("gives a shape in which the rows are not where they were expected")
 
 
-def _value(node: Node, name: str, index: int, outcome: Outcome, causes: frozenset[Cause]) -> Value:
+def _value(
+    node: Node, name: str, index: int, outcome: RowsVerdict, causes: frozenset[Cause]
+) -> Value:
     if outcome.rule_id is None:
         return Value(outcome.rows, causes)
     detail = outcome.detail if node.kind in outcome.detail else f"{node.kind} {outcome.detail}"
@@ -78,7 +80,7 @@ def _value(node: Node, name: str, index: int, outcome: Outcome, causes: frozense
     return Value(outcome.rows or _guess(node, index, outcome), causes | {cause})
 
 
-def _guess(node: Node, index: int, outcome: Outcome) -> Rows | None:
+def _guess(node: Node, index: int, outcome: RowsVerdict) -> Rows | None:
     """Goes on where an undecided output looks like a batch, to find what else is wrong."""
     shape = node.output_shapes[index]
     if outcome.rule_id == "BP305" and shape and shape[0] == node.count:

@@ -10,7 +10,7 @@ from batchproof_server.proof.rows.layout import Rows, Value, reshaped
 from batchproof_server.proof.rows.node import (
     UNKNOWN,
     Node,
-    Outcome,
+    RowsVerdict,
     Transfer,
     aligned,
     axis_of,
@@ -20,7 +20,7 @@ from batchproof_server.proof.rows.node import (
 )
 
 
-def reshape(node: Node, values: Sequence[Value]) -> Outcome:
+def reshape(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Also ExpandDims and Squeeze: the order of the elements stays."""
     if (first := first_input(node, values)) is None:
         return UNKNOWN
@@ -29,24 +29,26 @@ def reshape(node: Node, values: Sequence[Value]) -> Outcome:
     return kept(found, "spreads the rows over several axes, or sizes are unknown")
 
 
-def transpose(node: Node, values: Sequence[Value]) -> Outcome:
+def transpose(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Moves axes."""
     order = node.static(1)
     if values[0].rows is None or order is None:
         return undecided("moves axes in an order that is not constant")
-    return Outcome(values[0].rows.at(order.tolist().index(values[0].rows.axis)))
+    return RowsVerdict(values[0].rows.at(order.tolist().index(values[0].rows.axis)))
 
 
-def expand(node: Node, values: Sequence[Value]) -> Outcome:
+def expand(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Adds an axis."""
     axis, first = node.static(1), first_input(node, values)
     if axis is None or first is None:
         return reshape(node, values)
     rows, shape = first
-    return Outcome(rows.at(rows.axis + (axis_of(int(axis.item()), len(shape) + 1) <= rows.axis)))
+    return RowsVerdict(
+        rows.at(rows.axis + (axis_of(int(axis.item()), len(shape) + 1) <= rows.axis))
+    )
 
 
-def squeeze(node: Node, values: Sequence[Value]) -> Outcome:
+def squeeze(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Takes axes of size 1 away."""
     if (first := first_input(node, values)) is None:
         return UNKNOWN
@@ -54,10 +56,10 @@ def squeeze(node: Node, values: Sequence[Value]) -> Outcome:
     axes = [axis_of(axis, len(shape)) for axis in node.attr("squeeze_dims")]
     if not axes:
         return reshape(node, values)
-    return Outcome(rows.at(rows.axis - sum(axis < rows.axis for axis in axes)))
+    return RowsVerdict(rows.at(rows.axis - sum(axis < rows.axis for axis in axes)))
 
 
-def concat(node: Node, values: Sequence[Value]) -> Outcome:
+def concat(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Joins tensors; along the rows, whole batches follow each other."""
     axis, shape = node.static(len(values) - 1), node.output_shapes[0]
     found = {value.rows for value in values if value.rows is not None}
@@ -67,37 +69,37 @@ def concat(node: Node, values: Sequence[Value]) -> Outcome:
     if along in {rows.axis for rows in found}:
         return _follow(values[:-1], along)
     if len(found) > 1:
-        return Outcome(None, "BP304", "joins rows that are laid out in different ways")
+        return RowsVerdict(None, "BP304", "joins rows that are laid out in different ways")
     return _beside(node, values[:-1], found.pop())
 
 
-def _follow(values: Sequence[Value], along: int) -> Outcome:
+def _follow(values: Sequence[Value], along: int) -> RowsVerdict:
     parts = [value.rows for value in values if value.rows is not None]
     alike = {(rows.axis, rows.inner) for rows in parts} == {(along, parts[0].inner)}
     if len(parts) < len(values) or not alike:
-        return Outcome(None, "BP303", "puts rows and something else behind each other")
-    return Outcome(replace(parts[0], outer=sum(rows.outer for rows in parts)))
+        return RowsVerdict(None, "BP303", "puts rows and something else behind each other")
+    return RowsVerdict(replace(parts[0], outer=sum(rows.outer for rows in parts)))
 
 
-def _beside(node: Node, values: Sequence[Value], rows: Rows) -> Outcome:
+def _beside(node: Node, values: Sequence[Value], rows: Rows) -> RowsVerdict:
     for index, value in enumerate(values):
         if value.free and (outcome := aligned(node, index, rows)).rule_id:
             return outcome
-    return Outcome(rows)
+    return RowsVerdict(rows)
 
 
-def pack(node: Node, values: Sequence[Value]) -> Outcome:
+def pack(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Stacks tensors along a new axis."""
     shape, found = node.output_shapes[0], {value.rows for value in values if value.rows}
     if shape is None or len(found) != 1:
-        return Outcome(None, "BP304", "stacks rows that are laid out in different ways")
+        return RowsVerdict(None, "BP304", "stacks rows that are laid out in different ways")
     rows = found.pop()
     outcome = _beside(node, values, rows)
     axis = axis_of(node.attr("axis"), len(shape))
     return replace(outcome, rows=rows.at(rows.axis + (axis <= rows.axis)))
 
 
-def unpack(node: Node, values: Sequence[Value]) -> Outcome:
+def unpack(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Takes a tensor apart along an axis."""
     if (first := first_input(node, values)) is None:
         return UNKNOWN
@@ -105,23 +107,23 @@ def unpack(node: Node, values: Sequence[Value]) -> Outcome:
     axis = axis_of(node.attr("axis"), len(shape))
     if axis == rows.axis:
         return undecided("takes the batch apart into its rows")
-    return Outcome(rows.at(rows.axis - (axis < rows.axis)))
+    return RowsVerdict(rows.at(rows.axis - (axis < rows.axis)))
 
 
-def pad(node: Node, values: Sequence[Value]) -> Outcome:
+def pad(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Also MirrorPad: rows must not be added."""
     return _same_size(node, values, "adds rows to the batch")
 
 
-def broadcast_to(node: Node, values: Sequence[Value]) -> Outcome:
+def broadcast_to(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Repeats along axes of size 1 and new axes in front."""
     shape, known = node.output_shapes[0], node.input_shapes[0]
     if (rows := values[0].rows) is None or shape is None or known is None:
         return UNKNOWN
-    return Outcome(rows.at(rows.axis + len(shape) - len(known)))
+    return RowsVerdict(rows.at(rows.axis + len(shape) - len(known)))
 
 
-def tile(node: Node, values: Sequence[Value]) -> Outcome:
+def tile(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Repeats a tensor along its axes."""
     first, output = first_input(node, values), node.output_shapes[0]
     if first is None or output is None:
@@ -129,63 +131,63 @@ def tile(node: Node, values: Sequence[Value]) -> Outcome:
     rows, shape = first
     times, size = node.static(1), shape[rows.axis]
     if times is not None:
-        return Outcome(replace(rows, outer=rows.outer * int(times[rows.axis])))
+        return RowsVerdict(replace(rows, outer=rows.outer * int(times[rows.axis])))
     if size is None or output[rows.axis] is None:
         return undecided("repeats rows an unknown number of times")
-    return Outcome(replace(rows, outer=rows.outer * ((output[rows.axis] or 0) // size)))
+    return RowsVerdict(replace(rows, outer=rows.outer * ((output[rows.axis] or 0) // size)))
 
 
-def reverse(node: Node, values: Sequence[Value]) -> Outcome:
+def reverse(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Turns axes round."""
     axes, first = node.static(1), first_input(node, values)
     if axes is None or first is None:
         return undecided("reverses along an unknown axis")
     rows, shape = first
     turned = {axis_of(int(axis), len(shape)) for axis in axes.ravel()}
-    return Outcome(rows, *(("BP303", "reverses the rows") if rows.axis in turned else ()))
+    return RowsVerdict(rows, *(("BP303", "reverses the rows") if rows.axis in turned else ()))
 
 
-def reverse_sequence(node: Node, values: Sequence[Value]) -> Outcome:
+def reverse_sequence(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Turns the start of each row round."""
     rows = values[0].rows or values[1].rows
     if rows is None or rows.axis == node.attr("seq_dim"):
-        return Outcome(rows, "BP303", "reverses the rows")
+        return RowsVerdict(rows, "BP303", "reverses the rows")
     lengths_fit = values[1].rows is None or values[1].rows == rows.at(0)
     if values[0].rows is None or rows.axis != node.attr("batch_dim") or not lengths_fit:
         return undecided("reverses parts whose lengths belong to other rows")
-    return Outcome(rows)
+    return RowsVerdict(rows)
 
 
-def roll(node: Node, values: Sequence[Value]) -> Outcome:
+def roll(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Shifts elements round an axis."""
     axes, first = node.static(2), first_input(node, values)
     if axes is None or first is None:
         return undecided("shifts along an unknown axis")
     rows, shape = first
     shifted = {axis_of(int(axis), len(shape)) for axis in axes.ravel()}
-    return Outcome(rows, *(("BP303", "shifts the rows") if rows.axis in shifted else ()))
+    return RowsVerdict(rows, *(("BP303", "shifts the rows") if rows.axis in shifted else ()))
 
 
-def space_to_batch(node: Node, values: Sequence[Value]) -> Outcome:
+def space_to_batch(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Puts pixels behind the batch: the batch repeats once for each place in a block."""
     blocks = node.static(1)
     if (rows := values[0].rows) is None or rows.axis or blocks is None:
-        return Outcome(None, "BP303", "moves pixels between rows")
-    return Outcome(replace(rows, outer=rows.outer * int(np.prod(blocks))))
+        return RowsVerdict(None, "BP303", "moves pixels between rows")
+    return RowsVerdict(replace(rows, outer=rows.outer * int(np.prod(blocks))))
 
 
-def batch_to_space(node: Node, values: Sequence[Value]) -> Outcome:
+def batch_to_space(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """The inverse of ``space_to_batch``."""
     blocks = node.static(1)
     if (rows := values[0].rows) is None or rows.axis or blocks is None:
-        return Outcome(None, "BP303", "moves rows into pixels")
+        return RowsVerdict(None, "BP303", "moves rows into pixels")
     repeats = int(np.prod(blocks))
     if rows.outer % repeats:
-        return Outcome(None, "BP303", "moves rows into pixels")
-    return Outcome(replace(rows, outer=rows.outer // repeats))
+        return RowsVerdict(None, "BP303", "moves rows into pixels")
+    return RowsVerdict(replace(rows, outer=rows.outer // repeats))
 
 
-def _same_size(node: Node, values: Sequence[Value], otherwise: str) -> Outcome:
+def _same_size(node: Node, values: Sequence[Value], otherwise: str) -> RowsVerdict:
     first, output = first_input(node, values), node.output_shapes[0]
     if first is None or output is None:
         return UNKNOWN
@@ -193,7 +195,7 @@ def _same_size(node: Node, values: Sequence[Value], otherwise: str) -> Outcome:
     before, after = shape[rows.axis], output[rows.axis]
     if before is None or after is None:
         return undecided(f"perhaps {otherwise}")
-    return Outcome(rows) if before == after else Outcome(None, "BP303", otherwise)
+    return RowsVerdict(rows) if before == after else RowsVerdict(None, "BP303", otherwise)
 
 
 TRANSFERS: Final[Mapping[str, Transfer]] = {

@@ -7,7 +7,12 @@ import numpy as np
 
 from batchproof_server.offline.evaluation import measures
 from batchproof_server.offline.evaluation.paths import PathName
-from batchproof_server.offline.evaluation.result import Difference, Evaluation, PathResult, Subject
+from batchproof_server.offline.evaluation.result import (
+    Difference,
+    EvaluatedModel,
+    Evaluation,
+    PathResult,
+)
 
 SAME = Difference(
     top1_pictures=0,
@@ -37,7 +42,7 @@ def evaluation(
     truth = numbers.integers(0, len(labels), pictures)
     guess = numbers.integers(0, len(labels), pictures)
     answers = np.where(numbers.random(pictures) < 0.9, truth, guess)
-    subject = Subject(
+    subject = EvaluatedModel(
         model="pets",
         version=2,
         model_digest="a" * 64,

@@ -17,7 +17,7 @@ from batchproof_server.models.loading import LoadedModel, load_version
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.answers import SingleAnswer, Tally, empty_tally, reference
 from batchproof_server.offline.evaluation.paths import (
-    Company,
+    BatchPath,
     EvaluationFailed,
     Execute,
     Judge,
@@ -64,9 +64,9 @@ def judge() -> Judge:
 
 def company(
     execute: Execute, chunk_rows: int = 3, *, may_fail: bool = False
-) -> tuple[Company, Tally]:
+) -> tuple[BatchPath, Tally]:
     tally = empty_tally(ROWS)
-    return Company("in_process", 3, chunk_rows, execute, tally, may_fail=may_fail), tally
+    return BatchPath("in_process", 3, chunk_rows, execute, tally, may_fail=may_fail), tally
 
 
 def recipe_of(model: LoadedModel) -> Any:

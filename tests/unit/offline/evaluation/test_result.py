@@ -17,7 +17,7 @@ from batchproof_server.offline.evaluation.answers import (
     reference,
     single_tally,
 )
-from batchproof_server.offline.evaluation.result import compared, path_result
+from batchproof_server.offline.evaluation.result import compare, path_result
 from unit.offline.evaluation.results import different, evaluation, path
 
 SCHEMA: Any = json.loads(
@@ -40,7 +40,7 @@ def single(logits: Any = LOGITS, bucket_rows: int = 2) -> Any:
 def together(logits: Any, bucket_rows: int, *classes: tuple[int, ...]) -> Any:
     tally = empty_tally(len(logits))
     tally.add(np.arange(len(logits)), score(logits, "logits"), bucket_rows, TRUTH, single())
-    return compared(tally, single(), classes)
+    return compare(tally, single(), classes)
 
 
 def test_the_same_answers_have_no_difference_and_the_figures_of_the_single_ones() -> None:

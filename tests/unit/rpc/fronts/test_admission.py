@@ -6,14 +6,14 @@ from typing import Any, cast
 import pytest
 
 from batchproof_server.base.errors import Draining, QueueFull, ServingError
-from batchproof_server.rpc.fronts.grpc_aio.gate import Admission
+from batchproof_server.rpc.fronts.grpc_aio.gate import LoadShedder
 
 FULL = QueueFull("full", 0.5)
 SOONER = QueueFull("full", 0.2)
 DRAINING = Draining("going away")
 
 
-def admission(*refusals: ServingError | None) -> Admission:
+def admission(*refusals: ServingError | None) -> LoadShedder:
     """Versions whose batchers refuse like this."""
     models = [
         SimpleNamespace(name=str(n), batcher=SimpleNamespace(refusal=lambda *_, r=refusal: r))
@@ -22,7 +22,7 @@ def admission(*refusals: ServingError | None) -> Admission:
     parts: Any = SimpleNamespace(
         ready=lambda: models, deadline_s=lambda _: 1.0, check_room=lambda *_: None
     )
-    return Admission(cast("Any", parts), cast("Any", parts), cast("Any", parts))
+    return LoadShedder(cast("Any", parts), cast("Any", parts), cast("Any", parts))
 
 
 def test_when_all_queues_are_full_the_soonest_says_when_to_try_again() -> None:

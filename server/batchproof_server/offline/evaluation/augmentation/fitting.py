@@ -16,7 +16,7 @@ from batchproof_server.offline.evaluation.augmentation.mixture import TOLERANCE,
 from batchproof_server.offline.evaluation.augmentation.paired import Paired, paired
 from batchproof_server.offline.evaluation.augmentation.policies import policy_of
 from batchproof_server.offline.evaluation.augmentation.running import Course, Runner, new_course
-from batchproof_server.offline.evaluation.result import Subject
+from batchproof_server.offline.evaluation.result import EvaluatedModel
 from batchproof_server.tta.aggregation import WEIGHTED
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.views import IDENTITY
@@ -96,7 +96,7 @@ class WeightsFit:
         against_mean: what the weights correct and corrupt there, compared with equal weights.
     """
 
-    subject: Subject
+    subject: EvaluatedModel
     weights: FittedWeights
     steps: int
     gap_nats: float
@@ -139,7 +139,7 @@ class Fitter:
     runner: Callable[[Count], Runner]
     begin: Begin
 
-    async def fit(self, parts: Split, subject: Subject, split_seed: int) -> WeightsFit:
+    async def fit(self, parts: Split, subject: EvaluatedModel, split_seed: int) -> WeightsFit:
         """Answers the fitted pictures, weighs the views, answers the held-out pictures.
 
         Raises:
@@ -173,7 +173,7 @@ class Fitter:
         await self.runner(self.begin(title, len(pictures))).run(pictures, courses)
         return courses
 
-    def _weights(self, found: Fitted, subject: Subject, pictures: int) -> FittedWeights:
+    def _weights(self, found: Fitted, subject: EvaluatedModel, pictures: int) -> FittedWeights:
         views = tuple(view.text for view in self.plan.views)
         return FittedWeights(
             format=1,

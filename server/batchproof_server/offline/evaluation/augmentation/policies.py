@@ -22,7 +22,7 @@ USUAL: Final = ("mean", "logit_mean")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedTrials:
     """What to try.
 
     Attributes:
@@ -60,7 +60,7 @@ def plain_policy(choice: Choice) -> Policy:
     return policy_of([choice.plan(TtaRequest(policy=NONE))])
 
 
-def tried_policies(choice: Choice, wanted: Wanted) -> tuple[Policy, ...]:
+def tried_policies(choice: Choice, wanted: WantedTrials) -> tuple[Policy, ...]:
     """The policies to try, in the order asked for.
 
     Raises:

@@ -16,10 +16,10 @@ from batchproof_server.offline.evaluation.augmentation.verdict import (
     Cost,
     Recommendation,
     Trial,
-    adjusted,
+    adjust,
     recommended,
 )
-from batchproof_server.offline.evaluation.result import Subject
+from batchproof_server.offline.evaluation.result import EvaluatedModel
 from batchproof_server.tta.policies import NONE
 from batchproof_server.tta.views import IDENTITY
 
@@ -81,7 +81,7 @@ class AugmentationEvaluation:
         warnings: about views that may change what a picture shows.
     """
 
-    subject: Subject
+    subject: EvaluatedModel
     plain: Plain
     trials: tuple[Trial, ...]
     details: tuple[PolicyDetail, ...]
@@ -97,7 +97,7 @@ class AugmentationEvaluation:
 
 
 def evaluation_of(
-    subject: Subject,
+    subject: EvaluatedModel,
     plain: Course,
     courses: Sequence[Course],
     thresholds: Sequence[float],
@@ -128,7 +128,7 @@ def _trials(plain: Course, courses: Sequence[Course]) -> Iterator[Trial]:
     before = plain.alone[0].is_right
     tried = [(course, name) for course in courses for name in course.answers]
     changes = [paired(before, course.answers[name].is_right) for course, name in tried]
-    for (course, name), change, p_value in zip(tried, changes, adjusted(changes), strict=True):
+    for (course, name), change, p_value in zip(tried, changes, adjust(changes), strict=True):
         yield Trial(
             policy=course.policy.name,
             aggregation=name,

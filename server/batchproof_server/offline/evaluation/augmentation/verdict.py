@@ -83,7 +83,7 @@ class Recommendation:
     why: str
 
 
-def adjusted(changes: Sequence[Paired]) -> tuple[float, ...]:
+def adjust(changes: Sequence[Paired]) -> tuple[float, ...]:
     """The p-values of all trials, adjusted for how many there are."""
     return holm([change.p_value for change in changes])
 

@@ -24,7 +24,7 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
-class Admission:
+class LoadShedder:
     """Knows whether one more row could be answered, by whatever version.
 
     Args:
@@ -82,7 +82,7 @@ class Gate:
         calls: tells the caller.
     """
 
-    def __init__(self, admission: Admission, calls: Calls) -> None:
+    def __init__(self, admission: LoadShedder, calls: Calls) -> None:
         self._admission = admission
         self._calls = calls
         self._guarded: dict[str, _Handler] = {}

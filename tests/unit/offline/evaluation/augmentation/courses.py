@@ -15,10 +15,10 @@ from batchproof_server.offline.evaluation.augmentation.running import (
     Policy,
     new_course,
 )
-from batchproof_server.offline.evaluation.result import Subject
+from batchproof_server.offline.evaluation.result import EvaluatedModel
 from batchproof_server.tta.plan import PLAIN
 
-SUBJECT = Subject(
+SUBJECT = EvaluatedModel(
     model="pets",
     version=2,
     model_digest="a" * 64,

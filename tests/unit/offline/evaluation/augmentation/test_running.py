@@ -14,14 +14,14 @@ from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.errors import BackendFailed
-from batchproof_server.base.scores import probabilities_of, scored
+from batchproof_server.base.scores import probabilities_of, score_probabilities
 from batchproof_server.base.signature import Tensors
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import load_version
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.augmentation.policies import (
-    Wanted,
+    WantedTrials,
     plain_policy,
     tried_policies,
 )
@@ -76,7 +76,7 @@ async def test_the_answers_are_those_of_the_servers_views_and_aggregation(
     serving: Asked, pictures: list[LabelledPicture]
 ) -> None:
     expansion, known = expansion_of(serving), choice()
-    tried = tried_policies(known, Wanted(aggregations=ALL, seed=3))
+    tried = tried_policies(known, WantedTrials(aggregations=ALL, seed=3))
     assert [policy.name for policy in tried] == ["flip", "d4", "crops", "light"]
     courses = [new_course(policy, TRUTH) for policy in tried]
     await serving.runner().run(pictures, courses)
@@ -87,7 +87,7 @@ async def test_the_answers_are_those_of_the_servers_views_and_aggregation(
             rows = expansion.rows(expansion.recipe.picture(each.read()), plan)
             logits = 0.01 * rows.reshape(len(rows), -1)[:, :3] + 1
             views = probabilities_of(logits.astype(np.float32), "logits")
-            (answer,) = scored(
+            (answer,) = score_probabilities(
                 row_result(plan, views).probabilities[np.newaxis], None
             ).probabilities
             answers = course.answers[plan.aggregation.text]
@@ -111,9 +111,9 @@ async def test_the_plain_course_is_the_plain_prediction_whatever_the_default_is(
 def test_a_policy_brings_its_own_aggregation_and_others_are_tried_where_asked() -> None:
     own = PolicySettings(("identity", "hflip"), "blend(0.5)", early_exit=0.9)
     known = choice(policies={"own": own})
-    (usual,) = tried_policies(known, Wanted(("own", "none", "own")))
+    (usual,) = tried_policies(known, WantedTrials(("own", "none", "own")))
     assert list(usual.combine) == ["mean", "logit_mean", "blend(0.5)"]
-    (asked,) = tried_policies(known, Wanted(("own",), None, ("sharpen", "sharpen(2)")))
+    (asked,) = tried_policies(known, WantedTrials(("own",), None, ("sharpen", "sharpen(2)")))
     assert list(asked.combine) == ["sharpen(2)"]
 
 
@@ -124,34 +124,34 @@ def test_a_left_out_view_has_no_part_and_blend_without_the_plain_view_is_the_mea
     views = ("identity", "hflip", "vflip")
     given = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     for name, expected in (("mean", [0.35, 0.65]), ("blend", [0.35, 0.65])):
-        (three,) = tried_policies(choice(), Wanted(None, views, (name,)))
+        (three,) = tried_policies(choice(), WantedTrials(None, views, (name,)))
         assert three.combine_without[0](given) == pytest.approx(expected)
-    (own,) = tried_policies(known, Wanted(("own",), None, ("weighted",)))
+    (own,) = tried_policies(known, WantedTrials(("own",), None, ("weighted",)))
     assert own.combine["weighted"](given[:2]).tolist() == [0.9, 0.1]
     assert own.combine_without[0](given[:2]).tolist() == [0.2, 0.8]
 
 
 def test_views_are_one_policy_more_or_the_only_one() -> None:
     views = ("identity", "rotate(8)")
-    (only,) = tried_policies(choice(), Wanted(views=views))
+    (only,) = tried_policies(choice(), WantedTrials(views=views))
     assert (only.name, only.views) == ("custom", views)
-    flip, more = tried_policies(choice(), Wanted(("flip",), views))
+    flip, more = tried_policies(choice(), WantedTrials(("flip",), views))
     assert (flip.name, more.name) == ("flip", "custom")
 
 
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (Wanted(("flop",)), 'unknown policy "flop", one of none, flip'),
-        (Wanted(("none",)), 'no policy beside "none", expected one of none, flip'),
-        (Wanted(("",)), 'unknown policy "", one of none, flip'),
-        (Wanted(("flip",), None, ("median",)), 'unknown aggregation "median", one of mean'),
-        (Wanted(("flip",), None, ("weighted",)), 'the policy "flip" has no weights'),
-        (Wanted(("bare",), None, ("blend",)), 'needs the view "identity"'),
-        (Wanted(views=("blur",)), 'unknown view "blur", one of identity'),
+        (WantedTrials(("flop",)), 'unknown policy "flop", one of none, flip'),
+        (WantedTrials(("none",)), 'no policy beside "none", expected one of none, flip'),
+        (WantedTrials(("",)), 'unknown policy "", one of none, flip'),
+        (WantedTrials(("flip",), None, ("median",)), 'unknown aggregation "median", one of mean'),
+        (WantedTrials(("flip",), None, ("weighted",)), 'the policy "flip" has no weights'),
+        (WantedTrials(("bare",), None, ("blend",)), 'needs the view "identity"'),
+        (WantedTrials(views=("blur",)), 'unknown view "blur", one of identity'),
     ],
 )
-def test_what_does_not_exist_is_refused_with_what_does(wanted: Wanted, said: str) -> None:
+def test_what_does_not_exist_is_refused_with_what_does(wanted: WantedTrials, said: str) -> None:
     known = choice(policies={"bare": PolicySettings(("hflip", "vflip"))})
     with pytest.raises(InvalidData, match=said):
         tried_policies(known, wanted)
@@ -198,7 +198,7 @@ async def test_an_output_that_is_not_finite_is_refused_with_the_name_of_its_view
     pixels = np.zeros((2, 2, 3), np.uint8)
     pixels[0, 1] = 255  # which the mirror brings to the first place
     white = LabelledPicture("p0", 0, partial(encode_png, pixels))
-    (flip,) = tried_policies(choice(), Wanted(("flip",)))
+    (flip,) = tried_policies(choice(), WantedTrials(("flip",)))
     said = r'p0: the model\'s output for row 0, view "hflip", is not finite'
     with (
         asked(replace(loaded, backend=Wild(loaded.backend))) as serving,
