@@ -17,7 +17,7 @@ def add_evaluate(commands: Any) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="compare single pictures, batches and Keras on labelled data",
-        description="Serves BUNDLE and answers the same labelled pictures one at a time over gRPC, "
+        description="Serves BUNDLE and answers the same labelled pictures one at a time, "
         "in batches, and through Keras' predict. Exits with 0 when single and batch agree bit for "
         "bit, with 1 when they do not, or with 2 for wrong usage.",
     )

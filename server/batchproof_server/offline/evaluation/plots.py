@@ -40,7 +40,7 @@ def draw(evaluation: Evaluation, directory: Path) -> tuple[Path, ...]:
     """Writes both pictures as PNG files, over older ones.
 
     Args:
-        evaluation: what is shown: the answers over gRPC.
+        evaluation: what is shown: the answers to single pictures.
         directory: there already.
 
     Returns:

@@ -14,7 +14,7 @@ from batchproof_server.offline.evaluation.answers import Reference, Tally
 from batchproof_server.offline.evaluation.measures import Reliability
 from batchproof_server.offline.evaluation.paths import PathName
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ class Evaluation:
     Attributes:
         subject: what was evaluated.
         paths: gRPC first.
-        confusion: int64 [classes, classes] over gRPC, the truth on axis 0.
-        reliability: over gRPC.
+        confusion: int64 [classes, classes] of the single pictures, the truth on axis 0.
+        reliability: of the single pictures.
         keras_note: why Keras' ``predict`` differs, or why it was not asked; empty when it agrees.
     """
 
