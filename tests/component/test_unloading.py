@@ -25,6 +25,7 @@ from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
 from support.engine_bench import SMALL
 from support.fakes import ElementwiseBackend, GatedBackend, Recorder, settle_loop, until
+from support.patience import PATIENCE_S
 from support.version_life import FakeLoader, Life, place
 
 NEWEST = ModelSelector("m")
@@ -136,7 +137,7 @@ async def test_a_request_that_fails_or_goes_away_gives_its_lease_back() -> None:
     gone.cancel()
     with life.versions.lease(NEWEST) as model, pytest.raises(ValueError, match="do not hold"):
         await model.batcher.submit({"x": np.zeros((1, 1))}, 2)
-    await asyncio.wait_for(life.versions.unload("m", 1), 10.0)
+    await asyncio.wait_for(life.versions.unload("m", 1), PATIENCE_S)
 
 
 async def test_a_stuck_version_is_released_without_waiting_for_its_device() -> None:
@@ -150,7 +151,7 @@ async def test_a_stuck_version_is_released_without_waiting_for_its_device() -> N
     unloading = asyncio.create_task(life.versions.unload("m", 1))
     await settle_loop()
     hanging.cancel()  # its caller's time is over
-    await asyncio.wait_for(unloading, 10.0)
+    await asyncio.wait_for(unloading, PATIENCE_S)
     assert life.state() is VersionState.UNLOADED
     backend.release(1_000)
 
