@@ -1,4 +1,4 @@
-"""The reading and writing of a stream, with a context whose reads and writes a test decides."""
+"""The reading and writing of a stream, with messages whose reads and writes a test decides."""
 
 import asyncio
 import gc
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from grpc import aio
 
 from batchproof_server.base.errors import Draining
+from batchproof_server.rpc.fronts.front import CallEnded
 from batchproof_server.rpc.streams import Streams
 from support.fakes import settle_loop
 
 
 @dataclass
-class ScriptedContext:
-    """A gRPC context whose reads and writes a test decides."""
+class ScriptedMessages:
+    """The messages of a stream whose reads and writes a test decides."""
 
     requests: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     written: list[Any] = field(default_factory=list)
@@ -33,30 +33,30 @@ class ScriptedContext:
         """Keeps the answer, or fails."""
         if self.fault is not None:
             raise self.fault
-        assert not self.is_writing, "gRPC takes one write at a time"
+        assert not self.is_writing, "a front takes one write at a time"
         self.is_writing = True
         await asyncio.sleep(0)
         self.is_writing = False
         self.written.append(answer)
 
 
-async def echo(request: Any, _context: Any) -> Any:
+async def echo(request: Any) -> Any:
     return request
 
 
-def serve(streams: Streams, context: ScriptedContext, answer: Any = echo) -> "asyncio.Task[None]":
+def serve(streams: Streams, context: ScriptedMessages, answer: Any = echo) -> "asyncio.Task[None]":
     return asyncio.create_task(streams.serve(cast("Any", context), answer))
 
 
 async def test_answers_that_are_ready_together_are_written_one_after_the_other() -> None:
-    context, gate = ScriptedContext(), asyncio.Event()
+    context, gate = ScriptedMessages(), asyncio.Event()
 
-    async def gated(request: Any, _context: Any) -> Any:
+    async def gated(request: Any) -> Any:
         await gate.wait()
         return request
 
     stream = serve(Streams(1, 9), context, gated)
-    for each in ("a", "b", "c", aio.EOF):
+    for each in ("a", "b", "c", None):
         context.requests.put_nowait(each)
     await settle_loop(30)
     gate.set()
@@ -65,9 +65,9 @@ async def test_answers_that_are_ready_together_are_written_one_after_the_other()
 
 
 async def test_a_write_to_a_caller_that_has_gone_ends_the_stream_quietly() -> None:
-    context = ScriptedContext(fault=aio.UsageError("the RPC is over"))
+    context = ScriptedMessages(fault=CallEnded())
     stream = serve(Streams(1, 1), context)
-    for each in ("a", "b", aio.EOF):
+    for each in ("a", "b", None):
         context.requests.put_nowait(each)
     await stream
     assert context.written == []
@@ -76,7 +76,7 @@ async def test_a_write_to_a_caller_that_has_gone_ends_the_stream_quietly() -> No
 async def test_a_fault_outside_of_the_work_cancels_the_other_members() -> None:
     cancelled = []
 
-    async def wait(request: Any, _context: Any) -> Any:
+    async def wait(request: Any) -> Any:
         if request == "fails":
             raise RuntimeError("unforeseen")
         try:
@@ -84,7 +84,7 @@ async def test_a_fault_outside_of_the_work_cancels_the_other_members() -> None:
         finally:
             cancelled.append(request)
 
-    context = ScriptedContext()
+    context = ScriptedMessages()
     stream = serve(Streams(1, 9), context, wait)
     for each in ("a", "b"):
         context.requests.put_nowait(each)
@@ -98,14 +98,14 @@ async def test_a_fault_outside_of_the_work_cancels_the_other_members() -> None:
 async def test_a_read_is_never_cancelled_and_its_late_failure_is_nobodys() -> None:
     complaints: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
-    streams, context = Streams(1, 1), ScriptedContext()
+    streams, context = Streams(1, 1), ScriptedMessages()
     stream = serve(streams, context)
     await settle_loop()
     streams.start_draining()
     with pytest.raises(Draining):
         await stream
     # The read is still there to take what gRPC gives it.
-    context.requests.put_nowait(aio.UsageError("the RPC is over"))
+    context.requests.put_nowait(CallEnded())
     await settle_loop()
     assert context.requests.empty()
     gc.collect()
@@ -113,7 +113,7 @@ async def test_a_read_is_never_cancelled_and_its_late_failure_is_nobodys() -> No
 
 
 async def test_a_cancelled_stream_leaves_its_read_to_grpc_and_frees_its_place() -> None:
-    streams, context = Streams(1, 1), ScriptedContext()
+    streams, context = Streams(1, 1), ScriptedMessages()
     stream = serve(streams, context)
     await settle_loop()
     stream.cancel()
@@ -122,14 +122,14 @@ async def test_a_cancelled_stream_leaves_its_read_to_grpc_and_frees_its_place() 
     context.requests.put_nowait("late")
     await settle_loop()
     assert context.requests.empty()
-    again = serve(streams, ScriptedContext())
+    again = serve(streams, ScriptedMessages())
     await settle_loop()
     assert not again.done()
     again.cancel()
 
 
 async def test_a_stream_that_opens_while_the_server_drains_reads_nothing() -> None:
-    streams, context = Streams(1, 1), ScriptedContext()
+    streams, context = Streams(1, 1), ScriptedMessages()
     streams.start_draining()
     context.requests.put_nowait("unread")
     with pytest.raises(Draining):
@@ -138,10 +138,10 @@ async def test_a_stream_that_opens_while_the_server_drains_reads_nothing() -> No
 
 
 async def test_draining_waits_for_a_full_window_but_reads_no_more() -> None:
-    streams, context = Streams(1, 1), ScriptedContext()
+    streams, context = Streams(1, 1), ScriptedMessages()
     gate = asyncio.Event()
 
-    async def gated(request: Any, _context: Any) -> Any:
+    async def gated(request: Any) -> Any:
         await gate.wait()
         return request
 

@@ -28,9 +28,9 @@ class Use:
 
 # An outside package (or a part of one) -> the modules and packages that may use it.
 DOORS: Mapping[str, tuple[str, ...]] = {
-    "grpc": ("batchproof.v1", "batchproof_server.rpc", "batchproof_client"),
-    "grpc_health": ("batchproof_server.rpc", "batchproof_client"),
-    "grpc_reflection": ("batchproof_server.rpc",),
+    "grpc": ("batchproof.v1", "batchproof_server.rpc.fronts", "batchproof_client"),
+    "grpc_health": ("batchproof_server.rpc.fronts", "batchproof_client"),
+    "grpc_reflection": ("batchproof_server.rpc.fronts",),
     "google.protobuf": ("batchproof", "batchproof_server.rpc", "batchproof_client"),
     "numpy": ("batchproof", "batchproof_server", "batchproof_client"),
     "tensorflow": (

@@ -39,6 +39,9 @@ def test_every_outside_package_is_used_only_behind_its_door() -> None:
         ),
         ("batchproof_server.serving.predictor", "import grpc.aio"),
         ("batchproof_server.rpc.native.service", "from prometheus_client import Counter"),
+        ("batchproof_server.rpc.native.service", "import grpc.aio"),
+        ("batchproof_server.rpc.status", "from grpc import StatusCode"),
+        ("batchproof_server.rpc.health", "from grpc_health.v1 import health_pb2"),
         ("batchproof_server.serving.predictor", "from os import environ"),
         ("batchproof_server.serving.predictor", "import os\nhome = os.environ['HOME']"),
         ("batchproof_server.serving.predictor", "import os as system\nsystem.getenv('HOME')"),
@@ -58,7 +61,7 @@ def test_a_planted_violation_is_found(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("batchproof_server.backends.keras", "import tensorflow as tf\ntf.constant(1)"),
-        ("batchproof_server.rpc.native.service", "import grpc.aio"),
+        ("batchproof_server.rpc.fronts.grpc_aio.server", "import grpc.aio"),
         ("batchproof_server.application.config", "import os\nhome = os.environ['HOME']"),
         ("batchproof_server.models.bundle", "from pydantic import ConfigDict"),
         ("batchproof_server.serving.predictor", "import os\nos.path.join('a', 'b')"),

@@ -25,6 +25,7 @@ from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.observing.logs import configure_logs
 from batchproof_server.proof.settings import Tell
 from support.fakes import GatedBackend, until
+from support.fronts import CHOSEN
 from support.plugs import load as load_artefact
 from support.plugs import scripted
 
@@ -125,7 +126,9 @@ async def running(
         prove = None if gated else real.prove
         return replace(real, kinds=kinds, engines=engines, prove=prove)
 
-    server = compose(replace(config, server=ports), discover(path), logger, plugs=plugs)
+    server = compose(
+        replace(config, server=ports), discover(path), logger, plugs=plugs, make_front=CHOSEN.make
+    )
     addresses = await server.open()
     try:
         if load:
@@ -135,7 +138,7 @@ async def running(
     finally:
         for backend in (gated or {}).values():
             backend.release(1_000)
-        await server.rpc.stop(0)
+        await server.rpc.drain(0)
         server.close()
 
 

@@ -1,4 +1,4 @@
-"""A server with one model of each kind."""
+"""A server with one model of each kind; each front in turn."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,12 +6,22 @@ from pathlib import Path
 import pytest
 
 from batchproof_server.application.config import Config
+from batchproof_server.rpc.fronts.front import MakeFront
 from batchproof_server.serving.predictor import RequestLimits
 from support.bundles_on_disk import LOGITS, PICTURES, PROBABILITIES, RAW, write_bundle
+from support.fronts import CHOSEN, FRONTS
 from support.running import (
     Running,
     running,
 )
+
+
+@pytest.fixture(autouse=True, params=FRONTS)
+def make_front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MakeFront:
+    """A front, which the servers of the test have: one suite for every front."""
+    front = FRONTS[request.param]
+    monkeypatch.setattr(CHOSEN, "make", front)
+    return front
 
 
 @pytest.fixture

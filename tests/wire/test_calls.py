@@ -1,7 +1,6 @@
 """Whatever goes wrong inside, the caller gets a code and one record is made."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any, cast
 
 import grpc
@@ -11,14 +10,15 @@ from grpc import aio
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.rpc.calls import Calls
-from batchproof_server.rpc.fronts.grpc_aio.health import Health
-from batchproof_server.rpc.fronts.grpc_aio.server import RpcServer
+from batchproof_server.rpc.fronts.front import MakeFront
+from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.native.outcomes import OutcomeReports
 from batchproof_server.rpc.native.service import PredictionService
-from batchproof_server.rpc.pressure import Pressure
+from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams
-from support.fakes import PATIENCE_S, FakeClock, Recorder, settle_loop
+from support.fakes import PATIENCE_S, FakeClock, Recorder
 from support.running import (
     failure,
     trailer,
@@ -38,30 +38,36 @@ class Broken:
         return fail
 
 
+class Versionless:
+    """No version is loaded."""
+
+    def ready(self) -> tuple[()]:
+        """None answers."""
+        return ()
+
+
 class Bench:
     """The service over a broken core."""
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, make_front: MakeFront, error: BaseException) -> None:
         self.recorder = Recorder()
         self.reported: list[tuple[BaseException, str]] = []
-        calls = Calls(
-            Pressure(9, FakeClock()),
-            FakeClock(),
-            self.recorder,
-            lambda *what: self.reported.append(what),
-        )
-        broken = cast("Any", Broken(error))
-        service = PredictionService(broken, broken, calls, Streams(9, 9), OutcomeReports(broken))
-        self.server = RpcServer(replace(RpcSettings(), max_streams=9), service, Health())
+        clock, broken = FakeClock(), cast("Any", Broken(error))
+        pressure = Pressure(9, clock)
+        calls = Calls(pressure, clock, self.recorder, lambda *what: self.reported.append(what))
+        services = [PredictionService(broken, broken, OutcomeReports(broken)).published()]
+        shedder = LoadShedder(broken, cast("Any", Versionless()), pressure)
+        routes = make_routes(services, calls, Streams(9, 9), shedder, Health())
+        self.front = make_front(RpcSettings(), routes, clock)
 
     async def __aenter__(self) -> Any:
-        port = await self.server.start("127.0.0.1", 0)
+        port = await self.front.start("127.0.0.1", 0)
         self.channel = aio.insecure_channel(f"127.0.0.1:{port}")
         return pb_grpc.PredictionServiceStub(self.channel)
 
     async def __aexit__(self, *_: object) -> None:
         await self.channel.close()
-        await self.server.stop(0)
+        await self.front.drain(0)
 
 
 UNARY = {
@@ -73,9 +79,11 @@ UNARY = {
 
 
 @pytest.mark.parametrize("method", UNARY)
-async def test_an_unforeseen_error_is_internal_with_an_id_and_without_its_text(method: str) -> None:
+async def test_an_unforeseen_error_is_internal_with_an_id_and_without_its_text(
+    make_front: MakeFront, method: str
+) -> None:
     error = RuntimeError("secret in /some/path")
-    bench = Bench(error)
+    bench = Bench(make_front, error)
     async with bench as stub:
         metadata = (("x-request-id", "mine"),)
         came = await failure(getattr(stub, method)(UNARY[method], metadata=metadata))
@@ -87,8 +95,10 @@ async def test_an_unforeseen_error_is_internal_with_an_id_and_without_its_text(m
 
 
 @pytest.mark.parametrize("method", UNARY)
-async def test_a_cancellation_that_leaks_from_the_work_is_unavailable_at_once(method: str) -> None:
-    bench = Bench(asyncio.CancelledError())
+async def test_a_cancellation_that_leaks_from_the_work_is_unavailable_at_once(
+    make_front: MakeFront, method: str
+) -> None:
+    bench = Bench(make_front, asyncio.CancelledError())
     async with bench as stub:
         came = await failure(getattr(stub, method)(UNARY[method], timeout=PATIENCE_S))
     assert came.code() is grpc.StatusCode.UNAVAILABLE
@@ -104,9 +114,9 @@ async def test_a_cancellation_that_leaks_from_the_work_is_unavailable_at_once(me
     ],
 )
 async def test_in_a_stream_an_unforeseen_error_answers_its_own_request_alone(
-    error: BaseException, code: grpc.StatusCode
+    make_front: MakeFront, error: BaseException, code: grpc.StatusCode
 ) -> None:
-    bench = Bench(error)
+    bench = Bench(make_front, error)
     async with bench as stub:
         call = stub.PredictStream()
         await call.write(pb.PredictStreamRequest(request=pb.PredictRequest(request_id="a")))
@@ -117,37 +127,3 @@ async def test_in_a_stream_an_unforeseen_error_answers_its_own_request_alone(
     assert (answer.request_id, answer.error.code) == ("a", code.value[0])
     assert "secret" not in answer.error.message
     assert [record.code for record in bench.recorder.requests] == [code.name]
-
-
-async def test_work_that_turns_its_cancellation_into_an_error_is_recorded_as_that() -> None:
-    recorder = Recorder()
-    pressure = Pressure(9, FakeClock())
-    calls = Calls(pressure, FakeClock(), recorder, lambda *_: None)
-    context = cast("Any", Context())
-
-    async def stubborn(_call: object) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            raise RuntimeError("late") from None
-
-    task = asyncio.ensure_future(calls.run("Predict", "a", context, stubborn))
-    await settle_loop()
-    told = [pressure.is_idle]
-    task.cancel()
-    await asyncio.wait({task})
-    assert task.cancelled()
-    assert [*told, pressure.is_idle] == [False, True]
-    assert [record.code for record in recorder.requests] == ["INTERNAL"]
-
-
-class Context:
-    """What a call asks of its gRPC context when it has no deadline."""
-
-    def time_remaining(self) -> float | None:
-        """No limit."""
-        return None
-
-    def peer(self) -> str:
-        """Somebody here."""
-        return "ipv4:127.0.0.1:1"

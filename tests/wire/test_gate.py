@@ -13,12 +13,17 @@ from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
 from batchproof_server.application.config import Config
-from batchproof_server.rpc.fronts.grpc_aio.gate import PREDICTIONS
 from batchproof_server.rpc.settings import RpcSettings
 from support.bundles_on_disk import RAW, write_bundle
 from support.fakes import GatedBackend, until
 from support.running import WARM_UPS, Running, failure, gated_request, request, running, trailer
 
+PREDICTIONS = {
+    "/batchproof.v1.PredictionService/Predict": "Predict",
+    "/inference.GRPCInferenceService/ModelInfer": "inference.ModelInfer",
+    "/tensorflow.serving.PredictionService/Predict": "tensorflow.Predict",
+}
+"""From the methods that ask for one prediction to their names in records."""
 NO_MESSAGE_OF_ANY_PROTOCOL = b"\xff" * 100
 
 

@@ -1,7 +1,8 @@
 """The gRPC port: taken, unreachable, limited and encrypted."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import pytest
@@ -10,43 +11,72 @@ from grpc import aio
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.application.config import Config
-from batchproof_server.rpc.fronts.grpc_aio.health import Health
-from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable, RpcServer
-from batchproof_server.rpc.native.service import PredictionService
+from batchproof_server.rpc.fronts.front import (
+    CallHead,
+    Front,
+    MakeFront,
+    PortUnavailable,
+    Routes,
+    Status,
+)
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
 from support.bundles_on_disk import write_bundle
+from support.fakes import FakeClock
 from support.patience import PATIENCE_S
 from support.running import failure, request, running
 
 
-def server(settings: RpcSettings | None = None) -> RpcServer:
-    nothing = cast("Any", None)
-    service = PredictionService(nothing, nothing, nothing, nothing, nothing)
-    return RpcServer(settings or RpcSettings(), service, Health())
+class NoGate:
+    """Looks at nothing."""
+
+    def wants(self, method: str) -> bool:
+        """No head."""
+        del method
+        return False
+
+    def look(self, heads: Sequence[CallHead]) -> list[Status | None]:
+        """Lets all go on."""
+        return [None for _ in heads]
 
 
-async def test_a_port_that_is_taken_is_refused_and_not_shared() -> None:
+Make = Callable[..., Front]
+
+
+@pytest.fixture
+def server(make_front: MakeFront) -> Make:
+    """Makes a server without methods, of the front that is tried."""
+
+    def made(settings: RpcSettings | None = None) -> Front:
+        return make_front(settings or RpcSettings(), Routes({}, {}, NoGate()), FakeClock())
+
+    return made
+
+
+async def test_a_port_that_is_taken_is_refused_and_not_shared(server: Make) -> None:
     first = server()
     port = await first.start("127.0.0.1", 0)
     try:
         with pytest.raises(PortUnavailable, match=f"gRPC cannot listen on 127.0.0.1:{port}: "):
             await server().start("127.0.0.1", port)
     finally:
-        await first.stop(0)
+        await first.drain(0)
 
 
-async def test_an_ipv6_address_is_written_in_brackets() -> None:
+async def test_an_ipv6_address_is_written_in_brackets(server: Make) -> None:
     with pytest.raises(PortUnavailable, match=r"cannot listen on \[2001:db8::1\]:0: "):
         await server().start("2001:db8::1", 0)
 
 
-async def test_a_server_that_was_never_started_can_be_stopped() -> None:
+async def test_a_server_that_was_never_started_can_be_stopped(server: Make) -> None:
     never = server()
-    await never.stop(0)
-    assert never._server is None
+    await never.drain(0)
+    assert await never.start("127.0.0.1", 0)
+    await never.drain(0)
 
 
-async def test_certificates_that_are_missing_or_junk_are_refused(tmp_path: Path) -> None:
+async def test_certificates_that_are_missing_or_junk_are_refused(
+    server: Make, tmp_path: Path
+) -> None:
     junk, missing = tmp_path / "junk.pem", tmp_path / "missing.pem"
     junk.write_text("junk")
     for tls, sentence in (

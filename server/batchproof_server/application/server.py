@@ -21,13 +21,15 @@ from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
-from batchproof_server.rpc.fronts.grpc_aio.gate import Gate, LoadShedder
-from batchproof_server.rpc.fronts.grpc_aio.health import Health
-from batchproof_server.rpc.fronts.grpc_aio.server import PortUnavailable, RpcServer
+from batchproof_server.rpc.fronts.front import Front, MakeFront, PortUnavailable
+from batchproof_server.rpc.fronts.grpc_aio.server import GrpcAioFront
+from batchproof_server.rpc.health import Health
+from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.native.outcomes import OutcomeReports
 from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.open_inference.service import OpenInferenceService
-from batchproof_server.rpc.pressure import Pressure
+from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
 from batchproof_server.web.operations import HttpServer, Pages
@@ -58,7 +60,7 @@ class Server:
     pressure: Pressure
     streams: Streams
     health: Health
-    rpc: RpcServer
+    rpc: Front
     http: HttpServer
     heartbeat: Heartbeat
     clock: Clock
@@ -77,7 +79,7 @@ class Server:
         try:
             self.http.start()
         except OSError as fault:
-            await self.rpc.stop(0)
+            await self.rpc.drain(0)
             raise PortUnavailable(
                 f"HTTP cannot listen on {settings.host}:{settings.http_port}: it is taken or no "
                 "address of this host"
@@ -103,13 +105,13 @@ class Server:
         self.core.versions.start_draining()
         self.streams.start_draining()
         self.health.end_watches()
-        stopping = asyncio.ensure_future(self.rpc.stop(settings.grace_s))
+        stopping = asyncio.ensure_future(self.rpc.drain(settings.grace_s))
         in_time = self.pressure.is_idle
         while not (in_time or stopping.done()):
             await asyncio.wait({stopping}, timeout=_POLL_S)
             in_time = self.pressure.is_idle and self.clock.now_s() - started_s < settings.grace_s
         # What is left are answers on their way, and streams of reflection, which may stay for ever.
-        await self.rpc.stop(min(settings.grace_s, _LAST_ANSWERS_S))
+        await self.rpc.drain(min(settings.grace_s, _LAST_ANSWERS_S))
         await stopping
         return in_time
 
@@ -132,6 +134,7 @@ def compose(
     *,
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
     log_versions: bool = True,
+    make_front: MakeFront = GrpcAioFront,
 ) -> Server:
     """Builds the server; opens and loads nothing.
 
@@ -148,21 +151,9 @@ def compose(
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
     calls = Calls(pressure, clock, observer, log.failed)
-    predictor, versions = core.predictor, core.versions
-    gate = Gate(LoadShedder(predictor, versions, pressure), calls)
-    outcomes = OutcomeReports(observing.outcomes)
-    service = PredictionService(predictor, versions, calls, streams, outcomes)
-    open_inference = OpenInferenceService(
-        predictor,
-        versions,
-        calls,
-        streams,
-        health,
-        statistics=observing.statistics,
-        build_version=build_version,
-    )
-    tensorflow = TensorFlowServing(predictor, versions, calls, config.rpc.max_message_bytes)
-    public = (open_inference.published(), *tensorflow.published())
+    shedder = LoadShedder(core.predictor, core.versions, pressure)
+    services = _services(config, core, observing, build_version)
+    routes = make_routes(services, calls, streams, shedder, health)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     return Server(
         config=config,
@@ -172,11 +163,27 @@ def compose(
         pressure=pressure,
         streams=streams,
         health=health,
-        rpc=RpcServer(config.rpc, service, health, public, gate),
+        rpc=make_front(config.rpc, routes, clock),
         http=HttpServer(config.server.host, config.server.http_port, pages, log.failed),
         heartbeat=heartbeat,
         clock=clock,
     )
+
+
+def _services(
+    config: Config, core: Core, observing: "_Observing", build_version: str
+) -> tuple[Service, ...]:
+    predictor, versions = core.predictor, core.versions
+    native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
+    open_inference = OpenInferenceService(
+        predictor,
+        versions,
+        observing.health,
+        statistics=observing.statistics,
+        build_version=build_version,
+    )
+    tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes)
+    return (native.published(), open_inference.published(), *tensorflow.published())
 
 
 @dataclass(frozen=True, slots=True)

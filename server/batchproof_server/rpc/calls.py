@@ -1,29 +1,25 @@
-"""What every RPC has in common: request id, deadline, errors to codes, one record at the end."""
+"""What all calls have in common: request id, deadline, errors to codes, one record at the end."""
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias
 
-import grpc
-from grpc import aio
+from google.protobuf.message import DecodeError
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.base.events import Observer, RequestRecord, ShedRecord
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
-from batchproof_server.rpc.pressure import Pressure
-from batchproof_server.rpc.status import Failure, failure_of
+from batchproof_server.rpc.cancellation import is_cancelled, is_late
+from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
+from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure, failed, failure_of
 from batchproof_server.serving.request import NOBODY, Caller, Trace
 
-REQUEST_ID_KEY = "x-request-id"
-_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _MAX_REQUEST_ID_CHARACTERS = 128
-
-Answer = TypeVar("Answer")
-Context: TypeAlias = aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +31,61 @@ class Call:
         timeout_s: what is left of the caller's time; None when there is no limit.
         caller: who asks.
         trace: filled in on the way, and recorded at the end.
+        trailers: filled in on the way; the trailing metadata of an RPC that succeeds.
     """
 
     request_id: str
     timeout_s: float | None
     caller: Caller = NOBODY
     trace: Trace = field(default_factory=Trace)
+    trailers: list[tuple[str, str]] = field(default_factory=list)
 
     def found(self, model: ServedModel) -> None:
         """The version that answers is known."""
         self.trace.model, self.trace.version = model.name, model.version
 
 
-Work: TypeAlias = Callable[[Call], Awaitable[Answer]]
+# Answers one message with one message.
+Behaviour: TypeAlias = Callable[[Any, Call], Awaitable[Any]]
 # Told of every error that is not the caller's business: the error and the request id.
 ReportUnforeseen: TypeAlias = Callable[[BaseException, str], None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Method:
+    """One method of a service, or of a stream what is done for each of its requests.
+
+    Attributes:
+        name: in records.
+        parse: from bytes to a message; raises DecodeError.
+        behaviour: from that message to its answer.
+        serialize: from the answer to bytes.
+        id_field: of the message, where a caller may name its request; empty when there is none.
+        refuse: writes a failure as a message of a stream; None for a method that is no stream.
+        keeps_order: whether a stream is answered in the order of its requests.
+    """
+
+    name: str
+    parse: Callable[[bytes], Any]
+    behaviour: Behaviour
+    serialize: Callable[[Any], bytes]
+    id_field: str = ""
+    refuse: Callable[[Failure], bytes] | None = None
+    keeps_order: bool = False
+
+
 # Contract of the calls
 #
-# Whatever the work does, the caller gets either its answer or a code of rpc/status.py, and exactly
-# one record is made. An exception's own text reaches the caller only when it is a ServingError.
-# A cancelled call stays cancelled; a CancelledError that the work itself let out becomes
-# UNAVAILABLE, because gRPC would leave the caller waiting for its deadline.
+# Whatever a behaviour does, the caller gets either its answer or a code of rpc/status.py, and
+# exactly one record is made. An exception's own text reaches the caller only when it is a
+# ServingError. A cancelled call stays cancelled; a CancelledError that the behaviour itself let out
+# becomes UNAVAILABLE, because the caller would be left waiting for its deadline.
 class Calls:
-    """Runs the work of RPCs.
+    """Answers calls.
 
     Args:
         pressure: told of every request, and asked for room.
-        clock: for measuring.
+        clock: for measuring; the clock of deadlines.
         observer: told of every finished request.
         report_unforeseen: told of every error that became INTERNAL.
     """
@@ -80,86 +102,83 @@ class Calls:
         self._observer = observer
         self._report_unforeseen = report_unforeseen
 
-    async def refuse(
-        self, method: str, context: Context, error: ServingError, model: str = "", version: int = 0
-    ) -> NoReturn:
-        """Records and aborts an RPC of one request whose message nobody reads."""
-        request_id = _readable(_from_metadata(context)) or uuid.uuid4().hex
-        failure = self._failed(request_id, error)
-        call = Call(request_id, None, trace=Trace(model, version))
+    def refuse(
+        self,
+        name: str,
+        error: ServingError,
+        request_id: str = "",
+        model: str = "",
+        version: int = 0,
+    ) -> Failure:
+        """The failure of a request whose message nobody reads, recorded under the method's name."""
+        failure = self._failed(_readable(request_id) or uuid.uuid4().hex, error)
+        call = Call(failure.request_id, None, trace=Trace(model, version))
         self._shed(call, error)
-        self._record(method, call, 0.0, failure.code.name, failure.message)
-        await _abort(context, failure, request_id)
+        self._record(name, call, 0.0, failure.code.name, failure.text)
+        return failure
 
-    async def unary(
-        self, method: str, request_id: str, context: Context, work: Work[Answer]
-    ) -> Answer:
-        """Answers an RPC of one request, or aborts it with the code of its failure."""
-        request_id = request_id or _from_metadata(context)
-        outcome = await self.run(method, request_id, context, work)
-        if isinstance(outcome, tuple):
-            failure, request_id = outcome
-            await _abort(context, failure, request_id)
-        return outcome
+    def timeout_s(self, head: CallHead) -> float | None:
+        """What is left of the caller's time; None when there is no limit."""
+        return None if head.deadline_s is None else max(0.0, head.deadline_s - self._clock.now_s())
 
-    async def stream(
-        self, method: str, context: Context, work: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Serves a stream, whose requests are run and recorded one by one."""
-        try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the last resort of every stream
-            request_id = uuid.uuid4().hex
-            failure = self._failed(request_id, error)
-            self._record(method, Call(request_id, None), 0.0, failure.code.name, failure.message)
-            await _abort(context, failure, request_id)
+    def stream_failed(self, name: str, error: Exception) -> Failure:
+        """The failure of a stream beside its requests, recorded under the method's name."""
+        failure = self._failed(uuid.uuid4().hex, error)
+        self._record(name, Call(failure.request_id, None), 0.0, failure.code.name, failure.text)
+        return failure
 
-    async def run(
-        self, method: str, request_id: str, context: Context, work: Work[Answer]
-    ) -> Answer | tuple[Failure, str]:
-        """Runs the work of one request, which may be one of a stream.
+    async def answer(
+        self, method: Method, head: CallHead, content: bytes | None
+    ) -> Reply | Failure:
+        """Answers one request: the message of a unary call, or one of a stream.
 
-        Returns:
-            Its answer, or its failure with the request id.
+        Args:
+            method: what is asked for.
+            head: of its call.
+            content: None when the call has no message.
         """
-        started_s = self._clock.now_s()
+        if content is None:
+            return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head))
+        try:
+            message = method.parse(content)
+        except DecodeError:
+            return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head))
+        given_id = getattr(message, method.id_field) if method.id_field else ""
+        request_id = given_id or _id_of(method, head)
         readable_id = _readable(request_id)
-        call = Call(
-            readable_id or uuid.uuid4().hex,
-            context.time_remaining(),
-            Caller(context.peer()),
-        )
+        started_s = self._clock.now_s()
+        timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
+        call = Call(readable_id or uuid.uuid4().hex, timeout_s, Caller(head.peer))
         is_full = self._pressure.is_full
         self._pressure.began()
         try:
             if is_full or (request_id and not readable_id):
                 self._refuse_one(call, request_id, is_readable=bool(readable_id))
-            answer = await work(call)
+            reply = Reply(method.serialize(await method.behaviour(message, call)), call.trailers)
         except asyncio.CancelledError as cancelled:
-            failure = self._cancelled(call, context, cancelled)
+            failure = self._cancelled(call, head, cancelled, given_id)
         except Exception as error:  # noqa: BLE001 - the last resort of every RPC
-            failure = self._failed(call.request_id, error)
+            failure = self._failed(call.request_id, error, given_id)
             if isinstance(error, QueueFull):
                 self._pressure.refused()
         else:
             # After the answer is on its way: nobody waits for the accounting.
-            duration_s = self._since(started_s)
-            trace = call.trace
+            duration_s, trace = self._clock.now_s() - started_s, call.trace
             self._pressure.answered(trace.model, trace.rows, duration_s - trace.queued_s)
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._record, method, call, duration_s, "OK", "")
-            return answer
+            loop.call_soon(self._record, method.name, call, duration_s, "OK", "")
+            return reply
         finally:
             self._pressure.ended()
-        duration_s = self._since(started_s)
-        if failure.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        self._over(method.name, call, self._clock.now_s() - started_s, failure)
+        return failure
+
+    def _over(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
+        if failure.code is Code.DEADLINE_EXCEEDED:
             self._pressure.was_late(call.trace.model, duration_s)
-        self._record(method, call, duration_s, failure.code.name, failure.message)
-        if _is_cancelled():
+        self._record(name, call, duration_s, failure.code.name, failure.text)
+        if is_cancelled():
             raise asyncio.CancelledError
-        return failure, call.request_id
 
     def _refuse_one(self, call: Call, request_id: str, *, is_readable: bool) -> NoReturn:
         if request_id and not is_readable:
@@ -176,23 +195,21 @@ class Calls:
             self._observer.notify(ShedRecord(call.trace.model, call.trace.version, reason))
 
     def _cancelled(
-        self, call: Call, context: Context, cancelled: asyncio.CancelledError
+        self, call: Call, head: CallHead, cancelled: asyncio.CancelledError, given_id: str
     ) -> Failure:
-        if not _is_cancelled():
+        code, text = Code.CANCELLED, "the caller went away"
+        if not is_cancelled():
             self._report_unforeseen(cancelled, call.request_id)
-            return Failure(grpc.StatusCode.UNAVAILABLE, "the request was given up; try again")
-        if _is_late(call.timeout_s, context.time_remaining()):
-            return Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
-        return Failure(grpc.StatusCode.CANCELLED, "the caller went away")
+            code, text = Code.UNAVAILABLE, "the request was given up; try again"
+        elif is_late(call.timeout_s, self.timeout_s(head)):
+            code, text = Code.DEADLINE_EXCEEDED, "the deadline passed"
+        return failed(code, text, call.request_id, given_id=given_id)
 
-    def _failed(self, request_id: str, error: Exception) -> Failure:
-        failure = failure_of(error, request_id)
-        if failure.code is grpc.StatusCode.INTERNAL:
+    def _failed(self, request_id: str, error: Exception, given_id: str = "") -> Failure:
+        failure = failure_of(error, request_id, given_id)
+        if failure.code is Code.INTERNAL:
             self._report_unforeseen(error, request_id)
         return failure
-
-    def _since(self, started_s: float) -> float:
-        return self._clock.now_s() - started_s
 
     def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
         self._observer.notify(
@@ -209,39 +226,64 @@ class Calls:
         )
 
 
-def _is_cancelled() -> bool:
-    """Whether somebody asked the running task to stop (``context.cancelled()`` is never true)."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _is_late(timeout_s: float | None, remaining_s: float | None) -> bool:
-    if timeout_s is None or remaining_s is None:
-        return False
-    return remaining_s <= _TRANSIT_S + timeout_s * _ROUNDING_SHARE
-
-
-# A caller whose time is over gives up before our side of the deadline: its time began to run before
-# the request arrived, and gRPC rounds the timeout that it sends up by 1 % at most.
-_TRANSIT_S = 0.1
-_ROUNDING_SHARE = 0.02
-
-
 def _readable(request_id: str) -> str:
     """The id if it may be echoed and logged, else nothing."""
     fits = len(request_id) <= _MAX_REQUEST_ID_CHARACTERS
     return request_id if fits and request_id.isascii() and request_id.isprintable() else ""
 
 
-def _from_metadata(context: Context) -> str:
-    for key, value in context.invocation_metadata() or ():
+def _id_of(method: Method, head: CallHead) -> str:
+    """The id beside the message; a stream's is of none of its requests."""
+    return _from_metadata(head) if method.refuse is None else ""
+
+
+def _from_metadata(head: CallHead) -> str:
+    for key, value in head.metadata:
         if key == REQUEST_ID_KEY:
             return value if isinstance(value, str) else value.decode("ascii", "replace")
     return ""
 
 
-async def _abort(context: Context, failure: Failure, request_id: str) -> NoReturn:
-    metadata = [(REQUEST_ID_KEY, request_id)]
-    if failure.retry_after_s is not None:
-        metadata.append((_PUSHBACK_KEY, str(max(1, round(failure.retry_after_s * 1000)))))
-    await context.abort(failure.code, failure.message, tuple(metadata))
+_NO_MESSAGE: Final = "the call has no message, expected one"
+_UNREADABLE: Final = "the message cannot be read, expected the one that the method takes"
+
+
+# Contract
+#
+# Which model a call is for stands in its message. So a call is refused unread only when no version
+# would accept a single row, whatever it asks for; its code, its record and its pushback are those
+# of a full queue, and its request id is the one of the metadata. All else goes on as without a
+# gate. Messages of streams are read before: HTTP/2 holds their callers back.
+class Gate:
+    """Has a look at the queues before a prediction is read.
+
+    Args:
+        shedder: knows the queues.
+        calls: refuses.
+        predictions: from the paths of the methods that ask for one prediction to their names in
+            records.
+    """
+
+    def __init__(self, shedder: LoadShedder, calls: Calls, predictions: Mapping[str, str]) -> None:
+        self._shedder = shedder
+        self._calls = calls
+        self._predictions = predictions
+
+    def wants(self, method: str) -> bool:
+        """Whether a call that came just now asks for a prediction of a server that is pressed."""
+        return method in self._predictions and self._shedder.is_pressed()
+
+    def look(self, heads: Sequence[CallHead]) -> list[Failure | None]:
+        """Of each head how its call is refused; None lets it go on."""
+        return [self._look(head) for head in heads]
+
+    def _look(self, head: CallHead) -> Failure | None:
+        name = self._predictions.get(head.method)
+        if name is None:
+            return None
+        try:
+            self._shedder.check(self._calls.timeout_s(head))
+        except QueueFull as full:
+            request_id = _from_metadata(head)
+            return self._calls.refuse(name, full, request_id, *self._shedder.only_model())
+        return None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import QueueFull
+from batchproof_server.models.versions import Versions
+from batchproof_server.serving.predictor import Predictor
 
 _RETRY_AFTER_S = 0.1
 _WARY_S = 1.0
@@ -199,3 +201,47 @@ class Pressure:
         """The refusal of one more than the limit."""
         limit = self._max_concurrent_requests
         return QueueFull(f"{limit} requests are being answered already", _RETRY_AFTER_S)
+
+
+class LoadShedder:
+    """Knows whether one more row could be answered, by whatever version.
+
+    Args:
+        predictor: turns the caller's time into a deadline.
+        versions: whose queues are asked.
+        pressure: knows what no queue does.
+    """
+
+    def __init__(self, predictor: Predictor, versions: Versions, pressure: Pressure) -> None:
+        self._predictor = predictor
+        self._versions = versions
+        self._pressure = pressure
+
+    def is_pressed(self) -> bool:
+        """Whether looking closer is worth it: it costs each call a message of its own."""
+        return self._pressure.is_pressed or any(
+            model.batcher.is_pressed for model in self._versions.ready()
+        )
+
+    def check(self, timeout_s: float | None) -> None:
+        """Returns when some version would accept one row.
+
+        Args:
+            timeout_s: what is left of the caller's time; None when there is no limit.
+
+        Raises:
+            QueueFull: none would.
+        """
+        models = self._versions.ready()
+        self._pressure.check_room((model.name for model in models), timeout_s)
+        deadline_s = self._predictor.deadline_s(timeout_s)
+        refusals = [model.batcher.refusal(1, deadline_s) for model in models]
+        full = [each for each in refusals if isinstance(each, QueueFull)]
+        # Where a version drains, the call goes on to be told so.
+        if full and len(full) == len(models):
+            raise min(full, key=lambda each: each.retry_after_s)
+
+    def only_model(self) -> tuple[str, int]:
+        """Name and version when only one answers; else an empty name and 0."""
+        models = self._versions.ready()
+        return (models[0].name, models[0].version) if len(models) == 1 else ("", 0)

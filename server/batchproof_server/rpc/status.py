@@ -1,8 +1,6 @@
-"""The one place that turns errors into gRPC codes and texts."""
+"""The one place that turns errors into codes and texts."""
 
 from dataclasses import dataclass
-
-import grpc
 
 from batchproof_server.base.errors import (
     AnswerExpired,
@@ -19,21 +17,25 @@ from batchproof_server.base.errors import (
     QueueFull,
     ServingError,
 )
+from batchproof_server.rpc.fronts.front import Code, Status
 
-CODES: dict[type[ServingError], grpc.StatusCode] = {
-    InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
-    NotImplementedYet: grpc.StatusCode.UNIMPLEMENTED,
-    ModelNotFound: grpc.StatusCode.NOT_FOUND,
-    AnswerUnknown: grpc.StatusCode.NOT_FOUND,
-    AnswerExpired: grpc.StatusCode.NOT_FOUND,
-    OutcomeReported: grpc.StatusCode.ALREADY_EXISTS,
-    ModelNotReady: grpc.StatusCode.UNAVAILABLE,
-    ModelRefused: grpc.StatusCode.FAILED_PRECONDITION,
-    Draining: grpc.StatusCode.UNAVAILABLE,
-    QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
-    BackendFailed: grpc.StatusCode.INTERNAL,
+CODES: dict[type[ServingError], Code] = {
+    InvalidInput: Code.INVALID_ARGUMENT,
+    NotImplementedYet: Code.UNIMPLEMENTED,
+    ModelNotFound: Code.NOT_FOUND,
+    AnswerUnknown: Code.NOT_FOUND,
+    AnswerExpired: Code.NOT_FOUND,
+    OutcomeReported: Code.ALREADY_EXISTS,
+    ModelNotReady: Code.UNAVAILABLE,
+    ModelRefused: Code.FAILED_PRECONDITION,
+    Draining: Code.UNAVAILABLE,
+    QueueFull: Code.RESOURCE_EXHAUSTED,
+    DeadlineExceeded: Code.DEADLINE_EXCEEDED,
+    BackendFailed: Code.INTERNAL,
 }
+
+REQUEST_ID_KEY = "x-request-id"
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 # gRPC carries the text in a header, three characters for each byte that is not plain ASCII, and
 # clients accept 8 KiB of headers.
@@ -41,37 +43,47 @@ MAX_MESSAGE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Status):
     """What the caller of a failed request is told.
 
     Attributes:
+        request_id: the caller's or ours.
         retry_after_s: when trying again makes sense; None when it does not, or at once elsewhere.
+        given_id: the id that stands in the request, readable or not, by which a caller finds the
+            answer in a stream; empty when it has none.
     """
 
-    code: grpc.StatusCode
-    message: str
+    request_id: str = ""
     retry_after_s: float | None = None
-
-    @property
-    def code_number(self) -> int:
-        """The number of the code in google.rpc.Code."""
-        number: int = self.code.value[0]
-        return number
+    given_id: str = ""
 
 
-def failure_of(error: BaseException, request_id: str) -> Failure:
+def failure_of(error: BaseException, request_id: str, given_id: str = "") -> Failure:
     """The answer to a request that raised ``error``.
 
     An error that is not the caller's business is told by a generic text and the request id, never
     by its own text.
     """
-    code = CODES.get(type(error), grpc.StatusCode.INTERNAL)  # type: ignore[arg-type] # a foreign type is simply not found
-    if code is grpc.StatusCode.INTERNAL:
-        return Failure(
-            code, f"internal error; the server's log has more under request {request_id}"
-        )
+    code = CODES.get(type(error), Code.INTERNAL)  # type: ignore[arg-type] # a foreign type is simply not found
+    if code is Code.INTERNAL:
+        text = f"internal error; the server's log has more under request {request_id}"
+        return failed(code, text, request_id, given_id=given_id)
     retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else None
-    return Failure(code, _cut(str(error)), retry_after_s)
+    return failed(code, _cut(str(error)), request_id, retry_after_s, given_id)
+
+
+def failed(
+    code: Code,
+    text: str,
+    request_id: str,
+    retry_after_s: float | None = None,
+    given_id: str = "",
+) -> Failure:
+    """A failure with the trailing metadata that go with it."""
+    trailers = [(REQUEST_ID_KEY, request_id)]
+    if retry_after_s is not None:
+        trailers.append((_PUSHBACK_KEY, str(max(1, round(retry_after_s * 1000)))))
+    return Failure(code, text, tuple(trailers), request_id, retry_after_s, given_id)
 
 
 def _cut(message: str) -> str:

@@ -3,16 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
-
-from grpc import aio
+from typing import Any, Final, TypeAlias
 
 from batchproof_server.base.errors import Draining, QueueFull
-from batchproof_server.rpc.calls import Context
+from batchproof_server.rpc.fronts.front import CallEnded, Messages
 
-Request = TypeVar("Request")
-# Answers one request of a stream; never raises but for cancellation.
-Answer: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+# Answers one message of a stream; never raises but for cancellation.
+AnswerMessage: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
 _RETRY_AFTER_S = 1.0
 
@@ -42,7 +39,7 @@ class Streams:
         """Every open stream stops reading, and ends once it has answered what it has read."""
         self._draining.set()
 
-    async def serve(self, context: Context, answer: Answer) -> None:
+    async def serve(self, messages: Messages, answer: AnswerMessage) -> None:
         """Reads, answers and writes until the stream ends.
 
         Raises:
@@ -53,7 +50,7 @@ class Streams:
             raise QueueFull(f"{self._max_streams} streams are open already", _RETRY_AFTER_S)
         self._open += 1
         try:
-            await _Stream(context, answer, self._window, self._draining).run()
+            await _Stream(messages, answer, self._window, self._draining).run()
         finally:
             self._open -= 1
 
@@ -62,9 +59,9 @@ class _Stream:
     """One open stream."""
 
     def __init__(
-        self, context: Context, answer: Answer, window: int, draining: asyncio.Event
+        self, messages: Messages, answer: AnswerMessage, window: int, draining: asyncio.Event
     ) -> None:
-        self._context = context
+        self._messages = messages
         self._answer = answer
         self._window = asyncio.Semaphore(window)
         self._draining = draining
@@ -81,38 +78,73 @@ class _Stream:
         drain = asyncio.ensure_future(self._draining.wait())
         try:
             while await _before(drain, self._window.acquire()) and not self._draining.is_set():
-                request = await _before(drain, self._context.read())
-                if request is aio.EOF:
+                content = await _before(drain, self._next())
+                if content is None:
                     return False
-                if request is not None:
-                    members.create_task(self._answer_one(request))
+                if content is not _STOPPED:
+                    members.create_task(self._answer_one(content))
             return True
         finally:
             drain.cancel()
 
-    async def _answer_one(self, request: Any) -> None:
+    async def _next(self) -> Any:
+        """The next message; None when there will be no more."""
+        with contextlib.suppress(CallEnded):
+            return await self._messages.read()
+
+    async def _answer_one(self, content: bytes) -> None:
         try:
-            response = await self._answer(request, self._context)
+            answer = await self._answer(content)
             # It fails when the caller has gone; the stream is then cancelled in a moment.
-            with contextlib.suppress(aio.BaseError):
+            with contextlib.suppress(CallEnded):
                 async with self._writing:
-                    await self._context.write(response)
+                    await self._messages.write(answer)
         finally:
             self._window.release()
 
 
 async def _before(stop: "asyncio.Future[Any]", work: Awaitable[Any]) -> Any:
-    """The result of ``work``, or None when ``stop`` is done and it is not.
+    """The result of ``work``, or a false one when ``stop`` is done and it is not.
 
-    The work is never cancelled: gRPC would go on filling the buffer that a cancelled read has given
-    back. It ends when the RPC does.
+    The work is never cancelled: the message that a cancelled read was waiting for would be lost,
+    and grpc.aio would fill a buffer that it has given back. It ends when the call does.
     """
     task = asyncio.ensure_future(work)
     task.add_done_callback(_retrieve)
     await asyncio.wait({stop, task}, return_when=asyncio.FIRST_COMPLETED)
-    return task.result() if task.done() else None
+    return task.result() if task.done() else _STOPPED
+
+
+_STOPPED: Final = ()
 
 
 def _retrieve(task: "asyncio.Future[Any]") -> None:
     if not task.cancelled():
         task.exception()
+
+
+# Contract
+#
+# Requests are worked on together; only the finished answers wait for those before them.
+class InOrder:
+    """Answers the messages of one stream in their order.
+
+    Args:
+        answer: one of them.
+    """
+
+    def __init__(self, answer: AnswerMessage) -> None:
+        self._answer = answer
+        self._last: asyncio.Event | None = None
+
+    async def answer(self, content: bytes) -> bytes:
+        """Answers one message once those before it have been answered."""
+        before, mine = self._last, asyncio.Event()
+        self._last = mine
+        try:
+            answer = await self._answer(content)
+            if before is not None:
+                await before.wait()
+            return answer
+        finally:
+            mine.set()

@@ -93,7 +93,7 @@ async def test_raw_outputs_become_tensors() -> None:
 
 
 def test_a_failure_in_a_stream_has_a_code_and_a_time_only_when_trying_again_makes_sense() -> None:
-    answer = messages.write_failure(failure_of(InvalidInput("bad"), "id"), "id")
+    answer = messages.write_failure(failure_of(InvalidInput("bad"), "id"))
     assert (answer.request_id, answer.error.code, answer.error.message) == ("id", 3, "bad")
     assert not answer.error.HasField("retry_after_s")
 

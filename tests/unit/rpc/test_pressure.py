@@ -1,31 +1,28 @@
 """Which calls are refused before they are read, by what answers took of late."""
 
 import asyncio
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.base.events import ShedRecord
-from batchproof_server.rpc.calls import Call, Calls
+from batchproof_server.rpc.calls import Behaviour, Call, Calls, Method
+from batchproof_server.rpc.fronts.front import CallHead, Reply
 from batchproof_server.rpc.pressure import Pressure
+from batchproof_server.rpc.status import Failure
 from support.fakes import FakeClock, Recorder, settle_loop
 
+# A caller with ten seconds.
+HEAD = CallHead(1, "/Predict", (), "ipv4:127.0.0.1:1", 10.0)
 
-class Context:
-    """A caller with ten seconds."""
 
-    def time_remaining(self) -> float:
-        """Of the deadline."""
-        return 10.0
-
-    def peer(self) -> str:
-        """Somebody here."""
-        return "ipv4:127.0.0.1:1"
-
-    def invocation_metadata(self) -> tuple[()]:
-        """None."""
-        return ()
+async def answer(calls: Calls, work: Behaviour) -> Reply | Failure:
+    """One request whose answer is the work of the test."""
+    method = Method("Predict", bytes, work, lambda _: b"")
+    head = replace(HEAD, deadline_s=10.0 + calls._clock.now_s())
+    return await calls.answer(method, head, b"")
 
 
 class Bench:
@@ -42,12 +39,12 @@ class Bench:
     async def answered(self, rows: int, duration_s: float, queued_s: float = 0.0) -> None:
         """One request that took so long."""
 
-        async def work(call: Call) -> None:
+        async def work(_message: bytes, call: Call) -> None:
             trace = call.trace
             trace.model, trace.version, trace.rows, trace.queued_s = "m", 1, rows, queued_s
             self.clock.advance(duration_s)
 
-        await self.calls.run("Predict", "", cast("Any", Context()), work)
+        await answer(self.calls, work)
 
     def refused_below(self, needed_s: float) -> None:
         """Who has less time is refused, and who has more is not."""
@@ -63,11 +60,11 @@ class Bench:
     def under_way(self) -> asyncio.Task[Any]:
         """One request that is not answered yet."""
 
-        async def work(call: Call) -> None:
+        async def work(_message: bytes, call: Call) -> None:
             del call
             await self.release.wait()
 
-        return asyncio.create_task(self.calls.run("Predict", "", cast("Any", Context()), work))
+        return asyncio.create_task(answer(self.calls, work))
 
 
 async def test_who_has_less_time_than_an_answer_takes_is_refused() -> None:
@@ -109,13 +106,13 @@ async def test_what_large_requests_take_refuses_no_small_one() -> None:
 async def test_what_came_too_late_makes_the_server_look_first_and_ask_for_more_time() -> None:
     bench = Bench()
 
-    async def late(call: Call) -> None:
+    async def late(_message: bytes, call: Call) -> None:
         trace = call.trace
         trace.model, trace.version, trace.rows = "m", 1, 1
         bench.clock.advance(0.05)
         raise DeadlineExceeded("too late")
 
-    await bench.calls.run("Predict", "", cast("Any", Context()), late)
+    await answer(bench.calls, late)
     assert bench.is_pressed()
     bench.refused_below(0.05)
 
@@ -126,8 +123,9 @@ async def test_one_too_many_counts_as_shed_and_makes_the_server_look_first() -> 
     first = bench.under_way()
     await settle_loop()
     assert bench.is_pressed()
-    failure, _ = cast("Any", await bench.under_way())
-    assert failure.message == "1 requests are being answered already"
+    failure = await bench.under_way()
+    assert isinstance(failure, Failure)
+    assert failure.text == "1 requests are being answered already"
     assert bench.recorder.shed == [ShedRecord("", 0, "queue_full")]
     bench.release.set()
     await first

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from batchproof_server.base.errors import (
     QueueFull,
     ServingError,
 )
+from batchproof_server.rpc.fronts.front import Code
 from batchproof_server.rpc.status import CODES, MAX_MESSAGE_BYTES, failure_of
 
 
@@ -40,8 +40,7 @@ def test_every_error_has_its_code_and_only_an_internal_one_hides_its_text(
     error = QueueFull("secret", 0.25) if kind is QueueFull else kind("secret")
     failure = failure_of(error, "id-1")
     assert failure.code is CODES[kind]
-    assert failure.code_number == CODES[kind].value[0]
-    assert ("secret" in failure.message) == (failure.code is not grpc.StatusCode.INTERNAL)
+    assert ("secret" in failure.text) == (failure.code is not Code.INTERNAL)
     assert failure.retry_after_s == (0.25 if kind is QueueFull else None)
 
 
@@ -63,12 +62,12 @@ class Unlisted(InvalidInput):
 )
 def test_what_is_not_listed_is_internal_and_tells_the_request_id_only(error: BaseException) -> None:
     failure = failure_of(error, "id-1")
-    assert failure.code is grpc.StatusCode.INTERNAL
-    assert failure.message == "internal error; the server's log has more under request id-1"
+    assert failure.code is Code.INTERNAL
+    assert failure.text == "internal error; the server's log has more under request id-1"
 
 
 def test_findings_stay_with_the_sentence() -> None:
-    assert failure_of(ModelRefused("why", ("a", "b")), "x").message == "why"
+    assert failure_of(ModelRefused("why", ("a", "b")), "x").text == "why"
 
 
 characters = st.characters(codec="utf-8") | st.sampled_from("ä€😀")
@@ -82,7 +81,7 @@ long_texts = st.builds(
 
 @given(long_texts)
 def test_a_text_is_cut_to_what_a_header_holds_and_never_inside_a_character(text: str) -> None:
-    message = failure_of(Draining(text), "x").message
+    message = failure_of(Draining(text), "x").text
     assert len(message.encode()) <= MAX_MESSAGE_BYTES
     if len(text.encode()) <= MAX_MESSAGE_BYTES:
         assert message == text
@@ -92,4 +91,4 @@ def test_a_text_is_cut_to_what_a_header_holds_and_never_inside_a_character(text:
 
 
 def test_a_text_that_is_no_unicode_can_be_sent() -> None:
-    assert failure_of(Draining("a\udc80b"), "x").message == "a?b"
+    assert failure_of(Draining("a\udc80b"), "x").text == "a?b"

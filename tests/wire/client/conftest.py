@@ -10,6 +10,11 @@ from wire.client.fake_server import FakeServer
 Run = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(autouse=True)
+def make_front() -> None:
+    """The servers here are not ours, so that nothing is to be tried with each front."""
+
+
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     """A fake server, stopped after the test."""

@@ -13,6 +13,11 @@ Run = Callable[..., tuple[int, str, str]]
 UNHURRIED = ("--warm-up", "0", "--max-lag", "1h", "--timeout-s", str(PATIENCE_S))
 
 
+@pytest.fixture(autouse=True)
+def make_front() -> None:
+    """The servers here are not ours, so that nothing is to be tried with each front."""
+
+
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     """A fake server, stopped after the test."""

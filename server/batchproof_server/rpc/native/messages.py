@@ -193,11 +193,16 @@ def _provenance(model: ServedModel, executions: tuple[BatchedRows, ...]) -> pb.P
     )
 
 
-def write_failure(failure: Failure, request_id: str) -> pb.PredictStreamResponse:
+def write_member(response: pb.PredictResponse) -> pb.PredictStreamResponse:
+    """The answer to a request of a stream."""
+    return pb.PredictStreamResponse(request_id=response.request_id, response=response)
+
+
+def write_failure(failure: Failure) -> pb.PredictStreamResponse:
     """The answer to a failed request of a stream."""
-    error = pb.Error(
-        code=failure.code_number, message=failure.message, retry_after_s=failure.retry_after_s
-    )
+    error = pb.Error(code=failure.code, message=failure.text, retry_after_s=failure.retry_after_s)
+    # The caller matches by the id that it gave, readable or not.
+    request_id = failure.given_id or failure.request_id
     return pb.PredictStreamResponse(request_id=request_id, error=error)
 
 

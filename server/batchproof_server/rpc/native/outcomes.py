@@ -47,7 +47,7 @@ class OutcomeReports:
             return _write(self._desk.report(_read(outcome)))
         except ServingError as refused:
             failure = failure_of(refused, request_id)
-            error = pb.Error(code=failure.code_number, message=failure.message)
+            error = pb.Error(code=failure.code, message=failure.text)
             return pb.OutcomeResult(error=error)
 
 

@@ -1,7 +1,5 @@
 """The Open Inference Protocol v2 with Triton's additions: ``inference.GRPCInferenceService``."""
 
-import asyncio
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,10 +9,10 @@ from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.models.versions import Versions
 from batchproof_server.observing.statistics import Statistics
-from batchproof_server.rpc.calls import Call, Calls, Context
-from batchproof_server.rpc.fronts.grpc_aio.health import Health
-from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, public_service
+from batchproof_server.rpc.calls import Call
+from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.intake import read_request
+from batchproof_server.rpc.methods import MethodSpec, Service, StreamForm, service_of
 from batchproof_server.rpc.open_inference.models import (
     write_config,
     write_index,
@@ -30,7 +28,6 @@ from batchproof_server.rpc.open_inference.options import (
 from batchproof_server.rpc.open_inference.tensors import read_inputs, write_output
 from batchproof_server.rpc.open_inference.tta import read_tta, write_tta
 from batchproof_server.rpc.status import Failure
-from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.versions import numbered_or_labelled
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction
@@ -60,19 +57,15 @@ class OpenInferenceService:
     Args:
         predictor: answers.
         versions: knows which version answers.
-        calls: runs each request.
-        streams: bounds the streams and their windows.
         health: knows whether the server is ready.
         statistics: what the versions did.
         build_version: of this server.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a plug; bundling them would only hide them
+    def __init__(
         self,
         predictor: Predictor,
         versions: Versions,
-        calls: Calls,
-        streams: Streams,
         health: Health,
         *,
         statistics: Statistics,
@@ -80,64 +73,28 @@ class OpenInferenceService:
     ) -> None:
         self._predictor = predictor
         self._versions = versions
-        self._calls = calls
-        self._streams = streams
         self._health = health
         self._statistics = statistics
         self._build_version = build_version
 
-    def published(self) -> PublicService:
+    def published(self) -> Service:
         """The service under its public name."""
-        answers: Mapping[str, Callable[[Any, Call], Any]] = {
-            "ServerLive": self._live,
-            "ServerReady": self._ready,
-            "ServerMetadata": self._server,
-            "ModelReady": self._model_ready,
-            "ModelMetadata": self._model,
-            "ModelConfig": self._config,
-            "ModelStatistics": self._model_statistics,
-            "RepositoryIndex": self._index,
-        }
-        behaviours: dict[str, Callable[..., Any]] = {
-            name: partial(self._answer, name, answer) for name, answer in answers.items()
+        specs = {
+            "ServerLive": MethodSpec(self._live),
+            "ServerReady": MethodSpec(self._ready),
+            "ServerMetadata": MethodSpec(self._server),
+            "ModelReady": MethodSpec(self._model_ready),
+            "ModelMetadata": MethodSpec(self._model),
+            "ModelConfig": MethodSpec(self._config),
+            "ModelStatistics": MethodSpec(self._model_statistics),
+            "RepositoryIndex": MethodSpec(self._index),
+            "ModelInfer": MethodSpec(self._infer, id_field="id", predicts=True),
+            "ModelStreamInfer": MethodSpec(self._infer, id_field="id", stream=_MEMBERS),
         }
         for name, sentence in _REFUSED.items():
-            behaviours[name] = partial(self._answer, name, partial(_refuse, name, sentence))
-        behaviours["ModelInfer"] = self._model_infer
-        behaviours["ModelStreamInfer"] = self._model_stream_infer
-        return public_service(pb.DESCRIPTOR.services_by_name["GRPCInferenceService"], behaviours)
-
-    async def _answer(
-        self, name: str, answer: Callable[[Any, Call], Any], request: Any, context: Context
-    ) -> Any:
-        async def work(call: Call) -> Any:
-            return answer(request, call)
-
-        return await self._calls.unary(f"inference.{name}", "", context, work)
-
-    async def _model_infer(
-        self, request: pb.ModelInferRequest, context: Context
-    ) -> pb.ModelInferResponse:
-        work = partial(self._infer, request)
-        return await self._calls.unary("inference.ModelInfer", request.id, context, work)
-
-    async def _model_stream_infer(self, requests: Any, context: Context) -> None:
-        del requests  # the stream is read through its context
-        member = _InOrder(self._infer_member)
-        work = partial(self._streams.serve, context, member.answer)
-        await self._calls.stream("inference.ModelStreamInfer", context, work)
-
-    async def _infer_member(
-        self, request: pb.ModelInferRequest, context: Context
-    ) -> pb.ModelStreamInferResponse:
-        work = partial(self._infer, request)
-        outcome = await self._calls.run("inference.ModelStreamInfer", request.id, context, work)
-        if isinstance(outcome, tuple):
-            failure, request_id = outcome
-            return _failed_member(failure, request.id or request_id)
-        # Said by Triton of every answer that is the request's last; here each is.
-        outcome.parameters["triton_final_response"].bool_param = True
-        return pb.ModelStreamInferResponse(infer_response=outcome)
+            specs[name] = MethodSpec(partial(_refuse, name, sentence))
+        service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+        return service_of(service, specs, records="inference.")
 
     async def _infer(self, request: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         deadline_s = self._predictor.deadline_s(
@@ -154,21 +111,25 @@ class OpenInferenceService:
             write = partial(_write_prediction, prediction, wanted, call.request_id)
             return await self._predictor.write(prediction, write)
 
-    def _live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
+    async def _live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
         del request, call
         return pb.ServerLiveResponse(live=True)
 
-    def _ready(self, request: pb.ServerReadyRequest, call: Call) -> pb.ServerReadyResponse:
+    async def _ready(self, request: pb.ServerReadyRequest, call: Call) -> pb.ServerReadyResponse:
         del request, call
         return pb.ServerReadyResponse(ready=self._health.is_serving)
 
-    def _server(self, request: pb.ServerMetadataRequest, call: Call) -> pb.ServerMetadataResponse:
+    async def _server(
+        self, request: pb.ServerMetadataRequest, call: Call
+    ) -> pb.ServerMetadataResponse:
         del request, call
         return pb.ServerMetadataResponse(
             name="batchproof", version=self._build_version, extensions=EXTENSIONS
         )
 
-    def _model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
+    async def _model_ready(
+        self, request: pb.ModelReadyRequest, call: Call
+    ) -> pb.ModelReadyResponse:
         del call
         selector = numbered_or_labelled(request.name, request.version)
         try:
@@ -177,10 +138,12 @@ class OpenInferenceService:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=state is VersionState.READY)
 
-    def _model(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
+    async def _model(
+        self, request: pb.ModelMetadataRequest, call: Call
+    ) -> pb.ModelMetadataResponse:
         return write_metadata(self._selected(request, call), self._versions)
 
-    def _config(self, request: pb.ModelConfigRequest, call: Call) -> pb.ModelConfigResponse:
+    async def _config(self, request: pb.ModelConfigRequest, call: Call) -> pb.ModelConfigResponse:
         return pb.ModelConfigResponse(config=write_config(self._selected(request, call)))
 
     def _selected(
@@ -190,7 +153,7 @@ class OpenInferenceService:
         call.found(model)
         return model
 
-    def _model_statistics(
+    async def _model_statistics(
         self, request: pb.ModelStatisticsRequest, call: Call
     ) -> pb.ModelStatisticsResponse:
         del call
@@ -211,7 +174,9 @@ class OpenInferenceService:
             ]
         )
 
-    def _index(self, request: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
+    async def _index(
+        self, request: pb.RepositoryIndexRequest, call: Call
+    ) -> pb.RepositoryIndexResponse:
         del call
         if request.repository_name:
             raise NotImplementedYet("there is one repository, expected no repository_name")
@@ -224,7 +189,7 @@ class OpenInferenceService:
         )
 
 
-def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
+async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
     del request, call
     raise NotImplementedYet(f"{name}: {sentence}")
 
@@ -246,30 +211,23 @@ def _write_prediction(
     return response
 
 
-def _failed_member(failure: Failure, request_id: str) -> pb.ModelStreamInferResponse:
-    response = pb.ModelStreamInferResponse(error_message=failure.message)
+def _read_member(request: pb.ModelInferRequest) -> pb.ModelInferRequest:
+    return request
+
+
+def _write_member(response: pb.ModelInferResponse) -> pb.ModelStreamInferResponse:
+    # Said by Triton of every answer that is the request's last; here each is.
+    response.parameters["triton_final_response"].bool_param = True
+    return pb.ModelStreamInferResponse(infer_response=response)
+
+
+def _write_failure(failure: Failure) -> pb.ModelStreamInferResponse:
+    response = pb.ModelStreamInferResponse(error_message=failure.text)
     # A client matches by the id; Triton has no field for the code.
-    response.infer_response.id = request_id
+    response.infer_response.id = failure.given_id or failure.request_id
     response.infer_response.parameters["code"].string_param = failure.code.name
     return response
 
 
-# Contract
-#
-# Triton answers the requests of a stream in their order, and its clients may rely on it. Requests
-# are worked on together; only the finished answers wait for those before them.
-class _InOrder:
-    def __init__(self, answer: Callable[[Any, Context], Any]) -> None:
-        self._answer = answer
-        self._last: asyncio.Event | None = None
-
-    async def answer(self, request: Any, context: Context) -> Any:
-        before, mine = self._last, asyncio.Event()
-        self._last = mine
-        try:
-            response = await self._answer(request, context)
-            if before is not None:
-                await before.wait()
-            return response
-        finally:
-            mine.set()
+# Triton answers the requests of a stream in their order, and its clients may rely on it.
+_MEMBERS = StreamForm(_read_member, _write_member, _write_failure, keeps_order=True)

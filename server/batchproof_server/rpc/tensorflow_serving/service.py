@@ -1,6 +1,5 @@
 """TensorFlow Serving's protocol: ``PredictionService`` and ``ModelService``."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,10 +10,11 @@ from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import Lease, ServedModel
 from batchproof_server.models.version_states import VersionState, VersionStatus
 from batchproof_server.models.versions import Versions
-from batchproof_server.rpc.calls import REQUEST_ID_KEY, Call, Calls, Context
-from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, public_service
+from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.intake import read_request
+from batchproof_server.rpc.methods import MethodSpec, Service, service_of
 from batchproof_server.rpc.named_outputs import known_outputs, output, own_outputs
+from batchproof_server.rpc.status import REQUEST_ID_KEY
 from batchproof_server.rpc.tensorflow_serving.tensors import (
     images_info,
     read_inputs,
@@ -48,48 +48,30 @@ class TensorFlowServing:
     Args:
         predictor: answers.
         versions: knows which version answers.
-        calls: runs each request.
         max_tensor_bytes: of an array that a few typed values may stand for.
     """
 
-    def __init__(
-        self, predictor: Predictor, versions: Versions, calls: Calls, max_tensor_bytes: int
-    ) -> None:
+    def __init__(self, predictor: Predictor, versions: Versions, max_tensor_bytes: int) -> None:
         self._predictor = predictor
         self._versions = versions
-        self._calls = calls
         self._max_tensor_bytes = max_tensor_bytes
 
-    def published(self) -> tuple[PublicService, PublicService]:
+    def published(self) -> tuple[Service, Service]:
         """The services under their public names."""
-        behaviours: dict[str, Callable[..., Any]] = {
-            name: partial(self._answer, name, partial(_refuse, name, sentence))
+        specs = {
+            name: MethodSpec(partial(_refuse, name, sentence))
             for name, sentence in _REFUSED.items()
         }
-        behaviours["Predict"] = self._predict
-        behaviours["GetModelMetadata"] = partial(self._answer, "GetModelMetadata", self._metadata)
-        behaviours["GetModelStatus"] = partial(self._answer, "GetModelStatus", self._status)
+        specs["Predict"] = MethodSpec(self._predict, predicts=True)
+        specs["GetModelMetadata"] = MethodSpec(self._metadata)
+        specs["GetModelStatus"] = MethodSpec(self._status)
         services = pb.DESCRIPTOR.services_by_name
         return (
-            public_service(services["PredictionService"], behaviours),
-            public_service(services["ModelService"], behaviours),
+            service_of(services["PredictionService"], specs, records="tensorflow."),
+            service_of(services["ModelService"], specs, records="tensorflow."),
         )
 
-    async def _answer(
-        self, name: str, answer: Callable[[Any, Call], Any], request: Any, context: Context
-    ) -> Any:
-        async def work(call: Call) -> Any:
-            return answer(request, call)
-
-        return await self._calls.unary(f"tensorflow.{name}", "", context, work)
-
-    async def _predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
-        work = partial(self._predicted, request, context)
-        return await self._calls.unary("tensorflow.Predict", "", context, work)
-
-    async def _predicted(
-        self, request: pb.PredictRequest, context: Context, call: Call
-    ) -> pb.PredictResponse:
+    async def _predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         deadline_s = self._predictor.deadline_s(call.timeout_s)
         with self._leased(request.model_spec) as model:
             call.found(model)
@@ -99,7 +81,7 @@ class TensorFlowServing:
             inputs = read_inputs(request.inputs, self._max_tensor_bytes)
             asked = read_request(model, inputs, call, deadline_s)
             prediction = await self._predictor.predict(asked)
-            context.set_trailing_metadata(_who_answered(model, call))
+            call.trailers.extend(_who_answered(model, call))
             write = partial(_write_prediction, prediction, names, signature_name)
             return await self._predictor.write(prediction, write)
 
@@ -135,7 +117,7 @@ class TensorFlowServing:
             ) from unknown
         return selector
 
-    def _metadata(
+    async def _metadata(
         self, request: pb.GetModelMetadataRequest, call: Call
     ) -> pb.GetModelMetadataResponse:
         fields = request.metadata_field
@@ -156,7 +138,9 @@ class TensorFlowServing:
         metadata.value = signatures
         return response
 
-    def _status(self, request: pb.GetModelStatusRequest, call: Call) -> pb.GetModelStatusResponse:
+    async def _status(
+        self, request: pb.GetModelStatusRequest, call: Call
+    ) -> pb.GetModelStatusResponse:
         del call
         spec = request.model_spec
         try:
@@ -171,7 +155,7 @@ class TensorFlowServing:
         )
 
 
-def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
+async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
     del request, call
     raise NotImplementedYet(f"{name}: {sentence}")
 

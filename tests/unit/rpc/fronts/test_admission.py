@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from batchproof_server.base.errors import Draining, QueueFull, ServingError
-from batchproof_server.rpc.fronts.grpc_aio.gate import LoadShedder
+from batchproof_server.rpc.pressure import LoadShedder
 
 FULL = QueueFull("full", 0.5)
 SOONER = QueueFull("full", 0.2)

@@ -1,13 +1,10 @@
 """Health hears of versions by their news alone, and forgets what was unloaded."""
 
-from grpc_health.v1 import health_pb2
-
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
-from batchproof_server.rpc.fronts.grpc_aio.health import Health
+from batchproof_server.rpc.health import Health
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVING, NOT_SERVING = True, False
 
 
 async def loaded() -> Health:
@@ -28,9 +25,9 @@ async def test_a_model_is_serving_while_any_of_its_versions_is_ready() -> None:
     health = await loaded()
     told(health, 2, VersionState.READY)
     told(health, 1, VersionState.DRAINING)
-    assert health.servicer._statuses == {"": SERVING, "a": SERVING}
+    assert health._states == {"": SERVING, "a": SERVING}
     told(health, 2, VersionState.STUCK)
-    assert health.servicer._statuses == {"": NOT_SERVING, "a": NOT_SERVING}
+    assert health._states == {"": NOT_SERVING, "a": NOT_SERVING}
     assert not health.is_serving
     told(health, 2, VersionState.READY)
     assert health.is_serving
@@ -41,16 +38,16 @@ async def test_a_model_without_versions_is_forgotten() -> None:
     told(health, 1, VersionState.READY, "b")
     told(health, 2, VersionState.FAILED, "b")
     told(health, 1, VersionState.UNLOADED, "b")
-    assert health.servicer._statuses == {"": SERVING, "a": SERVING, "b": NOT_SERVING}
+    assert health._states == {"": SERVING, "a": SERVING, "b": NOT_SERVING}
     told(health, 2, VersionState.UNLOADED, "b")
-    assert health.servicer._statuses == {"": SERVING, "a": SERVING}
+    assert health._states == {"": SERVING, "a": SERVING}
     assert set(health._ready) == {"a"}
     told(health, 1, VersionState.UNLOADED)
-    assert health.servicer._statuses == {"": NOT_SERVING}
+    assert health._states == {"": NOT_SERVING}
 
 
 async def test_what_is_loaded_while_the_server_drains_does_not_serve() -> None:
     health = await loaded()
     await health.start_draining()
     told(health, 2, VersionState.READY)
-    assert health.servicer._statuses == {"": NOT_SERVING, "a": NOT_SERVING}
+    assert health._states == {"": NOT_SERVING, "a": NOT_SERVING}

@@ -3,35 +3,41 @@
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from batchproof.compat import inference_pb2, tensorflow_serving_pb2
 from batchproof.v1 import prediction_pb2
-from batchproof_server.rpc.fronts.grpc_aio.public_services import public_service, reflection_pool
+from batchproof_server.rpc.fronts.reflection import reflection_pool
+from batchproof_server.rpc.methods import MethodSpec, Service, service_of
 
 
-class _Everything(dict[str, Any]):
+async def nothing(_message: Any, _call: Any) -> None:
     """A behaviour for every method."""
 
-    def __missing__(self, key: str) -> Any:
-        return lambda *_: key
+
+def everything(service: ServiceDescriptor) -> Service:
+    """A service whose methods do nothing."""
+    spec = MethodSpec(nothing)
+    return service_of(service, {method.name: spec for method in service.methods})
 
 
 @pytest.fixture
 def pool() -> DescriptorPool:
     """What reflection shows."""
     services = [
-        inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"],
-        tensorflow_serving_pb2.DESCRIPTOR.services_by_name["PredictionService"],
-        tensorflow_serving_pb2.DESCRIPTOR.services_by_name["ModelService"],
+        everything(inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]),
+        everything(tensorflow_serving_pb2.DESCRIPTOR.services_by_name["PredictionService"]),
+        everything(tensorflow_serving_pb2.DESCRIPTOR.services_by_name["ModelService"]),
+        everything(prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]),
     ]
-    public = [public_service(service, _Everything()) for service in services]
-    assert [service.name for service in public] == [
+    assert [service.name for service in services] == [
         "inference.GRPCInferenceService",
         "tensorflow.serving.PredictionService",
         "tensorflow.serving.ModelService",
+        "batchproof.v1.PredictionService",
     ]
-    return reflection_pool([prediction_pb2.DESCRIPTOR], public)
+    return reflection_pool([service.descriptor for service in services])
 
 
 def test_the_services_have_their_public_names_and_messages(pool: DescriptorPool) -> None:
@@ -62,4 +68,4 @@ def test_no_private_name_is_shown(pool: DescriptorPool) -> None:
 def test_a_method_without_behaviour_is_an_error_at_once() -> None:
     service = tensorflow_serving_pb2.DESCRIPTOR.services_by_name["ModelService"]
     with pytest.raises(KeyError, match="GetModelStatus"):
-        public_service(service, {})
+        service_of(service, {})

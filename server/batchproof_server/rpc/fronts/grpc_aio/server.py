@@ -1,77 +1,55 @@
-"""The gRPC port: options, transport security, and the services on it."""
+"""The front that is built on ``grpc.aio``, where each call is a coroutine of its own."""
 
-from collections.abc import Sequence
-from typing import Any
+import itertools
+from functools import partial
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from grpc import aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from batchproof.v1 import prediction_pb2 as pb
-from batchproof.v1 import prediction_pb2_grpc as pb_grpc
-from batchproof_server.rpc.fronts.grpc_aio.gate import Gate
-from batchproof_server.rpc.fronts.grpc_aio.health import Health
-from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, reflection_pool
-from batchproof_server.rpc.native.service import PredictionService
+from batchproof_server.base.clock import Clock
+from batchproof_server.rpc.fronts.front import (
+    AnswerUnary,
+    CallEnded,
+    CallHead,
+    Code,
+    PortUnavailable,
+    Reply,
+    Routes,
+    ServeStream,
+    Status,
+)
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
+
+_Context: TypeAlias = aio.ServicerContext[Any, Any]
+_Details: TypeAlias = grpc.HandlerCallDetails
+_Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+
+# Messages go through as bytes.
+_unary_unary: Final = grpc.unary_unary_rpc_method_handler
+_stream_unary: Final = grpc.stream_unary_rpc_method_handler
+_stream_stream: Final = grpc.stream_stream_rpc_method_handler
 
 # Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
 _MOST_PENDING = 1 << 14
 
 
-class PortUnavailable(OSError):
-    """The port could not be opened; the text says which and what may be wrong."""
-
-
-class _Methods:
-    """Takes the handlers that generated code gives to a server."""
-
-    def __init__(self) -> None:
-        self.handlers: list[grpc.GenericRpcHandler] = []
-
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        self.handlers.extend(handlers)
-
-    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
-        """Drops them: they are the same, and a server would ask them before any gate."""
-
-
-class RpcServer:
-    """The port and its services.
+class GrpcAioFront:
+    """One port.
 
     Args:
         settings: limits and transport security.
-        service: answers predictions.
-        health: answers health checks.
-        public: services of other protocols, on the same port.
-        gate: may refuse a prediction before its message is read.
+        routes: answer the calls.
+        clock: of deadlines.
     """
 
-    def __init__(
-        self,
-        settings: RpcSettings,
-        service: PredictionService,
-        health: Health,
-        public: Sequence[PublicService] = (),
-        gate: Gate | None = None,
-    ) -> None:
+    def __init__(self, settings: RpcSettings, routes: Routes, clock: Clock) -> None:
         self._settings = settings
-        self._service = service
-        self._health = health
-        self._gate = gate
-        self._public = tuple(public)
+        self._handlers = CallHandlers(routes, clock)
         self._server: aio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Opens the port.
-
-        Args:
-            host: address to listen on.
-            port: 0 takes a free one.
-
-        Returns:
-            The port.
+        """Opens the port; see ``Front``.
 
         Raises:
             PortUnavailable: it is taken, or the host or the certificates do not do.
@@ -104,26 +82,11 @@ class RpcServer:
                 ("grpc.so_reuseport", 0),
             )
         )
-        own_methods = _Methods()
-        pb_grpc.add_PredictionServiceServicer_to_server(self._service, own_methods)  # type: ignore[arg-type] # it is all of a server that is used
-        methods = (*own_methods.handlers, *(service.methods for service in self._public))
-        server.add_generic_rpc_handlers(
-            methods if self._gate is None else (self._gate.before(methods),)
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
-        names = (
-            pb.DESCRIPTOR.services_by_name["PredictionService"].full_name,
-            health.SERVICE_NAME,
-            reflection.SERVICE_NAME,
-            *(service.name for service in self._public),
-        )
-        own = (pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
-        pool = reflection_pool(own, self._public)
-        reflection.enable_server_reflection(names, server, pool)
+        server.add_generic_rpc_handlers((self._handlers,))
         return server
 
-    async def stop(self, grace_s: float) -> None:
-        """Refuses new RPCs, and returns when the others are finished or ``grace_s`` is over."""
+    async def drain(self, grace_s: float) -> None:
+        """Refuses new calls, and returns when the others are over or ``grace_s`` is."""
         if self._server is not None:
             await self._server.stop(grace_s)
 
@@ -137,3 +100,117 @@ def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
     return grpc.ssl_server_credentials(
         [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
     )
+
+
+# grpc.aio asks it for a handler when the head of a call is there, and hands the rest of the call to
+# the handler, in a task of the call's own which it cancels when the caller goes away. So a route is
+# awaited right there: no queue, no task and no turn of the loop lie between. What grpc.aio tells of
+# the head, which is neither deadline nor peer, does not do for the gate: where the gate wants to
+# look, the call is handled as a stream of requests, of which none has to be read.
+class CallHandlers(grpc.GenericRpcHandler):
+    """Finds what handles a call.
+
+    Args:
+        routes: answer the calls.
+        clock: of deadlines.
+    """
+
+    def __init__(self, routes: Routes, clock: Clock) -> None:
+        self._routes = routes
+        self._clock = clock
+        self._ids = itertools.count(1)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Found:
+        """The handler of one call; None when there is no such method."""
+        method = handler_call_details.method
+        if (answer := self._routes.unary.get(method)) is not None:
+            if self._routes.gate.wants(method):
+                return _stream_unary(partial(self._look_first, answer, handler_call_details))
+            return _unary_unary(partial(self._answer, answer, handler_call_details))
+        if (serve := self._routes.streams.get(method)) is not None:
+            return _stream_stream(partial(self._serve, serve, handler_call_details))
+        return None
+
+    async def _answer(
+        self, answer: AnswerUnary, details: _Details, content: bytes, context: _Context
+    ) -> bytes:
+        outcome = await answer(self._head(details, context), content)
+        return await _sent(outcome, context)
+
+    async def _look_first(
+        self, answer: AnswerUnary, details: _Details, requests: object, context: _Context
+    ) -> bytes:
+        del requests  # read through the context
+        head = self._head(details, context)
+        (refused,) = self._routes.gate.look((head,))
+        if refused is not None:
+            await _abort(context, refused)
+        content: Any = await context.read()
+        outcome = await answer(head, None if content is aio.EOF else content)
+        return await _sent(outcome, context)
+
+    async def _serve(
+        self, serve: ServeStream, details: _Details, requests: object, context: _Context
+    ) -> None:
+        del requests  # read through the context, which can be stopped
+        try:
+            status = await serve(self._head(details, context), ContextMessages(context))
+        except CallEnded:
+            return
+        if status.code is not Code.OK:
+            await _abort(context, status)
+
+    def _head(self, details: _Details, context: _Context) -> CallHead:
+        left_s: Any = context.time_remaining()
+        deadline_s = None if left_s is None else self._clock.now_s() + left_s
+        metadata = details.invocation_metadata
+        return CallHead(next(self._ids), details.method, metadata, context.peer(), deadline_s)
+
+
+class ContextMessages:
+    """The messages of one stream.
+
+    Args:
+        context: of its call.
+    """
+
+    def __init__(self, context: _Context) -> None:
+        self._context = context
+
+    async def read(self) -> bytes | None:
+        """The caller's next message; None when there will be no more.
+
+        Raises:
+            CallEnded: the call is over.
+        """
+        try:
+            content: Any = await self._context.read()
+        except aio.BaseError as ended:
+            raise CallEnded from ended
+        return None if content is aio.EOF else content
+
+    async def write(self, content: bytes) -> None:
+        """Sends one message; returns when there is room for the next one.
+
+        Raises:
+            CallEnded: the call is over.
+        """
+        try:
+            await self._context.write(content)
+        except aio.BaseError as ended:
+            raise CallEnded from ended
+
+
+async def _sent(outcome: Reply | Status, context: _Context) -> bytes:
+    if isinstance(outcome, Status):
+        await _abort(context, outcome)
+    if outcome.trailers:
+        context.set_trailing_metadata(tuple(outcome.trailers))
+    return outcome.content
+
+
+async def _abort(context: _Context, status: Status) -> NoReturn:
+    await context.abort(_CODES[status.code], status.text, tuple(status.trailers))
+
+
+_CODES: Final = {Code(code.value[0]): code for code in grpc.StatusCode}

@@ -1,0 +1,221 @@
+"""What is told, counted and recorded of calls, on plain values and without any front."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from google.protobuf.message import DecodeError
+
+from batchproof_server.base.errors import ModelNotFound, QueueFull
+from batchproof_server.base.events import ShedRecord
+from batchproof_server.rpc.calls import Call, Calls, Gate, Method
+from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
+from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.status import Failure
+from support.fakes import FakeClock, Recorder, settle_loop
+
+HEAD = CallHead(1, "/a.B/C", (("x-request-id", "beside"),), "ipv4:127.0.0.1:1", None)
+
+
+def parse(content: bytes) -> Any:
+    """A message of an id alone."""
+    if content == b"junk":
+        raise DecodeError
+    return SimpleNamespace(id=content.decode())
+
+
+async def say_who(_message: Any, call: Call) -> str:
+    call.trailers.append(("x-who", "me"))
+    return call.request_id
+
+
+class Bench:
+    """Calls of one method."""
+
+    def __init__(self, behaviour: Callable[[Any, Call], Awaitable[Any]] = say_who) -> None:
+        self.clock, self.recorder = FakeClock(), Recorder()
+        self.unforeseen: list[BaseException] = []
+        self.pressure = Pressure(9, self.clock)
+        self.calls = Calls(
+            self.pressure, self.clock, self.recorder, lambda error, _: self.unforeseen.append(error)
+        )
+        self.method = Method("C", parse, behaviour, str.encode, "id")
+
+    async def answer(self, content: bytes | None, head: CallHead = HEAD) -> Reply | Failure:
+        """The outcome of one unary call."""
+        return await self.calls.answer(self.method, head, content)
+
+    async def refused(self, content: bytes | None) -> Failure:
+        """The failure of one unary call."""
+        outcome = await self.answer(content)
+        assert isinstance(outcome, Failure)
+        return outcome
+
+    def records(self) -> list[tuple[str, str]]:
+        """The request ids and codes that were recorded."""
+        return [(record.request_id, record.code) for record in self.recorder.requests]
+
+
+async def test_an_answer_is_bytes_and_the_metadata_that_its_behaviour_wants_to_go_with_it() -> None:
+    bench = Bench()
+    assert await bench.answer(b"mine") == Reply(b"mine", [("x-who", "me")])
+    await settle_loop()
+    assert bench.records() == [("mine", "OK")]
+    assert bench.pressure.is_idle
+
+
+async def test_the_id_beside_the_message_counts_when_there_is_none_inside() -> None:
+    bench = Bench()
+    assert await bench.answer(b"") == Reply(b"beside", [("x-who", "me")])
+    outcome = await bench.answer(b"", replace(HEAD, metadata=(("x-request-id", b"bytes"),)))
+    assert isinstance(outcome, Reply)
+    assert outcome.content == b"bytes"
+
+
+async def test_the_id_beside_a_stream_is_of_none_of_its_requests() -> None:
+    bench = Bench()
+    bench.method = replace(bench.method, refuse=lambda failure: failure.text.encode())
+    outcome = await bench.answer(b"")
+    assert isinstance(outcome, Reply)
+    assert len(outcome.content) == 32
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "the call has no message, expected one"),
+        (b"junk", "the message cannot be read, expected the one that the method takes"),
+    ],
+)
+async def test_what_cannot_be_read_is_the_callers_fault_and_recorded(
+    content: bytes | None, text: str
+) -> None:
+    bench = Bench()
+    failure = await bench.refused(content)
+    assert (failure.code, failure.text) == (Code.INVALID_ARGUMENT, text)
+    assert failure.trailers == (("x-request-id", "beside"),)
+    assert bench.records() == [("beside", "INVALID_ARGUMENT")]
+    assert bench.unforeseen == []
+
+
+async def test_a_failure_has_the_trailing_metadata_of_its_error() -> None:
+    async def full(_message: Any, _call: Call) -> str:
+        raise QueueFull("full", 0.25)
+
+    failure = await Bench(full).refused(b"mine")
+    assert failure.code is Code.RESOURCE_EXHAUSTED
+    assert failure.trailers == (("x-request-id", "mine"), ("grpc-retry-pushback-ms", "250"))
+
+
+async def test_an_unreadable_id_is_refused_and_given_back_for_a_stream_only() -> None:
+    failure = await Bench().refused(b"no\nline")
+    assert failure.code is Code.INVALID_ARGUMENT
+    assert failure.given_id == "no\nline"
+    assert len(failure.request_id) == 32
+    assert failure.trailers == (("x-request-id", failure.request_id),)
+
+
+async def test_what_cannot_be_written_is_internal() -> None:
+    async def number(_message: Any, _call: Call) -> int:
+        return 1
+
+    bench = Bench(number)
+    failure = await bench.refused(b"mine")
+    assert failure.code is Code.INTERNAL
+    assert [type(error) for error in bench.unforeseen] == [TypeError]
+
+
+async def test_work_that_turns_its_cancellation_into_an_error_is_recorded_as_that() -> None:
+    async def stubborn(_message: Any, _call: Call) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise RuntimeError("late") from None
+        return ""
+
+    bench = Bench(stubborn)
+    task = asyncio.ensure_future(bench.answer(b"a"))
+    await settle_loop()
+    told = [bench.pressure.is_idle]
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert [*told, bench.pressure.is_idle] == [False, True]
+    assert bench.records() == [("a", "INTERNAL")]
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "code"), [(None, "CANCELLED"), (9.0, "CANCELLED"), (1.0, "DEADLINE_EXCEEDED")]
+)
+async def test_a_caller_who_leaves_when_its_time_is_over_was_answered_too_late(
+    deadline_s: float | None, code: str
+) -> None:
+    async def wait(_message: Any, _call: Call) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    bench = Bench(wait)
+    left_s = None if deadline_s is None else bench.clock.now_s() + deadline_s
+    task = asyncio.ensure_future(bench.answer(b"a", replace(HEAD, deadline_s=left_s)))
+    await settle_loop()
+    bench.clock.advance(1.0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert bench.records() == [("a", code)]
+
+
+async def test_a_stream_that_fails_beside_its_requests_is_recorded_once() -> None:
+    bench = Bench()
+    failure = bench.calls.stream_failed("C", ModelNotFound("none"))
+    assert failure.code is Code.NOT_FOUND
+    assert bench.records() == [(failure.request_id, "NOT_FOUND")]
+
+
+class Queues(LoadShedder):
+    """Refuses who has less than a second."""
+
+    def __init__(self, *, is_pressed: bool) -> None:
+        self._is_pressed_now = is_pressed
+
+    def is_pressed(self) -> bool:
+        """As the test says."""
+        return self._is_pressed_now
+
+    def check(self, timeout_s: float | None) -> None:
+        """Lets who has time go on."""
+        if timeout_s is not None and timeout_s < 1.0:
+            raise QueueFull("full", 0.1)
+
+    def only_model(self) -> tuple[str, int]:
+        """There is one."""
+        return ("m", 3)
+
+
+def test_the_gate_wants_predictions_only_and_only_when_pressed() -> None:
+    calls = cast("Any", None)
+    pressed, idle = (
+        Gate(Queues(is_pressed=each), calls, {"/a.B/C": "C"}) for each in (True, False)
+    )
+    assert [pressed.wants("/a.B/C"), pressed.wants("/a.B/D"), idle.wants("/a.B/C")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_the_gate_looks_at_a_list_of_heads_and_refuses_each_by_itself() -> None:
+    bench = Bench()
+    gate = Gate(Queues(is_pressed=True), bench.calls, {"/a.B/C": "C"})
+    soon = replace(HEAD, deadline_s=bench.clock.now_s() + 0.5)
+    looked = gate.look((HEAD, soon, replace(soon, method="/a.B/other")))
+    refused = looked[1]
+    assert looked == [None, refused, None]
+    assert refused is not None
+    assert refused.trailers == (("x-request-id", "beside"), ("grpc-retry-pushback-ms", "100"))
+    [record] = bench.recorder.requests
+    assert (record.method, record.model, record.version) == ("C", "m", 3)
+    assert bench.recorder.shed == [ShedRecord("m", 3, "queue_full")]
