@@ -60,7 +60,7 @@ def asked(loaded: LoadedModel) -> Iterator[Asked]:
     )
     off_loop = OffLoop(DecodingSettings(), clock, observer)
     try:
-        yield Asked(model, Predictor(limits, off_loop, clock, observer).predict, records)
+        yield Asked(model, Predictor(limits, off_loop, clock, observer).predict_each, records)
     finally:
         off_loop.close()
         model.close()

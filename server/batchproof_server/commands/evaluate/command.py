@@ -134,7 +134,7 @@ async def _evaluated(
             predict, reason = keras_predict(serving.model.loaded.bundle, config.engine)
             evaluator = Evaluator(
                 served=serving.model,
-                predict=serving.core.predictor.predict,
+                predict=serving.core.predict,
                 keras_predict=predict,
                 no_keras_predict=reason,
                 batch_sizes=sizes,

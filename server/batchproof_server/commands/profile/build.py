@@ -139,7 +139,7 @@ async def _built(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples |
         check_classes(work.pictures, loaded.classes)
         plan = None if work.tta is None else loaded.tta.plans[work.tta]
         subject = _subject(work, loaded, plan)
-        answering = Answering(serving.model, serving.core.predictor.predict, records, plan)
+        answering = Answering(serving.model, serving.core.predict, records, plan)
         with shown_bars(len(work.pictures)) as bars:
             signals = await answering.signals(work.pictures, bars.begin("answering"))
         truth = np.array([picture.class_index for picture in work.pictures])

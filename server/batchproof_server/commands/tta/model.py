@@ -40,7 +40,7 @@ class Studied:
     def runner(self, count: Count) -> Runner:
         """Asks for the pictures one at a time; ``count`` learns of the progress."""
         core = self.serving.core
-        return Runner(self.serving.model, core.predictor.predict, core.clock.now_s, count)
+        return Runner(self.serving.model, core.predict, core.clock.now_s, count)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loading import LoadedModel
 from batchproof_server.models.served import ServedModel
-from batchproof_server.offline.asking import Count, Predict
+from batchproof_server.offline.asking import Count, Predict, ask
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.answers import Reference, SingleAnswer, Tally
 from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
@@ -140,9 +140,9 @@ class Judge:
 def single_asker(model: ServedModel, predict: Predict) -> Ask:
     """Asks the core for the answer to one picture, as a caller does who sends nothing else."""
 
-    async def ask(encoded: bytes) -> SingleAnswer:
+    async def ask_alone(encoded: bytes) -> SingleAnswer:
         request = PredictRequest(model, NO_DEADLINE_S, images=[encoded], request_id="single")
-        prediction = await predict(request)
+        prediction = await ask(predict, request)
         if prediction.scores is None:
             raise ServingError("the model's output is raw")
         return SingleAnswer(
@@ -152,7 +152,7 @@ def single_asker(model: ServedModel, predict: Predict) -> Ask:
             bucket_rows=prediction.executions[0].bucket_rows,
         )
 
-    return ask
+    return ask_alone
 
 
 def served_execution(model: ServedModel, predict: Predict) -> Execute:
@@ -161,7 +161,8 @@ def served_execution(model: ServedModel, predict: Predict) -> Execute:
     output = model.loaded.output.name or ""
 
     async def execute(rows: Array) -> tuple[Array, int]:
-        prediction = await predict(PredictRequest(model, NO_DEADLINE_S, tensors={name: rows}))
+        request = PredictRequest(model, NO_DEADLINE_S, tensors={name: rows})
+        prediction = await ask(predict, request)
         return prediction.outputs[output], prediction.executions[0].bucket_rows
 
     return execute

@@ -14,7 +14,7 @@ from batchproof_server.drift.recorded import signals_of_records
 from batchproof_server.drift.signals import Signals
 from batchproof_server.drift.tta_reference import TTA_SIGNALS
 from batchproof_server.models.served import ServedModel
-from batchproof_server.offline.asking import Count, Predict
+from batchproof_server.offline.asking import Count, Predict, ask
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
 from batchproof_server.tta.plan import PLAIN, Plan
@@ -91,7 +91,7 @@ class Answering:
         refused: list[str] = []
         done = 0
 
-        async def ask(start: int) -> Signals | None:
+        async def ask_when_due(start: int) -> Signals | None:
             nonlocal done
             part = pictures[start : start + size]
             async with window:
@@ -102,7 +102,7 @@ class Answering:
             return signals
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask(at)) for at in range(0, len(pictures), size)]
+            tasks = [group.create_task(ask_when_due(at)) for at in range(0, len(pictures), size)]
         found = [task.result() for task in tasks]
         return [signals for signals in found if signals is not None], sorted(refused)
 
@@ -162,7 +162,7 @@ class Answering:
             names_views=not plan.is_plain,
             request_id=request_id,
         )
-        await self.predict(request)
+        await ask(self.predict, request)
         await asyncio.sleep(0)  # observers are told once the answer is on its way
         return self.records.take(request_id)
 

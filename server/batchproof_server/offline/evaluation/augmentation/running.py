@@ -9,7 +9,7 @@ import numpy as np
 from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
-from batchproof_server.offline.asking import Count, Predict
+from batchproof_server.offline.asking import Count, Predict, ask
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.augmentation.figures import Answers, no_answers
 from batchproof_server.offline.evaluation.paths import EvaluationFailed
@@ -135,7 +135,7 @@ class Runner:
                 plan=course.policy.plan,
                 names_views=True,
             )
-            prediction = await self.predict(request)
+            prediction = await ask(self.predict, request)
             took_s = self.now_s() - began_s
             if prediction.augmentation is None:
                 raise ServingError("the model's output is raw")

@@ -1,7 +1,7 @@
 """The runner: the server's own views and aggregation, picture by picture, and what is refused."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from batchproof_server.offline.evaluation.augmentation.running import (
     new_course,
 )
 from batchproof_server.offline.evaluation.paths import EvaluationFailed
-from batchproof_server.serving.request import Prediction, PredictRequest
+from batchproof_server.serving.request import Prediction, PredictRequest, Refusal
 from batchproof_server.tta.choice import Choice, TtaRequest, choice_of
 from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
@@ -162,9 +162,9 @@ async def test_every_picture_is_answered_by_all_policies_and_each_time_by_anothe
 ) -> None:
     begun: list[str] = []
 
-    async def predict(request: PredictRequest) -> Prediction:
-        begun.append(request.plan.policy)
-        return await serving.predict(request)
+    async def predict(requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
+        begun.extend(request.plan.policy for request in requests)
+        return await serving.predict(requests)
 
     def counted(name: str) -> Policy:
         plan = Plan(name, (IDENTITY, IDENTITY))
@@ -218,8 +218,8 @@ async def test_every_picture_that_is_refused_is_named_and_a_failure_ends_it(
         await serving.runner().run([bad, gone, large], [course])
     assert [fault.split(":")[0] for fault in invalid.value.faults] == ["bad", "gone", "large"]
 
-    async def predict(request: PredictRequest) -> Prediction:
-        raise BackendFailed(f"it broke at {request.plan.policy}")
+    async def predict(requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
+        return [Refusal(BackendFailed(f"it broke at {each.plan.policy}")) for each in requests]
 
     broken = replace(serving.runner(), predict=predict)
     with pytest.raises(EvaluationFailed, match="p0: it broke"):
