@@ -1,10 +1,10 @@
 """Every front there is; the tests of the wire run through each of them (tests/wire/conftest.py)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from batchproof_server.rpc.fronts.front import MakeFront
+from batchproof_server.rpc.fronts.front import CallHead, MakeFront, Status
 from batchproof_server.rpc.fronts.grpc_aio.server import GrpcAioFront
 
 FRONTS: Final[Mapping[str, MakeFront]] = {"grpc_aio": GrpcAioFront}
@@ -18,3 +18,16 @@ class ChosenFront:
 
 
 CHOSEN: Final = ChosenFront()
+
+
+class NoGate:
+    """Looks at nothing."""
+
+    def wants(self, method: str) -> bool:
+        """No head."""
+        del method
+        return False
+
+    def look(self, heads: Sequence[CallHead]) -> list[Status | None]:
+        """Lets all go on."""
+        return [None for _ in heads]

@@ -1,6 +1,6 @@
 """The gRPC port: taken, unreachable, limited and encrypted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,17 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.application.config import Config
 from batchproof_server.rpc.fronts.front import (
-    CallHead,
     Front,
     MakeFront,
     PortUnavailable,
     Routes,
-    Status,
 )
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
 from support.bundles_on_disk import write_bundle
 from support.fakes import FakeClock
+from support.fronts import NoGate
 from support.patience import PATIENCE_S
 from support.running import failure, request, running
-
-
-class NoGate:
-    """Looks at nothing."""
-
-    def wants(self, method: str) -> bool:
-        """No head."""
-        del method
-        return False
-
-    def look(self, heads: Sequence[CallHead]) -> list[Status | None]:
-        """Lets all go on."""
-        return [None for _ in heads]
-
 
 Make = Callable[..., Front]
 

@@ -1,6 +1,7 @@
 """Bad tensors and bad pictures: each is refused with what came and what was expected."""
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -10,6 +11,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from support.bundles_on_disk import LOGITS, picture, write_bundle
 from support.running import (
     Running,
+    failure,
     refused,
     request,
     running,
@@ -95,3 +97,54 @@ async def test_the_manifest_and_the_queue_lower_the_limit_of_rows(tmp_path: Path
             assert error.code() is INVALID
             assert (error.details() or "").endswith(f"expected at most {limit}")
             await serving.stub.Predict(request(np.ones((limit, 4)), model=model))
+
+
+NO_MESSAGE_OF_ANY_PROTOCOL = b"\xff" * 100
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("/batchproof.v1.PredictionService/Predict", "Predict"),
+        ("/batchproof.v1.PredictionService/GetModel", "GetModel"),
+        ("/inference.GRPCInferenceService/ModelInfer", "inference.ModelInfer"),
+        ("/tensorflow.serving.PredictionService/Predict", "tensorflow.Predict"),
+    ],
+)
+async def test_bytes_that_are_no_message_are_the_callers_fault_and_counted(
+    serving: Running, method: str, name: str
+) -> None:
+    call: Any = serving.channel.unary_unary(method)
+    error = await failure(call(NO_MESSAGE_OF_ANY_PROTOCOL, metadata=(("x-request-id", "mine"),)))
+    assert error.code() is INVALID
+    assert (error.details() or "").startswith("the message cannot be read")
+    assert trailer(error) == {"x-request-id": "mine"}
+    assert await serving.log.ended(1) == ["INVALID_ARGUMENT"]
+    assert serving.log.requests()[0]["method"] == name
+    assert not serving.log.unforeseen()
+
+
+async def test_bytes_that_are_no_message_spoil_no_other_request_of_a_stream(
+    serving: Running,
+) -> None:
+    call: Any = serving.channel.stream_stream("/batchproof.v1.PredictionService/PredictStream")
+    good = pb.PredictStreamRequest(request=request(request_id="good", model="raw"))
+    stream = call(iter([NO_MESSAGE_OF_ANY_PROTOCOL, good.SerializeToString()]))
+    answers = [pb.PredictStreamResponse.FromString(answer) async for answer in stream]
+    codes = {answer.request_id == "good": answer.error.code for answer in answers}
+    assert codes == {True: 0, False: grpc.StatusCode.INVALID_ARGUMENT.value[0]}
+
+
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+async def test_a_question_for_health_that_cannot_be_read_is_the_callers_fault(
+    serving: Running, method: str
+) -> None:
+    call: Any = serving.channel.unary_stream(f"/grpc.health.v1.Health/{method}")
+    error = await failure(call(NO_MESSAGE_OF_ANY_PROTOCOL).read())
+    assert error.code() is INVALID
+
+
+async def test_an_unknown_method_is_unimplemented(serving: Running) -> None:
+    call: Any = serving.channel.unary_unary("/batchproof.v1.PredictionService/Guess")
+    error = await failure(call(b""))
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,0 +1,86 @@
+"""For fronts that get calls in lists: begins what came together, sends what is ready together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from batchproof_server.rpc.fronts.front import (
+    Body,
+    CallEnded,
+    CallHead,
+    Code,
+    Messages,
+    Reply,
+    Routes,
+    Status,
+)
+
+# Takes call ids with their replies, or with how they end.
+SendOutcomes: TypeAlias = Callable[[Sequence[tuple[int, Reply | Status]]], None]
+
+
+# Contract
+#
+# What is begun in one list is begun in the same turn of the loop and in its order, so that it can
+# be executed in one micro-batch. Each call that was begun is sent exactly once, unless it was
+# cancelled, or its stream ended with it; the outcomes of one turn are sent in one list, in the next
+# turn. Lives on the loop thread.
+class InLists:
+    """Hands lists of calls to routes, and their outcomes back in lists.
+
+    Args:
+        routes: answer the calls.
+        send: called once in a turn of the loop at most.
+    """
+
+    def __init__(self, routes: Routes, send: SendOutcomes) -> None:
+        self._routes = routes
+        self._send = send
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._ready: list[tuple[int, Reply | Status]] = []
+
+    def begin(self, bodies: Iterable[Body]) -> None:
+        """Begins unary calls whose methods have routes."""
+        for body in bodies:
+            answer = self._routes.unary[body.head.method]
+            self._start(body.head, partial(answer, body.head, body.content))
+
+    def open(self, head: CallHead, messages: Messages) -> None:
+        """Begins a stream whose method has a route."""
+        self._start(head, partial(self._routes.streams[head.method], head, messages))
+
+    def cancel(self, call_ids: Iterable[int]) -> None:
+        """Nobody waits for these calls any more; harmless for those that are over."""
+        for call_id in call_ids:
+            if (task := self._running.get(call_id)) is not None:
+                task.cancel()
+
+    def _start(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
+        task = asyncio.get_running_loop().create_task(self._outcome(head, work))
+        self._running[head.id] = task
+        task.add_done_callback(lambda _: self._running.pop(head.id))
+
+    async def _outcome(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
+        try:
+            outcome = await work()
+        except CallEnded:
+            return
+        except Exception as fault:  # noqa: BLE001 - whatever a route does, its caller is answered
+            _report(head, fault)
+            outcome = _FAULT
+        if not self._ready:
+            asyncio.get_running_loop().call_soon(self._send_ready)
+        self._ready.append((head.id, outcome))
+
+    def _send_ready(self) -> None:
+        ready, self._ready = self._ready, []
+        self._send(ready)
+
+
+_FAULT: Final = Status(Code.INTERNAL, "internal error")
+
+
+def _report(head: CallHead, fault: Exception) -> None:
+    told: dict[str, Any] = {"message": f"the route of {head.method} raised", "exception": fault}
+    asyncio.get_running_loop().call_exception_handler(told)
