@@ -6,3 +6,8 @@ Field numbers and types are the public ones, so the bytes are the same. The publ
 ``inference`` and ``tensorflow`` live below ``batchproof.compat``, so that a process may also hold
 the original descriptors.
 """
+
+from typing import Final
+
+PRIVATE: Final = "batchproof.compat."
+"""What stands before the public names."""

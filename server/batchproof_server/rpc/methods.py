@@ -9,6 +9,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from batchproof.compat import PRIVATE
 from batchproof_server.rpc.calls import Behaviour, Calls, Method
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
@@ -21,9 +22,6 @@ from batchproof_server.rpc.fronts.front import (
 )
 from batchproof_server.rpc.status import Failure
 from batchproof_server.rpc.streams import InOrder, Streams
-
-# Contracts of others are compiled under this name (docs/decisions/0011).
-PRIVATE: Final = "batchproof.compat."
 
 
 @dataclass(frozen=True, slots=True)

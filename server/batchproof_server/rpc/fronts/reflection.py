@@ -10,9 +10,9 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from batchproof.compat import PRIVATE
 from batchproof_server.rpc.fronts.front import CallHead, Code, Messages, ServeStream, Status
 
-_PRIVATE = "batchproof.compat."
 _METHOD: Final = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
 _OWN: Final = (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
 
@@ -24,7 +24,7 @@ def reflection_routes(services: Iterable[ServiceDescriptor]) -> dict[str, ServeS
         services: that are shown, under their public names, beside health and reflection.
     """
     shown = tuple(services)
-    names = [service.full_name.removeprefix(_PRIVATE) for service in shown]
+    names = [service.full_name.removeprefix(PRIVATE) for service in shown]
     names += [name for file in _OWN for name in _service_names(file)]
     pool = reflection_pool(shown)
     servicer = reflection.ReflectionServicer(names, pool)
@@ -78,13 +78,13 @@ def _add(pool: DescriptorPool, file: FileDescriptor, known: set[str]) -> None:
         _add(pool, dependency, known)
     proto = descriptor_pb2.FileDescriptorProto()
     file.CopyToProto(proto)
-    if file.package.startswith(_PRIVATE):
+    if file.package.startswith(PRIVATE):
         _publish(proto)
     pool.Add(proto)
 
 
 def _publish(proto: descriptor_pb2.FileDescriptorProto) -> None:
-    proto.package = proto.package.removeprefix(_PRIVATE)
+    proto.package = proto.package.removeprefix(PRIVATE)
     for service in proto.service:
         for method in service.method:
             method.input_type = _public(method.input_type)
@@ -102,4 +102,4 @@ def _publish_message(message: descriptor_pb2.DescriptorProto) -> None:
 
 
 def _public(type_name: str) -> str:
-    return type_name.replace(f".{_PRIVATE}", ".", 1)
+    return type_name.replace(f".{PRIVATE}", ".", 1)
