@@ -70,7 +70,7 @@ async def test_an_answer_is_bytes_and_the_metadata_that_its_behaviour_wants_to_g
 async def test_the_id_beside_the_message_counts_when_there_is_none_inside() -> None:
     bench = Bench()
     assert await bench.answer(b"") == Reply(b"beside", [("x-who", "me")])
-    outcome = await bench.answer(b"", replace(HEAD, metadata=(("x-request-id", b"bytes"),)))
+    outcome = await bench.answer(b"", HEAD._replace(metadata=(("x-request-id", b"bytes"),)))
     assert isinstance(outcome, Reply)
     assert outcome.content == b"bytes"
 
@@ -159,7 +159,7 @@ async def test_a_caller_who_leaves_when_its_time_is_over_was_answered_too_late(
 
     bench = Bench(wait)
     left_s = None if deadline_s is None else bench.clock.now_s() + deadline_s
-    task = asyncio.ensure_future(bench.answer(b"a", replace(HEAD, deadline_s=left_s)))
+    task = asyncio.ensure_future(bench.answer(b"a", HEAD._replace(deadline_s=left_s)))
     await settle_loop()
     bench.clock.advance(1.0)
     task.cancel()
@@ -210,8 +210,8 @@ def test_the_gate_wants_predictions_only_and_only_when_pressed() -> None:
 def test_the_gate_looks_at_a_list_of_heads_and_refuses_each_by_itself() -> None:
     bench = Bench()
     gate = Gate(Queues(is_pressed=True), bench.calls, {"/a.B/C": "C"})
-    soon = replace(HEAD, deadline_s=bench.clock.now_s() + 0.5)
-    looked = gate.look((HEAD, soon, replace(soon, method="/a.B/other")))
+    soon = HEAD._replace(deadline_s=bench.clock.now_s() + 0.5)
+    looked = gate.look((HEAD, soon, soon._replace(method="/a.B/other")))
     refused = looked[1]
     assert looked == [None, refused, None]
     assert refused is not None

@@ -1,7 +1,6 @@
 """Which calls are refused before they are read, by what answers took of late."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ HEAD = CallHead(1, "/Predict", (), "ipv4:127.0.0.1:1", 10.0)
 async def answer(calls: Calls, work: Behaviour) -> Reply | Failure:
     """One request whose answer is the work of the test."""
     method = Method("Predict", bytes, work, lambda _: b"")
-    head = replace(HEAD, deadline_s=10.0 + calls._clock.now_s())
+    head = HEAD._replace(deadline_s=10.0 + calls._clock.now_s())
     return await calls.answer(method, head, b"")
 
 

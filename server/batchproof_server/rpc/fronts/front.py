@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.rpc.settings import RpcSettings
@@ -41,8 +41,7 @@ class CallEnded(Exception):
     """The call is over: its caller went away, its deadline passed, or the port was closed."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CallHead:
+class CallHead(NamedTuple):
     """What is known of a call before any of its messages is read.
 
     Attributes:
@@ -68,8 +67,7 @@ class Body:
     content: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The one message that answers a unary call, and the trailing metadata of its OK."""
 
     content: bytes

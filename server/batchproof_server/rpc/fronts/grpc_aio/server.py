@@ -2,7 +2,7 @@
 
 import itertools
 from functools import partial
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import grpc
 from grpc import aio
@@ -24,11 +24,6 @@ from batchproof_server.rpc.settings import RpcSettings, TlsSettings
 _Context: TypeAlias = aio.ServicerContext[Any, Any]
 _Details: TypeAlias = grpc.HandlerCallDetails
 _Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-
-# Messages go through as bytes.
-_unary_unary: Final = grpc.unary_unary_rpc_method_handler
-_stream_unary: Final = grpc.stream_unary_rpc_method_handler
-_stream_stream: Final = grpc.stream_stream_rpc_method_handler
 
 # Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
 _MOST_PENDING = 1 << 14
@@ -125,46 +120,72 @@ class CallHandlers(grpc.GenericRpcHandler):
         method = handler_call_details.method
         if (answer := self._routes.unary.get(method)) is not None:
             if self._routes.gate.wants(method):
-                return _stream_unary(partial(self._look_first, answer, handler_call_details))
-            return _unary_unary(partial(self._answer, answer, handler_call_details))
+                look_first = partial(self._look_first, answer, handler_call_details)
+                return grpc.stream_unary_rpc_method_handler(look_first)
+            return cast("_Found", UnaryCall(answer, self, handler_call_details))
         if (serve := self._routes.streams.get(method)) is not None:
-            return _stream_stream(partial(self._serve, serve, handler_call_details))
+            both_ways = partial(self._serve, serve, handler_call_details)
+            return grpc.stream_stream_rpc_method_handler(both_ways)
         return None
-
-    async def _answer(
-        self, answer: AnswerUnary, details: _Details, content: bytes, context: _Context
-    ) -> bytes:
-        outcome = await answer(self._head(details, context), content)
-        return await _sent(outcome, context)
 
     async def _look_first(
         self, answer: AnswerUnary, details: _Details, requests: object, context: _Context
     ) -> bytes:
         del requests  # read through the context
-        head = self._head(details, context)
+        head = self.head(details, context)
         (refused,) = self._routes.gate.look((head,))
         if refused is not None:
             await _abort(context, refused)
         content: Any = await context.read()
-        outcome = await answer(head, None if content is aio.EOF else content)
-        return await _sent(outcome, context)
+        return await _sent(await answer(head, None if content is aio.EOF else content), context)
 
     async def _serve(
         self, serve: ServeStream, details: _Details, requests: object, context: _Context
     ) -> None:
         del requests  # read through the context, which can be stopped
         try:
-            status = await serve(self._head(details, context), ContextMessages(context))
+            status = await serve(self.head(details, context), ContextMessages(context))
         except CallEnded:
             return
         if status.code is not Code.OK:
             await _abort(context, status)
 
-    def _head(self, details: _Details, context: _Context) -> CallHead:
+    def head(self, details: _Details, context: _Context) -> CallHead:
+        """What is known of a call before its messages are read."""
         left_s: Any = context.time_remaining()
         deadline_s = None if left_s is None else self._clock.now_s() + left_s
         metadata = details.invocation_metadata
         return CallHead(next(self._ids), details.method, metadata, context.peer(), deadline_s)
+
+
+# One is made for each call, so it has no more than is asked of it: those that grpc makes take three
+# times as long. Messages go through as bytes.
+class UnaryCall:
+    """Handles one unary call that nobody looks at first; what of a handler grpc.aio asks for it.
+
+    Args:
+        answer: the route.
+        handlers: know the head.
+        details: of the call.
+    """
+
+    __slots__ = ("_answer", "_details", "_handlers")
+    request_streaming = False
+    response_streaming = False
+    request_deserializer = None
+    response_serializer = None
+
+    def __init__(self, answer: AnswerUnary, handlers: CallHandlers, details: _Details) -> None:
+        self._answer = answer
+        self._handlers = handlers
+        self._details = details
+
+    async def unary_unary(self, content: bytes, context: _Context) -> bytes:
+        """Awaits the route."""
+        outcome = await self._answer(self._handlers.head(self._details, context), content)
+        if isinstance(outcome, Reply) and not outcome.trailers:
+            return outcome.content
+        return await _sent(outcome, context)
 
 
 class ContextMessages:
