@@ -1,6 +1,7 @@
 """The gRPC port: options, transport security, and the services on it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
+from batchproof_server.base.files import read_start
 from batchproof_server.rpc.fronts.grpc_aio.gate import Gate
 from batchproof_server.rpc.fronts.grpc_aio.health import Health
 from batchproof_server.rpc.fronts.grpc_aio.public_services import PublicService, reflection_pool
@@ -18,6 +20,7 @@ from batchproof_server.rpc.settings import RpcSettings, TlsSettings
 
 # Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
 _MOST_PENDING = 1 << 14
+_MAX_PEM_BYTES = 4 << 20
 
 
 class PortUnavailable(OSError):
@@ -128,12 +131,19 @@ class RpcServer:
             await self._server.stop(grace_s)
 
 
-def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
+def _read(file: Path) -> bytes:
     try:
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
+        content = read_start(file, _MAX_PEM_BYTES)
     except OSError as fault:
-        raise PortUnavailable(f"TLS: {fault.filename} cannot be read") from fault
+        raise PortUnavailable(f"TLS: {file} cannot be read") from fault
+    if len(content) > _MAX_PEM_BYTES:
+        raise PortUnavailable(f"TLS: {file} has more than {_MAX_PEM_BYTES} bytes")
+    return content
+
+
+def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
+    pair = (_read(tls.key), _read(tls.certificate))
+    client_ca = None if tls.client_ca is None else _read(tls.client_ca)
     return grpc.ssl_server_credentials(
         [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
     )
