@@ -1,5 +1,6 @@
 """Each outside package has one door (docs/architecture.md)."""
 
+import ast
 from itertools import chain
 
 import pytest
@@ -107,3 +108,33 @@ def _declared() -> set[str]:
     project = project_table()["project"]
     lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     return {Requirement(line).name for line in lines} - {project["name"]}
+
+
+# The kernel's own file; it has no size that could be checked.
+READS_WITHOUT_A_LIMIT = {"batchproof_server.proof.certificate.machine"}
+
+
+def test_no_module_of_the_server_reads_a_whole_file_without_a_limit() -> None:
+    found = [
+        f"{module_name(path)}:{line}"
+        for path in product_modules()
+        if module_name(path).startswith("batchproof_server")
+        for line in lines_that_read_without_a_limit(path.read_text())
+        if module_name(path) not in READS_WITHOUT_A_LIMIT
+    ]
+
+    assert found == []
+
+
+def test_a_planted_read_without_a_limit_is_found() -> None:
+    source = "text = file.read_text()\nread_text(file, 5)\ncontent = file.read_bytes()"
+
+    assert lines_that_read_without_a_limit(source) == [1, 3]
+
+
+def lines_that_read_without_a_limit(source: str) -> list[int]:
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in {"read_text", "read_bytes"}
+    ]

@@ -64,9 +64,11 @@ async def test_certificates_that_are_missing_or_junk_are_refused(
 ) -> None:
     junk, missing = tmp_path / "junk.pem", tmp_path / "missing.pem"
     junk.write_text("junk")
+    endless = Path("/dev/zero")
     for tls, sentence in (
         (TlsSettings(junk, missing), f"TLS: {missing} cannot be read"),
         (TlsSettings(junk, junk, missing), f"TLS: {missing} cannot be read"),
+        (TlsSettings(endless, junk), f"TLS: {endless} has more than 4194304 bytes"),
         (TlsSettings(junk, junk), "the certificate and the key do not do"),
     ):
         with pytest.raises(PortUnavailable, match=sentence):

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.files import read_text
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.drift.settings import DriftSettings
@@ -30,6 +31,7 @@ from batchproof_server.serving.predictor import RequestLimits
 
 PREFIX = "BATCHPROOF_"
 _MAX_PORT = 65535
+_MAX_CONFIG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,10 @@ def _from_file(file: Path | None) -> Mapping[str, Any]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(file, _MAX_CONFIG_BYTES))
     except (OSError, UnicodeDecodeError) as fault:
         raise InvalidSettings((f"{file}: cannot be read as UTF-8 text",)) from fault
-    except (ValueError, RecursionError) as fault:  # no TOML, too large a number, too deep
+    except (ValueError, RecursionError) as fault:  # too long, no TOML, too large a number, too deep
         raise InvalidSettings((f"{file}: {fault}",)) from fault
 
 

@@ -19,6 +19,17 @@ def read_start(file: Path, max_bytes: int) -> bytes:
         return stream.read(max_bytes + 1)
 
 
+def read_end(file: Path, max_bytes: int) -> bytes:
+    """The last bytes, or all of a file that has no more.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - max_bytes))
+        return stream.read(max_bytes)
+
+
 def read_text(file: Path, max_bytes: int) -> str:
     """The text, without the byte order mark that some editors begin with.
 

@@ -184,6 +184,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"x = '\xff'")
     assert len(faults(tmp_path / "latin.toml")) == 1
     assert len(faults(tmp_path)) == 1
+    assert faults(Path("/dev/zero")) == ("/dev/zero: more than 1048576 bytes",)
 
 
 def test_keras_runs_on_tensorflow_which_is_quiet_unless_the_user_decided(

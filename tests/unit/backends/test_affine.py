@@ -85,6 +85,13 @@ def test_a_file_that_is_not_json_is_refused(tmp_path: Path, content: bytes) -> N
         plugs.load(affine.KIND, artefact)
 
 
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "affine.json").write_bytes(b" " * (1 << 20) + b"{}")
+    with pytest.raises(ModelRefused, match="too large") as refused:
+        plugs.load(affine.KIND, tmp_path / "affine.json")
+    assert refused.value.findings == ("affine.json: more than 1048576 bytes",)
+
+
 def test_json_that_is_no_object_is_refused(tmp_path: Path) -> None:
     artefact = tmp_path / "affine.json"
     artefact.write_text("[]")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from batchproof_server.base.files import TooLarge, read_start, read_text, write_whole
+from batchproof_server.base.files import TooLarge, read_end, read_start, read_text, write_whole
 
 
 @pytest.fixture
@@ -17,6 +17,13 @@ def test_one_byte_more_than_allowed_tells_that_a_file_is_too_large(
     file.write_bytes(b"abcde")
 
     assert read_start(file, max_bytes) == start
+
+
+@pytest.mark.parametrize(("max_bytes", "end"), [(0, b""), (2, b"de"), (9, b"abcde")])
+def test_the_end_of_a_file_is_read_alone(file: Path, max_bytes: int, end: bytes) -> None:
+    file.write_bytes(b"abcde")
+
+    assert read_end(file, max_bytes) == end
 
 
 def test_a_text_may_have_as_many_bytes_as_allowed_and_a_byte_order_mark(file: Path) -> None:

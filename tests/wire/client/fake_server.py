@@ -148,7 +148,8 @@ class FakeServer(prediction_pb2_grpc.PredictionServiceServicer):
         """Answers by the next hook."""
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
-        self.time_remaining_s.append(context.time_remaining())
+        # gRPC rounds a timeout up when it sends it, and counts it by another clock.
+        self.time_remaining_s.append(round(context.time_remaining(), 2))
         if not self.predicts:
             return answer(request)
         hook = self.predicts.pop(0) if len(self.predicts) > 1 else self.predicts[0]

@@ -18,11 +18,13 @@ from pydantic import ConfigDict
 from batchproof_server.backends.source import Source
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import TooLarge, read_text
 from batchproof_server.base.signature import Signature, TensorSpec
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "scores"
+_MAX_ARTEFACT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ def open_affine(artefact: Path, settings: EngineSettings) -> AffineSource:
 
 def _read(artefact: Path) -> Any:
     try:
-        return json.loads(artefact.read_text(encoding="utf-8"))
+        return json.loads(read_text(artefact, _MAX_ARTEFACT_BYTES))
+    except TooLarge as fault:
+        raise ModelRefused(
+            f"{artefact.name} is too large", (f"{artefact.name}: {fault}",)
+        ) from fault
     except OSError as fault:
         raise ModelRefused(
             f"{artefact.name} cannot be read",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from batchproof_server.base.files import read_end
 from batchproof_server.proof.artefact.archive_form import looks_pickled
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.rules import found
@@ -90,7 +91,7 @@ def _variables(directory: Path) -> Iterator[Finding]:
             yield found("BP016", _INDEX, "is missing")
         # A model without variables has neither.
         return
-    if not index.read_bytes().endswith(_TABLE_MAGIC):
+    if read_end(index, len(_TABLE_MAGIC)) != _TABLE_MAGIC:
         yield found("BP016", _INDEX, "is cut short or damaged")
     if not shards:
         yield found("BP016", f"{_DATA}00000-of-00001", "is missing")

@@ -2,12 +2,14 @@
 
 import itertools
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import grpc
 from grpc import aio
 
 from batchproof_server.base.clock import Clock
+from batchproof_server.base.files import read_start
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
     CallEnded,
@@ -27,6 +29,7 @@ _Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 # Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
 _MOST_PENDING = 1 << 14
+_MAX_PEM_BYTES = 4 << 20
 
 
 class GrpcAioFront:
@@ -86,12 +89,19 @@ class GrpcAioFront:
             await self._server.stop(grace_s)
 
 
-def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
+def _read(file: Path) -> bytes:
     try:
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
+        content = read_start(file, _MAX_PEM_BYTES)
     except OSError as fault:
-        raise PortUnavailable(f"TLS: {fault.filename} cannot be read") from fault
+        raise PortUnavailable(f"TLS: {file} cannot be read") from fault
+    if len(content) > _MAX_PEM_BYTES:
+        raise PortUnavailable(f"TLS: {file} has more than {_MAX_PEM_BYTES} bytes")
+    return content
+
+
+def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
+    pair = (_read(tls.key), _read(tls.certificate))
+    client_ca = None if tls.client_ca is None else _read(tls.client_ca)
     return grpc.ssl_server_credentials(
         [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
     )
