@@ -30,7 +30,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _POLL_S = 0.02
 
 
-def until(what: str, condition: Callable[[], Value]) -> Value:
+def until(what: str, condition: Callable[[], Value | None]) -> Value:
     """Asks again and again until the condition gives something true, and returns that."""
     give_up_s = time.monotonic() + PATIENCE_S
     while not (value := condition()):
@@ -137,6 +137,18 @@ class ServerProcess:
                 for sample in family.samples
             }
         )
+
+    def metrics_when(self, what: str, shown: "Callable[[Samples], bool]") -> "Samples":
+        """What the metrics page says once it shows what is awaited.
+
+        The server counts after the answer is on its way: whoever has the answer may be early.
+        """
+
+        def reading() -> Samples | None:
+            samples = self.metrics()
+            return samples if shown(samples) else None
+
+        return until(what, reading)
 
     def wait_loading(self) -> None:
         """Returns when the first model is being loaded."""

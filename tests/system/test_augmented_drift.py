@@ -10,7 +10,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from system import process
 from system.bundles import EMBEDDED, EXAMPLES, samples
 from system.conftest import Serve
-from system.process import ServerProcess
+from system.process import Samples, ServerProcess
 from system.traffic import ask, connected, images
 
 pytestmark = pytest.mark.xdist_group("embedded")
@@ -37,38 +37,46 @@ async def sent(server: ServerProcess, pictures: list[bytes], tta: Any) -> list[p
     return list(outcome.answer.rows)
 
 
-def bins(server: ServerProcess, signal: str) -> list[float]:
+def bins(samples: Samples, signal: str) -> list[float]:
     """Observations in each bin of a signal."""
-    seen = server.metrics().values
     name = "batchproof_drift_observations_total"
     found = {
         labels["bin"]: value
-        for (family, pairs), value in seen.items()
+        for (family, pairs), value in samples.values.items()
         if family == name and (labels := dict(pairs))["signal"] == signal
     }
     return [found[number] for number in sorted(found)]
 
 
-def counted(server: ServerProcess) -> dict[str, float]:
+def counted(samples: Samples) -> dict[str, float]:
     """Observations of each signal."""
     names = ("tta_flip_rate", "tta_mutual_information", "class")
-    return {name: sum(bins(server, name)) for name in names}
+    return {name: sum(bins(samples, name)) for name in names}
+
+
+def metrics_when_counted(server: ServerProcess, expected: dict[str, float]) -> Samples:
+    """The metrics page once it shows exactly these observations."""
+    return server.metrics_when(f"it shows {expected}", lambda now: counted(now) == expected)
 
 
 async def test_augmented_requests_grow_the_signals_of_their_policy_and_plain_ones_do_not(
     repository: Path, serve: Serve
 ) -> None:
     server = serve(repository).wait_serving()
-    nothing = dict.fromkeys(("tta_flip_rate", "tta_mutual_information", "class"), 0)
-    assert counted(server) == nothing
+    nothing: dict[str, float] = dict.fromkeys(
+        ("tta_flip_rate", "tta_mutual_information", "class"), 0
+    )
+    assert counted(server.metrics()) == nothing
     await sent(server, samples()[:7], None)
     await sent(server, samples()[:3], pb.TestTimeAugmentation(policy="light"))
-    assert counted(server) == nothing | {"class": 10}
+    metrics_when_counted(server, nothing | {"class": 10})
     rows = await sent(server, samples()[:20], pb.TestTimeAugmentation(policy="flip"))
     assert all(row.tta.views_executed == 2 for row in rows)
-    assert counted(server) == {"tta_flip_rate": 20, "tta_mutual_information": 20, "class": 30}
+    after = metrics_when_counted(
+        server, {"tta_flip_rate": 20, "tta_mutual_information": 20, "class": 30}
+    )
     flipped = sum(row.tta.flip_rate > 0 for row in rows)
-    assert bins(server, "tta_flip_rate")[0] == 20 - flipped
+    assert bins(after, "tta_flip_rate")[0] == 20 - flipped
 
 
 def test_a_manifest_without_the_policy_of_the_profile_refuses_the_version(
