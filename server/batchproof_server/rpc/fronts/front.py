@@ -132,7 +132,7 @@ class HeadGate(Protocol):
     def look(self, heads: Sequence[CallHead]) -> Sequence[Status | None]:
         """Of each head how its call is refused; None lets it go on.
 
-        Whoever is refused is in the books already: its call goes no further.
+        Whoever is refused is recorded already: its call goes no further.
         """
         ...
 

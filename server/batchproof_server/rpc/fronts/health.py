@@ -29,7 +29,7 @@ _GOING: Final = Status(Code.UNAVAILABLE, "the server is going away")
 
 
 def check_routes(health: Health) -> dict[str, AnswerUnary]:
-    """What answers checks. They are in no book: an orchestrator asks every few seconds."""
+    """What answers checks. They are not recorded: an orchestrator asks every few seconds."""
 
     async def check(head: CallHead, content: bytes | None) -> Reply | Status:
         del head
