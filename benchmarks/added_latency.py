@@ -50,8 +50,8 @@ def run(bench: Bench) -> Outcome:
     columns = ("message", "server", "c = 1: p50, ms", "p99, ms", "c = 32: requests/s")
     return Outcome(
         title="The server itself, against an empty one",
-        how="A model that costs next to nothing, beside a grpc.aio server that answers 64 bytes "
-        "whatever comes. Added is the median of the differences of rounds side by side.",
-        tables=(Table("Latency alone, and requests/s in company", columns, tuple(rows)),),
+        how="A model that costs next to nothing, beside a grpc.aio server that answers every "
+        "message with 64 bytes. Added is the median of the differences of rounds side by side.",
+        tables=(Table("Latency at concurrency 1, and requests/s at 32", columns, tuple(rows)),),
         aims=tuple(aims),
     )

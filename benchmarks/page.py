@@ -10,16 +10,17 @@ HEAD = """\
 
 # Performance
 
-What serving costs beside the model. Every comparison is of medians over interleaved repeats of one
-run, and every share is the median of the shares of measurements side by side. Quote ratios, not
-milliseconds.
+The cost of serving compared with the bare model. Every comparison is of medians over interleaved
+repeats of one run, and every share is the median of the shares of measurements side by side. Quote
+ratios, not milliseconds.
 
 ```console
 $ make bench
 $ make bench SCENARIOS="a e"
 ```
 
-The first takes about 35 minutes, the second measures two scenarios again and keeps the rest.
+The first command takes about 35 minutes. The second measures two scenarios again and keeps the
+others.
 """
 
 

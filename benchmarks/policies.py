@@ -53,8 +53,8 @@ def run(bench: Bench) -> Outcome:
     columns = ("model", "load of capacity", "policy", "p50, ms", "p99, ms", "answered of sent")
     return Outcome(
         title="Batching policies",
-        how="Poisson arrivals at shares of what a closed loop of 32 gets; a fixed delay lets the "
-        "first of a micro-batch wait for company while the device is idle.",
+        how="Poisson arrivals at shares of what a closed loop of 32 gets; with a fixed "
+        "delay the first task of a micro-batch waits for others while the device is idle.",
         tables=(Table("Latency from the due instant", columns, tuple(rows)),),
         charts=(
             Chart(

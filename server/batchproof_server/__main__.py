@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     if missing:
         sys.stderr.write(
             f"batchproof-server: {', '.join(missing)} not installed; the server needs the extra: "
-            'pip install "batchproof[cpu]" (or [server] without TensorFlow)\n'
+            'pip install ".[cpu]" in the repository (or ".[server]" without TensorFlow)\n'
         )
         return USAGE
     return _command(arguments.command)(arguments)

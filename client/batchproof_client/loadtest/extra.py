@@ -21,5 +21,5 @@ def needed() -> Iterator[None]:
     except ModuleNotFoundError as missing:
         name = (missing.name or "").partition(".")[0]
         raise LocalInputError(
-            f'this needs {_PACKAGES.get(name, name)}: pip install "batchproof[load]"'
+            f'this needs {_PACKAGES.get(name, name)}: pip install ".[load]" in the repository'
         ) from missing

@@ -49,4 +49,4 @@ def test_a_bare_install_is_told_what_the_server_needs(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     assert main(["serve", "nowhere"]) == 2
-    assert 'pip install "batchproof[cpu]"' in capsys.readouterr().err
+    assert 'pip install ".[cpu]" in the repository' in capsys.readouterr().err

@@ -196,7 +196,7 @@ def test_show_names_a_file_that_is_missing_and_an_extra_that_is(
     (tmp_path / "some.json").write_text(profile_json(made_up()))
     monkeypatch.setattr(plots, "is_installed", lambda: False)
     assert main(["profile", "show", str(tmp_path / "some.json"), "--plots", str(tmp_path)]) == 2
-    assert "batchproof[plots]" in capsys.readouterr().err
+    assert ".[plots]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -389,7 +389,7 @@ def test_without_its_extra_the_load_client_names_it(
         monkeypatch.setitem(sys.modules, "hdrh.histogram", None)
     code, _, err = load(*QUICK, "--generate", "8x8:png")
     assert code == 2
-    assert err == f'batchproof: this needs {package}: pip install "batchproof[load]"\n'
+    assert err == f'batchproof: this needs {package}: pip install ".[load]" in the repository\n'
 
 
 def test_two_saved_reports_are_compared(

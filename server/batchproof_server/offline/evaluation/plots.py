@@ -19,7 +19,7 @@ from batchproof_server.offline.evaluation.result import Evaluation
 CONFUSION_NAME: Final = "confusion.png"
 RELIABILITY_NAME: Final = "reliability.png"
 MISSING: Final = (
-    'matplotlib is not installed; --plots needs the extra: pip install "batchproof[plots]"'
+    'matplotlib is not installed; --plots needs the extra: pip install ".[plots]" in the repository'
 )
 
 _MAX_COUNTED_CLASSES: Final = 25

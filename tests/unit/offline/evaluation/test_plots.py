@@ -43,4 +43,4 @@ def test_matplotlib_is_found_without_importing_it(monkeypatch: pytest.MonkeyPatc
     assert plots.is_installed()
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     assert not plots.is_installed()
-    assert "batchproof[plots]" in plots.MISSING
+    assert ".[plots]" in plots.MISSING
