@@ -70,7 +70,7 @@ async def _serve(bundle: Path) -> None:
     gc.freeze()  # as the life-cycle does
     probe = LagProbe()
     running = asyncio.ensure_future(probe.run())
-    print(json.dumps({"grpc": addresses.grpc}), flush=True)
+    print(json.dumps({"grpc": addresses["grpc"]}), flush=True)
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
         print(json.dumps(probe.taken()), flush=True)

@@ -58,7 +58,7 @@ async def test_what_comes_in_one_list_is_executed_in_one_micro_batch(tmp_path: P
     write_bundle(tmp_path / "slow" / "1", RAW)
     slow = GatedBackend(1)
     async with running(tmp_path, gated={"slow": slow}) as serving:
-        front = serving.server.rpc
+        front = serving.server.ports[0].listener
         assert isinstance(front, MemoryFront)
         slow.release(1)
         outcomes = await front.answered(*(gated_request(value) for value in (1.0, 2.0, 3.0)))
@@ -77,7 +77,7 @@ async def test_a_bad_request_spoils_none_beside_it(tmp_path: Path) -> None:
     write_bundle(tmp_path / "slow" / "1", RAW)
     slow = GatedBackend(1)
     async with running(tmp_path, gated={"slow": slow}) as serving:
-        front = serving.server.rpc
+        front = serving.server.ports[0].listener
         assert isinstance(front, MemoryFront)
         slow.release(1)
         outcomes = await front.answered(gated_request(1.0), gated_request(model="nobody"))

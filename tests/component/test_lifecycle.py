@@ -5,10 +5,12 @@ import gc
 import io
 import signal
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from batchproof_server.application.process import OK, run
-from batchproof_server.application.server import Addresses, Server
+
+if TYPE_CHECKING:
+    from batchproof_server.application.server import Server
 
 
 @dataclass
@@ -18,9 +20,9 @@ class LoadedServer:
     objects: list[object] = field(default_factory=list)
     frozen_at_the_end: int = 0
 
-    async def open(self) -> Addresses:
+    async def open(self) -> dict[str, str]:
         """Opens nothing."""
-        return Addresses("here", "there")
+        return {"grpc": "here", "http": "there"}
 
     async def load(self) -> bool:
         """Makes something that stays."""

@@ -15,6 +15,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.application.ports import drain_ports
 from batchproof_server.application.server import Server, compose
 from batchproof_server.backends.affine import kind as affine
 from batchproof_server.backends.artefact import ArtefactKind
@@ -133,12 +134,12 @@ async def running(
     try:
         if load:
             await server.load()
-        async with aio.insecure_channel(addresses.grpc) as channel:
-            yield Running(server, addresses.grpc, channel, log)
+        async with aio.insecure_channel(addresses["grpc"]) as channel:
+            yield Running(server, addresses["grpc"], channel, log)
     finally:
         for backend in (gated or {}).values():
             backend.release(1_000)
-        await server.rpc.drain(0)
+        await drain_ports(server.ports, 0)
         server.close()
 
 

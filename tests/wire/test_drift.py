@@ -74,7 +74,7 @@ def request(images: Iterable[Array]) -> pb.PredictRequest:
 
 def page(serving: Running) -> dict[str, dict[tuple[str, ...], float]]:
     """The series of drift: name -> (signal, bin, reason) -> value."""
-    address = f"http://127.0.0.1:{serving.server.http.port}/metrics"
+    address = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
     with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
         families = list(parse(answer.read().decode()))
     found: dict[str, dict[tuple[str, ...], float]] = {}

@@ -66,7 +66,7 @@ async def test_a_full_queue_refuses_what_it_could_not_even_parse(
 
 async def shed_for_full_queues(serving: Running) -> dict[str, float]:
     """How many requests were, by model."""
-    address = f"http://127.0.0.1:{serving.server.http.port}/metrics"
+    address = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
     page = await asyncio.to_thread(lambda: urllib.request.urlopen(address).read().decode())
     return {
         sample.labels["model"]: sample.value

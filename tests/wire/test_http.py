@@ -1,3 +1,4 @@
+import asyncio
 import http.client
 import socket
 import threading
@@ -7,8 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.observing.prometheus.serving import Metrics
-from batchproof_server.web.operations import HttpLimits, HttpServer, Pages
+from batchproof_server.web.operations import HttpLimits, HttpServer
+from batchproof_server.web.pages import Pages
 from support.patience import HOPELESS_S, PATIENCE_S
 
 TEXT = "text/plain; charset=utf-8"
@@ -42,12 +45,12 @@ class State:
 
 @contextmanager
 def serving(state: State, limits: HttpLimits | None = None) -> Iterator[HttpServer]:
-    server = HttpServer("127.0.0.1", 0, state.pages(), state.on_failure, limits)
-    server.start()
+    server = HttpServer(state.pages(), state.on_failure, limits)
+    asyncio.run(server.start("127.0.0.1", 0))
     try:
         yield server
     finally:
-        server.stop()
+        server.close()
 
 
 @pytest.fixture
@@ -281,40 +284,42 @@ def test_stopping_closes_the_port_and_every_connection(state: State) -> None:
 
 
 def test_stopping_twice_and_stopping_what_never_ran_are_harmless(state: State) -> None:
-    server = HttpServer("127.0.0.1", 0, state.pages(), state.on_failure)
-    server.stop()
-    server.start()
-    server.stop()
-    server.stop()
+    server = HttpServer(state.pages(), state.on_failure)
+    server.close()
+    asyncio.run(server.start("127.0.0.1", 0))
+    server.close()
+    server.close()
     with pytest.raises(RuntimeError, match="the HTTP port is not open"):
         _ = server.port
 
 
 def test_a_port_in_use_is_an_error_of_start(server: HttpServer, state: State) -> None:
-    second = HttpServer("127.0.0.1", server.port, state.pages(), state.on_failure)
-    with pytest.raises(OSError, match="in use"):
-        second.start()
+    second = HttpServer(state.pages(), state.on_failure)
+    sentence = f"HTTP cannot listen on 127.0.0.1:{server.port}: it is taken"
+    with pytest.raises(PortUnavailable, match=sentence) as refused:
+        asyncio.run(second.start("127.0.0.1", server.port))
+    assert "in use" in str(refused.value.__cause__)
 
 
 def test_version_6_addresses_are_served(state: State) -> None:
-    server = HttpServer("::1", 0, state.pages(), state.on_failure)
-    server.start()
+    server = HttpServer(state.pages(), state.on_failure)
+    asyncio.run(server.start("::1", 0))
     try:
         with socket.create_connection(("::1", server.port), timeout=PATIENCE_S) as connection:
             connection.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
             assert received(connection).endswith(b"alive\n")
     finally:
-        server.stop()
+        server.close()
 
 
 def test_the_real_metrics_come_through(state: State) -> None:
     metrics = Metrics("0.1.0")
     pages = Pages(metrics.exposition, lambda: True, lambda: True)
-    server = HttpServer("127.0.0.1", 0, pages, state.on_failure)
-    server.start()
+    server = HttpServer(pages, state.on_failure)
+    asyncio.run(server.start("127.0.0.1", 0))
     try:
         reply = ask(server, "/metrics", headers={"Accept": "application/openmetrics-text"})
     finally:
-        server.stop()
+        server.close()
     assert b'batchproof_build_info{version="0.1.0"} 1.0\n' in reply.body
     assert reply.headers["Content-Type"].startswith("application/openmetrics-text")

@@ -53,7 +53,7 @@ async def refusal(serving: Running, *outcomes: pb.Outcome) -> tuple[str, str]:
 
 def series(serving: Running, family: str, **labels: str) -> dict[tuple[str, ...], float]:
     """The values of a family, by the labels that are not given, in the order of their names."""
-    address = f"http://127.0.0.1:{serving.server.http.port}/metrics"
+    address = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
     with urlopen(address) as page:
         families = parse(page.read().decode())
     samples = [sample for each in families for sample in each.samples]

@@ -11,10 +11,10 @@ from grpc import aio
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.application.config import Config
+from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.rpc.fronts.front import (
     Front,
     MakeFront,
-    PortUnavailable,
     Routes,
 )
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings

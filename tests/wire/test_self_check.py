@@ -48,7 +48,7 @@ async def counted(serving: Running, selected: int) -> dict[str, float]:
 
 
 def _results(serving: Running) -> dict[str, float]:
-    page = f"http://127.0.0.1:{serving.server.http.port}/metrics"
+    page = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
     with urllib.request.urlopen(page, timeout=PATIENCE_S) as answer:
         lines = answer.read().decode().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))

@@ -21,7 +21,7 @@ async def health(serving: Running, model: str) -> int:
 
 def own_series(serving: Running) -> set[str]:
     """The names and labels of the series that are about a model."""
-    with urlopen(f"http://127.0.0.1:{serving.server.http.port}/metrics") as page:
+    with urlopen(f"http://127.0.0.1:{serving.server.operations.port}/metrics") as page:
         lines = page.read().decode().splitlines()
     return {line.rpartition(" ")[0] for line in lines if 'model="' in line}
 

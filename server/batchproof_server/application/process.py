@@ -4,13 +4,12 @@ import asyncio
 import gc
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from types import FrameType
 from typing import TextIO
 
-from batchproof_server.application.server import Addresses, Server
+from batchproof_server.application.server import Server
 
 OK = 0
 FAILED = 1
@@ -90,5 +89,5 @@ async def _serve(server: Server, stop: StopRequest) -> int:
     return OK if answered and not nothing_answers else FAILED
 
 
-def _announce(addresses: Addresses, announcement: TextIO) -> None:
-    print(json.dumps(asdict(addresses)), file=announcement, flush=True)
+def _announce(addresses: Mapping[str, str], announcement: TextIO) -> None:
+    print(json.dumps(addresses), file=announcement, flush=True)

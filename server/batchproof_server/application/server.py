@@ -5,9 +5,10 @@ import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batchproof_server.application.config import Config
+from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
 from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.application.ports import Port, drain_ports, open_ports
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
@@ -21,7 +22,7 @@ from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
-from batchproof_server.rpc.fronts.front import Front, MakeFront, PortUnavailable
+from batchproof_server.rpc.fronts.front import Front, MakeFront
 from batchproof_server.rpc.fronts.grpc_aio.server import GrpcAioFront
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.methods import Service
@@ -32,15 +33,8 @@ from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
-from batchproof_server.web.operations import HttpServer, Pages
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the server listens, each as ``host:port``."""
-
-    grpc: str
-    http: str
+from batchproof_server.web.operations import HttpServer
+from batchproof_server.web.pages import Pages
 
 
 # Contract of the life-cycle
@@ -60,31 +54,24 @@ class Server:
     pressure: Pressure
     streams: Streams
     health: Health
-    rpc: Front
-    http: HttpServer
+    ports: tuple[Port, ...]
+    operations: HttpServer
     heartbeat: Heartbeat
     clock: Clock
 
-    async def open(self) -> Addresses:
-        """Opens both ports; health says NOT_SERVING.
+    async def open(self) -> dict[str, str]:
+        """Opens all ports; health says NOT_SERVING.
+
+        Returns:
+            Where each listens, as ``host:port``, by its name.
 
         Raises:
             PortUnavailable: one of them cannot be opened.
         """
-        settings = self.config.server
         self.health.start()
         self.core.versions.announce()
         self.heartbeat.start()
-        grpc_port = await self.rpc.start(settings.host, settings.grpc_port)
-        try:
-            self.http.start()
-        except OSError as fault:
-            await self.rpc.drain(0)
-            raise PortUnavailable(
-                f"HTTP cannot listen on {settings.host}:{settings.http_port}: it is taken or no "
-                "address of this host"
-            ) from fault
-        return Addresses(f"{settings.host}:{grpc_port}", f"{settings.host}:{self.http.port}")
+        return await open_ports(self.ports)
 
     async def load(self) -> bool:
         """Loads every version, one after the other; whether any of them answers now.
@@ -105,19 +92,19 @@ class Server:
         self.core.versions.start_draining()
         self.streams.start_draining()
         self.health.end_watches()
-        stopping = asyncio.ensure_future(self.rpc.drain(settings.grace_s))
+        stopping = asyncio.ensure_future(drain_ports(self.ports, settings.grace_s))
         in_time = self.pressure.is_idle
         while not (in_time or stopping.done()):
             await asyncio.wait({stopping}, timeout=_POLL_S)
             in_time = self.pressure.is_idle and self.clock.now_s() - started_s < settings.grace_s
         # What is left are answers on their way, and streams of reflection, which may stay for ever.
-        await self.rpc.drain(min(settings.grace_s, _LAST_ANSWERS_S))
+        await drain_ports(self.ports, min(settings.grace_s, _LAST_ANSWERS_S))
         await stopping
         return in_time
 
     def close(self) -> None:
         """Releases everything, whatever state it is in."""
-        self.http.stop()
+        self.operations.close()
         self.heartbeat.stop()
         self.drift.close()
         self.core.close()
@@ -154,7 +141,9 @@ def compose(
     shedder = LoadShedder(core.predictor, core.versions, pressure)
     services = _services(config, core, observing, build_version)
     routes = make_routes(services, calls, streams, shedder, health)
+    front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
+    operations = HttpServer(pages, log.failed)
     return Server(
         config=config,
         places=places,
@@ -163,10 +152,17 @@ def compose(
         pressure=pressure,
         streams=streams,
         health=health,
-        rpc=make_front(config.rpc, routes, clock),
-        http=HttpServer(config.server.host, config.server.http_port, pages, log.failed),
+        ports=_ports(config.server, front, operations),
+        operations=operations,
         heartbeat=heartbeat,
         clock=clock,
+    )
+
+
+def _ports(settings: ServerSettings, front: Front, operations: HttpServer) -> tuple[Port, ...]:
+    return (
+        Port("grpc", settings.host, settings.grpc_port, front, answers_requests=True),
+        Port("http", settings.host, settings.http_port, operations, answers_requests=False),
     )
 
 

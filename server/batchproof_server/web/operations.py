@@ -18,57 +18,8 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 
 from batchproof_server.base.clock import MonotonicClock
-
-_TEXT = "text/plain; charset=utf-8"
-_METHODS = ("GET", "HEAD")
-
-
-@dataclass(frozen=True, slots=True)
-class Pages:
-    """What the pages say. Every function is called on a thread of the HTTP port.
-
-    Attributes:
-        exposition: from the ``Accept`` header to the text of the metrics and its content type.
-        is_alive: whether the event loop turns; must not wait for it.
-        is_ready: whether requests are answered now.
-    """
-
-    exposition: Callable[[str], tuple[bytes, str]]
-    is_alive: Callable[[], bool]
-    is_ready: Callable[[], bool]
-
-    def answer(self, method: str, target: str, accept: str) -> "HttpResponse":
-        """Answers one request: 404 for another path, 405 for another method."""
-        pages = {"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}
-        page = pages.get(target.partition("?")[0])
-        if page is None:
-            return _sentence(HTTPStatus.NOT_FOUND, "not found, expected one of " + ", ".join(pages))
-        if method not in _METHODS:
-            return _sentence(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed, expected GET")
-        return page(accept)
-
-    def _metrics(self, accept: str) -> "HttpResponse":
-        body, content_type = self.exposition(accept)
-        return HttpResponse(HTTPStatus.OK, body, content_type)
-
-    def _livez(self, _accept: str) -> "HttpResponse":
-        if self.is_alive():
-            return _sentence(HTTPStatus.OK, "alive")
-        return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "not alive: the event loop does not turn")
-
-    def _readyz(self, _accept: str) -> "HttpResponse":
-        if self.is_ready():
-            return _sentence(HTTPStatus.OK, "ready")
-        return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "not ready: requests are not answered now")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """Status, body and the body's content type."""
-
-    status: HTTPStatus
-    body: bytes
-    content_type: str
+from batchproof_server.base.listener import PortUnavailable
+from batchproof_server.web.pages import METHODS, HttpResponse, Pages, sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +47,9 @@ class _Context:
 
 
 class HttpServer:
-    """Serves the pages between ``start`` and ``stop``.
+    """Serves the pages between ``start`` and ``close``.
 
     Args:
-        host: the address to listen on, version 4 or 6.
-        port: 0 takes a free one.
         pages: what to answer.
         on_failure: told of an exception in a page; the client only learns that there was one.
         limits: what one client may take.
@@ -108,16 +57,13 @@ class HttpServer:
 
     def __init__(
         self,
-        host: str,
-        port: int,
         pages: Pages,
         on_failure: Callable[[Exception], None],
         limits: HttpLimits | None = None,
     ) -> None:
-        self._address = (host, port)
         pages = replace(pages, exposition=_one_at_a_time(pages.exposition))
         self._context = _Context(pages, limits or HttpLimits(), on_failure)
-        self._listener: _Listener | None = None
+        self._listener: _Acceptor | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -131,19 +77,30 @@ class HttpServer:
             raise RuntimeError("the HTTP port is not open")
         return int(self._listener.server_address[1])
 
-    def start(self) -> None:
-        """Opens the port and answers on a thread of its own.
+    async def start(self, host: str, port: int) -> int:
+        """Opens the port and answers on a thread of its own; see ``Listener``.
 
         Raises:
-            OSError: the address cannot be bound.
+            PortUnavailable: the address cannot be bound.
         """
-        self._listener = _Listener(self._address, self._context)
+        try:
+            self._listener = _Acceptor((host, port), self._context)
+        except OSError as fault:
+            raise PortUnavailable(
+                f"HTTP cannot listen on {host}:{port}: it is taken or no address of this host"
+            ) from fault
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(_POLL_S,), name="http", daemon=True
         )
         self._thread.start()
+        return self.port
 
-    def stop(self) -> None:
+    async def drain(self, grace_s: float) -> None:
+        """Closes the port; a page takes a millisecond, so there is nothing to wait for."""
+        del grace_s
+        self.close()
+
+    def close(self) -> None:
         """Closes the port and every connection; harmless when the server does not run."""
         if self._listener is None or self._thread is None:
             return
@@ -157,7 +114,7 @@ class HttpServer:
 _POLL_S = 0.1
 
 
-class _Listener(ThreadingTCPServer):
+class _Acceptor(ThreadingTCPServer):
     """One thread for each connection, never more open connections than the limit."""
 
     daemon_threads = True
@@ -204,7 +161,7 @@ class _Listener(ThreadingTCPServer):
 class _Handler(BaseHTTPRequestHandler):
     """Answers one request and closes the connection."""
 
-    server: _Listener
+    server: _Acceptor
     protocol_version = "HTTP/1.1"
     server_version = "batchproof"
     sys_version = ""
@@ -228,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             return context.pages.answer(self.command, self.path, self.headers.get("Accept", ""))
         except Exception as failure:  # noqa: BLE001 - the client must not see what it was
             context.on_failure(failure)
-            return _sentence(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
+            return sentence(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
 
     def _reply(self, answer: HttpResponse) -> None:
         self.send_response(answer.status)
@@ -237,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            self.send_header("Allow", ", ".join(_METHODS))
+            self.send_header("Allow", ", ".join(METHODS))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
@@ -249,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         explain: str | None = None,  # noqa: ARG002 - as above
     ) -> None:
         """Answers what the standard library refuses, without its page."""
-        self._reply(_sentence(HTTPStatus(code), HTTPStatus(code).phrase.lower()))
+        self._reply(sentence(HTTPStatus(code), HTTPStatus(code).phrase.lower()))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
         """Writes no access log."""
@@ -288,7 +245,3 @@ def _one_at_a_time(
 def _hang_up(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-def _sentence(status: HTTPStatus, text: str) -> HttpResponse:
-    return HttpResponse(status, f"{text}\n".encode(), _TEXT)

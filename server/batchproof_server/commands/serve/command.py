@@ -10,10 +10,10 @@ from typing import Any, Final
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.application.process import run
 from batchproof_server.application.server import compose
+from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.discovery import discover
 from batchproof_server.observing.logs import configure_logs, library_logs
-from batchproof_server.rpc.fronts.front import PortUnavailable
 
 USAGE: Final = 2
 _THREAD_PATIENCE_S: Final = 1.0

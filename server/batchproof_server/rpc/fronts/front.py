@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
 from batchproof_server.base.clock import Clock
+from batchproof_server.base.listener import Listener
 from batchproof_server.rpc.settings import RpcSettings
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
@@ -31,10 +32,6 @@ class Code(IntEnum):
     UNAVAILABLE = 14
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
-
-
-class PortUnavailable(OSError):
-    """The port could not be opened; the text says which and what may be wrong."""
 
 
 class CallEnded(Exception):
@@ -166,30 +163,8 @@ class Routes:
 # (RESOURCE_EXHAUSTED) or cannot be decompressed. It does not cancel calls by itself because many
 # come at once. It shows a head to the gate, where the gate wants it, before it takes the body.
 # An exception out of a route is a fault of the route: the front ends the call and logs it.
-class Front(Protocol):
+class Front(Listener, Protocol):
     """Speaks HTTP/2 on one port, and hands calls to its routes."""
-
-    async def start(self, host: str, port: int) -> int:
-        """Opens the port.
-
-        Args:
-            host: address to listen on.
-            port: 0 takes a free one.
-
-        Returns:
-            The port.
-
-        Raises:
-            PortUnavailable: it is taken, or the host or the certificates do not do.
-        """
-        ...
-
-    async def drain(self, grace_s: float) -> None:
-        """Refuses new calls, and returns when the others are over; gives those up after the grace.
-
-        May be called again with less patience, and before ``start``.
-        """
-        ...
 
 
 MakeFront: TypeAlias = Callable[[RpcSettings, Routes, Clock], Front]

@@ -10,12 +10,12 @@ from grpc import aio
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.files import read_start
+from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
     CallEnded,
     CallHead,
     Code,
-    PortUnavailable,
     Reply,
     Routes,
     ServeStream,
@@ -47,7 +47,7 @@ class GrpcAioFront:
         self._server: aio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Opens the port; see ``Front``.
+        """Opens the port; see ``Listener``.
 
         Raises:
             PortUnavailable: it is taken, or the host or the certificates do not do.

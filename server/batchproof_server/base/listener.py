@@ -1,0 +1,33 @@
+"""What listens on a port, whatever it speaks there."""
+
+from typing import Protocol
+
+
+class PortUnavailable(OSError):
+    """The port could not be opened; the text says which and what may be wrong."""
+
+
+class Listener(Protocol):
+    """Listens on one port, for one audience."""
+
+    async def start(self, host: str, port: int) -> int:
+        """Opens the port.
+
+        Args:
+            host: address to listen on.
+            port: 0 takes a free one.
+
+        Returns:
+            The port.
+
+        Raises:
+            PortUnavailable: it is taken, or the host or the certificates do not do.
+        """
+        ...
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuses new calls, and returns when the others are over; gives those up after the grace.
+
+        May be called again with less patience, and before ``start``.
+        """
+        ...
