@@ -31,7 +31,12 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "grpc": ("batchproof.v1", "batchproof_server.rpc.fronts", "batchproof_client"),
     "grpc_health": ("batchproof_server.rpc.fronts", "batchproof_client"),
     "grpc_reflection": ("batchproof_server.rpc.fronts",),
-    "google.protobuf": ("batchproof", "batchproof_server.rpc", "batchproof_client"),
+    "google.protobuf": (
+        "batchproof",
+        "batchproof_server.rpc",
+        "batchproof_server.proof.graph",
+        "batchproof_client",
+    ),
     "numpy": ("batchproof", "batchproof_server", "batchproof_client"),
     "tensorflow": (
         "batchproof_server.backends.keras",

@@ -19,10 +19,18 @@ def no_flavour(plugs: Plugs) -> None:
     del plugs
 
 
+def no_program(artefact: Path) -> tuple[Finding, ...]:
+    """For kinds that hold numbers and layers of known classes only."""
+    del artefact
+    return ()
+
+
 # Contract of an artefact kind
 #
 #   - audit(artefact) reads files and loads nothing; it neither imports an engine nor raises for
 #     what is wrong with the artefact.
+#   - audit_program(artefact) reads what opening it or answering would execute; it neither loads nor
+#     executes that. It is asked where audit found no fault, and may import an engine.
 #   - open(artefact, settings) loads it, with the threads of the settings, and executes nothing of
 #     it. It returns an ``opens_as``, or raises ModelRefused for an artefact that is missing,
 #     broken or not served. Who opens has audited before: ``examining.check_safe``.
@@ -36,6 +44,7 @@ class ArtefactKind:
         file: the file whose presence makes a directory a bundle with such an artefact.
         opens_as: the class of what ``open`` returns, known before anything is opened.
         audit: what the files themselves say.
+        audit_program: what the program in them would do.
         open: loads the artefact.
         parts: for an artefact that is a directory, what of the directory belongs to it: files, and
             folders with a slash at the end. Empty where ``file`` is the artefact.
@@ -52,6 +61,7 @@ class ArtefactKind:
     open: Callable[[Path, EngineSettings], Source]
     parts: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    audit_program: Callable[[Path], tuple[Finding, ...]] = no_program
     add_flavour: Callable[[Plugs], None] = no_flavour
     unalterable: str = ""
 

@@ -9,10 +9,12 @@ from batchproof_server.backends.engine import Engine
 from batchproof_server.backends.source import Source
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.proof.effects import UNSAFE
 from batchproof_server.proof.examination import Examined
 from batchproof_server.proof.findings import Finding, failures
 
-_MODE_RULES: Final = "BP100"
+# What a file says of modes is judged again, after the repair, in the loaded model.
+_MODE_RULES: Final = range(100, 200)
 
 
 def examine(
@@ -24,16 +26,23 @@ def examine(
 ) -> Examined:
     """Audits the files, opens them, repairs and audits the model, compiles it, audits the graphs.
 
+    Nothing of the model is executed, but what loading must: see ``check_safe``.
+
     Raises:
-        ModelRefused: the artefact is missing, broken, not safe to load or of a kind that is not
-            served, or it can be neither repaired nor compiled.
+        ModelRefused: the artefact is missing, broken, not safe to load or to execute, or of a kind
+            that is not served; or it can be neither repaired nor compiled.
     """
     findings = check_safe(kind, artefact)
     source = kind.open(artefact, settings)
     repairs = source.repair()
     remaining = source.audit()
     backend = engine_for(source, engines).compile(source, buckets_rows, settings)
-    graphs = source.audit_graphs(buckets_rows)
+    try:
+        graphs = source.audit_graphs(buckets_rows)
+        _refuse_unsafe(artefact, "execute", [each for each in graphs if each.rule_id in UNSAFE])
+    except BaseException:
+        backend.close()
+        raise
     return Examined(backend, (*findings, *remaining, *graphs), repairs)
 
 
@@ -46,12 +55,19 @@ def check_safe(kind: ArtefactKind, artefact: Path) -> tuple[Finding, ...]:
     Raises:
         ModelRefused: it is not safe to load, whatever was allowed.
     """
-    # What the file says of modes is judged again, after the repair, in the loaded model.
-    findings = tuple(each for each in kind.audit(artefact) if each.rule_id < _MODE_RULES)
+    findings = tuple(
+        each for each in kind.audit(artefact) if int(each.rule_id[2:]) not in _MODE_RULES
+    )
+    _refuse_unsafe(artefact, "load", findings)
+    program = kind.audit_program(artefact)
+    _refuse_unsafe(artefact, "load", program)
+    return (*findings, *program)
+
+
+def _refuse_unsafe(artefact: Path, to_what: str, findings: Sequence[Finding]) -> None:
     if unsafe := failures(findings):
         sentences = tuple(finding.sentence for finding in unsafe)
-        raise ModelRefused(f"{artefact.name} is not safe to load", sentences)
-    return findings
+        raise ModelRefused(f"{artefact.name} is not safe to {to_what}", sentences)
 
 
 def engine_for(source: Source, engines: Sequence[Engine]) -> Engine:

@@ -1,7 +1,7 @@
 """What an operation does besides computing, by its type. Pure; names are TensorFlow's."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 _ASSIGN: Final = (
@@ -23,7 +23,7 @@ _RANDOM: Final = (
     r"SampleDistortedBoundingBox(V2)?",
     r".*CandidateSampler",
     r"Fractional(Max|Avg)Pool",
-    r"(Anonymous|Dummy)?SeedGenerator",
+    r".*SeedGenerator",
 )
 _FILES: Final = (
     r"(Read|Write)File",
@@ -36,6 +36,9 @@ _FILES: Final = (
     r"Write.*Summary",
     r"CreateSummary.*",
     r"InitializeTableFromTextFile(V2)?",
+    r"(Close|Flush)?SummaryWriter",
+    r"(ImportEvent|RecordInput|LoadAndRemapMatrix|GenerateVocabRemapping)",
+    r"(DistributedSave|FileSystemSetConfiguration)",
 )
 _TABLE_WRITES: Final = (
     r"LookupTable(Insert|Remove|Import)(V2)?",
@@ -46,7 +49,9 @@ _QUEUES: Final = (
     r".*Iterator.*",
     r"(Reduce|Model).*Dataset.*",
     r".*Dataset(V\d)?",
-    r"DatasetTo.*",
+    r".*DatasetTo.*",
+    r".*StatsAggregator.*",
+    r".*(ThreadPoolHandle|MemoryCache)",
     r"Stack(Push|Pop|Close)?(V2)?",
     r"(Ordered)?Map(Stage|Unstage|UnstageNoKey|Peek|Clear|Size|IncompleteSize)",
     r"(Stage|Unstage|StagePeek|StageClear|StageSize)",
@@ -60,6 +65,9 @@ _WORLD: Final = (
     r"(RemoteCall|Rpc|TryRpc)",
     r"Collective.*",
     r"(Get|Delete)Session(Handle|HandleV2|Tensor)",
+    r"(Nccl.*|CrossReplicaSum|AllToAll|SyncDevice|WorkerHeartbeat)",
+    r"(Infeed|Outfeed).*",
+    r".*TPU(?!CompilationResult|EmbeddingActivations|Replicat|Partitioned).*",
 )
 _RULES: Final = tuple(
     (rule_id, re.compile("|".join(f"(?:{pattern})" for pattern in patterns)))
@@ -83,29 +91,54 @@ _HARMLESS: Final = re.compile(
     r"|TensorArray.*V3|XlaCallModule|CheckNumerics(V2)?|GuaranteeConst|DeepCopy|DeviceIndex"
     r"|EncodeProto|DecodeProtoV2|CudnnRNN(V2|V3)?"
 )
+# What these say where they write or read decides: they have a local way, and ways into files.
+_LOCAL_TARGETS: Final = {
+    "PrintV2": frozenset({"stdout", "stderr", "log(info)", "log(warning)", "log(error)"}),
+    "EncodeProto": frozenset({"", "local://"}),
+    "DecodeProtoV2": frozenset({"", "local://"}),
+}
+_PUBLISHES: Final = re.compile(r"Debug(Identity|NanCount|NumericSummary)(V\d)?")
+# Finding one of these ends the matter: the model is executed by nobody, whatever was allowed.
+UNSAFE: Final = frozenset({"BP205", "BP206", "BP207", "BP208", "BP209", "BP213"})
+# Loading fills tables and restores variables; whoever answers does neither.
+_OF_LOADING: Final = re.compile(
+    r"Restore(V2)?|InitializeTable(V2)?|LookupTable(Insert|Remove|Import)(V2)?"
+)
 _BATCH_NORM: Final = re.compile(r"_?FusedBatchNorm(V\d|Ex)?")
 _STATELESS_RANDOM: Final = re.compile(r"Stateless(?!If|While|Case).*|RandomIndexShuffle")
 
 
-def effect(kind: str, *, is_training: Callable[[], bool], stateful: bool) -> str | None:
+def effect(
+    kind: str, *, is_training: Callable[[], bool], stateful: bool, targets: Sequence[str] = ()
+) -> str | None:
     """The rule that an operation breaks by its type alone.
 
     Args:
         kind: the operation's type.
         is_training: reads the attribute of a FusedBatchNorm; true where it is left out.
         stateful: what TensorFlow says of the type.
+        targets: where it says that it writes to or reads from, such as ``stderr`` or a URL.
 
     Returns:
         The rule's id; None for what only computes.
     """
     if _BATCH_NORM.fullmatch(kind):
         return "BP201" if is_training() else None
+    if _PUBLISHES.fullmatch(kind):
+        return "BP206" if targets else None
+    if not _LOCAL_TARGETS.get(kind, frozenset(targets)).issuperset(targets):
+        return "BP206"
     for rule_id, pattern in _RULES:
         if pattern.fullmatch(kind) and not _HARMLESS.fullmatch(kind):
             return rule_id
     if stateful and not _HARMLESS.fullmatch(kind) and not stateless_random(kind):
         return "BP213"
     return None
+
+
+def belongs_to_loading(kind: str) -> bool:
+    """Whether loading a model does this by right: it restores variables and fills tables."""
+    return _OF_LOADING.fullmatch(kind) is not None
 
 
 def stateless_random(kind: str) -> bool:

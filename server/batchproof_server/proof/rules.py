@@ -151,10 +151,10 @@ _EFFECTS: Final = (
         "leave the check out of the served function and validate the inputs before it",
     ),
     note("BP212", "prints", "it writes to the log of the server", "leave it out"),
-    warn(
+    fail(
         "BP213",
         "unknown stateful operation",
-        "TensorFlow says that it keeps state, and the audit does not know which",
+        "TensorFlow says that it keeps state or reaches out, and the audit does not know how",
         "use operations without state",
     ),
 )

@@ -7,6 +7,7 @@ from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.source import GraphSource
 from batchproof_server.backends.traced.on_demand import add_flavour, audit_files
 from batchproof_server.base.backend import EngineSettings
+from batchproof_server.proof.findings import Finding
 
 _REEXPORT: Final = (
     "a SavedModel is never altered; repair the .keras file that it came from, and if the server "
@@ -14,6 +15,12 @@ _REEXPORT: Final = (
     'python -c "import keras; '
     "model = keras.saving.load_model('OUT/model.keras'); model.export('SAVED_MODEL')\""
 )
+
+
+def _audit_program(artefact: Path) -> tuple[Finding, ...]:
+    from batchproof_server.proof.graph.before_loading import audit_before_loading  # noqa: PLC0415 - TensorFlow takes seconds to import
+
+    return audit_before_loading(artefact)
 
 
 def _open(artefact: Path, settings: EngineSettings) -> GraphSource:
@@ -27,6 +34,7 @@ KIND: Final = ArtefactKind(
     file="saved_model.pb",
     opens_as=GraphSource,
     audit=audit_files,
+    audit_program=_audit_program,
     open=_open,
     # Everything else in the directory is the bundle's.
     parts=(

@@ -5,7 +5,7 @@ Importing this module imports TensorFlow.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,9 +14,7 @@ from batchproof_server.backends.traced.source import TracedSource
 from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
-
-DEFAULT_SIGNATURE: Final = "serving_default"
-_SERVE_TAG: Final = "serve"
+from batchproof_server.proof.graph.before_loading import DEFAULT_SIGNATURE, SERVE_TAG
 
 
 def open_saved_model(artefact: Path, settings: EngineSettings) -> TracedSource:
@@ -32,7 +30,7 @@ def open_saved_model(artefact: Path, settings: EngineSettings) -> TracedSource:
     """
     configure_threads(settings)
     try:
-        loaded = tf.saved_model.load(str(artefact), tags=[_SERVE_TAG])
+        loaded = tf.saved_model.load(str(artefact), tags=[SERVE_TAG])
         signatures = {
             name: (function, function.structured_input_signature[1])
             for name, function in loaded.signatures.items()

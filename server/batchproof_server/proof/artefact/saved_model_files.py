@@ -14,7 +14,7 @@ _INDEX: Final = "variables.index"
 _DATA: Final = "variables.data-"
 _FINGERPRINT: Final = "fingerprint.pb"
 # protobuf reads no message of 2 GiB or more.
-_LARGEST_GRAPH_BYTES: Final = (1 << 31) - 1
+LARGEST_GRAPH_BYTES: Final = (1 << 31) - 1
 # The last bytes of a checkpoint's index, which is a LevelDB table; tensorflow/core/lib/io/format.h.
 _TABLE_MAGIC: Final = bytes.fromhex("57fb808b247547db")
 _PICKLE_SUFFIXES: Final = (".pkl", ".pickle", ".joblib", ".dill")
@@ -36,7 +36,7 @@ def audit_saved_model(directory: Path) -> Iterator[Finding]:
 
 def _graph(graph: Path) -> Iterator[Finding]:
     size = graph.stat().st_size
-    if size > _LARGEST_GRAPH_BYTES:
+    if size > LARGEST_GRAPH_BYTES:
         yield found("BP005", GRAPH_NAME, f"has {size} bytes, more than a message can have")
     elif size == 0:
         yield found("BP015", GRAPH_NAME, "is empty")

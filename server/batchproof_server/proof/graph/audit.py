@@ -4,14 +4,10 @@ Importing this module imports TensorFlow.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import tensorflow as tf
-from tensorflow.python.framework import op_def_registry
-
-from batchproof_server.proof.effects import effect
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.graph.flatten import (
     FlatGraph,
@@ -20,6 +16,7 @@ from batchproof_server.proof.graph.flatten import (
     reachable,
     source_of,
 )
+from batchproof_server.proof.graph.operations import broken_rule
 from batchproof_server.proof.graph.walk import Walk
 from batchproof_server.proof.rows.layout import Rows, Value
 from batchproof_server.proof.rules import found
@@ -89,14 +86,11 @@ class _ServedGraph:
 
 
 def _effects(served: _ServedGraph, read: frozenset[int]) -> Iterator[Finding]:
-    for inside, node in reachable(served.flat.graph_def):
-        definition = op_def_registry.get(node.op)
-        where = _display(node.name)
-        if definition is None or not hasattr(tf.raw_ops, node.op):
+    for inside, node in reachable(served.flat.graph_def.node, served.graph_def.library):
+        where, rule_id = _display(node.name), broken_rule(node)
+        if rule_id == "BP210":
             yield found("BP210", where, f"{node.op} is no operation of TensorFlow")
-            continue
-        rule_id = effect(node.op, is_training=_training(node), stateful=definition.is_stateful)
-        if rule_id:
+        elif rule_id:
             weight = None if inside else served.weight(node, rule_id, read)
             yield _found(rule_id, where, f"{node.op} in the served function", weight)
 
@@ -105,11 +99,6 @@ def _found(rule_id: str, where: str, detail: str, weight: Severity | None) -> Fi
     if weight is not None:
         return found(rule_id, where, f"{detail}; no answer depends on it", weight)
     return found(rule_id, where, detail)
-
-
-def _training(node: Any) -> Callable[[], bool]:
-    """Reads ``is_training``; a SavedModel leaves it out where it is true, the default."""
-    return lambda: bool(node.attr["is_training"].b) if "is_training" in node.attr else True
 
 
 def _meetings(served: _ServedGraph) -> Iterator[Finding]:

@@ -124,10 +124,10 @@ def handle_node(name: str, handle: Any) -> Any:
     return node
 
 
-def reachable(graph_def: Any) -> Iterator[tuple[str, Any]]:
-    """Every node of a graph and of the functions that it reaches, with its function's name."""
-    functions = {f.signature.name: f for f in graph_def.library.function}
-    waiting: list[tuple[str, Sequence[Any]]] = [("", graph_def.node)]
+def reachable(nodes: Sequence[Any], library: Any) -> Iterator[tuple[str, Any]]:
+    """These nodes and those of the functions that they reach, with the function's name."""
+    functions = {f.signature.name: f for f in library.function}
+    waiting: list[tuple[str, Sequence[Any]]] = [("", nodes)]
     seen: set[str] = set()
     while waiting:
         name, nodes = waiting.pop()
