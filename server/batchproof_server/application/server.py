@@ -93,7 +93,7 @@ class Server:
         """
         for place in self.places:
             await self.core.versions.load(place)
-        await self.health.loading_finished()
+        await self.health.end_loading()
         return bool(self.core.versions.ready())
 
     async def drain(self) -> bool:
@@ -143,14 +143,14 @@ def compose(
     """
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
     log = LogObserver(logger, log_versions=log_versions)
-    observing = _observing(config, build_version, clock, log)
+    observing = _compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
-    told = Told(observer, log.proof_progressed, log.failed)
+    told = Told(observer, log.write_proof_progress, log.write_failure)
     core = build_core(config, told, places, plugs=plugs)
     heartbeat = Heartbeat(clock)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
-    calls = Calls(pressure, clock, observer, log.failed)
+    calls = Calls(pressure, clock, observer, log.write_failure)
     shedder = LoadShedder(core.predictor, core.versions, pressure)
     services = _services(config, core, observing, build_version)
     routes = make_routes(services, calls, streams, shedder, health)
@@ -164,7 +164,7 @@ def compose(
         streams=streams,
         health=health,
         rpc=make_front(config.rpc, routes, clock),
-        http=HttpServer(config.server.host, config.server.http_port, pages, log.failed),
+        http=HttpServer(config.server.host, config.server.http_port, pages, log.write_failure),
         heartbeat=heartbeat,
         clock=clock,
     )
@@ -198,13 +198,15 @@ class _Observing:
     health: Health
 
 
-def _observing(config: Config, build_version: str, clock: Clock, log: LogObserver) -> _Observing:
+def _compose_observing(
+    config: Config, build_version: str, clock: Clock, log: LogObserver
+) -> _Observing:
     outcome_metrics = OutcomeMetrics()
     outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
-    drift = DriftMetrics(log.failed)
+    drift = DriftMetrics(log.write_failure)
     metrics = Metrics(build_version, (outcome_metrics, drift))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health)
-    observer = Observers(subscribers, on_failure=log.failed)
+    observer = Observers(subscribers, on_failure=log.write_failure)
     return _Observing(observer, metrics, drift, statistics, outcomes, health)

@@ -39,7 +39,7 @@ async def served(
         ModelRefused: with the findings.
     """
     logger = configure_logs("error", config.log.format, sys.stderr)
-    unforeseen = LogObserver(logger).failed
+    unforeseen = LogObserver(logger).write_failure
     observer = Observers(subscribers, on_failure=unforeseen)
     told = Told(observer, ProgressLine(sys.stderr), unforeseen)
     # Nobody waits at a queue of his own making, and nobody else is there whose answers to check.
