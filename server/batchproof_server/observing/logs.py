@@ -258,7 +258,7 @@ def _standard_level(level: int) -> int:
 
 
 @contextmanager
-def library_logs(logger: Logger, level: int = logging.WARNING) -> Iterator[None]:
+def capture_library_logs(logger: Logger, level: int = logging.WARNING) -> Iterator[None]:
     """Sends what libraries log or warn to ``logger`` as long as the context lasts.
 
     Args:

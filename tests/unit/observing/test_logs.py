@@ -29,8 +29,8 @@ from batchproof_server.observing.logs import (
     LogFormat,
     LogLevel,
     LogObserver,
+    capture_library_logs,
     configure_logs,
-    library_logs,
 )
 
 FORMATS: tuple[LogFormat, ...] = ("json", "console")
@@ -331,7 +331,7 @@ def test_a_value_that_json_does_not_know_is_shown(stream: io.StringIO) -> None:
 
 @pytest.fixture
 def bridged(stream: io.StringIO) -> Iterator[io.StringIO]:
-    with library_logs(configure_logs("info", "json", stream)):
+    with capture_library_logs(configure_logs("info", "json", stream)):
         yield stream
 
 
@@ -359,7 +359,7 @@ def test_the_traceback_of_a_library_is_kept(bridged: io.StringIO) -> None:
 
 
 def test_a_faulty_format_of_a_library_is_written_as_it_is(stream: io.StringIO) -> None:
-    with library_logs(configure_logs("info", "json", stream)):
+    with capture_library_logs(configure_logs("info", "json", stream)):
         logging.getLogger("odd").error("%d rows", "many")
     assert lines(stream)[0]["event"] == "%d rows"
 
@@ -376,6 +376,6 @@ def test_a_warning_becomes_a_line(bridged: io.StringIO) -> None:
 def test_the_libraries_get_their_handlers_back(stream: io.StringIO) -> None:
     root = logging.getLogger()
     before = (root.handlers[:], root.level, warnings.showwarning)
-    with library_logs(configure_logs("info", "json", stream)):
+    with capture_library_logs(configure_logs("info", "json", stream)):
         assert root.handlers[:] != before[0]
     assert (root.handlers[:], root.level, warnings.showwarning) == before

@@ -12,7 +12,7 @@ from batchproof_server.application.process import run
 from batchproof_server.application.server import compose
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.discovery import discover
-from batchproof_server.observing.logs import configure_logs, library_logs
+from batchproof_server.observing.logs import capture_library_logs, configure_logs
 from batchproof_server.rpc.fronts.front import PortUnavailable
 
 USAGE: Final = 2
@@ -34,7 +34,7 @@ def serve(arguments: Namespace) -> int:
         write_error(str(fault))
         return USAGE
     prepare_engines()
-    with library_logs(logger):
+    with capture_library_logs(logger):
         try:
             code = asyncio.run(run(server, sys.stdout))
         except PortUnavailable as fault:
