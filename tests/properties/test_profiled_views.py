@@ -57,7 +57,7 @@ def profiled(bench: EngineBench, tta: TtaRequest | None, images: list[bytes]) ->
 
     async def ask(serving: Asked) -> Signals:
         answering = Answering(serving.model, serving.predict, serving.records, plan)
-        return await answering.signals(pictures, lambda _done: None)
+        return await answering.collect_signals(pictures, lambda _done: None)
 
     with asked(loaded) as serving:
         return asyncio.run(ask(serving))

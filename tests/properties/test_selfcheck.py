@@ -75,7 +75,7 @@ class Traffic:
         self.batches.append(np.concatenate([task.inputs["x"] for task in tasks]))
         bucket_rows = next(rows for rows in (1, 2, 4, 8, 16) if rows >= position)
         self.skipped += [
-            skip.request_id for skip in self.checks.answered(tasks, bucket_rows, self.now_s)
+            skip.request_id for skip in self.checks.learn(tasks, bucket_rows, self.now_s)
         ]
         for task in tasks:  # their callers may do with the memory what they like
             for array in (task.inputs["x"], task.outputs["y"]):

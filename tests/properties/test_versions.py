@@ -89,9 +89,9 @@ class Shelf(RuleBasedStateMachine):
     def watch(self, version: int, *, stuck: bool) -> None:
         """The device gives no sign of life, or does again."""
         wanted, change = (
-            (VersionState.READY, self.life.versions.became_stuck)
+            (VersionState.READY, self.life.versions.mark_stuck)
             if stuck
-            else (VersionState.STUCK, self.life.versions.recovered)
+            else (VersionState.STUCK, self.life.versions.mark_recovered)
         )
         states = {each.version: each.state for each in self.life.versions.statuses()}
         if states.get(version) is wanted:

@@ -36,7 +36,7 @@ async def test_health_follows_load_and_drain_for_each_model(tmp_path: Path) -> N
         await health.start_draining()
         assert await states(serving) == {"": NOT_SERVING, "bad": NOT_SERVING, "good": NOT_SERVING}
         told.append(health.is_serving)
-        await health.loading_finished()
+        await health.end_loading()
         assert await states(serving) == {"": NOT_SERVING, "bad": NOT_SERVING, "good": NOT_SERVING}
         told.append(health.is_serving)
     assert told == [False, True, False, False]

@@ -24,10 +24,10 @@ class StopRequest:
         self._loop = asyncio.get_running_loop()
 
     @contextmanager
-    def captured(self) -> Iterator[None]:
+    def capture_signals(self) -> Iterator[None]:
         """Takes over both signals, and gives them back."""
         signals = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, self._received) for number in signals}
+        previous = {number: signal.signal(number, self._receive) for number in signals}
         try:
             yield
         finally:
@@ -38,7 +38,7 @@ class StopRequest:
         """Returns once a signal was received."""
         await self._requested.wait()
 
-    def _received(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self._received_one:
             # Dying of the signal tells the parent the truth: this was no orderly end.
@@ -64,7 +64,7 @@ async def run(server: Server, announcement: TextIO) -> int:
         PortUnavailable: a port cannot be opened.
     """
     stop = StopRequest()
-    with stop.captured():
+    with stop.capture_signals():
         try:
             _announce(await server.open(), announcement)
             return await _serve(server, stop)

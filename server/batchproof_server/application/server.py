@@ -80,7 +80,7 @@ class Server:
         """
         for place in self.places:
             await self.core.versions.load(place)
-        await self.health.loading_finished()
+        await self.health.end_loading()
         return bool(self.core.versions.ready())
 
     async def drain(self) -> bool:
@@ -130,20 +130,20 @@ def compose(
     """
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
     log = LogObserver(logger, log_versions=log_versions)
-    observing = _observing(config, build_version, clock, log)
+    observing = _compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
-    told = Told(observer, log.proof_progressed, log.failed)
+    told = Told(observer, log.write_proof_progress, log.write_failure)
     core = build_core(config, told, places, plugs=plugs)
     heartbeat = Heartbeat(clock)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
-    calls = Calls(pressure, clock, observer, log.failed)
+    calls = Calls(pressure, clock, observer, log.write_failure)
     shedder = LoadShedder(core.predictor, core.versions, pressure)
     services = _services(config, core, observing, build_version)
     routes = make_routes(services, calls, streams, shedder, health)
     front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
-    operations = HttpServer(pages, log.failed)
+    operations = HttpServer(pages, log.write_failure)
     return Server(
         config=config,
         places=places,
@@ -194,13 +194,15 @@ class _Observing:
     health: Health
 
 
-def _observing(config: Config, build_version: str, clock: Clock, log: LogObserver) -> _Observing:
+def _compose_observing(
+    config: Config, build_version: str, clock: Clock, log: LogObserver
+) -> _Observing:
     outcome_metrics = OutcomeMetrics()
     outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
-    drift = DriftMetrics(log.failed)
+    drift = DriftMetrics(log.write_failure)
     metrics = Metrics(build_version, (outcome_metrics, drift))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health)
-    observer = Observers(subscribers, on_failure=log.failed)
+    observer = Observers(subscribers, on_failure=log.write_failure)
     return _Observing(observer, metrics, drift, statistics, outcomes, health)

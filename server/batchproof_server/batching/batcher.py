@@ -205,9 +205,9 @@ class Batcher:
     def _schedule_pump(self) -> None:
         if not self._pump_is_due:
             self._pump_is_due = True
-            asyncio.get_running_loop().call_soon(self._scheduled_pump)
+            asyncio.get_running_loop().call_soon(self._run_scheduled_pump)
 
-    def _scheduled_pump(self) -> None:
+    def _run_scheduled_pump(self) -> None:
         self._pump_is_due = False
         self._pump()
 
@@ -295,7 +295,7 @@ class Batcher:
     def _learn_for_checks(self, batch: Batch, executed: Executed) -> None:
         if tasks := batch.answered(executed):
             now_s = self._clock.now_s()
-            self._tell_skipped(self._checks.answered(tasks, batch.bucket_rows, now_s))
+            self._tell_skipped(self._checks.learn(tasks, batch.bucket_rows, now_s))
 
     def _start_check(self, now_s: float) -> None:
         check = self._checks.take(now_s, self._device.idle_since_s)

@@ -47,8 +47,8 @@ class BatchedRows:
 
 # A refusal is made where it is raised: one exception for each caller, and none kept in a reply,
 # where it would hold its own traceback, and with it the request's tensors, in a cycle.
-Refusal: TypeAlias = Callable[[], ServingError]
-Outcome: TypeAlias = BatchedRows | Refusal
+MakeRefusal: TypeAlias = Callable[[], ServingError]
+Outcome: TypeAlias = BatchedRows | MakeRefusal
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,7 +39,7 @@ class Bars:
 
 
 @contextmanager
-def shown_bars(total: int) -> Iterator[Bars]:
+def show_bars(total: int) -> Iterator[Bars]:
     """Shows the bars until the context ends, and leaves no trace."""
     progress = Progress(
         TextColumn("{task.description}"),

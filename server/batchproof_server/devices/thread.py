@@ -68,7 +68,7 @@ class ThreadDevice:
             running.set_result(NotExecuted(refusal, 0.0))
         self._running = (running, finish)
         loop = asyncio.get_running_loop()
-        running.add_done_callback(partial(_tell, loop, self._finished))
+        running.add_done_callback(partial(_tell, loop, self._finish))
 
     def execute_here(self, parts: tuple[Tensors, ...], bucket_rows: int) -> Execution:
         """Executes on the loop thread, which waits; to be called when idle."""
@@ -104,12 +104,12 @@ class ThreadDevice:
         """Assembles, executes and splits; never raises."""
         started_s = self._clock.now_s()
         try:
-            outputs = _outputs(parts, bucket_rows, self._backend)
+            outputs = _execute_parts(parts, bucket_rows, self._backend)
         except BaseException as failure:  # noqa: BLE001 - whatever it is, the members must hear of it
             return NotExecuted(failure, self._clock.now_s() - started_s)
         return Executed(outputs, self._clock.now_s() - started_s)
 
-    def _finished(self, running: _Running) -> None:
+    def _finish(self, running: _Running) -> None:
         if running is self._given_up:
             self._given_up = None
             self._be_idle()
@@ -138,7 +138,9 @@ def _execution(running: _Running) -> Execution:
         return NotExecuted(never_ran, 0.0)
 
 
-def _outputs(parts: Sequence[Tensors], bucket_rows: int, backend: Backend) -> tuple[Tensors, ...]:
+def _execute_parts(
+    parts: Sequence[Tensors], bucket_rows: int, backend: Backend
+) -> tuple[Tensors, ...]:
     rows_of_parts = [len(next(iter(part.values()))) for part in parts]
     outputs = backend.execute(assemble(parts, bucket_rows))
     names = [spec.name for spec in backend.signature.outputs]

@@ -25,9 +25,9 @@ from batchproof_server.models.fitting import (
     name_output,
     tta_choice,
 )
-from batchproof_server.models.profiles import bundle_profile, watchable_policies
+from batchproof_server.models.profiles import read_bundle_profile, watchable_policies
 from batchproof_server.models.samples import read_samples
-from batchproof_server.models.warm_up import measured_s, warm_up
+from batchproof_server.models.warm_up import measure_execution_s, warm_up
 from batchproof_server.proof.certificate.certificate import Certificate
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.proving import Prove
@@ -122,7 +122,9 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
             return model
         certificate = plugs.prove(_candidate(model, place, examined))
         certified = _add_certificate(model, certificate, allow_unproven=plugs.allow_unproven)
-        took_s = measured_s(certified.backend, certified.batching.buckets_rows, plugs.clock)
+        took_s = measure_execution_s(
+            certified.backend, certified.batching.buckets_rows, plugs.clock
+        )
         return replace(certified, execution_s=took_s)
     except BaseException:
         examined.backend.close()
@@ -130,7 +132,7 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
 
 
 def _add_profile(model: LoadedModel, place: Place, settings: DriftSettings) -> LoadedModel:
-    profile, findings = bundle_profile(place.directory, model_facts(model), settings)
+    profile, findings = read_bundle_profile(place.directory, model_facts(model), settings)
     return replace(model, profile=profile, profile_findings=findings)
 
 

@@ -32,7 +32,7 @@ class ProfileRefused(ValueError):
         self.findings = findings
 
 
-def bundle_profile(
+def read_bundle_profile(
     directory: Path, facts: ModelFacts, settings: DriftSettings
 ) -> tuple[KnownProfile | None, tuple[str, ...]]:
     """The profile of a bundle.
@@ -52,7 +52,7 @@ def bundle_profile(
     if not settings.enabled or not file.exists():
         return None, ()
     try:
-        profile = fitting_profile(file, facts)
+        profile = read_fitting_profile(file, facts)
     except ProfileRefused as refused:
         if settings.unfit_profile == "ignore":
             return None, refused.findings
@@ -78,7 +78,7 @@ def watchable_policies(choice: Choice) -> dict[str, TtaReference]:
     return {name: tta_reference(plan) for name, plan in plans if len(plan.views) > 1}
 
 
-def fitting_profile(file: Path, facts: ModelFacts) -> ReferenceProfile:
+def read_fitting_profile(file: Path, facts: ModelFacts) -> ReferenceProfile:
     """Reads a profile that must be of a model.
 
     Raises:

@@ -17,7 +17,7 @@ from batchproof_server.models.served import ServedModel, self_checks
 from batchproof_server.proof.settings import Progress, Tell
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 
-PlugsTelling: TypeAlias = Callable[[Tell], LoadingPlugs]
+MakePlugs: TypeAlias = Callable[[Tell], LoadingPlugs]
 
 
 # Contract: one version at a time. Cancelling abandons the version at hand: its thread goes on until
@@ -37,7 +37,7 @@ class ThreadLoader:
         watches_inputs: see ``ServedModel``.
     """
 
-    plugs: PlugsTelling
+    plugs: MakePlugs
     tell: Tell
     clock: Clock
     observer: Observer
@@ -56,9 +56,9 @@ class ThreadLoader:
             loop.call_soon_threadsafe(tell_step, progress.step)
 
         async with self._turn:
-            return self._served(place, await _loaded(place, self.plugs(tell)))
+            return self._make_served(place, await _load(place, self.plugs(tell)))
 
-    def _served(self, place: Place, loaded: LoadedModel) -> ServedModel:
+    def _make_served(self, place: Place, loaded: LoadedModel) -> ServedModel:
         thread_name = f"device-{place.name}-{place.version}"
         make_thread = partial(ThreadPoolExecutor, 1, thread_name_prefix=thread_name)
         device = ThreadDevice(loaded.backend, make_thread, self.clock)
@@ -85,7 +85,7 @@ class ThreadLoader:
         )
 
 
-async def _loaded(place: Place, plugs: LoadingPlugs) -> LoadedModel:
+async def _load(place: Place, plugs: LoadingPlugs) -> LoadedModel:
     thread = ThreadPoolExecutor(1, thread_name_prefix="load")
     loading = thread.submit(load_version, place, plugs)
     # Waiting for the thread would stop the loop until the version is loaded.

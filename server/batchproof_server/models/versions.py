@@ -182,11 +182,11 @@ class Versions:
             model = self.select(selector)
         return self._leases[model.name, model.version]
 
-    def became_stuck(self, name: str, version: int) -> None:
+    def mark_stuck(self, name: str, version: int) -> None:
         """A version that is ready has a device that gives no sign of life."""
         self._change(name, version, VersionState.STUCK)
 
-    def recovered(self, name: str, version: int) -> None:
+    def mark_recovered(self, name: str, version: int) -> None:
         """The device of a version that is stuck works again."""
         self._change(name, version, VersionState.READY)
 

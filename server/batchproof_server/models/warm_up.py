@@ -21,16 +21,18 @@ def warm_up(backend: Backend, buckets_rows: tuple[int, ...]) -> Tensors:
     return outputs
 
 
-def measured_s(backend: Backend, buckets_rows: tuple[int, ...], clock: Clock) -> tuple[float, ...]:
+def measure_execution_s(
+    backend: Backend, buckets_rows: tuple[int, ...], clock: Clock
+) -> tuple[float, ...]:
     """The shortest of a few executions of each bucket, which were all executed before.
 
     Returns:
         Seconds, in the order of the buckets.
     """
-    return tuple(_shortest_s(backend, rows, clock) for rows in buckets_rows)
+    return tuple(_measure_bucket_s(backend, rows, clock) for rows in buckets_rows)
 
 
-def _shortest_s(backend: Backend, rows: int, clock: Clock) -> float:
+def _measure_bucket_s(backend: Backend, rows: int, clock: Clock) -> float:
     inputs = _zeros(backend.signature, rows)
     begun_s = started_s = clock.now_s()
     shortest_s = math.inf

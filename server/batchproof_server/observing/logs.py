@@ -116,16 +116,16 @@ class LogObserver:
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a line."""
         subscriptions: tuple[Subscription[Any], ...] = (
-            Subscription(RequestRecord, self.request_finished),
-            Subscription(BatchRecord, self.batch_executed),
-            Subscription(ShedRecord, self.request_shed),
-            Subscription(SelfCheckRecord, self.self_checked),
+            Subscription(RequestRecord, self.write_request),
+            Subscription(BatchRecord, self.write_batch),
+            Subscription(ShedRecord, self.write_shed),
+            Subscription(SelfCheckRecord, self.write_self_check),
         )
         if self._log_versions:
-            return (*subscriptions, Subscription(VersionChanged, self.version_changed))
+            return (*subscriptions, Subscription(VersionChanged, self.write_version))
         return subscriptions
 
-    def request_finished(self, record: RequestRecord) -> None:
+    def write_request(self, record: RequestRecord) -> None:
         """Writes one line; with the caller's message when there is one."""
         fields: dict[str, Any] = {
             "request_id": _short(record.request_id),
@@ -138,14 +138,14 @@ class LogObserver:
         }
         if record.message:
             fields["message"] = _short(record.message)
-        self._write(record.code)("request finished", **fields)
+        self._writer_of(record.code)("request finished", **fields)
 
-    def _write(self, code: str) -> Callable[..., Any]:
+    def _writer_of(self, code: str) -> Callable[..., Any]:
         if code in _ERRORS:
             return self._logger.error
         return self._logger.warning if code in _WARNINGS else self._logger.info
 
-    def batch_executed(self, record: BatchRecord) -> None:
+    def write_batch(self, record: BatchRecord) -> None:
         """Writes a failed micro-batch as an error."""
         write = self._logger.error if record.failed else self._logger.debug
         write(
@@ -157,7 +157,7 @@ class LogObserver:
             execution_ms=_ms(record.execution_s),
         )
 
-    def request_shed(self, record: ShedRecord) -> None:
+    def write_shed(self, record: ShedRecord) -> None:
         """Writes the reason at level debug; the request's own line carries the code."""
         self._logger.debug(
             "request shed",
@@ -166,13 +166,13 @@ class LogObserver:
             reason=record.reason,
         )
 
-    def version_changed(self, change: VersionChanged) -> None:
+    def write_version(self, change: VersionChanged) -> None:
         """Writes the state and the findings; a version that failed is an error."""
         if change.new is VersionState.DISCOVERED:
             return
         facts = change.facts
         if change.old is VersionState.LOADING:
-            self._ignored_profile(change)
+            self._write_ignored_profile(change)
         fields: dict[str, Any] = {
             "model": change.model,
             "version": change.version,
@@ -190,12 +190,12 @@ class LogObserver:
         is_failed = change.new is VersionState.FAILED
         (self._logger.error if is_failed else self._logger.info)("model changed", **fields)
 
-    def _ignored_profile(self, change: VersionChanged) -> None:
+    def _write_ignored_profile(self, change: VersionChanged) -> None:
         fields: dict[str, Any] = {"model": change.model, "version": change.version}
         for finding in change.facts.profile_findings:
             self._logger.warning("drift profile ignored", **fields, finding=_short(finding))
 
-    def self_checked(self, record: SelfCheckRecord) -> None:
+    def write_self_check(self, record: SelfCheckRecord) -> None:
         """Writes a difference as an error, a failure as a warning; the rest only at level debug."""
         fields: dict[str, Any] = {"request_id": _short(record.request_id)}
         fields |= {"model": record.model, "version": record.version}
@@ -212,7 +212,7 @@ class LogObserver:
             return
         self._logger.debug("self-check found the same answer", **fields)
 
-    def proof_progressed(self, progress: Progress) -> None:
+    def write_proof_progress(self, progress: Progress) -> None:
         """Writes where a proof stands; each counted part of a step only at level debug."""
         fields: dict[str, Any] = {"model": progress.model, "version": progress.version}
         fields["step"] = progress.step
@@ -223,7 +223,7 @@ class LogObserver:
         inside = 0 < progress.done < progress.total
         (self._logger.debug if inside else self._logger.info)("proof", **fields)
 
-    def failed(self, failure: BaseException, request_id: str = "") -> None:
+    def write_failure(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
         self._logger.error("unforeseen failure", request_id=_short(request_id), exc_info=failure)
 
@@ -258,7 +258,7 @@ def _standard_level(level: int) -> int:
 
 
 @contextmanager
-def library_logs(logger: Logger, level: int = logging.WARNING) -> Iterator[None]:
+def capture_library_logs(logger: Logger, level: int = logging.WARNING) -> Iterator[None]:
     """Sends what libraries log or warn to ``logger`` as long as the context lasts.
 
     Args:

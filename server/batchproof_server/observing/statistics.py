@@ -68,16 +68,16 @@ class Statistics:
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """Requests and micro-batches, and the versions to count them for."""
         return (
-            Subscription(RequestRecord, self.request_finished),
-            Subscription(BatchRecord, self.batch_executed),
-            Subscription(VersionChanged, self.version_changed),
+            Subscription(RequestRecord, self.count_request),
+            Subscription(BatchRecord, self.count_batch),
+            Subscription(VersionChanged, self.follow_version),
         )
 
     def of(self, model: str, version: int) -> VersionStatistics:
         """What a version did; nothing, when it is unknown."""
         return self._versions.get((model, version), VersionStatistics())
 
-    def request_finished(self, record: RequestRecord) -> None:
+    def count_request(self, record: RequestRecord) -> None:
         """Counts a prediction."""
         version = self._versions.get((record.model, record.version))
         if version is None or record.method not in PREDICT_METHODS:
@@ -89,7 +89,7 @@ class Statistics:
         version.inference_rows += record.rows
         version.last_inference_ms = self._epoch_ms()
 
-    def batch_executed(self, record: BatchRecord) -> None:
+    def count_batch(self, record: BatchRecord) -> None:
         """Counts an execution that succeeded."""
         version = self._versions.get((record.model, record.version))
         if version is None or record.failed:
@@ -100,7 +100,7 @@ class Statistics:
         version.compute.add(record.execution_s * tasks, tasks)
         version.by_bucket_rows.setdefault(record.bucket_rows, Total()).add(record.execution_s)
 
-    def version_changed(self, change: VersionChanged) -> None:
+    def follow_version(self, change: VersionChanged) -> None:
         """Begins to count for a version that it did not know, or forgets it."""
         if change.new is VersionState.UNLOADED:
             self._versions.pop((change.model, change.version), None)

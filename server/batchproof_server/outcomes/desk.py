@@ -72,19 +72,19 @@ class AcceptedOutcome:
 class OutcomeObserver(Protocol):
     """Learns of outcomes. Called on the loop thread; must be quick and must not raise."""
 
-    def outcomes_possible(self, model: str, version: int, bins: ClassBins) -> None:
+    def expect_outcomes(self, model: str, version: int, bins: ClassBins) -> None:
         """A version answers from now on."""
         ...
 
-    def outcomes_over(self, model: str, version: int) -> None:
+    def forget_outcomes(self, model: str, version: int) -> None:
         """A version was unloaded; no outcome of its answers counts any more."""
         ...
 
-    def outcome_accepted(self, record: OutcomeRecord) -> None:
+    def count_outcome(self, record: OutcomeRecord) -> None:
         """One outcome counts."""
         ...
 
-    def outcome_refused(self, model: str, version: int, reason: OutcomeRefusal) -> None:
+    def count_refusal(self, model: str, version: int, reason: OutcomeRefusal) -> None:
         """One outcome does not; model and version are empty and 0 for an unknown answer."""
         ...
 
@@ -118,23 +118,23 @@ class OutcomeDesk:
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """The answers that labels may arrive for, and the versions that give them."""
         return (
-            Subscription(VersionChanged, self.version_changed),
+            Subscription(VersionChanged, self.follow_version),
             Subscription(PredictionRecord, partial(self._recent.learn, self._clock.now_s)),
         )
 
-    def version_changed(self, change: VersionChanged) -> None:
+    def follow_version(self, change: VersionChanged) -> None:
         """A version answers from now on, or never again; of raw outputs nothing is remembered."""
         version, facts = (change.model, change.version), change.facts
         if change.new is VersionState.UNLOADED:
             if self._models.pop(version, None) is not None:
                 self._recent.forget(*version)
-                self._observer.outcomes_over(*version)
+                self._observer.forget_outcomes(*version)
         elif change.old is VersionState.LOADING and facts.class_labels:
             self._models[version] = _Labels(facts.class_labels)
             self._recent.expect(*version)
             largest = () if facts.profile is None else facts.profile.profile.class_bins
             bins = class_bins(facts.class_labels, largest)
-            self._observer.outcomes_possible(*version, bins)
+            self._observer.expect_outcomes(*version, bins)
 
     def report(self, outcome: Outcome) -> AcceptedOutcome:
         """Counts an outcome.
@@ -147,20 +147,20 @@ class OutcomeDesk:
         """
         found = self._recent.find(outcome.request_id, outcome.row, self._clock.now_s())
         if isinstance(found, OutcomeRefusal):
-            raise self._refused(outcome, found, _refusal(outcome, found))
+            raise self._refuse(outcome, found, _refusal(outcome, found))
         try:
             true = self._class_of(found, outcome.truth)
         except InvalidInput as fault:
-            raise self._refused(outcome, OutcomeRefusal.LABEL_OUT_OF_RANGE, fault) from None
+            raise self._refuse(outcome, OutcomeRefusal.LABEL_OUT_OF_RANGE, fault) from None
         self._recent.mark_reported(outcome.request_id, outcome.row)
         record = OutcomeRecord(found.model, found.version, found.predicted, true, found.confidence)
-        self._observer.outcome_accepted(record)
+        self._observer.count_outcome(record)
         return AcceptedOutcome(record, self._label(found, found.predicted))
 
-    def _refused(
+    def _refuse(
         self, outcome: Outcome, reason: OutcomeRefusal, error: ServingError
     ) -> ServingError:
-        self._observer.outcome_refused(*self._recent.answerer(outcome.request_id), reason)
+        self._observer.count_refusal(*self._recent.answerer(outcome.request_id), reason)
         return error
 
     def _class_of(self, row: AnsweredRow, truth: int | str | None) -> int:

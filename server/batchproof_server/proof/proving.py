@@ -92,7 +92,7 @@ class Prover:
                     self._tell(candidate, "certificate reused", name)
                     return kept
                 self._tell(candidate, "certificate ignored", f"{name}: {reason}")
-        certificate = self._proven(candidate, subject, rows)
+        certificate = self._prove(candidate, subject, rows)
         self._keep(certificate, archive, candidate)
         return certificate
 
@@ -116,7 +116,7 @@ class Prover:
             environment=environment,
         )
 
-    def _proven(
+    def _prove(
         self, candidate: Candidate, subject: Subject, rows: Sequence[ProbeRow]
     ) -> Certificate:
         started_s = self.clock.now_s()

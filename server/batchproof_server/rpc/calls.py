@@ -40,7 +40,7 @@ class Call:
     trace: Trace = field(default_factory=Trace)
     trailers: list[tuple[str, str]] = field(default_factory=list)
 
-    def found(self, model: ServedModel) -> None:
+    def note_model(self, model: ServedModel) -> None:
         """The version that answers is known."""
         self.trace.model, self.trace.version = model.name, model.version
 
@@ -111,9 +111,9 @@ class Calls:
         version: int = 0,
     ) -> Failure:
         """The failure of a request whose message nobody reads, recorded under the method's name."""
-        failure = self._failed(_readable(request_id) or uuid.uuid4().hex, error)
+        failure = self._fail(_readable(request_id) or uuid.uuid4().hex, error)
         call = Call(failure.request_id, None, trace=Trace(model, version))
-        self._shed(call, error)
+        self._record_shed(call, error)
         self._record(name, call, 0.0, failure.code.name, failure.text)
         return failure
 
@@ -121,9 +121,9 @@ class Calls:
         """What is left of the caller's time; None when there is no limit."""
         return None if head.deadline_s is None else max(0.0, head.deadline_s - self._clock.now_s())
 
-    def stream_failed(self, name: str, error: Exception) -> Failure:
+    def fail_stream(self, name: str, error: Exception) -> Failure:
         """The failure of a stream beside its requests, recorded under the method's name."""
-        failure = self._failed(uuid.uuid4().hex, error)
+        failure = self._fail(uuid.uuid4().hex, error)
         self._record(name, Call(failure.request_id, None), 0.0, failure.code.name, failure.text)
         return failure
 
@@ -150,32 +150,32 @@ class Calls:
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
         call = Call(readable_id or uuid.uuid4().hex, timeout_s, Caller(head.peer))
         is_full = self._pressure.is_full
-        self._pressure.began()
+        self._pressure.begin_request()
         try:
             if is_full or (request_id and not readable_id):
                 self._refuse_one(call, request_id, is_readable=bool(readable_id))
             reply = Reply(method.serialize(await method.behaviour(message, call)), call.trailers)
         except asyncio.CancelledError as cancelled:
-            failure = self._cancelled(call, head, cancelled, given_id)
+            failure = self._fail_cancelled(call, head, cancelled, given_id)
         except Exception as error:  # noqa: BLE001 - the last resort of every RPC
-            failure = self._failed(call.request_id, error, given_id)
+            failure = self._fail(call.request_id, error, given_id)
             if isinstance(error, QueueFull):
-                self._pressure.refused()
+                self._pressure.learn_refusal()
         else:
             # After the answer is on its way: nobody waits for the accounting.
             duration_s, trace = self._clock.now_s() - started_s, call.trace
-            self._pressure.answered(trace.model, trace.rows, duration_s - trace.queued_s)
+            self._pressure.learn_answer(trace.model, trace.rows, duration_s - trace.queued_s)
             loop = asyncio.get_running_loop()
             loop.call_soon(self._record, method.name, call, duration_s, "OK", "")
             return reply
         finally:
-            self._pressure.ended()
-        self._over(method.name, call, self._clock.now_s() - started_s, failure)
+            self._pressure.end_request()
+        self._finish_failed(method.name, call, self._clock.now_s() - started_s, failure)
         return failure
 
-    def _over(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
+    def _finish_failed(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
         if failure.code is Code.DEADLINE_EXCEEDED:
-            self._pressure.was_late(call.trace.model, duration_s)
+            self._pressure.learn_late(call.trace.model, duration_s)
         self._record(name, call, duration_s, failure.code.name, failure.text)
         if is_cancelled():
             raise asyncio.CancelledError
@@ -187,14 +187,14 @@ class Calls:
                 f"{_MAX_REQUEST_ID_CHARACTERS} of printable ASCII at most"
             )
         refusal = self._pressure.too_many()
-        self._shed(call, refusal)
+        self._record_shed(call, refusal)
         raise refusal
 
-    def _shed(self, call: Call, refusal: ServingError) -> None:
+    def _record_shed(self, call: Call, refusal: ServingError) -> None:
         if (reason := SHED_REASONS.get(type(refusal))) is not None:
             self._observer.notify(ShedRecord(call.trace.model, call.trace.version, reason))
 
-    def _cancelled(
+    def _fail_cancelled(
         self, call: Call, head: CallHead, cancelled: asyncio.CancelledError, given_id: str
     ) -> Failure:
         code, text = Code.CANCELLED, "the caller went away"
@@ -205,7 +205,7 @@ class Calls:
             code, text = Code.DEADLINE_EXCEEDED, "the deadline passed"
         return failed(code, text, call.request_id, given_id=given_id)
 
-    def _failed(self, request_id: str, error: Exception, given_id: str = "") -> Failure:
+    def _fail(self, request_id: str, error: Exception, given_id: str = "") -> Failure:
         failure = failure_of(error, request_id, given_id)
         if failure.code is Code.INTERNAL:
             self._report_unforeseen(error, request_id)

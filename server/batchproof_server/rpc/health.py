@@ -48,13 +48,13 @@ class Health:
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """The states of the versions."""
-        return (Subscription(VersionChanged, self.version_changed),)
+        return (Subscription(VersionChanged, self.follow_version),)
 
     def start(self) -> None:
         """The server is NOT_SERVING; to be called before the port opens."""
         self._set("", is_serving=False)
 
-    def version_changed(self, change: VersionChanged) -> None:
+    def follow_version(self, change: VersionChanged) -> None:
         """Tells the state of its model anew, and of the server if that changes with it."""
         versions = self._ready.setdefault(change.model, {})
         versions[change.version] = change.new is VersionState.READY
@@ -68,7 +68,7 @@ class Health:
             self._wake()
         self._tell_server()
 
-    async def loading_finished(self) -> None:
+    async def end_loading(self) -> None:
         """The server is SERVING while any model is."""
         self._is_loaded = True
         self._tell_server()

@@ -163,7 +163,7 @@ async def _serve(
     except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001 - the last resort of every stream
-        return calls.stream_failed(method.name, error)
+        return calls.fail_stream(method.name, error)
     return _OK
 
 

@@ -133,15 +133,15 @@ class Pressure:
         """
         return self.is_full or self._clock.now_s() - self._pressed_s < _WARY_S
 
-    def began(self) -> None:
+    def begin_request(self) -> None:
         """One more request is being answered."""
         self._running += 1
 
-    def ended(self) -> None:
+    def end_request(self) -> None:
         """One fewer is."""
         self._running -= 1
 
-    def answered(self, model: str, rows: int, duration_s: float) -> None:
+    def learn_answer(self, model: str, rows: int, duration_s: float) -> None:
         """A request was answered.
 
         Args:
@@ -153,11 +153,11 @@ class Pressure:
         if model and rows == 1:
             self._paces[model].learn(duration_s, self._clock.now_s())
 
-    def refused(self) -> None:
+    def learn_refusal(self) -> None:
         """A request that had been read found no room."""
         self._pressed_s = self._clock.now_s()
 
-    def was_late(self, model: str, duration_s: float) -> None:
+    def learn_late(self, model: str, duration_s: float) -> None:
         """A request that had been read was not answered in time.
 
         Args:

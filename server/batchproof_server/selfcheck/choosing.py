@@ -138,7 +138,7 @@ class SelfChecks:
         """Checks nothing and keeps nothing."""
         return cls(SelfCheckSettings(share=0))
 
-    def answered(
+    def learn(
         self, tasks: Sequence[Answered], bucket_rows: int, now_s: float
     ) -> tuple[Skipped, ...]:
         """Learns of a micro-batch whose callers have been answered.

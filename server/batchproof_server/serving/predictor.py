@@ -110,9 +110,9 @@ class Predictor:
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
-        return list(await asyncio.gather(*map(self._prediction_or_refusal, requests)))
+        return list(await asyncio.gather(*map(self._predict_or_refuse, requests)))
 
-    async def _prediction_or_refusal(self, request: PredictRequest) -> Prediction | Refusal:
+    async def _predict_or_refuse(self, request: PredictRequest) -> Prediction | Refusal:
         try:
             return await self.predict(request)
         except ServingError as error:
@@ -133,8 +133,8 @@ class Predictor:
         inputs = statistics_of(pictures)
         executed = await self._rounds.execute_pictures(request, pictures)
         if plan.is_plain:
-            return await self._scored(request, executed, rows), inputs
-        return await self._aggregated(request, executed, rows), inputs
+            return await self._score(request, executed, rows), inputs
+        return await self._aggregate(request, executed, rows), inputs
 
     async def _predict_tensors(
         self, request: PredictRequest, tensors: Tensors
@@ -143,7 +143,7 @@ class Predictor:
         check_rows(request.model, rows)
         inputs = await self._read(request, tensors)
         executed = await self._rounds.execute(request, tensors, rows)
-        return await self._scored(request, executed, rows), inputs
+        return await self._score(request, executed, rows), inputs
 
     async def _read(self, request: PredictRequest, tensors: Tensors) -> InputStatistics | None:
         """Checks every element; large tensors are read off the loop, which has others to serve.
@@ -160,7 +160,7 @@ class Predictor:
         read = partial(check_and_measure, request.model, tensors)
         return await self._off_loop.run(read, read_bytes=size_bytes)
 
-    async def _scored(
+    async def _score(
         self, request: PredictRequest, executed: ModelOutputs, rows: int
     ) -> Prediction:
         """The answer whose rows are those of the model."""
@@ -178,7 +178,7 @@ class Predictor:
             request.model, scores, executed.outputs, executed.executions, augmentation
         )
 
-    async def _aggregated(
+    async def _aggregate(
         self, request: PredictRequest, executed: ModelOutputs, rows: int
     ) -> Prediction:
         """The answer whose rows are aggregates of their views."""

@@ -93,12 +93,12 @@ class Rounds:
         """
         model = request.model
         work = partial(_picture_rows, model.expansion, plan, model.is_watched, kept)
-        return await self._decoded(request, request.images, work)
+        return await self._decode_images(request, request.images, work)
 
     async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
         """The rows of some views of one picture that was not kept; raises as ``decode`` does."""
         work = partial(_picture_rows, request.model.expansion, plan, False, None)  # noqa: FBT003 - for partial
-        (rows,) = await self._decoded(request, [request.images[row]], work)
+        (rows,) = await self._decode_images(request, [request.images[row]], work)
         return rows
 
     async def use_kept(
@@ -127,7 +127,7 @@ class Rounds:
         """
         parts = [picture.rows for picture in pictures]
         pictures.clear()
-        rows = parts.pop() if len(parts) == 1 else await self._stacked(parts)
+        rows = parts.pop() if len(parts) == 1 else await self._stack(parts)
         name = request.model.loaded.backend.signature.inputs[0].name
         return await self.execute(request, {name: rows}, len(rows))
 
@@ -157,19 +157,19 @@ class Rounds:
         request.trace.queued_s = max(request.trace.queued_s, waited_s)
         return _joined(request.model, executions)
 
-    async def _decoded(
+    async def _decode_images(
         self, request: PredictRequest, images: Sequence[bytes], work: Work[Result]
     ) -> list[Result]:
         try:
             recipe = request.model.expansion.recipe
             results = await self.off_loop.decode(recipe, images, work)
         except QueueFull:
-            self._shed(request, "decode_budget")
+            self._record_shed(request, "decode_budget")
             raise
         self._check_deadline(request)
         return results
 
-    async def _stacked(self, parts: list[Array]) -> Array:
+    async def _stack(self, parts: list[Array]) -> Array:
         try:
             size_bytes = sum(part.nbytes for part in parts)
             return await self.off_loop.run(partial(stack_rows, parts), copied_bytes=size_bytes)
@@ -178,10 +178,10 @@ class Rounds:
 
     def _check_deadline(self, request: PredictRequest) -> None:
         if self._clock.now_s() >= request.deadline_s:
-            self._shed(request, "deadline")
+            self._record_shed(request, "deadline")
             raise DeadlineExceeded("the deadline passed while the picture was decoded")
 
-    def _shed(self, request: PredictRequest, reason: str) -> None:
+    def _record_shed(self, request: PredictRequest, reason: str) -> None:
         model = request.model
         self._observer.notify(ShedRecord(model.name, model.version, reason))
 

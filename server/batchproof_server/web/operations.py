@@ -235,11 +235,11 @@ def _one_at_a_time(
     """Keeps many scrapes at once from leaving the loop thread a small share of the interpreter."""
     lock = threading.Lock()
 
-    def locked(accept: str) -> tuple[bytes, str]:
+    def expose(accept: str) -> tuple[bytes, str]:
         with lock:
             return exposition(accept)
 
-    return locked
+    return expose
 
 
 def _hang_up(connection: socket.socket) -> None:

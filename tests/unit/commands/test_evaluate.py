@@ -11,7 +11,7 @@ from PIL import Image
 
 from batchproof_server.__main__ import main
 from batchproof_server.base.errors import ServingError
-from batchproof_server.commands.bars import shown_bars
+from batchproof_server.commands.bars import show_bars
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction, PredictRequest
@@ -210,7 +210,7 @@ def test_plots_are_written_and_a_missing_matplotlib_is_one_line(
 
 
 def test_bars_are_told_and_write_nothing_where_there_is_no_terminal(capsys: Captured) -> None:
-    with shown_bars(3) as bars:
+    with show_bars(3) as bars:
         count = bars.begin("one step")
         count(2)
         (task,) = bars.progress.tasks

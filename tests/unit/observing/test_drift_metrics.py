@@ -111,7 +111,7 @@ def test_each_bin_says_what_it_holds(page: Page) -> None:
 
 def test_a_scrape_shows_what_numpy_counts_of_the_same_predictions(page: Page) -> None:
     for seed in range(20):
-        page.drift.predicted(record(3, seed=seed))
+        page.drift.keep_prediction(record(3, seed=seed))
     ruler = Ruler(REFERENCE)
     expected = ruler.nothing()
     confidence = 0.0
@@ -134,14 +134,14 @@ def test_a_scrape_shows_what_numpy_counts_of_the_same_predictions(page: Page) ->
 
 
 def test_a_second_scrape_counts_nothing_twice(page: Page) -> None:
-    page.drift.predicted(record(5))
+    page.drift.keep_prediction(record(5))
     first = page.series("drift_observations_total", "signal", "bin")
     assert page.series("drift_observations_total", "signal", "bin") == first
 
 
 def test_a_classifier_without_a_profile_has_its_confidence_and_nothing_else() -> None:
     page = Page(None)
-    page.drift.predicted(record(5))
+    page.drift.keep_prediction(record(5))
     assert page.series("confidence_ratio_count", "model", "version") == {("shoes", "1"): 5}
     names = [family.name for family in page.families() if family.samples]
     assert not [name for name in names if "drift" in name]
@@ -149,15 +149,15 @@ def test_a_classifier_without_a_profile_has_its_confidence_and_nothing_else() ->
 
 
 def test_a_version_that_nobody_watches_is_counted_nowhere(page: Page) -> None:
-    page.drift.predicted(record(5, version=2))
+    page.drift.keep_prediction(record(5, version=2))
     assert page.series("confidence_ratio_count") == {(): 0}
 
 
 def test_versions_keep_their_own_counts(page: Page) -> None:
     other = profile(seed=5)
     page.drift.watch("shoes", 2, KnownProfile.of(other))
-    page.drift.predicted(record(5, version=2))
-    page.drift.predicted(record(3, version=1))
+    page.drift.keep_prediction(record(5, version=2))
+    page.drift.keep_prediction(record(3, version=1))
     counted = page.series("confidence_ratio_count", "version")
     assert counted == {("1",): 3, ("2",): 5}
     observed = page.series("drift_observations_total", "version", "profile", "signal", "bin")
@@ -172,9 +172,9 @@ def test_rows_that_came_as_tensors_have_no_picture_but_a_class(page: Page) -> No
     tensors = record(4)
     assert tensors.inputs is not None
     unseen = replace(tensors.inputs, lumas=(None,) * 4, aspect_ratios=np.full(4, np.nan))
-    page.drift.predicted(replace(tensors, inputs=unseen))
-    page.drift.predicted(record(2, inputs=False))
-    page.drift.predicted(record(3))
+    page.drift.keep_prediction(replace(tensors, inputs=unseen))
+    page.drift.keep_prediction(record(2, inputs=False))
+    page.drift.keep_prediction(record(3))
     counts = page.series("drift_observations_total", "signal", "bin")
 
     def seen(name: str) -> float:
@@ -188,7 +188,7 @@ def test_scores_that_are_not_finite_are_counted_as_unusable_only(page: Page) -> 
     broken.probabilities[1] = np.nan
     assert broken.logits is not None
     broken.logits[2] = np.inf
-    page.drift.predicted(broken)
+    page.drift.keep_prediction(broken)
     assert page.series("drift_unusable_total", "reason")["not_finite",] == 2
     assert page.series("confidence_ratio_count") == {(): 2}
     counts = page.series("drift_observations_total", "signal", "bin")
@@ -196,7 +196,7 @@ def test_scores_that_are_not_finite_are_counted_as_unusable_only(page: Page) -> 
 
 
 def test_a_class_beyond_the_profile_is_counted_as_unusable(page: Page) -> None:
-    page.drift.predicted(record(50, classes=6))
+    page.drift.keep_prediction(record(50, classes=6))
     unusable = page.series("drift_unusable_total", "reason")["class_out_of_range",]
     counts = page.series("drift_observations_total", "signal", "bin")
     assert unusable > 0
@@ -218,10 +218,10 @@ def augmented(rows: int, policy_digest: str, weights: tuple[float, ...] = ()) ->
 
 def test_disagreement_of_views_is_counted_for_the_policy_of_the_profile_only() -> None:
     page = Page(augmented_profile())
-    page.drift.predicted(augmented(2, TTA.policy_digest))
-    page.drift.predicted(augmented(4, "dd" * 32))
-    page.drift.predicted(augmented(8, TTA.policy_digest, weights=(3.0, 1.0)))
-    page.drift.predicted(record(16))
+    page.drift.keep_prediction(augmented(2, TTA.policy_digest))
+    page.drift.keep_prediction(augmented(4, "dd" * 32))
+    page.drift.keep_prediction(augmented(8, TTA.policy_digest, weights=(3.0, 1.0)))
+    page.drift.keep_prediction(record(16))
     counts = page.series("drift_observations_total", "signal", "bin")
     seen = {
         name: sum(count for (signal, _), count in counts.items() if signal == name)
@@ -233,15 +233,15 @@ def test_disagreement_of_views_is_counted_for_the_policy_of_the_profile_only() -
 
 
 def test_a_profile_without_augmentation_counts_no_disagreement(page: Page) -> None:
-    page.drift.predicted(augmented(2, TTA.policy_digest))
+    page.drift.keep_prediction(augmented(2, TTA.policy_digest))
     counts = page.series("drift_observations_total", "signal")
     assert not [name for (name,) in counts if name.startswith("tta")]
     assert page.series("confidence_ratio_count") == {(): 2}
 
 
 def test_augmented_answers_without_logits_count_beside_plain_ones(page: Page) -> None:
-    page.drift.predicted(record(3))
-    page.drift.predicted(replace(record(2, seed=1), logits=None))
+    page.drift.keep_prediction(record(3))
+    page.drift.keep_prediction(replace(record(2, seed=1), logits=None))
     counts = page.series("drift_observations_total", "signal", "bin")
     seen = {
         name: sum(count for (signal, _), count in counts.items() if signal == name)
@@ -255,7 +255,7 @@ def test_many_rows_are_counted_before_a_scrape_asks(page: Page) -> None:
     thread = page.drift._thread
     assert thread is not None
     for seed in range(4):
-        page.drift.predicted(record(64, seed=seed))
+        page.drift.keep_prediction(record(64, seed=seed))
     thread.submit(counted.set)
     assert counted.wait(PATIENCE_S)
     assert not page.drift._pending
@@ -268,7 +268,7 @@ def test_the_records_that_wait_are_bounded_when_the_thread_is_behind(page: Page)
     page.drift._thread.submit(gate.wait, PATIENCE_S)
     most = 0
     for seed in range(30):
-        page.drift.predicted(record(256, seed=seed))
+        page.drift.keep_prediction(record(256, seed=seed))
         most = max(most, sum(len(each.probabilities) for each in page.drift._pending))
     gate.set()
     assert most <= 4096 + 256
@@ -278,7 +278,7 @@ def test_the_records_that_wait_are_bounded_when_the_thread_is_behind(page: Page)
 def test_after_the_end_a_scrape_still_counts(page: Page) -> None:
     page.drift.close()
     for seed in range(3):
-        page.drift.predicted(record(200, seed=seed))
+        page.drift.keep_prediction(record(200, seed=seed))
     assert page.series("confidence_ratio_count") == {(): 600}
 
 
@@ -296,7 +296,7 @@ def broken(rows: int, version: int = 1) -> PredictionRecord:
 
 
 def test_a_failure_of_the_counting_thread_is_told_and_counted(failing: Page) -> None:
-    failing.drift.predicted(broken(300))
+    failing.drift.keep_prediction(broken(300))
     assert failing.drift._thread is not None
     failing.drift._thread.shutdown(wait=True)
     assert len(failing.failures) == 1
@@ -308,14 +308,14 @@ def test_a_failure_while_counting_in_a_scrape_leaves_out_its_rows_and_nothing_el
 ) -> None:
     failing.drift.watch("shoes", 2, None)
     assert set(failing.series("uncounted_rows_total", "version").values()) == {0}
-    failing.drift.predicted(broken(7))
-    failing.drift.predicted(record(3, version=2))
+    failing.drift.keep_prediction(broken(7))
+    failing.drift.keep_prediction(record(3, version=2))
     counted = failing.series("confidence_ratio_count", "version")
     assert len(failing.failures) == 1
     assert counted == {("1",): 0, ("2",): 3}
     assert failing.series("uncounted_rows_total", "version") == {("1",): 7, ("2",): 0}
     assert set(failing.series("drift_observations_total", "signal", "bin").values()) == {0}
-    failing.drift.predicted(record(5))
+    failing.drift.keep_prediction(record(5))
     assert failing.series("confidence_ratio_count", "version") == {("1",): 5, ("2",): 3}
     assert len(failing.failures) == 1
 
@@ -325,7 +325,7 @@ def test_rows_are_counted_wholly_or_not_at_all(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(Ruler, "counted", _fail)
-        failing.drift.predicted(record(4))
+        failing.drift.keep_prediction(record(4))
         assert failing.series("confidence_ratio_count") == {(): 0}
     assert failing.series("uncounted_rows_total") == {(): 4}
 
@@ -345,7 +345,7 @@ def test_scrapes_amid_predictions_count_each_once(page: Page) -> None:
     reader = threading.Thread(target=scrape)
     reader.start()
     for seed in range(100):
-        page.drift.predicted(record(20, seed=seed))
+        page.drift.keep_prediction(record(20, seed=seed))
     done.set()
     reader.join()
     assert seen == sorted(seen)
@@ -379,35 +379,35 @@ def test_a_version_that_is_unloaded_leaves_nothing_behind(page: Page) -> None:
     before = page.metrics.exposition()[0]
     facts = VersionFacts(class_labels=("a", "b", "c"), profile=KnownProfile.of(REFERENCE))
     for _ in range(2):
-        page.drift.version_changed(
+        page.drift.follow_version(
             VersionChanged("shoes", 2, VersionState.LOADING, VersionState.READY, facts)
         )
-        page.drift.predicted(record(5, version=2))
-        page.drift.version_changed(
+        page.drift.keep_prediction(record(5, version=2))
+        page.drift.follow_version(
             VersionChanged("shoes", 2, VersionState.READY, VersionState.DRAINING, facts)
         )
         assert page.series("confidence_ratio_count", "version") == {("1",): 0, ("2",): 5}
-        page.drift.predicted(record(5, version=2))
-        page.drift.version_changed(
+        page.drift.keep_prediction(record(5, version=2))
+        page.drift.follow_version(
             VersionChanged("shoes", 2, VersionState.DRAINING, VersionState.UNLOADED, facts)
         )
         assert not page.drift._pending
         assert set(page.drift._watched) == {("shoes", 1)}
-    page.drift.predicted(record(5, version=2))
+    page.drift.keep_prediction(record(5, version=2))
     assert own_lines(page.metrics.exposition()[0]) == own_lines(before)
 
 
 def test_a_version_that_comes_back_from_being_stuck_goes_on_counting(page: Page) -> None:
     facts = VersionFacts(class_labels=("a", "b", "c"), profile=KnownProfile.of(REFERENCE))
-    page.drift.predicted(record(5))
-    page.drift.version_changed(
+    page.drift.keep_prediction(record(5))
+    page.drift.follow_version(
         VersionChanged("shoes", 1, VersionState.STUCK, VersionState.READY, facts)
     )
     assert page.series("confidence_ratio_count", "version") == {("1",): 5}
 
 
 def test_raw_outputs_are_not_counted(page: Page) -> None:
-    page.drift.version_changed(
+    page.drift.follow_version(
         VersionChanged("raw", 1, VersionState.LOADING, VersionState.READY, VersionFacts())
     )
     assert set(page.drift._watched) == {("shoes", 1)}

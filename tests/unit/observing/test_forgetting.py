@@ -26,26 +26,26 @@ def request(version: int = 3) -> RequestRecord:
 
 
 def everything_once(metrics: Metrics) -> None:
-    metrics.request_finished(request())
-    metrics.batch_executed(BatchRecord("digits", 3, 5, 8, (0.001,), 0.1, failed=False))
-    metrics.image_decoded(DecodeRecord("PNG", 0.0007))
-    metrics.request_shed(ShedRecord("digits", 3, "queue_full"))
-    metrics.queue_changed(QueueChanged("digits", 3, 7))
-    metrics.self_checked(SelfCheckRecord("digits", 3, "identical", "id", 2, 8))
+    metrics.count_request(request())
+    metrics.count_batch(BatchRecord("digits", 3, 5, 8, (0.001,), 0.1, failed=False))
+    metrics.count_decoding(DecodeRecord("PNG", 0.0007))
+    metrics.count_shed(ShedRecord("digits", 3, "queue_full"))
+    metrics.keep_queue_rows(QueueChanged("digits", 3, 7))
+    metrics.count_self_check(SelfCheckRecord("digits", 3, "identical", "id", 2, 8))
 
 
 def test_a_version_that_is_unloaded_leaves_nothing_behind() -> None:
     metrics = Metrics("0.1.0")
-    metrics.version_changed(model(name="other"))
+    metrics.follow_version(model(name="other"))
     before, admitted = metrics.exposition()[0], deepcopy(vars(metrics._admission))
     cells = {name: family.snapshot()[1].shape for name, family in metrics._families.items()}
     for _ in range(3):  # loaded, unloaded, and loaded again
-        metrics.version_changed(model())
+        metrics.follow_version(model())
         everything_once(metrics)
-        metrics.request_finished(request(99))
+        metrics.count_request(request(99))
         assert own_numbers(metrics.exposition()[0]) != own_numbers(before)
-        metrics.version_changed(model("draining"))
-        metrics.version_changed(model("unloaded"))
+        metrics.follow_version(model("draining"))
+        metrics.follow_version(model("unloaded"))
     counted = own_numbers(metrics.exposition()[0])
     assert {line for line in counted if "PNG" not in line} == own_numbers(before)
     # Whose names stay is the server's own, and not the version's.
@@ -64,15 +64,15 @@ def own_numbers(exposition: bytes) -> set[str]:
 def test_the_values_of_a_label_that_went_with_their_version_are_free_again() -> None:
     metrics = Metrics("0.1.0")
     for number in range(200):
-        metrics.version_changed(model())
-        metrics.batch_executed(BatchRecord("digits", 3, 1, number + 1, (0.1,), 0.1, failed=False))
+        metrics.follow_version(model())
+        metrics.count_batch(BatchRecord("digits", 3, 1, number + 1, (0.1,), 0.1, failed=False))
         counted = b'execution_seconds_count{bucket="%d",model="digits"' % (number + 1)
         assert counted in metrics.exposition()[0]
-        metrics.version_changed(model("unloaded"))
+        metrics.follow_version(model("unloaded"))
 
 
 def test_what_is_only_discovered_has_no_series() -> None:
     metrics = Metrics("0.1.0")
     before = own_numbers(metrics.exposition()[0])
-    metrics.version_changed(model("discovered", digest=""))
+    metrics.follow_version(model("discovered", digest=""))
     assert own_numbers(metrics.exposition()[0]) == before

@@ -29,8 +29,8 @@ from batchproof_server.observing.logs import (
     LogFormat,
     LogLevel,
     LogObserver,
+    capture_library_logs,
     configure_logs,
-    library_logs,
 )
 
 FORMATS: tuple[LogFormat, ...] = ("json", "console")
@@ -88,7 +88,7 @@ def test_another_answer_in_other_company_is_an_error_with_its_request(
     stream: io.StringIO, difference: float | None
 ) -> None:
     record = SelfCheckRecord("digits", 3, "different", "id-1", 2, 16, difference)
-    observer(stream).self_checked(record)
+    observer(stream).write_self_check(record)
     (line,) = lines(stream)
     line.pop("time")
     assert line == {
@@ -111,10 +111,10 @@ def test_the_same_answer_and_a_check_that_was_skipped_are_for_debugging(
         SelfCheckRecord("digits", 3, "skipped", "id-2", reason="busy"),
     ]
     for record in records:
-        observer(stream).self_checked(record)
+        observer(stream).write_self_check(record)
     assert lines(stream) == []
     for record in records:
-        observer(stream, level="debug").self_checked(record)
+        observer(stream, level="debug").write_self_check(record)
     assert [(line["level"], line["request_id"], line["event"]) for line in lines(stream)] == [
         ("debug", "id-1", "self-check found the same answer"),
         ("debug", "id-2", "self-check skipped"),
@@ -122,7 +122,7 @@ def test_the_same_answer_and_a_check_that_was_skipped_are_for_debugging(
 
 
 def test_a_check_that_failed_is_a_warning(stream: io.StringIO) -> None:
-    observer(stream).self_checked(SelfCheckRecord("m", 1, "skipped", "id-2", reason="failed"))
+    observer(stream).write_self_check(SelfCheckRecord("m", 1, "skipped", "id-2", reason="failed"))
     (line,) = lines(stream)
     assert (line["level"], line["reason"]) == ("warning", "failed")
 
@@ -144,21 +144,21 @@ def test_a_check_that_failed_is_a_warning(stream: io.StringIO) -> None:
 def test_the_code_of_a_request_decides_its_level(
     stream: io.StringIO, code: str, level: str
 ) -> None:
-    observer(stream).request_finished(request(code, "why"))
+    observer(stream).write_request(request(code, "why"))
     (line,) = lines(stream)
     assert (line["level"], line["message"]) == (level, "why")
 
 
 def test_what_is_below_the_level_is_dropped(stream: io.StringIO) -> None:
     told = observer(stream, level="warning")
-    told.request_finished(request())
-    told.request_finished(request("UNAVAILABLE"))
+    told.write_request(request())
+    told.write_request(request("UNAVAILABLE"))
     assert [line["code"] for line in lines(stream)] == ["UNAVAILABLE"]
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
 def test_a_caller_cannot_forge_a_line(stream: io.StringIO, log_format: LogFormat) -> None:
-    observer(stream, log_format).request_finished(request("OK", FORGERY, FORGERY, FORGERY))
+    observer(stream, log_format).write_request(request("OK", FORGERY, FORGERY, FORGERY))
     text = stream.getvalue()
     assert len(text.splitlines()) == 1
     assert text.removesuffix("\n").isprintable()
@@ -169,7 +169,7 @@ def test_whatever_a_caller_sends_is_one_printable_line(
     request_id: str, message: str, log_format: LogFormat
 ) -> None:
     stream = io.StringIO()
-    observer(stream, log_format).request_finished(request("NOT_FOUND", message, request_id))
+    observer(stream, log_format).write_request(request("NOT_FOUND", message, request_id))
     text = stream.getvalue()
     assert text.endswith("\n")
     assert text.removesuffix("\n").isprintable()
@@ -178,24 +178,24 @@ def test_whatever_a_caller_sends_is_one_printable_line(
 @given(st.text(max_size=300))
 def test_a_json_line_gives_back_what_the_caller_sent(request_id: str) -> None:
     stream = io.StringIO()
-    observer(stream).request_finished(request(request_id=request_id))
+    observer(stream).write_request(request(request_id=request_id))
     assert lines(stream)[0]["request_id"] == request_id
 
 
 def test_a_console_line_quotes_what_the_caller_sent(stream: io.StringIO) -> None:
-    observer(stream, "console").request_finished(request(request_id="a code=INTERNAL"))
+    observer(stream, "console").write_request(request(request_id="a code=INTERNAL"))
     assert "request_id='a code=INTERNAL'" in stream.getvalue()
 
 
 def test_a_long_text_is_cut(stream: io.StringIO) -> None:
-    observer(stream).request_finished(request("NOT_FOUND", "m" * 10_000, "i" * 10_000))
+    observer(stream).write_request(request("NOT_FOUND", "m" * 10_000, "i" * 10_000))
     (line,) = lines(stream)
     assert line["message"] == "m" * 300 + "..."
     assert line["request_id"] == "i" * 300 + "..."
 
 
 def test_a_failed_micro_batch_is_an_error(stream: io.StringIO) -> None:
-    observer(stream).batch_executed(BatchRecord("digits", 3, 5, 8, (0.1,), 0.25, failed=True))
+    observer(stream).write_batch(BatchRecord("digits", 3, 5, 8, (0.1,), 0.25, failed=True))
     (line,) = lines(stream)
     assert (line["event"], line["level"]) == ("micro-batch failed", "error")
     assert (line["rows"], line["bucket_rows"], line["execution_ms"]) == (5, 8, 250.0)
@@ -205,7 +205,7 @@ def test_frequent_events_are_written_at_debug_or_never(stream: io.StringIO) -> N
     told = observer(stream)
     quiet = (told, observer(stream, level="debug"))
     for each in quiet:
-        observers = Observers((each,), each.failed)
+        observers = Observers((each,), each.write_failure)
         observers.notify(BatchRecord("digits", 3, 5, 8, (0.1,), 0.25, failed=False))
         observers.notify(ShedRecord("digits", 3, "deadline"))
         observers.notify(DecodeRecord("PNG", 0.1))
@@ -215,7 +215,7 @@ def test_frequent_events_are_written_at_debug_or_never(stream: io.StringIO) -> N
 
 
 def test_a_model_says_its_state(stream: io.StringIO) -> None:
-    observer(stream).version_changed(version("ready"))
+    observer(stream).write_version(version("ready"))
     (line,) = lines(stream)
     assert (line["event"], line["level"]) == ("model changed", "info")
     assert (line["state"], line["engine"], line["duration_ms"]) == ("ready", "affine 1", 500.0)
@@ -223,20 +223,20 @@ def test_a_model_says_its_state(stream: io.StringIO) -> None:
 
 
 def test_a_model_that_failed_says_why(stream: io.StringIO) -> None:
-    observer(stream).version_changed(version("failed", ("no labels", "two\nlines")))
+    observer(stream).write_version(version("failed", ("no labels", "two\nlines")))
     (line,) = lines(stream)
     assert (line["level"], line["findings"]) == ("error", ["no labels", "two\nlines"])
 
 
 def test_a_version_that_was_only_discovered_is_no_line(stream: io.StringIO) -> None:
-    observer(stream).version_changed(version("discovered"))
+    observer(stream).write_version(version("discovered"))
     assert lines(stream) == []
 
 
 def test_a_profile_that_is_ignored_is_said_before_the_version_answers(stream: io.StringIO) -> None:
     facts = VersionFacts(profile_findings=("another model's",))
     ready = VersionChanged("digits", 3, VersionState.LOADING, VersionState.READY, facts)
-    observer(stream).version_changed(ready)
+    observer(stream).write_version(ready)
     said = [(line["event"], line["level"], line.get("finding")) for line in lines(stream)]
     assert said == [
         ("drift profile ignored", "warning", "another model's"),
@@ -246,7 +246,7 @@ def test_a_profile_that_is_ignored_is_said_before_the_version_answers(stream: io
 
 def test_versions_need_not_be_logged(stream: io.StringIO) -> None:
     quiet = LogObserver(configure_logs("info", "json", stream), log_versions=False)
-    Observers((quiet,), quiet.failed).notify(version("failed", ("why",)))
+    Observers((quiet,), quiet.write_failure).notify(version("failed", ("why",)))
     assert lines(stream) == []
 
 
@@ -254,7 +254,7 @@ def test_versions_need_not_be_logged(stream: io.StringIO) -> None:
 def test_an_unforeseen_failure_is_written_with_its_traceback(
     stream: io.StringIO, log_format: LogFormat
 ) -> None:
-    observer(stream, log_format).failed(raised("went wrong"), "id-7")
+    observer(stream, log_format).write_failure(raised("went wrong"), "id-7")
     text = stream.getvalue()
     assert "id-7" in text
     assert "Traceback" in text
@@ -262,14 +262,14 @@ def test_an_unforeseen_failure_is_written_with_its_traceback(
 
 
 def test_a_traceback_is_still_one_json_line(stream: io.StringIO) -> None:
-    observer(stream).failed(raised(FORGERY), FORGERY)
+    observer(stream).write_failure(raised(FORGERY), FORGERY)
     (line,) = lines(stream)
     assert line["exception"].startswith("Traceback")
     assert line["request_id"] == FORGERY
 
 
 def test_a_traceback_cannot_forge_a_console_line(stream: io.StringIO) -> None:
-    observer(stream, "console").failed(raised(f"{FORGERY}\n2026-01-01T00:00:00Z [info]"))
+    observer(stream, "console").write_failure(raised(f"{FORGERY}\n2026-01-01T00:00:00Z [info]"))
     first, *rest = stream.getvalue().splitlines()
     assert "unforeseen failure" in first
     assert all(line.startswith("    ") and line.isprintable() for line in rest)
@@ -313,7 +313,7 @@ def test_threads_do_not_mix_their_lines() -> None:
 
     def write(thread: int) -> None:
         for number in range(100):
-            told.request_finished(request(request_id=f"{thread}-{number}"))
+            told.write_request(request(request_id=f"{thread}-{number}"))
 
     threads = [threading.Thread(target=write, args=(thread,)) for thread in range(8)]
     for each in threads:
@@ -331,7 +331,7 @@ def test_a_value_that_json_does_not_know_is_shown(stream: io.StringIO) -> None:
 
 @pytest.fixture
 def bridged(stream: io.StringIO) -> Iterator[io.StringIO]:
-    with library_logs(configure_logs("info", "json", stream)):
+    with capture_library_logs(configure_logs("info", "json", stream)):
         yield stream
 
 
@@ -359,7 +359,7 @@ def test_the_traceback_of_a_library_is_kept(bridged: io.StringIO) -> None:
 
 
 def test_a_faulty_format_of_a_library_is_written_as_it_is(stream: io.StringIO) -> None:
-    with library_logs(configure_logs("info", "json", stream)):
+    with capture_library_logs(configure_logs("info", "json", stream)):
         logging.getLogger("odd").error("%d rows", "many")
     assert lines(stream)[0]["event"] == "%d rows"
 
@@ -376,6 +376,6 @@ def test_a_warning_becomes_a_line(bridged: io.StringIO) -> None:
 def test_the_libraries_get_their_handlers_back(stream: io.StringIO) -> None:
     root = logging.getLogger()
     before = (root.handlers[:], root.level, warnings.showwarning)
-    with library_logs(configure_logs("info", "json", stream)):
+    with capture_library_logs(configure_logs("info", "json", stream)):
         assert root.handlers[:] != before[0]
     assert (root.handlers[:], root.level, warnings.showwarning) == before

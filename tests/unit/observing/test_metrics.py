@@ -41,7 +41,7 @@ STANDARD = ("process_", "python_")
 @pytest.fixture
 def metrics() -> Metrics:
     metrics = Metrics("0.1.0")
-    metrics.version_changed(model())
+    metrics.follow_version(model())
     return metrics
 
 
@@ -110,13 +110,13 @@ def label_values(metrics: Metrics, family: str, label: str) -> set[str]:
 
 
 def everything_once(metrics: Metrics) -> None:
-    metrics.request_finished(request())
-    metrics.batch_executed(batch(5, (0.001, 0.002)))
-    metrics.image_decoded(DecodeRecord("PNG", 0.0007))
-    metrics.request_shed(ShedRecord("digits", 3, "queue_full"))
-    metrics.queue_changed(QueueChanged("digits", 3, 7))
-    metrics.self_checked(SelfCheckRecord("digits", 3, "identical", "id", 2, 8))
-    metrics.predicted(augmented())
+    metrics.count_request(request())
+    metrics.count_batch(batch(5, (0.001, 0.002)))
+    metrics.count_decoding(DecodeRecord("PNG", 0.0007))
+    metrics.count_shed(ShedRecord("digits", 3, "queue_full"))
+    metrics.keep_queue_rows(QueueChanged("digits", 3, 7))
+    metrics.count_self_check(SelfCheckRecord("digits", 3, "identical", "id", 2, 8))
+    metrics.count_prediction(augmented())
 
 
 def test_metrics_are_an_observer(metrics: Metrics) -> None:
@@ -127,8 +127,8 @@ def test_metrics_are_an_observer(metrics: Metrics) -> None:
 
 
 def test_the_rows_views_and_early_exits_of_a_policy_are_counted(metrics: Metrics) -> None:
-    metrics.predicted(augmented())
-    metrics.predicted(augmented(views=6, early_exits=0))
+    metrics.count_prediction(augmented())
+    metrics.count_prediction(augmented(views=6, early_exits=0))
     labels = {**DIGITS, "policy": "flip"}
     assert value(metrics, "tta_rows_total", labels) == 6
     assert value(metrics, "tta_views_total", labels) == 11
@@ -136,14 +136,14 @@ def test_the_rows_views_and_early_exits_of_a_policy_are_counted(metrics: Metrics
 
 
 def test_a_plain_prediction_counts_under_no_policy(metrics: Metrics) -> None:
-    metrics.predicted(augmented(policy="", views=0, early_exits=0))
+    metrics.count_prediction(augmented(policy="", views=0, early_exits=0))
     assert label_values(metrics, "tta_rows", "policy") == {"flip", "custom"}
 
 
 def test_a_request_counts_once_under_its_method_and_code(metrics: Metrics) -> None:
-    metrics.request_finished(request())
-    metrics.request_finished(request(code="INTERNAL"))
-    metrics.request_finished(request(code="INTERNAL"))
+    metrics.count_request(request())
+    metrics.count_request(request(code="INTERNAL"))
+    metrics.count_request(request(code="INTERNAL"))
     labels = {**DIGITS, "method": "Predict"}
     assert value(metrics, "requests_total", {**labels, "code": "OK"}) == 1
     assert value(metrics, "requests_total", {**labels, "code": "INTERNAL"}) == 2
@@ -154,7 +154,7 @@ def test_a_request_counts_once_under_its_method_and_code(metrics: Metrics) -> No
 def test_a_duration_on_a_bound_counts_below_it(metrics: Metrics) -> None:
     labels = {**DIGITS, "method": "Predict"}
     for duration_s in (0.0025, 0.00251, 60.0):
-        metrics.request_finished(request(duration_s=duration_s))
+        metrics.count_request(request(duration_s=duration_s))
     counts = [
         value(metrics, "request_duration_seconds_bucket", {**labels, "le": bound})
         for bound in ("0.001", "0.0025", "0.005", "10.0", "+Inf")
@@ -163,7 +163,7 @@ def test_a_duration_on_a_bound_counts_below_it(metrics: Metrics) -> None:
 
 
 def test_a_micro_batch_counts_its_rows_its_padding_and_its_time(metrics: Metrics) -> None:
-    metrics.batch_executed(batch(5, (0.001, 0.003)))
+    metrics.count_batch(batch(5, (0.001, 0.003)))
     assert value(metrics, "micro_batch_rows_sum", DIGITS) == 5
     assert value(metrics, "micro_batch_rows_count", DIGITS) == 1
     assert value(metrics, "padding_rows_total", DIGITS) == 3
@@ -174,7 +174,7 @@ def test_a_micro_batch_counts_its_rows_its_padding_and_its_time(metrics: Metrics
 
 
 def test_a_failed_micro_batch_counts_as_a_failure_and_its_waits(metrics: Metrics) -> None:
-    metrics.batch_executed(batch(5, (0.001,), failed=True))
+    metrics.count_batch(batch(5, (0.001,), failed=True))
     assert value(metrics, "micro_batches_failed_total", DIGITS) == 1
     assert value(metrics, "queue_delay_seconds_count", DIGITS) == 1
     assert value(metrics, "micro_batch_rows_count", DIGITS) == 0
@@ -186,11 +186,11 @@ def test_a_failed_micro_batch_counts_as_a_failure_and_its_waits(metrics: Metrics
 @example([0.0001, 0.01, 5.0, 5.1] * 20)
 def test_many_waits_count_as_each_alone(delays_s: list[float]) -> None:
     together, alone = Metrics("1"), Metrics("1")
-    together.version_changed(model())
-    alone.version_changed(model())
-    together.batch_executed(batch(1, tuple(delays_s), failed=True))
+    together.follow_version(model())
+    alone.follow_version(model())
+    together.count_batch(batch(1, tuple(delays_s), failed=True))
     for delay_s in delays_s:
-        alone.batch_executed(batch(1, (delay_s,), failed=True))
+        alone.count_batch(batch(1, (delay_s,), failed=True))
     counted = values(together)
     assert waits(counted) == waits(values(alone))
     for bound in ("0.0001", "0.01", "1.0", "5.0", "+Inf"):
@@ -209,12 +209,12 @@ def waits(
 
 
 def test_a_decoded_image_counts_under_its_format(metrics: Metrics) -> None:
-    metrics.image_decoded(DecodeRecord("JPEG", 0.002))
+    metrics.count_decoding(DecodeRecord("JPEG", 0.002))
     assert value(metrics, "decode_seconds_sum", {"format": "JPEG"}) == 0.002
 
 
 def test_a_shed_request_counts_under_its_reason(metrics: Metrics) -> None:
-    metrics.request_shed(ShedRecord("digits", 3, "deadline"))
+    metrics.count_shed(ShedRecord("digits", 3, "deadline"))
     assert value(metrics, "shed_total", {**DIGITS, "reason": "deadline"}) == 1
     assert value(metrics, "shed_total", {**DIGITS, "reason": "queue_full"}) == 0
 
@@ -222,7 +222,7 @@ def test_a_shed_request_counts_under_its_reason(metrics: Metrics) -> None:
 def test_a_self_check_counts_under_its_result_and_nowhere_else(metrics: Metrics) -> None:
     before = values(metrics)
     for result in ("identical", "different", "different", "skipped"):
-        metrics.self_checked(SelfCheckRecord("digits", 3, result, "id", 2, 8))
+        metrics.count_self_check(SelfCheckRecord("digits", 3, result, "id", 2, 8))
     changed = {
         dict(labels)["result"]: count
         for (name, labels), count in values(metrics).items()
@@ -239,7 +239,7 @@ def test_a_self_check_counts_under_its_result_and_nowhere_else(metrics: Metrics)
 
 def test_the_queue_shows_its_last_state(metrics: Metrics) -> None:
     for rows in (4, 9, 2):
-        metrics.queue_changed(QueueChanged("digits", 3, rows))
+        metrics.keep_queue_rows(QueueChanged("digits", 3, rows))
     assert value(metrics, "queue_rows", DIGITS) == 2
 
 
@@ -247,7 +247,7 @@ def test_the_queue_shows_its_last_state(metrics: Metrics) -> None:
     ("state", "ready"), [("loading", 0), ("ready", 1), ("failed", 0), ("draining", 0)]
 )
 def test_only_a_ready_version_is_ready(metrics: Metrics, state: str, ready: int) -> None:
-    metrics.version_changed(model(state))
+    metrics.follow_version(model(state))
     assert value(metrics, "model_ready", DIGITS) == ready
 
 
@@ -259,17 +259,17 @@ def test_a_version_shows_what_answers_under_it(metrics: Metrics) -> None:
 
 def test_a_version_without_a_digest_shows_nothing_about_it() -> None:
     metrics = Metrics("0.1.0")
-    metrics.version_changed(model("loading", digest=""))
+    metrics.follow_version(model("loading", digest=""))
     assert "batchproof_model_info{" not in metrics.exposition()[0].decode()
 
 
 def test_a_new_artefact_replaces_the_old_one(metrics: Metrics) -> None:
-    metrics.version_changed(model(digest="sha256:cc"))
+    metrics.follow_version(model(digest="sha256:cc"))
     assert label_values(metrics, "model", "digest") == {"sha256:cc"}
 
 
 def test_a_version_that_drains_still_shows_what_answers(metrics: Metrics) -> None:
-    metrics.version_changed(model("draining", digest=""))
+    metrics.follow_version(model("draining", digest=""))
     assert label_values(metrics, "model", "digest") == {"sha256:aa"}
 
 
@@ -287,8 +287,8 @@ def test_an_announced_version_has_its_series_at_zero(metrics: Metrics) -> None:
 
 
 def test_announcing_again_keeps_what_was_counted(metrics: Metrics) -> None:
-    metrics.request_finished(request())
-    metrics.version_changed(model("draining"))
+    metrics.count_request(request())
+    metrics.follow_version(model("draining"))
     labels = {**DIGITS, "method": "Predict", "code": "OK"}
     assert value(metrics, "requests_total", labels) == 1
 
@@ -296,28 +296,28 @@ def test_announcing_again_keeps_what_was_counted(metrics: Metrics) -> None:
 @given(st.lists(st.text(), max_size=20))
 def test_names_that_callers_invent_never_become_labels(names: list[str]) -> None:
     metrics = Metrics("0.1.0")
-    metrics.version_changed(model())
+    metrics.follow_version(model())
     for name in names:
-        metrics.request_finished(request(name, 0, code="NOT_FOUND"))
+        metrics.count_request(request(name, 0, code="NOT_FOUND"))
     assert label_values(metrics, "requests", "model") <= {"", "digits"}
 
 
 def test_a_request_for_an_unknown_model_counts_without_a_model(metrics: Metrics) -> None:
-    metrics.request_finished(request("cats", 9, code="NOT_FOUND"))
-    metrics.request_finished(request("dogs", 0, code="NOT_FOUND"))
+    metrics.count_request(request("cats", 9, code="NOT_FOUND"))
+    metrics.count_request(request("dogs", 0, code="NOT_FOUND"))
     labels = {"model": "", "version": "0", "method": "Predict", "code": "NOT_FOUND"}
     assert value(metrics, "requests_total", labels) == 2
 
 
 def test_a_request_for_an_unknown_version_counts_under_its_model(metrics: Metrics) -> None:
-    metrics.request_finished(request("digits", 99, code="NOT_FOUND"))
+    metrics.count_request(request("digits", 99, code="NOT_FOUND"))
     labels = {"model": "digits", "version": "0", "method": "Predict", "code": "NOT_FOUND"}
     assert value(metrics, "requests_total", labels) == 1
 
 
 def test_a_label_takes_a_bounded_number_of_values(metrics: Metrics) -> None:
     for number in range(1000):
-        metrics.image_decoded(DecodeRecord(f"format {number}", 0.001))
+        metrics.count_decoding(DecodeRecord(f"format {number}", 0.001))
     formats = label_values(metrics, "decode_seconds", "format")
     assert len(formats) == 65
     assert value(metrics, "decode_seconds_count", {"format": "other"}) == 1000 - 64
@@ -325,14 +325,14 @@ def test_a_label_takes_a_bounded_number_of_values(metrics: Metrics) -> None:
 
 def test_a_name_with_every_awkward_character_survives_the_exposition(metrics: Metrics) -> None:
     name = 'a"b\\c\nd{e="f"}'
-    metrics.version_changed(model(name=name))
+    metrics.follow_version(model(name=name))
     assert name in label_values(metrics, "requests", "model")
 
 
 def test_many_versions_keep_their_own_numbers(metrics: Metrics) -> None:
     for number in range(50):
-        metrics.version_changed(model(name=f"m{number}"))
-        metrics.queue_changed(QueueChanged(f"m{number}", 3, number))
+        metrics.follow_version(model(name=f"m{number}"))
+        metrics.keep_queue_rows(QueueChanged(f"m{number}", 3, number))
     seen = [
         value(metrics, "queue_rows", {"model": f"m{number}", "version": "3"})
         for number in (0, 17, 49)
@@ -372,19 +372,19 @@ def test_the_process_and_python_are_there(metrics: Metrics) -> None:
 
 def test_two_servers_in_one_process_do_not_share_series(metrics: Metrics) -> None:
     other = Metrics("0.1.0")
-    metrics.request_finished(request())
+    metrics.count_request(request())
     assert "digits" not in other.exposition()[0].decode()
 
 
 def test_a_scrape_amid_updates_sees_each_record_wholly() -> None:
     metrics = Metrics("0.1.0")
-    metrics.version_changed(model())
+    metrics.follow_version(model())
     labels = {**DIGITS, "method": "Predict"}
     done = threading.Event()
 
     def update() -> None:
         while not done.is_set():
-            metrics.request_finished(request(duration_s=1.0))
+            metrics.count_request(request(duration_s=1.0))
 
     writer = threading.Thread(target=update)
     writer.start()
@@ -418,9 +418,9 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     drift = DriftMetrics(lambda _: None)
     drift.watch("digits", 3, KnownProfile.of(profile()))
     outcomes = OutcomeMetrics()
-    outcomes.outcomes_possible("digits", 3, class_bins(["0", "1"]))
+    outcomes.expect_outcomes("digits", 3, class_bins(["0", "1"]))
     metrics = Metrics("0.1.0", (outcomes, drift))
-    metrics.version_changed(model())
+    metrics.follow_version(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")
     exported = {

@@ -20,7 +20,7 @@ NOW_MS = 1_700_000_000_000
 def counting() -> Statistics:
     """Statistics that know version 1 of "cat"."""
     statistics = Statistics(lambda: NOW_MS)
-    statistics.version_changed(VersionChanged("cat", 1, VersionState.LOADING, VersionState.READY))
+    statistics.follow_version(VersionChanged("cat", 1, VersionState.LOADING, VersionState.READY))
     return statistics
 
 
@@ -34,8 +34,8 @@ def batch(*delays_s: float, failed: bool = False, model: str = "cat") -> BatchRe
 
 def test_rows_are_counted_not_requests() -> None:
     statistics = counting()
-    statistics.request_finished(request())
-    statistics.request_finished(request(method="inference.ModelInfer"))
+    statistics.count_request(request())
+    statistics.count_request(request(method="inference.ModelInfer"))
     did = statistics.of("cat", 1)
     assert (did.inference_rows, did.success.count, did.success.ns) == (6, 2, 500_000_000)
     assert did.last_inference_ms == NOW_MS
@@ -43,7 +43,7 @@ def test_rows_are_counted_not_requests() -> None:
 
 def test_a_failure_is_counted_apart() -> None:
     statistics = counting()
-    statistics.request_finished(request("INVALID_ARGUMENT"))
+    statistics.count_request(request("INVALID_ARGUMENT"))
     did = statistics.of("cat", 1)
     assert (did.fail.count, did.fail.ns, did.success.count) == (1, 250_000_000, 0)
     assert (did.inference_rows, did.last_inference_ms) == (0, 0)
@@ -61,8 +61,8 @@ def test_only_predictions_count() -> None:
 
 def test_each_task_has_its_wait_and_the_whole_time_of_its_micro_batch() -> None:
     statistics = counting()
-    statistics.batch_executed(batch(0.1, 0.2))
-    statistics.batch_executed(batch(0.3, failed=True))
+    statistics.count_batch(batch(0.1, 0.2))
+    statistics.count_batch(batch(0.3, failed=True))
     did = statistics.of("cat", 1)
     assert (did.queue.count, did.queue.ns) == (2, 300_000_000)
     assert (did.compute.count, did.compute.ns) == (2, 1_000_000_000)
@@ -72,24 +72,24 @@ def test_each_task_has_its_wait_and_the_whole_time_of_its_micro_batch() -> None:
 
 def test_what_is_unknown_is_neither_counted_nor_kept() -> None:
     statistics = counting()
-    statistics.request_finished(request(model="dog"))
-    statistics.batch_executed(batch(0.1, model="dog"))
+    statistics.count_request(request(model="dog"))
+    statistics.count_batch(batch(0.1, model="dog"))
     assert statistics.of("dog", 1) == Statistics(lambda: NOW_MS).of("cat", 1)
 
 
 def test_a_version_that_changes_its_state_goes_on_counting() -> None:
     statistics = counting()
-    statistics.request_finished(request())
-    statistics.version_changed(VersionChanged("cat", 1, VersionState.READY, VersionState.DRAINING))
+    statistics.count_request(request())
+    statistics.follow_version(VersionChanged("cat", 1, VersionState.READY, VersionState.DRAINING))
     assert statistics.of("cat", 1).success.count == 1
 
 
 def test_a_version_that_is_unloaded_is_forgotten() -> None:
     statistics = counting()
-    statistics.request_finished(request())
-    statistics.version_changed(
+    statistics.count_request(request())
+    statistics.follow_version(
         VersionChanged("cat", 1, VersionState.DRAINING, VersionState.UNLOADED)
     )
-    statistics.request_finished(request())
+    statistics.count_request(request())
     assert statistics.of("cat", 1) == Statistics(lambda: NOW_MS).of("cat", 1)
     assert not statistics._versions

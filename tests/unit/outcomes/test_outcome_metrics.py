@@ -42,7 +42,7 @@ def metrics() -> OutcomeMetrics:
 def counting() -> OutcomeMetrics:
     metrics = OutcomeMetrics()
     for version in (1, 2):
-        metrics.outcomes_possible("m", version, class_bins([f"c{each}" for each in range(CLASSES)]))
+        metrics.expect_outcomes("m", version, class_bins([f"c{each}" for each in range(CLASSES)]))
     return metrics
 
 
@@ -59,7 +59,7 @@ def totals(metrics: OutcomeMetrics, family: str, *by: str) -> Counter[tuple[str,
 def test_every_outcome_counts_once_in_each_family(reported: list[OutcomeRecord]) -> None:
     metrics = counting()
     for record in reported:
-        metrics.outcome_accepted(record)
+        metrics.count_outcome(record)
     expected = Counter({(str(v), c): 0 for v in (1, 2) for c in ("true", "false")})
     expected.update((str(each.version), str(each.is_correct).lower()) for each in reported)
     for family in ("outcomes", "outcome_classes", "outcome_calibration"):
@@ -69,14 +69,14 @@ def test_every_outcome_counts_once_in_each_family(reported: list[OutcomeRecord])
 
 
 def test_the_class_that_counts_is_the_true_one(metrics: OutcomeMetrics) -> None:
-    metrics.outcome_accepted(OutcomeRecord("m", 1, predicted=3, true=24, confidence=0.5))
+    metrics.count_outcome(OutcomeRecord("m", 1, predicted=3, true=24, confidence=0.5))
     counted = totals(metrics, "outcome_classes", "bin", "label", "correct")
     assert {key for key, count in counted.items() if count} == {("19", "other", "false")}
 
 
 def test_a_refusal_is_counted_by_its_reason(metrics: OutcomeMetrics) -> None:
-    metrics.outcome_refused("", 0, OutcomeRefusal.UNKNOWN)
-    metrics.outcome_refused("m", 2, OutcomeRefusal.EXPIRED)
+    metrics.count_refusal("", 0, OutcomeRefusal.UNKNOWN)
+    metrics.count_refusal("m", 2, OutcomeRefusal.EXPIRED)
     counted = totals(metrics, "outcomes_refused", "model", "version", "reason")
     assert {key for key, count in counted.items() if count} == {
         ("", "0", "unknown"),

@@ -6,7 +6,7 @@ import pytest
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array
 from batchproof_server.proof.findings import Severity, failures
-from batchproof_server.proof.probing.probes import ProbeReport, chunks, company, probe
+from batchproof_server.proof.probing.probes import ProbeReport, chunks, execute_co_batched, probe
 from batchproof_server.proof.probing.rows import PROBE_ROWS, probe_rows
 from batchproof_server.proof.probing.rules import PROBE_RULES
 from batchproof_server.proof.rules import RULES
@@ -166,7 +166,7 @@ def test_every_row_meets_other_places_and_other_neighbours_in_every_bucket() -> 
 def test_company_answers_every_row_and_fills_the_last_bucket_from_the_start() -> None:
     rows = probe_rows(Good().signature)[:5]
     assert list(chunks(5, 3)) == [[0, 1, 2], [3, 4, 0]]
-    answers = company(Good(), 3, rows)
+    answers = execute_co_batched(Good(), 3, rows)
     assert [answer["y"].tolist() for answer in answers] == [
         (2 * row.tensors["x"] + 1).tolist() for row in rows
     ]

@@ -20,7 +20,7 @@ def task(value: float, *, kind: Hashable = None, width: int = 1, position: int =
 
 def told(checks: SelfChecks, *values: float, now_s: float = 0.0) -> list[str]:
     """Each value is a micro-batch of its own; why some will not be checked."""
-    return [skip.reason for value in values for skip in checks.answered([task(value)], 2, now_s)]
+    return [skip.reason for value in values for skip in checks.learn([task(value)], 2, now_s)]
 
 
 def taken(checks: SelfChecks, now_s: float = 100.0) -> Check:
@@ -48,7 +48,7 @@ def test_bounds_below_1_are_refused(name: str) -> None:
 
 def test_the_first_answer_waits_for_the_company_of_another_micro_batch() -> None:
     checks = SelfChecks(ALL, CLASSES)
-    assert checks.answered([task(1), task(2, position=1)], 2, 0.0) == ()
+    assert checks.learn([task(1), task(2, position=1)], 2, 0.0) == ()
     assert checks.due_at(0.0) is None
     assert checks.take(100.0, 0.0) is None
     told(checks, 3)
@@ -74,7 +74,7 @@ def test_company_with_other_content_is_preferred_and_the_same_content_is_better_
 def test_few_rows_fill_a_large_bucket_by_turns() -> None:
     checks = SelfChecks(ALL, ((8,),))
     for value in (1, 2, 3):
-        checks.answered([task(value)], 8, 0.0)
+        checks.learn([task(value)], 8, 0.0)
     check = taken(checks)
     assert len(check.parts) == 8
     assert sorted(neighbours(check)) in ([2, 2, 2, 2, 3, 3, 3], [2, 2, 2, 3, 3, 3, 3])
@@ -82,7 +82,7 @@ def test_few_rows_fill_a_large_bucket_by_turns() -> None:
 
 def test_rows_of_another_kind_are_no_company() -> None:
     checks = SelfChecks(ALL, CLASSES)
-    checks.answered([task(1, kind="wide", width=2)], 2, 0.0)
+    checks.learn([task(1, kind="wide", width=2)], 2, 0.0)
     told(checks, 2)
     assert checks.due_at(0.0) is None
     told(checks, 3)
@@ -91,7 +91,7 @@ def test_rows_of_another_kind_are_no_company() -> None:
 
 def test_a_bucket_of_one_row_is_tried_again_alone() -> None:
     checks = SelfChecks(ALL, ((1,),))
-    checks.answered([task(1)], 1, 0.0)
+    checks.learn([task(1)], 1, 0.0)
     check = taken(checks)
     assert (check.bucket_rows, check.position, len(check.parts)) == (1, 0, 1)
 
@@ -99,7 +99,7 @@ def test_a_bucket_of_one_row_is_tried_again_alone() -> None:
 def test_without_a_certificate_a_bucket_is_compared_with_itself() -> None:
     checks = SelfChecks(ALL)
     for value in (1, 2):
-        checks.answered([task(value)], 4, 0.0)
+        checks.learn([task(value)], 4, 0.0)
     check = taken(checks)
     assert (check.bucket_rows, check.answered_bucket_rows, len(check.parts)) == (4, 4, 4)
 
@@ -123,7 +123,7 @@ def test_what_finds_no_room_is_skipped_as_busy() -> None:
 
 def test_a_check_that_finds_no_company_makes_room_when_others_need_it() -> None:
     checks = SelfChecks(ALL, CLASSES)
-    checks.answered([task(-1, kind="odd", width=2)], 2, 0.0)
+    checks.learn([task(-1, kind="odd", width=2)], 2, 0.0)
     reasons = told(checks, *range(MAX_WAITING))
     assert reasons == ["no company"]
     assert [taken(checks).request_id for _ in range(MAX_WAITING)] == ["r0", "r1", "r2", "r3"]
@@ -132,7 +132,7 @@ def test_a_check_that_finds_no_company_makes_room_when_others_need_it() -> None:
 def test_rows_beyond_the_bound_in_bytes_are_neither_checked_nor_kept() -> None:
     checks = SelfChecks(SelfCheckSettings(1.0, max_remembered_bytes=100), CLASSES)
     reasons = [
-        skip.reason for value in (1, 2) for skip in checks.answered([task(value, width=10)], 2, 0.0)
+        skip.reason for value in (1, 2) for skip in checks.learn([task(value, width=10)], 2, 0.0)
     ]
     assert reasons == ["too large", "too large"]
     assert not checks._company

@@ -170,7 +170,7 @@ async def test_a_caller_who_leaves_when_its_time_is_over_was_answered_too_late(
 
 async def test_a_stream_that_fails_beside_its_requests_is_recorded_once() -> None:
     bench = Bench()
-    failure = bench.calls.stream_failed("C", ModelNotFound("none"))
+    failure = bench.calls.fail_stream("C", ModelNotFound("none"))
     assert failure.code is Code.NOT_FOUND
     assert bench.records() == [(failure.request_id, "NOT_FOUND")]
 

@@ -75,16 +75,16 @@ class TracedSource(GraphSource):
 
     def _trace(self, buckets_rows: tuple[int, ...]) -> _Traced:
         if buckets_rows not in self._traced:
-            self._traced[buckets_rows] = _traced(self._inputs, self._call, buckets_rows)
+            self._traced[buckets_rows] = _trace_buckets(self._inputs, self._call, buckets_rows)
         return self._traced[buckets_rows]
 
 
-def _traced(specs: Mapping[str, Any], call: Call, buckets_rows: tuple[int, ...]) -> _Traced:
+def _trace_buckets(specs: Mapping[str, Any], call: Call, buckets_rows: tuple[int, ...]) -> _Traced:
     inputs = input_specs(specs, buckets_rows)
     functions: dict[int, Any] = {}
     outputs: tuple[TensorSpec, ...] = ()
     for rows in buckets_rows:
-        functions[rows] = _function(specs, call, rows)
+        functions[rows] = _trace_function(specs, call, rows)
         found = output_specs(functions[rows].structured_outputs, rows)
         if outputs and found != outputs:
             raise ModelRefused(
@@ -95,7 +95,7 @@ def _traced(specs: Mapping[str, Any], call: Call, buckets_rows: tuple[int, ...])
     return _Traced(Signature(inputs, outputs), functions)
 
 
-def _function(specs: Mapping[str, Any], call: Call, rows: int) -> Any:
+def _trace_function(specs: Mapping[str, Any], call: Call, rows: int) -> Any:
     static = [
         tf.TensorSpec((rows, *spec.shape[1:]), spec.dtype, name=f"input_{index}")
         for index, spec in enumerate(specs.values())

@@ -9,10 +9,10 @@ from batchproof_server.backends.artefact import LayeredKind
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.spread import spread
-from batchproof_server.commands.bars import shown_bars
+from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.evaluate.report import evaluation_report
-from batchproof_server.commands.served import served
+from batchproof_server.commands.serving import serve_version
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
@@ -35,16 +35,16 @@ def evaluate(arguments: Namespace) -> int:
         config = offline_config(arguments)
         sizes = batch_sizes(arguments.batch_sizes)
         place = only_bundle(arguments.bundle)
-        pictures = chosen_pictures(arguments, place, config)
+        pictures = choose_pictures(arguments, place, config)
         check_plots(arguments.plots)
         prepare_engines()
-        evaluation = asyncio.run(_evaluated(arguments, config, place, pictures, sizes))
+        evaluation = asyncio.run(_evaluate(arguments, config, place, pictures, sizes))
     except (ModelRefused, EvaluationFailed, ValueError) as fault:
-        return told_fault(arguments.bundle, fault)
-    return _told(evaluation, arguments)
+        return tell_fault(arguments.bundle, fault)
+    return _tell(evaluation, arguments)
 
 
-def told_fault(bundle: Path, fault: Exception) -> int:
+def tell_fault(bundle: Path, fault: Exception) -> int:
     """Writes what ended an evaluation.
 
     Args:
@@ -89,7 +89,7 @@ def batch_sizes(text: str) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def chosen_pictures(
+def choose_pictures(
     arguments: Namespace, place: Place, config: Config
 ) -> tuple[int, tuple[LabelledPicture, ...]]:
     """How many pictures there are, and those that take part.
@@ -120,7 +120,7 @@ def check_plots(directory: Path | None) -> None:
         raise ValueError(f"{directory}: cannot be made ({fault.strerror})") from fault
 
 
-async def _evaluated(
+async def _evaluate(
     arguments: Namespace,
     config: Config,
     place: Place,
@@ -128,10 +128,10 @@ async def _evaluated(
     sizes: tuple[int, ...],
 ) -> Evaluation:
     there, chosen = pictures
-    async with served(config, place) as serving:
+    async with serve_version(config, place) as serving:
         served_recipe(serving.model.loaded)
-        with shown_bars(len(chosen)) as bars:
-            predict, reason = keras_predict(serving.model.loaded.bundle, config.engine)
+        with show_bars(len(chosen)) as bars:
+            predict, reason = open_keras_predict(serving.model.loaded.bundle, config.engine)
             evaluator = Evaluator(
                 served=serving.model,
                 predict=serving.core.predict,
@@ -143,7 +143,7 @@ async def _evaluated(
             return await evaluator.evaluate(chosen, str(arguments.data), there)
 
 
-def keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[KerasPredict | None, str]:
+def open_keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[KerasPredict | None, str]:
     """Keras' ``predict`` of the artefact as it was saved, without any repair.
 
     Args:
@@ -162,7 +162,7 @@ def keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[KerasPredic
     return source.predict, ""
 
 
-def _told(evaluation: Evaluation, arguments: Namespace) -> int:
+def _tell(evaluation: Evaluation, arguments: Namespace) -> int:
     write(evaluation.to_json() if arguments.json else evaluation_report(evaluation))
     if arguments.plots is not None:
         try:

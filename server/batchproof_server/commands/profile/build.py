@@ -17,10 +17,10 @@ from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.files import write_whole
 from batchproof_server.base.spread import spread
-from batchproof_server.commands.bars import shown_bars
+from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import OK, only_bundle
 from batchproof_server.commands.profile.report import profile_report
-from batchproof_server.commands.served import served
+from batchproof_server.commands.serving import serve_version
 from batchproof_server.commands.terminal import write
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import PROFILE_NAME, profile_json
@@ -77,9 +77,9 @@ def build(arguments: Namespace) -> int:
     """
     clock = MonotonicClock()
     started_s = clock.now_s()
-    work = _work(arguments)
+    work = _read_work(arguments)
     prepare_engines()
-    built, samples, loaded_s = asyncio.run(_built(work, clock))
+    built, samples, loaded_s = asyncio.run(_build(work, clock))
     done_s = clock.now_s()
     write_whole(work.out, profile_json(built))
     write(profile_report(f"{work.place.name} version {work.place.version}", built))
@@ -95,7 +95,7 @@ def build(arguments: Namespace) -> int:
     return OK
 
 
-def _work(arguments: Namespace) -> _Work:
+def _read_work(arguments: Namespace) -> _Work:
     given = {"proof": {"allow_unproven": True}} if arguments.allow_unproven else {}
     config = read_config(arguments.config, given)
     place = only_bundle(arguments.bundle)
@@ -130,24 +130,26 @@ def _check_policy(name: str, settings: TtaSettings) -> None:
     raise ValueError(f"--tta: {unknown_policy(name, several)}")
 
 
-async def _built(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples | None, float]:
+async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples | None, float]:
     """The profile, its samples, and the instant at which the model was loaded."""
     records = RecordKeeper()
-    async with served(_config(work.config), work.place, records, watches_inputs=True) as serving:
+    async with serve_version(
+        _config(work.config), work.place, records, watches_inputs=True
+    ) as serving:
         loaded_s, loaded = clock.now_s(), serving.model.loaded
         recipe = served_expansion(loaded).recipe
         check_classes(work.pictures, loaded.classes)
         plan = None if work.tta is None else loaded.tta.plans[work.tta]
         subject = _subject(work, loaded, plan)
         answering = Answering(serving.model, serving.core.predict, records, plan)
-        with shown_bars(len(work.pictures)) as bars:
-            signals = await answering.signals(work.pictures, bars.begin("answering"))
+        with show_bars(len(work.pictures)) as bars:
+            signals = await answering.collect_signals(work.pictures, bars.begin("answering"))
         truth = np.array([picture.class_index for picture in work.pictures])
         frame = None if work.like is None else frame_of(work.like)
         built = summarise(subject, signals, truth, frame)
         if not work.samples:
             return built, None, loaded_s
-        embedder, reason = embedding_of(loaded.bundle, work.config.engine)
+        embedder, reason = open_embedder(loaded.bundle, work.config.engine)
         wanted = WantedSamples(work.samples, subject.labels, embedder, reason)
         return built, samples_of(recipe, work.pictures, signals, wanted), loaded_s
 
@@ -173,7 +175,7 @@ def _subject(work: _Work, loaded: LoadedModel, plan: Plan | None) -> ProfiledMod
     )
 
 
-def embedding_of(bundle: Bundle, settings: EngineSettings) -> tuple[Penultimate | None, str]:
+def open_embedder(bundle: Bundle, settings: EngineSettings) -> tuple[Penultimate | None, str]:
     """What computes the penultimate layer of a bundle's model, or why nothing does."""
     if not isinstance(bundle.kind, LayeredKind):
         return None, f"no embeddings: {bundle.artefact.name} is no .keras file, it has no layers"

@@ -21,7 +21,7 @@ from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.summarising import CannotProfile
 from batchproof_server.models.bundle import has_artefact
 from batchproof_server.models.loading import load_version, model_facts
-from batchproof_server.models.profiles import ProfileRefused, fitting_profile, read_profile
+from batchproof_server.models.profiles import ProfileRefused, read_fitting_profile, read_profile
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.offline.reference_profile.plots import draw
 
@@ -63,7 +63,7 @@ def _merge(arguments: Namespace) -> int:
 
 
 def _show(arguments: Namespace) -> int:
-    shown = _shown(arguments)
+    shown = _read(arguments)
     if arguments.plots is not None and not plots.is_installed():
         raise ValueError(plots.MISSING)
     write(
@@ -77,16 +77,16 @@ def _show(arguments: Namespace) -> int:
     return OK
 
 
-def _shown(arguments: Namespace) -> ReferenceProfile:
+def _read(arguments: Namespace) -> ReferenceProfile:
     file: Path = arguments.profile
     bundle = arguments.bundle or (file.parent if has_artefact(file.parent) else None)
     if bundle is None:
         return read_profile(file)
     read_profile(file)  # its own faults come before the seconds that loading takes
-    return fitting_profile(file, _facts(bundle, read_config(arguments.config, {})))
+    return read_fitting_profile(file, _load_facts(bundle, read_config(arguments.config, {})))
 
 
-def _facts(bundle: Path, config: Config) -> ModelFacts:
+def _load_facts(bundle: Path, config: Config) -> ModelFacts:
     """What the bundle's profile must be of; the recipe is only known beside its loaded model."""
     place = only_bundle(bundle)
     prepare_engines()

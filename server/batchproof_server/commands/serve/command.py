@@ -13,7 +13,7 @@ from batchproof_server.application.server import compose
 from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.discovery import discover
-from batchproof_server.observing.logs import configure_logs, library_logs
+from batchproof_server.observing.logs import capture_library_logs, configure_logs
 
 USAGE: Final = 2
 _THREAD_PATIENCE_S: Final = 1.0
@@ -34,7 +34,7 @@ def serve(arguments: Namespace) -> int:
         write_error(str(fault))
         return USAGE
     prepare_engines()
-    with library_logs(logger):
+    with capture_library_logs(logger):
         try:
             code = asyncio.run(run(server, sys.stdout))
         except PortUnavailable as fault:

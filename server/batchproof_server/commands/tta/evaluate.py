@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.commands.bars import shown_bars
+from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import OK, USAGE
-from batchproof_server.commands.evaluate.command import check_plots, told_fault
+from batchproof_server.commands.evaluate.command import check_plots, tell_fault
 from batchproof_server.commands.terminal import write, write_error
-from batchproof_server.commands.tta.model import studied
+from batchproof_server.commands.tta.model import open_study
 from batchproof_server.commands.tta.report import tta_report
 from batchproof_server.offline.evaluation.augmentation import plots
 from batchproof_server.offline.evaluation.augmentation.policies import (
@@ -41,10 +41,10 @@ def tta_evaluate(arguments: Namespace) -> int:
     try:
         thresholds = early_exit_thresholds(arguments.early_exit)
         check_plots(arguments.plots)
-        evaluation = asyncio.run(_evaluated(arguments, thresholds))
+        evaluation = asyncio.run(_evaluate(arguments, thresholds))
     except (ModelRefused, EvaluationFailed, ValueError) as fault:
-        return told_fault(arguments.bundle, fault)
-    return _told(evaluation, arguments)
+        return tell_fault(arguments.bundle, fault)
+    return _tell(evaluation, arguments)
 
 
 def early_exit_thresholds(text: str) -> tuple[float, ...]:
@@ -70,8 +70,8 @@ def listed(text: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in _BETWEEN_NAMES.split(text))
 
 
-async def _evaluated(arguments: Namespace, thresholds: tuple[float, ...]) -> AugmentationEvaluation:
-    async with studied(arguments) as study:
+async def _evaluate(arguments: Namespace, thresholds: tuple[float, ...]) -> AugmentationEvaluation:
+    async with open_study(arguments) as study:
         truth = np.array([picture.class_index for picture in study.pictures])
         wanted = WantedTrials(
             policies=listed(arguments.policies),
@@ -82,14 +82,14 @@ async def _evaluated(arguments: Namespace, thresholds: tuple[float, ...]) -> Aug
         policies = tried_policies(study.choice, wanted)
         plain = new_course(plain_policy(study.choice), truth)
         courses = [new_course(policy, truth) for policy in policies]
-        with shown_bars(len(study.pictures)) as bars:
+        with show_bars(len(study.pictures)) as bars:
             count = bars.begin(f"plainly and with {len(courses)} policies")
             await study.runner(count).run(study.pictures, [plain, *courses])
         warnings = view_warnings(study.choice, policies)
         return evaluation_of(study.subject, plain, courses, thresholds, warnings)
 
 
-def _told(evaluation: AugmentationEvaluation, arguments: Namespace) -> int:
+def _tell(evaluation: AugmentationEvaluation, arguments: Namespace) -> int:
     write(evaluation.to_json() if arguments.json else tta_report(evaluation))
     if arguments.plots is not None:
         try:

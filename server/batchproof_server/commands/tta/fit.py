@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.commands.bars import shown_bars
+from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import OK, USAGE
-from batchproof_server.commands.evaluate.command import told_fault
+from batchproof_server.commands.evaluate.command import tell_fault
 from batchproof_server.commands.tables import table
 from batchproof_server.commands.terminal import write, write_error
-from batchproof_server.commands.tta.model import studied
+from batchproof_server.commands.tta.model import open_study
 from batchproof_server.commands.tta.report import subject_lines
 from batchproof_server.offline.evaluation.augmentation.fitting import (
     Fitter,
@@ -40,10 +40,10 @@ def tta_fit(arguments: Namespace) -> int:
     out: Path = arguments.out or arguments.bundle / WEIGHTS_NAME
     try:
         _check(arguments.held_out, out)
-        found = asyncio.run(_fitted(arguments))
+        found = asyncio.run(_fit(arguments))
     except (ModelRefused, EvaluationFailed, ValueError) as fault:
-        return told_fault(arguments.bundle, fault)
-    return _told(found, out, as_json=arguments.json)
+        return tell_fault(arguments.bundle, fault)
+    return _tell(found, out, as_json=arguments.json)
 
 
 def _check(held_out: float, out: Path) -> None:
@@ -60,16 +60,16 @@ def _check(held_out: float, out: Path) -> None:
         raise ValueError(f"{out}: cannot be written, {out.parent} is no directory")
 
 
-async def _fitted(arguments: Namespace) -> WeightsFit:
-    async with studied(arguments) as study:
+async def _fit(arguments: Namespace) -> WeightsFit:
+    async with open_study(arguments) as study:
         plan = fit_plan(study.choice, arguments.policy, arguments.seed)
         parts = split(study.pictures, arguments.held_out, arguments.split_seed)
-        with shown_bars(len(study.pictures)) as bars:
+        with show_bars(len(study.pictures)) as bars:
             fitter = Fitter(plan, study.runner, bars.begin)
             return await fitter.fit(parts, study.subject, arguments.split_seed)
 
 
-def _told(found: WeightsFit, out: Path, *, as_json: bool) -> int:
+def _tell(found: WeightsFit, out: Path, *, as_json: bool) -> int:
     try:
         with out.open("x", encoding="utf-8") as stream:
             stream.write(found.weights.to_json())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from batchproof_server.application.config import prepare_engines
 from batchproof_server.commands.certify.command import only_bundle
-from batchproof_server.commands.evaluate.command import chosen_pictures, offline_config
-from batchproof_server.commands.served import Serving, served
+from batchproof_server.commands.evaluate.command import choose_pictures, offline_config
+from batchproof_server.commands.serving import Serving, serve_version
 from batchproof_server.offline.asking import Count
 from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes
 from batchproof_server.offline.evaluation.augmentation.running import Runner
@@ -44,7 +44,7 @@ class Studied:
 
 
 @asynccontextmanager
-async def studied(arguments: Namespace) -> AsyncIterator[Studied]:
+async def open_study(arguments: Namespace) -> AsyncIterator[Studied]:
     """The model of ``arguments.bundle``, loaded as the server loads it, until the context ends.
 
     Raises:
@@ -53,9 +53,9 @@ async def studied(arguments: Namespace) -> AsyncIterator[Studied]:
     """
     config = offline_config(arguments)
     place = only_bundle(arguments.bundle)
-    there, pictures = chosen_pictures(arguments, place, config)
+    there, pictures = choose_pictures(arguments, place, config)
     prepare_engines()
-    async with served(config, place) as serving:
+    async with serve_version(config, place) as serving:
         model = serving.model.loaded
         served_recipe(model)
         classes = class_count(model)

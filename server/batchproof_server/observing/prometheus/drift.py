@@ -86,11 +86,11 @@ class DriftMetrics(Collector):
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """The predictions to count, and the versions that give them."""
         return (
-            Subscription(VersionChanged, self.version_changed),
-            Subscription(PredictionRecord, self.predicted),
+            Subscription(VersionChanged, self.follow_version),
+            Subscription(PredictionRecord, self.keep_prediction),
         )
 
-    def version_changed(self, change: VersionChanged) -> None:
+    def follow_version(self, change: VersionChanged) -> None:
         """Begins with a classifier that was loaded, and forgets one that was unloaded."""
         if change.new is VersionState.UNLOADED:
             self._forget(change.model, change.version)
@@ -120,7 +120,7 @@ class DriftMetrics(Collector):
             self._watched.pop((model, version), None)
         self._tell(failures)
 
-    def predicted(self, record: PredictionRecord) -> None:
+    def keep_prediction(self, record: PredictionRecord) -> None:
         """Keeps one request until it is counted."""
         rows = len(record.probabilities)
         self._kept_rows += rows

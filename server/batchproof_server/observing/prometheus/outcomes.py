@@ -45,19 +45,19 @@ class OutcomeMetrics(Collector):
         self._versions: dict[ModelVersion, _Counts] = {}
         self._refused: dict[ModelVersion, dict[OutcomeRefusal, float]] = {_NOBODY: _no_refusals()}
 
-    def outcomes_possible(self, model: str, version: int, bins: ClassBins) -> None:
+    def expect_outcomes(self, model: str, version: int, bins: ClassBins) -> None:
         """Creates the series of a version."""
         with self._lock:
             self._versions[(model, version)] = _Counts(bins)
             self._refused[(model, version)] = _no_refusals()
 
-    def outcomes_over(self, model: str, version: int) -> None:
+    def forget_outcomes(self, model: str, version: int) -> None:
         """Removes the series of a version."""
         with self._lock:
             self._versions.pop((model, version), None)
             self._refused.pop((model, version), None)
 
-    def outcome_accepted(self, record: OutcomeRecord) -> None:
+    def count_outcome(self, record: OutcomeRecord) -> None:
         """Counts one outcome."""
         column = int(record.is_correct)
         confidence = confidence_bin(record.confidence)
@@ -67,7 +67,7 @@ class OutcomeMetrics(Collector):
             counts.calibration[confidence, column] += 1
             counts.confidence_sum[confidence] += record.confidence
 
-    def outcome_refused(self, model: str, version: int, reason: OutcomeRefusal) -> None:
+    def count_refusal(self, model: str, version: int, reason: OutcomeRefusal) -> None:
         """Counts one refusal."""
         with self._lock:
             self._refused[(model, version)][reason] += 1

@@ -96,24 +96,24 @@ class Metrics(Collector):
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a series here."""
         return (
-            Subscription(RequestRecord, self.request_finished),
-            Subscription(BatchRecord, self.batch_executed),
-            Subscription(PredictionRecord, self.predicted),
-            Subscription(DecodeRecord, self.image_decoded),
-            Subscription(ShedRecord, self.request_shed),
-            Subscription(QueueChanged, self.queue_changed),
-            Subscription(SelfCheckRecord, self.self_checked),
-            Subscription(VersionChanged, self.version_changed),
+            Subscription(RequestRecord, self.count_request),
+            Subscription(BatchRecord, self.count_batch),
+            Subscription(PredictionRecord, self.count_prediction),
+            Subscription(DecodeRecord, self.count_decoding),
+            Subscription(ShedRecord, self.count_shed),
+            Subscription(QueueChanged, self.keep_queue_rows),
+            Subscription(SelfCheckRecord, self.count_self_check),
+            Subscription(VersionChanged, self.follow_version),
         )
 
-    def request_finished(self, record: RequestRecord) -> None:
+    def count_request(self, record: RequestRecord) -> None:
         """Counts the answer and its duration."""
         labels = (record.model, record.version, record.method)
         with self._lock:
             self._families["requests"].add((*labels, record.code))
             self._families["request_duration_seconds"].observe(labels, record.duration_s)
 
-    def batch_executed(self, record: BatchRecord) -> None:
+    def count_batch(self, record: BatchRecord) -> None:
         """Counts rows, padding and time; of a failed micro-batch only the waits and the failure."""
         version = (record.model, record.version)
         families = self._families
@@ -128,7 +128,7 @@ class Metrics(Collector):
                 (*version, record.bucket_rows), record.execution_s
             )
 
-    def predicted(self, record: PredictionRecord) -> None:
+    def count_prediction(self, record: PredictionRecord) -> None:
         """Counts rows and views of augmented requests; the scores are somebody else's."""
         if not record.policy:
             return
@@ -138,27 +138,27 @@ class Metrics(Collector):
             self._families["tta_rows"].add(labels, len(record.entropy))
             self._families["tta_early_exits"].add(labels, record.early_exits)
 
-    def image_decoded(self, record: DecodeRecord) -> None:
+    def count_decoding(self, record: DecodeRecord) -> None:
         """Counts the time of one image."""
         with self._lock:
             self._families["decode_seconds"].observe((record.image_format,), record.duration_s)
 
-    def request_shed(self, record: ShedRecord) -> None:
+    def count_shed(self, record: ShedRecord) -> None:
         """Counts the refusal."""
         with self._lock:
             self._families["shed"].add((record.model, record.version, record.reason))
 
-    def queue_changed(self, change: QueueChanged) -> None:
+    def keep_queue_rows(self, change: QueueChanged) -> None:
         """Remembers the rows that wait."""
         with self._lock:
             self._families["queue_rows"].set((change.model, change.version), change.rows)
 
-    def self_checked(self, record: SelfCheckRecord) -> None:
+    def count_self_check(self, record: SelfCheckRecord) -> None:
         """Counts the result."""
         with self._lock:
             self._families["selfcheck"].add((record.model, record.version, record.result))
 
-    def version_changed(self, change: VersionChanged) -> None:
+    def follow_version(self, change: VersionChanged) -> None:
         """Announces a version and says whether it answers; or removes all that is about it."""
         version = (change.model, change.version)
         with self._lock:

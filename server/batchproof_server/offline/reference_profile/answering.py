@@ -60,7 +60,7 @@ class Answering:
     records: RecordKeeper
     plan: Plan | None = None
 
-    async def signals(self, pictures: Sequence[LabelledPicture], count: Count) -> Signals:
+    async def collect_signals(self, pictures: Sequence[LabelledPicture], count: Count) -> Signals:
         """The signals of every picture, in their order.
 
         Args:
@@ -134,7 +134,7 @@ class Answering:
         if faults:
             return None, faults
         try:
-            return await self._signals(str(start), images), []
+            return await self._ask_images(str(start), images), []
         except InvalidInput as refused:
             if len(part) == 1:
                 return None, [f"{part[0].name}: {refused}"]
@@ -142,18 +142,16 @@ class Answering:
         alone = [await self._ask_part(start + place, [one]) for place, one in enumerate(part)]
         return None, [fault for _, named in alone for fault in named]
 
-    async def _signals(self, request_id: str, images: Sequence[bytes]) -> Signals:
-        record = await self._record(request_id, images, PLAIN)
+    async def _ask_images(self, request_id: str, images: Sequence[bytes]) -> Signals:
+        record = await self._ask(request_id, images, PLAIN)
         signals, _ = signals_of_records([record])
         if self.plan is None:
             return signals
-        augmented = await self._record(f"{request_id}+views", images, self.plan)
+        augmented = await self._ask(f"{request_id}+views", images, self.plan)
         values = {**signals.values, **dict(_disagreement(augmented))}
         return Signals(signals.classes, values, signals.log_probabilities)
 
-    async def _record(
-        self, request_id: str, images: Sequence[bytes], plan: Plan
-    ) -> PredictionRecord:
+    async def _ask(self, request_id: str, images: Sequence[bytes], plan: Plan) -> PredictionRecord:
         request = PredictRequest(
             self.model,
             NO_DEADLINE_S,

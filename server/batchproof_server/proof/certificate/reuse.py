@@ -20,7 +20,7 @@ from batchproof_server.proof.certificate.certificate import (
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import failures
 from batchproof_server.proof.probing.answers import answers_digest
-from batchproof_server.proof.probing.probes import company, state_digest
+from batchproof_server.proof.probing.probes import execute_co_batched, state_digest
 from batchproof_server.proof.probing.rows import ProbeRow
 
 
@@ -92,7 +92,7 @@ def _other_answers(backend: Backend, measured: Measured, rows: Sequence[ProbeRow
     digests = {each.bucket_rows: each.digest for each in measured.answers}
     try:
         same = state_digest(backend) == measured.state_digest and all(
-            answers_digest(company(backend, bucket, accepted)) == digests.get(bucket)
+            answers_digest(execute_co_batched(backend, bucket, accepted)) == digests.get(bucket)
             for bucket in measured.served_buckets_rows
         )
     except BackendFailed:

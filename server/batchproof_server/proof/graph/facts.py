@@ -32,11 +32,11 @@ def shape_of(tensor: Any) -> Shape:
 
 def static_value(tensor: Any) -> np.ndarray[Any, Any] | None:
     """The value of a constant, of a shape that is known, or of simple arithmetic with them."""
-    value = _folded(tensor, _DEEPEST)
+    value = _fold(tensor, _DEEPEST)
     return None if value is None else np.asarray(value)
 
 
-def _folded(tensor: Any, depth: int) -> Any:
+def _fold(tensor: Any, depth: int) -> Any:
     """Computes a small tensor from constants, with a few harmless operations only."""
     value = tf.get_static_value(tensor)
     if value is not None or tensor.op.type not in _FOLDED or not depth:
@@ -44,13 +44,13 @@ def _folded(tensor: Any, depth: int) -> Any:
     elements = tensor.shape.num_elements()
     if elements is None or elements > _FOLDED_ELEMENTS:
         return None
-    sources = [_folded(source, depth - 1) for source in tensor.op.inputs]
+    sources = [_fold(source, depth - 1) for source in tensor.op.inputs]
     if any(source is None for source in sources):
         return None
-    return _executed(tensor.op, sources)
+    return _execute(tensor.op, sources)
 
 
-def _executed(operation: Any, sources: list[Any]) -> Any:
+def _execute(operation: Any, sources: list[Any]) -> Any:
     """Executes one operation of ``_FOLDED`` at once; each has one output."""
     arguments: dict[str, Any] = {}
     inferred: set[str] = set()

@@ -56,7 +56,7 @@ def attribute(
         f"answer ({worst.arrangement})"
     )
     try:
-        causes = list(_causes(backend, bucket_rows, rows, suspects))
+        causes = list(_find_causes(backend, bucket_rows, rows, suspects))
     except BackendFailed:
         causes = []
     if not causes:
@@ -66,7 +66,7 @@ def attribute(
         yield probe_finding(rule_id, where, seen)
 
 
-def _causes(
+def _find_causes(
     backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow], suspects: Sequence[Suspect]
 ) -> Iterator[str]:
     row = _worst(suspects).row
@@ -78,12 +78,12 @@ def _causes(
         yield "BP504"
         return
     position = not all(same_bits(alone[0], answer) for answer in alone)
-    company = _company_counts(backend, bucket_rows, rows, row, alone)
+    neighbours = _try_neighbours(backend, bucket_rows, rows, row, alone)
     if position:
         yield "BP503"
-    if company:
+    if neighbours:
         yield "BP501"
-    if not position and not company and _only_beside_poison(suspects):
+    if not position and not neighbours and _only_beside_poison(suspects):
         yield "BP502"
 
 
@@ -96,10 +96,10 @@ def _only_beside_poison(suspects: Sequence[Suspect]) -> bool:
     return all(suspect.arrangement == "poisoned" for suspect in suspects)
 
 
-def _company_counts(
+def _try_neighbours(
     backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow], row: int, alone: Sequence[Answer]
 ) -> bool:
-    """Whether the answer changes while the row stays in its place and the others change."""
+    """Executes a row in each place beside other rows; whether its answer changes with them."""
     for place in range(bucket_rows):
         batch = [rows[(row + other - place) % len(rows)] for other in range(bucket_rows)]
         if not same_bits(alone[place], answers_of(backend, batch)[place]):

@@ -63,14 +63,20 @@ def probe(
     """
     state = state_digest(backend)
     prober = _Prober(backend)
-    kept = prober.accepted(rows, buckets_rows[0])
-    steps = [prober.company, prober.permuted, prober.padded, prober.poisoned, prober.repeated]
+    kept = prober.execute_alone(rows, buckets_rows[0])
+    steps = [
+        prober.execute_co_batched,
+        prober.execute_permuted,
+        prober.execute_padded,
+        prober.execute_poisoned,
+        prober.execute_again,
+    ]
     work = list(itertools.product(steps, buckets_rows if kept else ()))
     for done, (step, bucket) in enumerate(work):
         count(done, len(work))
         prober.attempt(step, bucket, kept)
     count(len(work), len(work))
-    explained = prober.explained(kept)
+    explained = prober.explain(kept)
     findings = [*prober.findings, *itertools.chain.from_iterable(explained.values())]
     findings.extend(_powerless(prober, kept))
     if state_digest(backend) != state:
@@ -140,8 +146,10 @@ def chunks(count: int, bucket_rows: int) -> Iterator[list[int]]:
         yield [place % count for place in range(start, start + bucket_rows)]
 
 
-def company(backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow]) -> tuple[Answer, ...]:
-    """The answer to each row, in full buckets."""
+def execute_co_batched(
+    backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow]
+) -> tuple[Answer, ...]:
+    """Executes all rows in full buckets; the answer to each."""
     answers: dict[int, Answer] = {}
     for chunk in chunks(len(rows), bucket_rows):
         got = answers_of(backend, [rows[row] for row in chunk])
@@ -161,7 +169,7 @@ class _Prober:
     executions: Counter[str] = field(default_factory=Counter)
     comparisons: int = 0
 
-    def accepted(self, rows: Sequence[ProbeRow], smallest: int) -> list[ProbeRow]:
+    def execute_alone(self, rows: Sequence[ProbeRow], smallest: int) -> list[ProbeRow]:
         """Each row alone, padded to the smallest bucket; drops those that the model refuses."""
         kept = []
         for row in rows:
@@ -186,7 +194,7 @@ class _Prober:
         rows: Sequence[ProbeRow],
     ) -> None:
         """Runs one arrangement; a bucket that cannot be executed is a finding, once."""
-        if step != self.company and bucket_rows not in self.answers:
+        if step != self.execute_co_batched and bucket_rows not in self.answers:
             return
         try:
             step(bucket_rows, rows)
@@ -195,7 +203,7 @@ class _Prober:
             detail = "the model fails on rows that it accepts elsewhere"
             self.findings.append(probe_finding("BP506", bucket_name(bucket_rows), detail))
 
-    def company(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
+    def execute_co_batched(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
         """All rows in order; their first answers, except where they were met alone."""
         met = dict(enumerate(self.answers.get(bucket_rows, ())))
         for chunk in chunks(len(rows), bucket_rows):
@@ -206,7 +214,7 @@ class _Prober:
             self.answers[bucket_rows] = [met[row] for row in sorted(met)]
             self._compare(bucket_rows, "company", got, chunk)
 
-    def permuted(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
+    def execute_permuted(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
         """All rows at other places, with other neighbours, in several orders."""
         numbers = np.random.Generator(np.random.Philox(key=[SEED, bucket_rows]))
         for _ in range(_PERMUTATIONS):
@@ -216,7 +224,7 @@ class _Prober:
                 got = self._run("permuted", [rows[row] for row in places])
                 self._compare(bucket_rows, "permuted", got, places)
 
-    def padded(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
+    def execute_padded(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
         """Single rows, padded with copies of themselves; the smallest bucket has had every row.
 
         One is the row of wide magnitudes, whose sums show another order of summation best.
@@ -228,7 +236,7 @@ class _Prober:
             got = self._run("alone", [rows[row]] * bucket_rows)
             self._compare(bucket_rows, "alone", got, [row] * bucket_rows)
 
-    def poisoned(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
+    def execute_poisoned(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
         """Every second row is NaN or an infinity; the others must not notice."""
         poison = poison_rows(rows[0])
         if not poison or bucket_rows == 1:
@@ -244,7 +252,7 @@ class _Prober:
             return
         self._compare(bucket_rows, "poisoned", got, places)
 
-    def repeated(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
+    def execute_again(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
         """The first micro-batch again, after all the others."""
         chunk = next(chunks(len(rows), bucket_rows))
         got = self._run("repeated", [rows[row] for row in chunk])
@@ -272,7 +280,7 @@ class _Prober:
                 suspect = Suspect(arrangement, row, place, difference(wanted, answer))
                 self.suspects.setdefault(bucket_rows, []).append(suspect)
 
-    def explained(self, rows: Sequence[ProbeRow]) -> dict[int, list[Finding]]:
+    def explain(self, rows: Sequence[ProbeRow]) -> dict[int, list[Finding]]:
         """Finds out why answers differ, with further executions."""
         return {
             bucket: list(attribute(self.backend, bucket, rows, suspects))

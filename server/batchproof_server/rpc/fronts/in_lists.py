@@ -57,11 +57,11 @@ class InLists:
                 task.cancel()
 
     def _start(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._outcome(head, work))
+        task = asyncio.get_running_loop().create_task(self._settle(head, work))
         self._running[head.id] = task
         task.add_done_callback(lambda _: self._running.pop(head.id))
 
-    async def _outcome(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
+    async def _settle(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
         try:
             outcome = await work()
         except CallEnded:

@@ -60,7 +60,7 @@ class PredictionService:
 
     async def _predict(self, message: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         with self._versions.lease(read_selector(message.model)) as model:
-            call.found(model)
+            call.note_model(model)
             deadline_s = self._predictor.deadline_s(call.timeout_s)
             request = read_request(message, model, call, deadline_s)
             prediction = await self._predictor.predict(request)

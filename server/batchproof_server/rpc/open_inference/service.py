@@ -102,7 +102,7 @@ class OpenInferenceService:
         )
         selector = numbered_or_labelled(request.model_name, request.model_version)
         with self._versions.lease(selector) as model:
-            call.found(model)
+            call.note_model(model)
             check_offered(request)
             wanted = wanted_outputs(request, model)
             tta = read_tta(request.parameters)
@@ -141,16 +141,16 @@ class OpenInferenceService:
     async def _model(
         self, request: pb.ModelMetadataRequest, call: Call
     ) -> pb.ModelMetadataResponse:
-        return write_metadata(self._selected(request, call), self._versions)
+        return write_metadata(self._select(request, call), self._versions)
 
     async def _config(self, request: pb.ModelConfigRequest, call: Call) -> pb.ModelConfigResponse:
-        return pb.ModelConfigResponse(config=write_config(self._selected(request, call)))
+        return pb.ModelConfigResponse(config=write_config(self._select(request, call)))
 
-    def _selected(
+    def _select(
         self, request: pb.ModelMetadataRequest | pb.ModelConfigRequest, call: Call
     ) -> ServedModel:
         model = self._versions.select(numbered_or_labelled(request.name, request.version))
-        call.found(model)
+        call.note_model(model)
         return model
 
     async def _model_statistics(

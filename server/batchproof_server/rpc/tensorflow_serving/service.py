@@ -73,8 +73,8 @@ class TensorFlowServing:
 
     async def _predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         deadline_s = self._predictor.deadline_s(call.timeout_s)
-        with self._leased(request.model_spec) as model:
-            call.found(model)
+        with self._lease(request.model_spec) as model:
+            call.note_model(model)
             signature_name = _signature_name(request.model_spec, model)
             names = _wanted(request, model)
             _check_inputs(request, model)
@@ -85,7 +85,7 @@ class TensorFlowServing:
             write = partial(_write_prediction, prediction, names, signature_name)
             return await self._predictor.write(prediction, write)
 
-    def _leased(self, spec: pb.ModelSpec) -> Lease:
+    def _lease(self, spec: pb.ModelSpec) -> Lease:
         try:
             return self._versions.lease(self._selector(spec))
         except ModelNotFound as unknown:
@@ -128,8 +128,8 @@ class TensorFlowServing:
                 raise InvalidInput(
                     f"Metadata field {cut(field)} is not supported, expected {_SIGNATURE_DEF}"
                 )
-        with self._leased(request.model_spec) as model:
-            call.found(model)
+        with self._lease(request.model_spec) as model:
+            call.note_model(model)
             response = pb.GetModelMetadataResponse(model_spec=_spec(model, ""))
             signatures = _signatures(model).SerializeToString()
         metadata = response.metadata[_SIGNATURE_DEF]

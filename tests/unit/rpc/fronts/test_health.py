@@ -13,12 +13,12 @@ async def loaded() -> Health:
     health.start()
     told(health, 1, VersionState.DISCOVERED)
     told(health, 1, VersionState.READY)
-    await health.loading_finished()
+    await health.end_loading()
     return health
 
 
 def told(health: Health, version: int, new: VersionState, model: str = "a") -> None:
-    health.version_changed(VersionChanged(model, version, None, new))
+    health.follow_version(VersionChanged(model, version, None, new))
 
 
 async def test_a_model_is_serving_while_any_of_its_versions_is_ready() -> None:

@@ -146,13 +146,13 @@ class Fitter:
             InvalidData: pictures that cannot be read, or that the recipe refuses.
             EvaluationFailed: the model failed.
         """
-        (seen,) = await self._courses("the pictures to fit on", parts.fitted, [(self.plan,)])
+        (seen,) = await self._fill_courses("the pictures to fit on", parts.fitted, [(self.plan,)])
         found = fit_weights(np.stack([view.true_probability for view in seen.alone], axis=1))
         weights = self._weights(found, subject, len(parts.fitted))
         plain = replace(self.plan, policy="plain", views=(IDENTITY,))
         weighted = replace(self.plan, aggregation=WEIGHTED, weights=weights.weights)
         title, plans = "the held-out pictures", [(plain,), (self.plan, weighted)]
-        without, together = await self._courses(title, parts.held_out, plans)
+        without, together = await self._fill_courses(title, parts.held_out, plans)
         equal, fitted = together.answers.values()
         return WeightsFit(
             subject=subject,
@@ -165,7 +165,7 @@ class Fitter:
             against_mean=paired(equal.is_right, fitted.is_right),
         )
 
-    async def _courses(
+    async def _fill_courses(
         self, title: str, pictures: Sequence[LabelledPicture], plans: Sequence[tuple[Plan, ...]]
     ) -> list[Course]:
         truth = np.array([picture.class_index for picture in pictures])

@@ -113,7 +113,7 @@ class Runner:
         refused: list[str] = []
         for place, picture in enumerate(pictures):
             try:
-                await self._picture(place, picture.read(), courses)
+                await self._ask_picture(place, picture.read(), courses)
             except OSError as fault:
                 refused.append(f"{picture.name}: cannot be read ({fault.strerror})")
             except InvalidInput as invalid:
@@ -124,7 +124,7 @@ class Runner:
         if refused:
             raise InvalidData(refused)
 
-    async def _picture(self, place: int, encoded: bytes, courses: Sequence[Course]) -> None:
+    async def _ask_picture(self, place: int, encoded: bytes, courses: Sequence[Course]) -> None:
         first = place % len(courses)
         for course in (*courses[first:], *courses[:first]):
             began_s = self.now_s()

@@ -52,7 +52,7 @@ class GrpcAioFront:
         Raises:
             PortUnavailable: it is taken, or the host or the certificates do not do.
         """
-        self._server = self._configured()
+        self._server = self._make_server()
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         tls = self._settings.tls
         try:
@@ -68,7 +68,7 @@ class GrpcAioFront:
         await self._server.start()
         return bound
 
-    def _configured(self) -> aio.Server:
+    def _make_server(self) -> aio.Server:
         server = aio.server(
             options=(
                 ("grpc.max_receive_message_length", self._settings.max_message_bytes),
@@ -147,7 +147,7 @@ class CallHandlers(grpc.GenericRpcHandler):
         if refused is not None:
             await _abort(context, refused)
         content: Any = await context.read()
-        return await _sent(await answer(head, None if content is aio.EOF else content), context)
+        return await _reply(await answer(head, None if content is aio.EOF else content), context)
 
     async def _serve(
         self, serve: ServeStream, details: _Details, requests: object, context: _Context
@@ -195,7 +195,7 @@ class UnaryCall:
         outcome = await self._answer(self._handlers.head(self._details, context), content)
         if isinstance(outcome, Reply) and not outcome.trailers:
             return outcome.content
-        return await _sent(outcome, context)
+        return await _reply(outcome, context)
 
 
 class ContextMessages:
@@ -232,7 +232,7 @@ class ContextMessages:
             raise CallEnded from ended
 
 
-async def _sent(outcome: Reply | Status, context: _Context) -> bytes:
+async def _reply(outcome: Reply | Status, context: _Context) -> bytes:
     if isinstance(outcome, Status):
         await _abort(context, outcome)
     if outcome.trailers:

@@ -12,7 +12,7 @@ from batchproof_server.commands.terminal import ProgressLine
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.served import ServedModel
 from batchproof_server.observing.fan_out import Observers
-from batchproof_server.observing.logs import LogObserver, configure_logs, library_logs
+from batchproof_server.observing.logs import LogObserver, capture_library_logs, configure_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Serving:
 
 
 @asynccontextmanager
-async def served(
+async def serve_version(
     config: Config, place: Place, *subscribers: Subscriber, watches_inputs: bool = False
 ) -> AsyncIterator[Serving]:
     """Loads a version and serves it to this command, until the context ends.
@@ -39,13 +39,13 @@ async def served(
         ModelRefused: with the findings.
     """
     logger = configure_logs("error", config.log.format, sys.stderr)
-    unforeseen = LogObserver(logger).failed
+    unforeseen = LogObserver(logger).write_failure
     observer = Observers(subscribers, on_failure=unforeseen)
     told = Told(observer, ProgressLine(sys.stderr), unforeseen)
     # Nobody waits at a queue of his own making, and nobody else is there whose answers to check.
     alone = replace(config, self_check=replace(config.self_check, share=0.0), version_labels={})
     core = build_core(alone, told, watches_inputs=watches_inputs)
-    with library_logs(logger):
+    with capture_library_logs(logger):
         try:
             model = await core.load(place)
             try:
