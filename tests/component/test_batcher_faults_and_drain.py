@@ -11,10 +11,18 @@ import pytest
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import MonotonicClock
-from batchproof_server.base.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
-from batchproof_server.base.events import BatchRecord, Event
+from batchproof_server.base.errors import (
+    BackendFailed,
+    DeadlineExceeded,
+    Draining,
+    InvalidInput,
+    ModelNotReady,
+    QueueFull,
+)
+from batchproof_server.base.events import BatchRecord, Event, IsolationRecord
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.batcher import Batcher
+from batchproof_server.batching.isolation import MOST_MODEL_FAILURES
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.observing.fan_out import Observers
@@ -30,18 +38,128 @@ from support.fakes import (
 )
 
 
-async def test_a_failure_reaches_each_member_of_its_micro_batch_and_nobody_else() -> None:
+async def test_a_failure_reaches_whoever_caused_it_and_nobody_else() -> None:
     bench = Bench(backend=PoisonBackend(1))
     [before] = await bench.asked(1)
-    spoilt = await bench.asked(2, POISON, 3, 4)
+    fine, spoilt, *more = await bench.asked(2, POISON, 3, 4)
     [after] = await bench.asked(5)
     await bench.run_device()
-    assert [values(await task) for task in (before, after)] == [[1], [5]]
-    failures = [task.exception() for task in spoilt]
-    assert [type(failure) for failure in failures] == [BackendFailed] * 4
-    assert len({id(failure) for failure in failures}) == 4
-    assert all(isinstance(failure and failure.__cause__, Poisoned) for failure in failures)
-    assert [batch.failed for batch in bench.recorder.batches] == [False, True, False]
+    answered = (before, fine, *more, after)
+    assert [values(await task) for task in answered] == [[1], [2], [3], [4], [5]]
+    failure = spoilt.exception()
+    assert isinstance(failure, InvalidInput)
+    assert isinstance(failure.__cause__, Poisoned)
+    assert str(failure).startswith("the model refuses this row")
+    assert IsolationRecord("model", 3, 4, refused=1, failed=0) in bench.recorder.isolations
+
+
+async def test_those_who_wait_take_turns_with_those_who_are_executed_apart() -> None:
+    bench = Bench(BatchingSettings((1, 2, 4)), backend=PoisonBackend(1))
+    await bench.asked(0)
+    await bench.asked(1, POISON, 2, 3)
+    await bench.asked(4, 5, 6, 7)
+    await bench.asked(8, 9, 10, 11)
+    await bench.run_device()
+    assert bench.executed() == [
+        [0], [1, POISON, 2, 3], [1, POISON], [4, 5, 6, 7], [1], [8, 9, 10, 11], [POISON], [2, 3],
+    ]  # fmt: skip
+
+
+async def test_a_row_that_fails_alone_is_told_from_a_model_that_fails_by_a_known_row() -> None:
+    bench = Bench(BatchingSettings((1, 2)), backend=PoisonBackend(1), known_row=tensors(1))
+    [lonely] = await bench.asked(POISON)
+    await bench.run_device()
+    assert isinstance(lonely.exception(), InvalidInput)
+    bench = Bench(BatchingSettings((1, 2)), backend=PoisonBackend(1), known_row=tensors(POISON))
+    [lonely] = await bench.asked(POISON)
+    await bench.run_device()
+    assert isinstance(lonely.exception(), BackendFailed)
+    assert bench.recorder.isolations == [IsolationRecord("model", 3, 1, refused=0, failed=1)]
+
+
+async def test_a_model_that_fails_for_every_row_is_not_ready_until_it_works_again() -> None:
+    backend = PoisonBackend(1)
+    bench = Bench(BatchingSettings((1, 2)), backend=backend, known_row=tensors(1))
+    told: list[str] = []
+    bench.batcher.listen(told.append)
+    backend.poison = 1.0
+    for _ in range(MOST_MODEL_FAILURES):
+        [failing] = await bench.asked(1)
+        await bench.run_device()
+        assert isinstance(failing.exception(), BackendFailed)
+    assert told == ["the model fails for every row"]
+    [refused] = await bench.asked(2)
+    assert isinstance(refused.exception(), ModelNotReady)
+    assert isinstance(bench.batcher.refusal(1), ModelNotReady)
+    for _ in range(3):
+        bench.clock.advance(1.0)
+        await settle_loop()
+        await bench.run_device()
+    assert told == ["the model fails for every row"]
+    backend.poison = POISON
+    for _ in range(2):
+        bench.clock.advance(1.0)
+        await settle_loop()
+        await bench.run_device()
+    assert told == ["the model fails for every row", ""]
+    [answered] = await bench.asked(2)
+    await bench.run_device()
+    assert values(await answered) == [2]
+
+
+async def test_an_execution_that_hangs_is_given_up_and_refuses_who_waits() -> None:
+    bench = Bench(BatchingSettings((1, 2)), execution_limit_s=5.0)
+    told: list[str] = []
+    bench.batcher.listen(told.append)
+    [hanging] = await bench.asked(1)
+    waiting = await bench.asked(2, 3, 4)
+    bench.clock.advance(4.9)
+    await settle_loop()
+    assert not hanging.done()
+    bench.clock.advance(0.1)
+    await settle_loop()
+    assert isinstance(hanging.exception(), BackendFailed)
+    assert [type(task.exception()) for task in waiting] == [ModelNotReady] * 3
+    assert told == ["an execution did not end within 5 s"]
+    [refused] = await bench.asked(5)
+    assert isinstance(refused.exception(), ModelNotReady)
+    bench.clock.advance(1.0)
+    await settle_loop()
+    assert len(told) == 1
+    await bench.run_device()  # what hung comes back
+    bench.clock.advance(1.0)
+    await settle_loop()
+    assert told[1:] == [""]
+    [answered] = await bench.asked(6)
+    await bench.run_device()
+    assert values(await answered) == [6]
+    await bench.batcher.drain()
+
+
+async def test_an_execution_in_time_is_never_given_up() -> None:
+    bench = Bench(BatchingSettings((1, 2)), execution_limit_s=5.0)
+    for value in (1, 2, 3):
+        [task] = await bench.asked(value)
+        bench.clock.advance(4.0)
+        await bench.run_device()
+        assert values(await task) == [value]
+        bench.clock.advance(4.0)
+        await settle_loop()
+    assert bench.batcher.refusal(1) is None
+
+
+async def test_closing_refuses_those_that_wait_to_be_executed_apart() -> None:
+    bench = Bench(BatchingSettings((1, 2, 4)), backend=PoisonBackend(1))
+    await bench.asked(0)
+    members = await bench.asked(1, POISON, 2, 3)
+    await bench.run_next()
+    await bench.run_next()
+    bench.batcher.close()
+    await bench.run_device()
+    fates = [type(task.exception()) for task in members]
+    assert set(fates) <= {type(None), Draining, BackendFailed, InvalidInput}
+    assert Draining in fates
+    await bench.batcher.drain()
 
 
 @pytest.mark.parametrize(

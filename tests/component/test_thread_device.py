@@ -105,7 +105,9 @@ async def test_a_failure_is_an_answer_too(here: bool) -> None:  # noqa: FBT001 -
     with ThreadPoolExecutor(1) as thread:
         device = ThreadDevice(_Failing(1), partial(_same, thread), place.clock)
         if here:
-            place.finished.append(device.execute_here(wrong, 2))
+            executed = device.execute_here(wrong, 2)
+            assert executed is not None
+            place.finished.append(executed)
         else:
             device.execute(wrong, 2, place.finished.append)
     await settle_loop()

@@ -147,7 +147,7 @@ async def test_a_stuck_version_is_released_without_waiting_for_its_device() -> N
     backend = backends.newest()
     hanging = asyncio.create_task(ask(life, 1.0))
     await backend.entered()
-    life.versions.mark_stuck("m", 1)
+    life.versions.follow_trouble("m", 1, "it hangs")
     unloading = asyncio.create_task(life.versions.unload("m", 1))
     await settle_loop()
     hanging.cancel()  # its caller's time is over

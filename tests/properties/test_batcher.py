@@ -2,13 +2,14 @@
 
 import asyncio
 import itertools
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchproof_server.base.errors import BackendFailed, DeadlineExceeded, Draining, QueueFull
+from batchproof_server.base.errors import DeadlineExceeded, Draining, InvalidInput, QueueFull
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
@@ -19,6 +20,7 @@ from support.batcher_bench import batcher_on
 from support.fakes import FakeClock, PoisonBackend, Poisoned, PuppetDevice, Recorder, settle_loop
 
 POISON = -1.0
+KNOWN_ROW = -7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,13 @@ async def _play(
     clock, device, recorder = FakeClock(), PuppetDevice(), Recorder()
     backend = PoisonBackend(2, poison=POISON)
     batcher = batcher_on(
-        device, backend, limits, clock=clock, observer=recorder, self_checks=checks
+        device,
+        backend,
+        limits,
+        clock=clock,
+        observer=recorder,
+        known_row={"x": np.array([[KNOWN_ROW, 0.0]])},
+        self_checks=checks,
     )
     checks.play = play = Play(batcher, clock, device, backend)
     before, after = schedule
@@ -221,8 +229,9 @@ async def _play(
     executed = [_members(batch[:, 0].tolist()) for batch in backend.batches]
     for index, caller in enumerate(play.callers):
         _check_fate(index, caller, executed, play)
-    in_order = [index for batch in executed for index in batch]
-    assert in_order == sorted(in_order), "a request overtook another"
+    first_executions = list(dict.fromkeys(index for batch in executed for index in batch))
+    assert first_executions == sorted(first_executions), "a request overtook another"
+    _check_bound(executed, play)
     _check_records(recorder, backend, limits)
     results = [record.result for record in recorder.self_checks]
     assert len(results) - results.count("skipped") == len(checks.executions)
@@ -230,40 +239,53 @@ async def _play(
 
 
 def _members(row_indexes: list[float]) -> list[int]:
-    """The callers of a micro-batch, from the first column of its rows; padding repeats the last."""
-    return [int(index) for index, _ in itertools.groupby(row_indexes)]
+    """The callers of a micro-batch, from the first column of its rows; padding repeats the last.
+
+    None are in the execution of the known row.
+    """
+    return [int(index) for index, _ in itertools.groupby(row_indexes) if index != KNOWN_ROW]
 
 
 def _check_fate(index: int, caller: Caller, executed: list[list[int]], play: Play) -> None:
     assert caller.task.done(), "a request was forgotten"
     ran_in = [batch for batch in executed if index in batch]
-    assert len(ran_in) <= 1, "a request was executed twice"
+    poisoned = [any(play.callers[member].ask.poisoned for member in batch) for batch in ran_in]
+    assert all(poisoned[:-1]), "a request was executed again after it had an answer"
     if caller.was_cancelled:
         assert caller.task.cancelled()
         return
     failure = caller.task.exception()
     match failure:
         case None:
-            _check_answer(index, caller, ran_in)
-        case BackendFailed():
+            _check_answer(index, caller, ran_in, play)
+        case InvalidInput():
             assert isinstance(failure.__cause__, Poisoned)
-            assert any(play.callers[member].ask.poisoned for member in ran_in[0])
+            assert caller.ask.poisoned, "one request failed another"
+            assert ran_in[-1] == [index], "a request was refused that did not fail alone"
         case DeadlineExceeded():
             assert caller.ask.patience_s is not None
             assert caller.answered_s >= caller.asked_s + caller.ask.patience_s
-            assert not ran_in, "an expired request was executed"
+            assert all(poisoned), "an expired request was executed"
         case _:
             assert isinstance(failure, QueueFull | Draining)
             assert not ran_in, "a refused request was executed"
 
 
-def _check_answer(index: int, caller: Caller, ran_in: list[list[int]]) -> None:
+def _check_answer(index: int, caller: Caller, ran_in: list[list[int]], play: Play) -> None:
     rows = caller.ask.rows
     answer = caller.task.result()
     expected = 2 * np.column_stack([np.full(rows, float(index)), np.arange(rows)]) + 1
     assert answer.outputs["y"].tobytes() == expected.tobytes()
     assert answer.rows == rows <= answer.bucket_rows
-    assert len(ran_in) == 1
+    assert not any(play.callers[member].ask.poisoned for member in ran_in[-1])
+
+
+def _check_bound(executed: list[list[int]], play: Play) -> None:
+    """Executing apart takes two executions for each member but one, and one of the known row."""
+    poisoned = {index for index, caller in enumerate(play.callers) if caller.ask.poisoned}
+    spoilt = [batch for batch in executed if poisoned.intersection(batch)]
+    for index in poisoned:
+        assert sum(index in batch for batch in spoilt) <= 1 + math.ceil(math.log2(8)) + 1
 
 
 def _check_records(recorder: Recorder, backend: PoisonBackend, limits: BatchingSettings) -> None:

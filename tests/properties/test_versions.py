@@ -88,14 +88,8 @@ class Shelf(RuleBasedStateMachine):
     @rule(version=VERSIONS, stuck=st.booleans())
     def watch(self, version: int, *, stuck: bool) -> None:
         """The device gives no sign of life, or does again."""
-        wanted, change = (
-            (VersionState.READY, self.life.versions.mark_stuck)
-            if stuck
-            else (VersionState.STUCK, self.life.versions.mark_recovered)
-        )
-        states = {each.version: each.state for each in self.life.versions.statuses()}
-        if states.get(version) is wanted:
-            change("m", version)
+        if version in {each.version for each in self.life.versions.statuses()}:
+            self.life.versions.follow_trouble("m", version, "it hangs" if stuck else "")
 
     @rule(version=VERSIONS)
     def relabel(self, version: int) -> None:

@@ -1,6 +1,7 @@
 """A batcher with a clock, a device and an engine that the test moves itself."""
 
 import asyncio
+import math
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -45,6 +46,8 @@ def batcher_on(  # noqa: PLR0913 - each may be replaced
     clock: Clock,
     observer: Observer,
     execution_s: tuple[float, ...] = (),
+    known_row: Tensors | None = None,
+    execution_limit_s: float = math.inf,
     self_checks: SelfChecks | None = None,
 ) -> Batcher:
     """A batcher of the model "model" whose device executes on this thread."""
@@ -55,6 +58,8 @@ def batcher_on(  # noqa: PLR0913 - each may be replaced
         settings,
         device=ThreadDevice(backend, lambda: thread, clock),
         execution_s=execution_s,
+        known_row=known_row,
+        execution_limit_s=execution_limit_s,
         clock=clock,
         observer=observer,
         self_checks=self_checks,
@@ -74,6 +79,8 @@ class Bench:
     recorder: Recorder = field(default_factory=Recorder)
     observer: Observer | None = None
     self_checks: SelfChecks | None = None
+    known_row: Tensors | None = None
+    execution_limit_s: float = math.inf
 
     def __post_init__(self) -> None:
         self.batcher = batcher_on(
@@ -83,6 +90,8 @@ class Bench:
             version=3,
             clock=self.clock,
             observer=self.observer or self.recorder,
+            known_row=self.known_row,
+            execution_limit_s=self.execution_limit_s,
             self_checks=self.self_checks,
         )
 
@@ -100,6 +109,11 @@ class Bench:
         tasks = [self.ask(value, patience_s=patience_s) for value in wanted]
         await settle_loop()
         return tasks
+
+    async def run_next(self) -> None:
+        """Executes one micro-batch."""
+        self.device.run_next()
+        await settle_loop()
 
     async def run_device(self) -> None:
         """Executes what the device was given, and all that follows from it."""

@@ -17,6 +17,7 @@ from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
     Event,
+    IsolationRecord,
     PredictionRecord,
     QueueChanged,
     RequestRecord,
@@ -239,13 +240,13 @@ class PoisonBackend(ElementwiseBackend):
         answer: Callable[[Tensors], Any] | None = None,
     ) -> None:
         super().__init__(*row_shape)
-        self._poison = poison
+        self.poison = poison
         self._answer = answer
 
     def execute(self, inputs: Tensors) -> Tensors:
         """Computes, or fails in the way that was asked for."""
         outputs = super().execute(inputs)
-        if not (inputs["x"] == self._poison).any():
+        if not (inputs["x"] == self.poison).any():
             return outputs
         if self._answer is None:
             raise Poisoned("poison in the batch")
@@ -288,6 +289,11 @@ class Recorder:
     def batches(self) -> list[BatchRecord]:
         """The executed micro-batches."""
         return self._of(BatchRecord)
+
+    @property
+    def isolations(self) -> list[IsolationRecord]:
+        """The micro-batches that failed and were executed in parts."""
+        return self._of(IsolationRecord)
 
     @property
     def predictions(self) -> list[PredictionRecord]:

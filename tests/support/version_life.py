@@ -101,7 +101,7 @@ class Life:
         self.tasks.append(load := asyncio.create_task(self.versions.load(place(version))))
         await asyncio.wait({load}, timeout=0 if self.loader.is_endless else None)
         if state is VersionState.STUCK:
-            self.versions.mark_stuck("m", version)
+            self.versions.follow_trouble("m", version, "it hangs")
         elif state is VersionState.DRAINING:
             self.versions.lease(ModelSelector("m", version)).__enter__()
             self.tasks.append(asyncio.create_task(self.versions.unload("m", version)))

@@ -19,6 +19,7 @@ from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.files import read_text
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.observing.logs import LogFormat, LogLevel
@@ -96,6 +97,7 @@ class Config:
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
     batching: BatchingSettings = field(default_factory=BatchingSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     self_check: SelfCheckSettings = field(default_factory=SelfCheckSettings)
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)

@@ -107,6 +107,7 @@ def build_core(
         clock=clock,
         observer=told.observer,
         self_check=config.self_check,
+        execution=config.execution,
         max_request_rows=config.requests.max_request_rows,
         max_request_views=config.requests.max_request_views,
         watches_inputs=watches_inputs,

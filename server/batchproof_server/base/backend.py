@@ -39,7 +39,8 @@ class EngineSettings:
 #     caller owns: a later execute never changes them;
 #   - runs in inference mode: row i out depends on row i in, and on nothing that happened before;
 #   - never changes its inputs and keeps no reference to them; they may be read-only and strided;
-#   - raises BackendFailed, with the cause chained, when the engine fails or breaks this contract.
+#   - raises ModelRaised, with the cause chained, when the model fails for what it was given, and
+#     BackendFailed when the engine breaks this contract.
 # Loading and executing may happen on different threads, one after the other.
 # close() releases what load took; nothing is called after it, except close() again.
 class Backend(Protocol):
@@ -69,6 +70,16 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Releases the model."""
+        ...
+
+
+@runtime_checkable
+class Looping(Protocol):
+    """A backend that knows whether its model has loops, which may go on for ever for some row."""
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether an execution may never end."""
         ...
 
 

@@ -15,6 +15,7 @@
     ├── QueueFull           busy; the same request may succeed after ``retry_after_s``
     ├── DeadlineExceeded    shed before execution
     └── BackendFailed       the model itself failed; its text stays in the server's log
+        └── ModelRaised     it failed for these rows, and may answer others
 
 ``rpc/status.py`` is the one place that turns these into gRPC codes.
 """
@@ -88,6 +89,10 @@ class DeadlineExceeded(ServingError):
 
 class BackendFailed(ServingError):
     """The model raised or broke its contract. The cause is chained, and never sent."""
+
+
+class ModelRaised(BackendFailed):
+    """The model raised while it executed these rows; it may well answer others."""
 
 
 def cut(text: str, characters: int = 80) -> str:

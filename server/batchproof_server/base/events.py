@@ -75,6 +75,23 @@ class BatchRecord(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class IsolationRecord(Event):
+    """One micro-batch that failed and was executed again in parts, to find who was at fault.
+
+    Attributes:
+        executions: that it took.
+        refused: tasks that the model refuses.
+        failed: tasks that fell to a failure of the model itself, or for which no more was tried.
+    """
+
+    model: str
+    version: int
+    executions: int
+    refused: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeRecord(Event):
     """One image that went through a recipe."""
 

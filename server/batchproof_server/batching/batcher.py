@@ -5,21 +5,38 @@ gives back one immutable result.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from batchproof_server.base.clock import Alarm, Clock
-from batchproof_server.base.errors import DeadlineExceeded, Draining, ServingError
-from batchproof_server.base.events import Observer, QueueChanged, ShedRecord
+from batchproof_server.base.errors import (
+    DeadlineExceeded,
+    Draining,
+    ModelNotReady,
+    ServingError,
+)
+from batchproof_server.base.events import IsolationRecord, Observer, QueueChanged, ShedRecord
 from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.batching.admission import CAUTION, Admission, LatencyModel, bucket_for
 from batchproof_server.batching.background import checked_record, skipped_record
+from batchproof_server.batching.isolation import (
+    Fragment,
+    Isolation,
+    IsolationStep,
+    Members,
+    raised_by_model,
+)
 from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
 from batchproof_server.batching.replies import SHED_REASONS, Batch, BatchedRows, Member, settle
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.devices.device import Device, Executed, Execution
+from batchproof_server.batching.watch import TellTrouble, Watch
+from batchproof_server.devices.device import Device, Executed, Execution, NotExecuted
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.judging import Check, Skipped
+
+_NO_LIMIT_S = math.inf
 
 
 # Contract
@@ -30,8 +47,11 @@ from batchproof_server.selfcheck.judging import Check, Skipped
 #             its task and settling it twice is harmless.
 # Privacy     What happens to one member (cancelled while waiting or executing, expired) changes
 #             nothing for the others. A cancelled task that still waits frees its rows.
-# Failure     When the backend raises or breaks its contract, the members of that micro-batch get
-#             BackendFailed, each its own, and nobody else does.
+# Failure     When the model raises, the members of that micro-batch are executed apart: who it
+#             refuses gets InvalidInput, the others their answers. When it answers nobody, or the
+#             backend breaks its contract, they get BackendFailed, each its own.
+# Trouble     An execution that takes longer than a limit is given up. Then, and when the model
+#             fails for every row, what waits and what comes gets ModelNotReady, until it works.
 # Deadline    A task is refused or shed at the first opportunity at or after its deadline, unless it
 #             executes by then; then its answer is delivered and the caller's deadline decides. It
 #             is shed earlier when its micro-batch would end too late and more wait than fit in.
@@ -53,6 +73,8 @@ class Batcher:
         settings: sizes and limits.
         device: loaded for every bucket of ``settings``.
         execution_s: what each bucket took when nothing else ran; empty when that is not known.
+        known_row: one that the model has executed; None where there is none.
+        execution_limit_s: an execution that takes longer is given up.
         clock: time and alarms.
         observer: told of micro-batches, shed requests, the queue and self-checks; must not raise.
         self_checks: decides which answers are tried again; None tries none.
@@ -70,6 +92,8 @@ class Batcher:
         *,
         device: Device,
         execution_s: tuple[float, ...] = (),
+        known_row: Tensors | None = None,
+        execution_limit_s: float = _NO_LIMIT_S,
         clock: Clock,
         observer: Observer,
         self_checks: SelfChecks | None = None,
@@ -93,6 +117,10 @@ class Batcher:
         # Inputs with open sizes: rows of different shapes cannot share a micro-batch.
         self._open_inputs = tuple(spec.name for spec in signature.inputs if None in spec.row_shape)
         self._checks = self_checks or SelfChecks.none()
+        self._isolation = Isolation(known_row)
+        self._watch = Watch()
+        self._execution_limit_s = execution_limit_s
+        self._overdue_at_s = math.inf
         self._unfinished_batches = 0
         self._pump_is_due = False
         self._alarm = Alarm(clock, self._pump)
@@ -111,6 +139,10 @@ class Batcher:
         """Whether more than the running micro-batch and the next are to be executed."""
         return self._queue.waiting_rows >= self.max_batch_rows
 
+    def listen(self, tell: TellTrouble) -> None:
+        """Says who is told that this version cannot answer, with the reason, and that it can."""
+        self._watch.listen(tell)
+
     async def submit(
         self, inputs: Tensors, rows: int, deadline_s: float | None = None, request_id: str = ""
     ) -> BatchedRows:
@@ -127,6 +159,8 @@ class Batcher:
             Draining: nothing new is accepted.
             DeadlineExceeded: the deadline passed before execution began.
             QueueFull: too many rows wait, or too many for this deadline.
+            ModelNotReady: the version cannot answer now.
+            InvalidInput: the model fails for these rows, and answers others.
             BackendFailed: the model raised or broke its contract; the cause is chained.
             ValueError: ``rows`` is not what the inputs hold, or more than one micro-batch.
         """
@@ -160,10 +194,15 @@ class Batcher:
     def refusal(self, rows: int, deadline_s: float | None = None) -> ServingError | None:
         """What ``check_room`` would raise; counts nothing."""
         try:
-            self._admission.check(rows, deadline_s)
+            self._check(rows, deadline_s)
         except ServingError as refusal:
             return refusal
         return None
+
+    def _check(self, rows: int, deadline_s: float | None) -> None:
+        if self._watch.trouble:
+            raise _not_ready(self._watch.trouble)
+        self._admission.check(rows, deadline_s)
 
     async def drain(self) -> None:
         """Refuses what is new and returns when every accepted task is answered.
@@ -179,7 +218,7 @@ class Batcher:
         """Refuses what is new and what still waits. A running micro-batch is answered yet."""
         self._queue.drain()
         self._tell_skipped(self._checks.drop())
-        for task in self._queue.withdraw_all():
+        for task in (*self._isolation.withdraw_all(), *self._queue.withdraw_all()):
             self._shed(task, partial(Draining, _CLOSED), "draining")
         self._alarm.cancel()
         self._report()
@@ -192,7 +231,7 @@ class Batcher:
         try:
             if late and not self._queue.draining:
                 raise DeadlineExceeded("the deadline had passed before the request was queued")
-            self._admission.check(task.rows, task.deadline)
+            self._check(task.rows, task.deadline)
             self._queue.offer(task, now_s)
         except ServingError as refusal:
             self._record_refusal(refusal)
@@ -217,10 +256,31 @@ class Batcher:
             waited_s = now_s - task.payload.arrival_s
             message = f"the deadline passed after {waited_s:.3f} s in the queue, unexecuted"
             self._shed(task, partial(DeadlineExceeded, message), "deadline")
+        if self._overdue_at_s <= now_s:
+            self._overdue_at_s = math.inf
+            self._device.cancel()
+            limit = f"an execution did not end within {self._execution_limit_s:.3g} s"
+            self._enter_trouble(limit, now_s)
+        elif self._watch.trouble and self._watch.is_time_to_look(now_s):
+            self._look_again()
         if not self._device.is_busy:
             self._start(now_s)
         self._set_alarm()
         self._report()
+
+    def _enter_trouble(self, reason: str, now_s: float) -> None:
+        for task in (*self._isolation.withdraw_all(), *self._queue.withdraw_all()):
+            self._shed(task, partial(_not_ready, reason), "not_ready")
+        self._watch.enter(reason, now_s)
+
+    def _look_again(self) -> None:
+        """Whether what hung came back, or a broken model works again."""
+        if self._device.is_busy:
+            return
+        if not self._isolation.is_broken:
+            self._watch.leave()
+        elif not self._isolation.incidents:
+            self._isolation.begin_probe()
 
     def _give_up_hopeless(self, now_s: float) -> None:
         rows = self._queue.next_rows()
@@ -236,6 +296,44 @@ class Batcher:
             self._shed(task, partial(DeadlineExceeded, message), "deadline")
 
     def _start(self, now_s: float) -> None:
+        is_apart = bool(self._isolation.incidents)
+        if is_apart and self._isolation.takes_turn() and self._start_fragment(now_s):
+            return
+        if self._start_waiting(now_s) or (is_apart and self._start_fragment(now_s)):
+            return
+        if self._queue.settled and not self._watch.trouble:
+            self._start_check(now_s)
+
+    def _start_fragment(self, now_s: float) -> bool:
+        while (fragment := self._isolation.take()) is not None:
+            members = self._living(fragment.members, now_s)
+            if members or fragment.is_known_row:
+                self._execute_fragment(replace(fragment, members=members), now_s)
+                return True
+            self._settle(self._isolation.drop(fragment), now_s)
+        return False
+
+    def _living(self, members: Members, now_s: float) -> Members:
+        """Those for whom somebody still waits, and in time."""
+        for task in members:
+            if task.deadline is not None and task.deadline <= now_s:
+                message = "the deadline passed before the request was executed apart from others"
+                self._shed(task, partial(DeadlineExceeded, message), "deadline")
+        return tuple(task for task in members if not task.payload.reply.done())
+
+    def _execute_fragment(self, fragment: Fragment, now_s: float) -> None:
+        parts = tuple([task.payload.inputs for task in fragment.members])
+        rows = sum([task.rows for task in fragment.members])
+        if fragment.is_known_row:
+            parts, rows = (self._isolation.known_row or {},), 1
+        bucket_rows = bucket_for(rows, self._settings.buckets_rows)
+        batch = Batch(fragment.members, rows, bucket_rows, now_s, is_again=True)
+        self._unfinished_batches += 1
+        self._latency.start(bucket_rows, now_s)
+        self._overdue_at_s = now_s + self._execution_limit_s
+        self._device.execute(parts, bucket_rows, partial(self._finish, batch, fragment))
+
+    def _start_waiting(self, now_s: float) -> bool:
         if self._queue.waiting_tasks > 1:
             self._give_up_hopeless(now_s)
         while taken := self._queue.take(now_s):
@@ -245,9 +343,8 @@ class Batcher:
                 rows = sum([task.rows for task in members])
                 bucket_rows = bucket_for(rows, self._settings.buckets_rows)
                 self._execute(Batch(members, rows, bucket_rows, now_s))
-                return
-        if self._queue.settled:
-            self._start_check(now_s)
+                return True
+        return False
 
     def _execute(self, batch: Batch) -> None:
         self._unfinished_batches += 1
@@ -257,10 +354,16 @@ class Batcher:
         if self._is_quick(batch):
             execution = self._device.execute_here(parts, batch.bucket_rows)
         if execution is None:
-            self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch))
+            self._overdue_at_s = batch.taken_s + self._execution_limit_s
+            self._device.execute(parts, batch.bucket_rows, partial(self._finish, batch, None))
         else:
             self._latency.finish(batch.bucket_rows, execution.execution_s)
-            self._answer(batch, execution)
+            is_isolated = isinstance(execution, NotExecuted) and self._isolate(
+                batch, None, execution.cause
+            )
+            self._answer(batch, execution, is_isolated=is_isolated)
+            if is_isolated:
+                self._schedule_pump()
 
     def _is_quick(self, batch: Batch) -> bool:
         expected_s = self._latency.execution_s(batch.bucket_rows)
@@ -270,14 +373,44 @@ class Batcher:
         arrays = (array for task in batch.members for array in task.payload.inputs.values())
         return sum(array.nbytes for array in arrays) <= _QUICK_BYTES
 
-    def _finish(self, batch: Batch, execution: Execution) -> None:
+    def _finish(self, batch: Batch, fragment: Fragment | None, execution: Execution) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
-        self._latency.finish(batch.bucket_rows, self._clock.now_s() - batch.taken_s)
+        now_s = self._clock.now_s()
+        self._overdue_at_s = math.inf
+        self._latency.finish(batch.bucket_rows, now_s - batch.taken_s)
+        is_isolated = isinstance(execution, NotExecuted) and self._isolate(
+            batch, fragment, execution.cause
+        )
+        if isinstance(execution, Executed) and fragment is not None:
+            self._settle(self._isolation.learn(fragment, None), now_s)
         self._pump()
-        self._answer(batch, execution)
+        self._answer(batch, execution, is_isolated=is_isolated)
 
-    def _answer(self, batch: Batch, execution: Execution) -> None:
-        batch.answer(execution)
+    def _isolate(self, batch: Batch, fragment: Fragment | None, cause: BaseException) -> bool:
+        """Finds out who made a micro-batch fail; whether that decides the fate of its members."""
+        if fragment is not None:
+            step = self._isolation.learn(fragment, cause)
+        elif raised_by_model(cause) and not self._watch.trouble:
+            step = self._isolation.begin(batch.members, cause)
+        else:
+            return False
+        self._settle(step, self._clock.now_s())
+        return True
+
+    def _settle(self, step: IsolationStep, now_s: float) -> None:
+        for task, refusal in step.refusals:
+            settle(task, refusal)
+        if (closed := step.closed) is not None:
+            record = IsolationRecord(
+                self._model, self._version, closed.executions, closed.refused, closed.failed
+            )
+            self._observer.notify(record)
+        if self._isolation.is_broken:
+            self._enter_trouble("the model fails for every row", now_s)
+
+    def _answer(self, batch: Batch, execution: Execution, *, is_isolated: bool = False) -> None:
+        if batch.members and not is_isolated:
+            batch.answer(execution)
         # The callers go on first; nobody waits for the accounting.
         asyncio.get_running_loop().call_soon(self._account, batch, execution)
 
@@ -286,9 +419,12 @@ class Batcher:
         self._observer.notify(batch.record(self._model, self._version, execution))
         if isinstance(execution, Executed):
             self._admission.learn(execution.execution_s)
+            if self._isolation.known_row is None or self._isolation.model_failures:
+                for task in batch.members[:1]:
+                    self._isolation.learn_answered(task.payload.inputs)
         self._report()
         if not self._queue.draining:
-            if isinstance(execution, Executed):
+            if batch.members and isinstance(execution, Executed):
                 self._learn_for_checks(batch, execution)
             self._set_alarm()
 
@@ -302,10 +438,12 @@ class Batcher:
         if check is not None:
             self._unfinished_batches += 1
             finish = partial(self._finish_check, check)
+            self._overdue_at_s = now_s + self._execution_limit_s
             self._device.execute(check.parts, check.bucket_rows, finish)
 
     def _finish_check(self, check: Check, execution: Execution) -> None:
         self._unfinished_batches -= 1
+        self._overdue_at_s = math.inf
         self._pump()
         self._observer.notify(checked_record(self._model, self._version, check, execution))
 
@@ -322,9 +460,15 @@ class Batcher:
         self._observer.notify(ShedRecord(self._model, self._version, reason))
 
     def _set_alarm(self) -> None:
-        # While the device is busy only deadlines matter; its completion pumps anyway.
-        if self._device.is_busy:
-            self._alarm.ring_by(self._queue.expires_at())
+        # While the device is busy only deadlines matter, and whether it hangs; its completion pumps
+        # anyway.
+        if self._watch.trouble:
+            self._alarm.ring_by(self._watch.look_at_s)
+        elif self._device.is_busy:
+            expires_at_s = self._queue.expires_at()
+            if expires_at_s is None or self._overdue_at_s < expires_at_s:
+                expires_at_s = self._overdue_at_s if self._overdue_at_s < math.inf else None
+            self._alarm.ring_by(expires_at_s)
         elif self._queue.settled:
             self._alarm.ring_by(self._checks.due_at(self._device.idle_since_s))
         else:
@@ -335,8 +479,13 @@ class Batcher:
         if rows != self._reported_rows:
             self._reported_rows = rows
             self._observer.notify(QueueChanged(self._model, self._version, rows))
-        if self._queue.draining and self._queue.settled and not self._unfinished_batches:
+        settled = self._queue.settled and not self._isolation.incidents
+        if self._queue.draining and settled and not self._unfinished_batches:
             self._drained.set()
+
+
+def _not_ready(reason: str) -> ModelNotReady:
+    return ModelNotReady(f"{reason}; try again soon or elsewhere")
 
 
 _CLOSED = "the server or this version went away before the request was executed"

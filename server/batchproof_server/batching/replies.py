@@ -10,6 +10,7 @@ from batchproof_server.base.errors import (
     BackendFailed,
     DeadlineExceeded,
     Draining,
+    ModelNotReady,
     QueueFull,
     ServingError,
 )
@@ -23,6 +24,7 @@ SHED_REASONS: Mapping[type[ServingError], str] = {
     DeadlineExceeded: "deadline",
     Draining: "draining",
     QueueFull: "queue_full",
+    ModelNotReady: "not_ready",
 }
 
 
@@ -86,18 +88,20 @@ class Batch:
         rows: rows of all members.
         bucket_rows: rows with the padding.
         taken_s: when it was handed to the device.
+        is_again: whether its members were executed before, in a micro-batch that failed.
     """
 
     members: tuple[Task[Member], ...]
     rows: int
     bucket_rows: int
     taken_s: float
+    is_again: bool = False
 
     def answer(self, execution: Execution) -> None:
         """Gives each member its rows, or each its own BackendFailed."""
         if isinstance(execution, NotExecuted):
             for task in self.members:
-                settle(task, partial(_backend_failed, execution.cause))
+                settle(task, partial(backend_failed, execution.cause))
             return
         for task, outputs in zip(self.members, execution.parts, strict=True):
             rows = BatchedRows(
@@ -138,13 +142,17 @@ class Batch:
             version=version,
             rows=self.rows,
             bucket_rows=self.bucket_rows,
-            queue_delays_s=tuple([self.taken_s - task.payload.arrival_s for task in self.members]),
+            # The wait of a member was recorded when it was executed the first time.
+            queue_delays_s=()
+            if self.is_again
+            else tuple([self.taken_s - task.payload.arrival_s for task in self.members]),
             execution_s=execution.execution_s,
             failed=isinstance(execution, NotExecuted),
         )
 
 
-def _backend_failed(cause: BaseException) -> BackendFailed:
+def backend_failed(cause: BaseException) -> BackendFailed:
+    """The answer to a request that the model did not survive."""
     failed = BackendFailed("the model failed while it executed this request")
     failed.__cause__ = cause
     return failed

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from batchproof_server.base.backend import Backend
+from batchproof_server.base.backend import Backend, Looping
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Tensors
@@ -43,6 +43,7 @@ class ThreadDevice:
         self._make_thread = make_thread
         self._thread = make_thread()
         self._clock = clock
+        self._may_hang = isinstance(backend, Looping) and backend.has_loops
         self._running: tuple[_Running, Finish] | None = None
         self._given_up: _Running | None = None
         self.is_busy = False
@@ -70,8 +71,10 @@ class ThreadDevice:
         loop = asyncio.get_running_loop()
         running.add_done_callback(partial(_tell, loop, self._finish))
 
-    def execute_here(self, parts: tuple[Tensors, ...], bucket_rows: int) -> Execution:
-        """Executes on the loop thread, which waits; to be called when idle."""
+    def execute_here(self, parts: tuple[Tensors, ...], bucket_rows: int) -> Execution | None:
+        """Executes on the loop thread, which waits; None for what might never come back."""
+        if self._may_hang:
+            return None
         execution = self._execute(parts, bucket_rows)
         self.idle_since_s = self._clock.now_s()
         return execution
@@ -144,9 +147,12 @@ def _execute_parts(
     rows_of_parts = [len(next(iter(part.values()))) for part in parts]
     outputs = backend.execute(assemble(parts, bucket_rows))
     names = [spec.name for spec in backend.signature.outputs]
-    if sorted(outputs) != sorted(names):
-        raise BackendFailed(f"outputs are {sorted(outputs)}, expected {sorted(names)}")
-    return split(outputs, rows_of_parts, bucket_rows)
+    try:
+        if sorted(outputs) != sorted(names):
+            raise BackendFailed(f"outputs are {sorted(outputs)}, expected {sorted(names)}")
+        return split(outputs, rows_of_parts, bucket_rows)
+    except (AttributeError, TypeError) as fault:
+        raise BackendFailed(f"outputs are no arrays by their names: {fault}") from fault
 
 
 def assemble(parts: Sequence[Tensors], bucket_rows: int) -> Tensors:

@@ -114,7 +114,8 @@ def _refuse(status: VersionStatus) -> NoReturn:
     model = f'model "{status.name}" version {status.version}'
     match status.state:
         case VersionState.STUCK:
-            raise ModelNotReady(f"{model} gives no sign of life; try again soon or elsewhere")
+            reason = "; ".join(status.findings)
+            raise ModelNotReady(f"{model} cannot answer: {reason}; try again soon or elsewhere")
         case VersionState.DRAINING:
             raise Draining(f"{model} is going away; try another server")
         case VersionState.UNLOADED:

@@ -10,10 +10,12 @@ from typing import TypeAlias
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import Observer
 from batchproof_server.batching.batcher import Batcher
+from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
 from batchproof_server.models.served import ServedModel, self_checks
+from batchproof_server.models.warm_up import accepted_row
 from batchproof_server.proof.settings import Progress, Tell
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 
@@ -32,6 +34,7 @@ class ThreadLoader:
         clock: time and alarms of the batchers.
         observer: of the batchers.
         self_check: which answers are tried again.
+        execution: how long one execution may take.
         max_request_rows: of one request; a manifest and the queue may lower it.
         max_request_views: rows times views of one request; the queue may lower it.
         watches_inputs: see ``ServedModel``.
@@ -42,6 +45,7 @@ class ThreadLoader:
     clock: Clock
     observer: Observer
     self_check: SelfCheckSettings
+    execution: ExecutionSettings
     max_request_rows: int
     max_request_views: int
     watches_inputs: bool = False
@@ -69,6 +73,8 @@ class ThreadLoader:
             loaded.batching,
             device=device,
             execution_s=loaded.execution_s,
+            known_row=accepted_row(loaded.backend.signature),
+            execution_limit_s=self.execution.limit_s(loaded.execution_s),
             clock=self.clock,
             observer=self.observer,
             self_checks=self_checks(loaded, self.self_check),

@@ -13,8 +13,9 @@ class VersionState(StrEnum):
     """Where a version is in its life.
 
     DISCOVERED it is known and nothing was done about it. LOADING it is read, compiled and proven.
-    READY it answers. STUCK its device gives no sign of life; it may answer again. DRAINING it
-    answers what it has accepted. UNLOADED its memory is given back. FAILED it could not be loaded.
+    READY it answers. STUCK its device hangs, or it fails for every row; it may answer again.
+    DRAINING it answers what it has accepted. UNLOADED its memory is given back. FAILED it could not
+    be loaded.
     """
 
     DISCOVERED = "discovered"

@@ -11,12 +11,7 @@ from batchproof_server.base.errors import ModelNotFound, ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
-from batchproof_server.models.selection import (
-    ModelSelector,
-    answering,
-    missing_label,
-    selected,
-)
+from batchproof_server.models.selection import ModelSelector, answering, missing_label, selected
 from batchproof_server.models.served import Lease, ServedModel
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import facts_of
@@ -109,6 +104,7 @@ class Versions:
         else:
             self._leases[name, version] = Lease(served)
             self._change(name, version, VersionState.READY, served=served)
+            served.batcher.listen(partial(self.follow_trouble, name, version))
         return self._statuses[name][version]
 
     def _fail_for_now(self, name: str, version: int) -> None:
@@ -182,13 +178,13 @@ class Versions:
             model = self.select(selector)
         return self._leases[model.name, model.version]
 
-    def mark_stuck(self, name: str, version: int) -> None:
-        """A version that is ready has a device that gives no sign of life."""
-        self._change(name, version, VersionState.STUCK)
-
-    def mark_recovered(self, name: str, version: int) -> None:
-        """The device of a version that is stuck works again."""
-        self._change(name, version, VersionState.READY)
+    def follow_trouble(self, name: str, version: int, reason: str) -> None:
+        """A version cannot answer any more, for a reason; or it can again, for none."""
+        state = self._statuses[name][version].state
+        if reason and state is VersionState.READY:
+            self._change(name, version, VersionState.STUCK, findings=(reason,))
+        elif not reason and state is VersionState.STUCK:
+            self._change(name, version, VersionState.READY)
 
     def start_draining(self) -> None:
         """Every version that answers refuses from now on; none is released."""

@@ -21,6 +21,11 @@ def warm_up(backend: Backend, buckets_rows: tuple[int, ...]) -> Tensors:
     return outputs
 
 
+def accepted_row(signature: Signature) -> Tensors:
+    """One row that every version has executed when it was warmed up."""
+    return _zeros(signature, 1)
+
+
 def measure_execution_s(
     backend: Backend, buckets_rows: tuple[int, ...], clock: Clock
 ) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from batchproof_server.base.errors import (
     InvalidInput,
     ModelNotFound,
     ModelNotReady,
+    ModelRaised,
     ModelRefused,
     NotImplementedYet,
     OutcomeReported,
@@ -32,6 +33,7 @@ CODES: dict[type[ServingError], Code] = {
     QueueFull: Code.RESOURCE_EXHAUSTED,
     DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     BackendFailed: Code.INTERNAL,
+    ModelRaised: Code.INTERNAL,
 }
 
 REQUEST_ID_KEY = "x-request-id"

@@ -34,7 +34,7 @@ STATE_NAMES: Final[Mapping[VersionState, StateNames]] = {
     VersionState.LOADING: StateNames(pb.MODEL_STATE_LOADING, "LOADING", _TFS.LOADING),
     VersionState.READY: StateNames(pb.MODEL_STATE_READY, "READY", _TFS.AVAILABLE),
     VersionState.STUCK: StateNames(
-        pb.MODEL_STATE_LOADING, "UNAVAILABLE", _TFS.LOADING, "it gives no sign of life"
+        pb.MODEL_STATE_LOADING, "UNAVAILABLE", _TFS.LOADING, "it cannot answer"
     ),
     VersionState.DRAINING: StateNames(pb.MODEL_STATE_DRAINING, "UNLOADING", _TFS.UNLOADING),
     VersionState.UNLOADED: StateNames(pb.MODEL_STATE_DRAINING, "UNAVAILABLE", _TFS.END, "unloaded"),

@@ -99,8 +99,8 @@ async def test_each_change_is_one_news_and_there_is_no_other() -> None:
     await life.versions.load(place())
     life.loader.failure = None
     await life.versions.load(place())
-    life.versions.mark_stuck("m", 1)
-    life.versions.mark_recovered("m", 1)
+    life.versions.follow_trouble("m", 1, "it hangs")
+    life.versions.follow_trouble("m", 1, "")
     await life.versions.unload("m", 1)
     await life.versions.load(place())
     assert life.news == [

@@ -13,8 +13,9 @@ import tensorflow as tf
 from batchproof_server.backends.source import GraphSource
 from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings, batch_rows
-from batchproof_server.base.errors import BackendFailed
+from batchproof_server.base.errors import BackendFailed, ModelRaised
 from batchproof_server.base.signature import Signature, Tensors, TensorSpec
+from batchproof_server.proof.graph.operations import has_loop
 
 
 class TensorFlowBackend:
@@ -35,6 +36,7 @@ class TensorFlowBackend:
         self._engine = engine
         self._functions = dict(functions)
         self._owner: object = owner
+        self._has_loops = any(map(has_loop, functions.values()))
         # What inputs and outputs of a bucket must be; for open sizes the signature is asked.
         self._inputs = {rows: _forms(signature.inputs, rows) for rows in functions}
         self._outputs = {rows: _forms(signature.outputs, rows) for rows in functions}
@@ -50,6 +52,11 @@ class TensorFlowBackend:
         return self._engine
 
     @property
+    def has_loops(self) -> bool:
+        """Whether an execution may never end."""
+        return self._has_loops
+
+    @property
     def functions(self) -> Mapping[int, Any]:
         """The compiled functions by the rows of their bucket, for whoever checks their graphs."""
         return self._functions
@@ -61,7 +68,8 @@ class TensorFlowBackend:
 
         Raises:
             ValueError: the inputs do not fit the signature or are no bucket.
-            BackendFailed: TensorFlow failed, or an output does not fit the signature.
+            ModelRaised: TensorFlow failed.
+            BackendFailed: an output does not fit the signature.
         """
         rows = len(next(iter(inputs.values()), ()))
         if self._inputs.get(rows) != {name: (a.dtype, a.shape) for name, a in inputs.items()}:
@@ -71,7 +79,7 @@ class TensorFlowBackend:
             answers = self._functions[rows](*tensors)
             outputs = {spec.name: answers[spec.name].numpy() for spec in self._signature.outputs}
         except tf.errors.OpError as fault:
-            raise BackendFailed("the model failed in TensorFlow") from fault
+            raise ModelRaised("the model failed in TensorFlow") from fault
         if self._outputs[rows] != {name: (a.dtype, a.shape) for name, a in outputs.items()}:
             self._check(outputs, rows)
         return outputs

@@ -17,6 +17,7 @@ from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
     DecodeRecord,
+    IsolationRecord,
     PredictionRecord,
     QueueChanged,
     RequestRecord,
@@ -46,8 +47,9 @@ _USUAL_CODES = (
     "CANCELLED",
     "INTERNAL",
 )
+_ISOLATION_RESULTS = ("refused", "failed")
 _SELF_CHECK_RESULTS = ("identical", "different", "skipped")
-_SHED_REASONS = ("queue_full", "deadline", "draining", "decode_budget")
+_SHED_REASONS = ("queue_full", "deadline", "draining", "not_ready", "decode_budget")
 
 _TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
 
@@ -60,6 +62,8 @@ _SPECS = (
     Spec("micro_batch_rows", "Rows before padding.", "model version", _ROW_BOUNDS),
     Spec("padding_rows", "Rows added as padding.", "model version"),
     Spec("micro_batches_failed", "Micro-batches whose execution failed.", "model version"),
+    Spec("isolation_executions", "Executions to find who made others fail.", "model version"),
+    Spec("isolated_tasks", "Tasks at fault in failed micro-batches.", "model version result"),
     Spec("shed", "Requests answered without execution.", "model version reason"),
     Spec("selfcheck", "Answers tried again in other company.", "model version result"),
     Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
@@ -99,6 +103,7 @@ class Metrics(Collector):
             Subscription(RequestRecord, self.count_request),
             Subscription(BatchRecord, self.count_batch),
             Subscription(PredictionRecord, self.count_prediction),
+            Subscription(IsolationRecord, self.count_isolation),
             Subscription(DecodeRecord, self.count_decoding),
             Subscription(ShedRecord, self.count_shed),
             Subscription(QueueChanged, self.keep_queue_rows),
@@ -127,6 +132,16 @@ class Metrics(Collector):
             families["execution_seconds"].observe(
                 (*version, record.bucket_rows), record.execution_s
             )
+
+    def count_isolation(self, record: IsolationRecord) -> None:
+        """Counts what a failed micro-batch has cost, and how many were at fault."""
+        version = (record.model, record.version)
+        with self._lock:
+            self._families["isolation_executions"].add(version, record.executions)
+            for result, tasks in zip(
+                _ISOLATION_RESULTS, (record.refused, record.failed), strict=True
+            ):
+                self._families["isolated_tasks"].add((*version, result), tasks)
 
     def count_prediction(self, record: PredictionRecord) -> None:
         """Counts rows and views of augmented requests; the scores are somebody else's."""
@@ -194,6 +209,8 @@ class Metrics(Collector):
                 families["requests"].row((*version, method, code))
         for reason in _SHED_REASONS:
             families["shed"].row((*version, reason))
+        for result in _ISOLATION_RESULTS:
+            families["isolated_tasks"].row((*version, result))
         for result in _SELF_CHECK_RESULTS:
             families["selfcheck"].row((*version, result))
 

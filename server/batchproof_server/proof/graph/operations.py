@@ -7,7 +7,10 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from batchproof_server.proof.effects import effect
+from batchproof_server.proof.graph.flatten import LOOPS, reachable
 
+# A module of XLA may hold loops of its own.
+_MAY_LOOP: Final = LOOPS | {"Enter", "NextIteration", "LoopCond", "XlaCallModule"}
 # Attributes that say where an operation writes to or reads from.
 _TARGETS: Final = ("output_stream", "debug_urls", "descriptor_source")
 
@@ -26,6 +29,12 @@ def broken_rule(node: Any) -> str | None:
     if rule_id is None and not hasattr(tf.raw_ops, node.op):
         return "BP210"
     return rule_id
+
+
+def has_loop(function: Any) -> bool:
+    """Whether a concrete function may go on for ever for some input."""
+    graph = function.graph.as_graph_def()
+    return any(node.op in _MAY_LOOP for _, node in reachable(graph.node, graph.library))
 
 
 def _training(node: Any) -> Callable[[], bool]:

@@ -1,0 +1,43 @@
+"""How long executions may take."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from pydantic import ConfigDict
+
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
+
+# A machine that is busy with something else makes an execution ten times as long, not a hundred.
+_TIMES_MEASURED: Final = 100.0
+_LEAST_S: Final = 10.0
+_UNMEASURED_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSettings:
+    """What one execution of a micro-batch may take.
+
+    Attributes:
+        max_execution_s: an execution that takes longer is given up, and the version does not answer
+            until it comes back; 0 takes a hundred times what the slowest bucket took when the
+            version was loaded, and 10 s at least.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    max_execution_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.max_execution_s) and self.max_execution_s >= 0):
+            raise ValueError(
+                f"max_execution_s must be 0 or more and finite, not {self.max_execution_s}"
+            )
+
+    def limit_s(self, execution_s: tuple[float, ...]) -> float:
+        """The limit for a version whose buckets took so long; empty when nothing was measured."""
+        if self.max_execution_s:
+            return self.max_execution_s
+        if not execution_s:
+            return _UNMEASURED_S
+        return max(_LEAST_S, _TIMES_MEASURED * max(execution_s))
