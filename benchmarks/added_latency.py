@@ -24,8 +24,8 @@ def run(bench: Bench) -> Outcome:
             sides = {"echo": echo, "batchproof": server.grpc}
             alone = asking(sides, subject.message, 1, bench.seconds)
             lone = interleaved(tuple(sides), bench.repeats + _REPEATS_MORE, alone)
-            in_company = asking(sides, subject.message, _MANY, bench.seconds)
-            many = interleaved(tuple(sides), bench.repeats, in_company)
+            together = asking(sides, subject.message, _MANY, bench.seconds)
+            many = interleaved(tuple(sides), bench.repeats, together)
         added_ms = difference(lone["batchproof"], lone["echo"], "p50_ms")
         rows += [
             (
@@ -52,6 +52,6 @@ def run(bench: Bench) -> Outcome:
         title="The server itself, against an empty one",
         how="A model that costs next to nothing, beside a grpc.aio server that answers 64 bytes "
         "whatever comes. Added is the median of the differences of rounds side by side.",
-        tables=(Table("Latency alone, and requests/s in company", columns, tuple(rows)),),
+        tables=(Table("Latency alone, and requests/s of many together", columns, tuple(rows)),),
         aims=tuple(aims),
     )

@@ -54,7 +54,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         title="Batching policies",
         how="Poisson arrivals at shares of what a closed loop of 32 gets; a fixed delay lets the "
-        "first of a micro-batch wait for company while the device is idle.",
+        "first of a micro-batch wait for others while the device is idle.",
         tables=(Table("Latency from the due instant", columns, tuple(rows)),),
         charts=(
             Chart(

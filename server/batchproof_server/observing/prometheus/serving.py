@@ -61,7 +61,7 @@ _SPECS = (
     Spec("padding_rows", "Rows added as padding.", "model version"),
     Spec("micro_batches_failed", "Micro-batches whose execution failed.", "model version"),
     Spec("shed", "Requests answered without execution.", "model version reason"),
-    Spec("selfcheck", "Answers tried again in other company.", "model version result"),
+    Spec("selfcheck", "Answers executed again beside other rows.", "model version result"),
     Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
     Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
     Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),
