@@ -205,7 +205,7 @@ _REFUSALS: tuple[Row, ...] = (
     ),
     (
         "Self-checks",
-        "Served answers executed again in other company. One that is different is a fault.",
+        "Served answers executed again beside other rows. One that is different is a fault.",
         _by("result", "selfcheck_total"),
         {"unit": "ops", "overrides": colored(_RESULT_COLORS)},
     ),

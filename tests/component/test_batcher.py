@@ -1,4 +1,4 @@
-"""The batcher's contract: company, deadlines and refusals."""
+"""The batcher's contract: batch neighbours, deadlines and refusals."""
 
 import asyncio
 import gc

@@ -107,7 +107,7 @@ async def test_a_check_is_never_taken_while_a_task_waits() -> None:
         await bench.run_device()
         await asyncio.gather(*tasks)
     [waiting] = await bench.asked(3)
-    bench.clock.advance(4.9)  # quiet and impatient, but a task waits for company
+    bench.clock.advance(4.9)  # quiet and impatient, but a task waits for others
     await settle_loop()
     assert bench.device.waiting_jobs == 0
     bench.clock.advance(0.1)

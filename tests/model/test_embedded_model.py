@@ -170,10 +170,10 @@ def test_a_picture_alone_in_padding_gets_the_bits_it_gets_in_company_at_any_plac
     run: Run, manifest: dict[str, Any], pictures: tuple[Bytes, Bytes]
 ) -> None:
     rows = as_input(pictures[0][: 8 * BUCKET_ROWS], manifest)
-    in_company = logits_of(run, rows)
+    together = logits_of(run, rows)
     moved = logits_of(run, rows[::-1])[::-1]
     alone = np.stack([run(np.repeat(row[np.newaxis], BUCKET_ROWS, axis=0))[0] for row in rows])
-    assert alone.tobytes() == in_company.tobytes()
+    assert alone.tobytes() == together.tobytes()
     assert alone.tobytes() == moved.tobytes()
 
 

@@ -1,4 +1,4 @@
-"""Law P11: the augmented answer to a picture is the same bits whatever the company."""
+"""Law P11: the augmented answer to a picture is the same bits whatever is co-batched."""
 
 import asyncio
 from io import BytesIO
@@ -42,7 +42,7 @@ requests = st.builds(
     early_exit=st.sampled_from([None, 0.4, 0.6, 1.0]),
     seed=st.integers(0, 3),
 )
-company = st.lists(
+neighbours = st.lists(
     st.tuples(st.lists(st.integers(0, 20), min_size=1, max_size=3), requests | st.none()),
     max_size=4,
 )
@@ -69,7 +69,7 @@ async def ask(bench: EngineBench, seeds: list[int], tta: TtaRequest | None) -> P
     return await bench.engine.predict_images(bench.model, images, NO_HURRY_S, tta=tta)
 
 
-@given(requests, st.integers(0, 20), st.lists(st.integers(0, 20), max_size=2), company)
+@given(requests, st.integers(0, 20), st.lists(st.integers(0, 20), max_size=2), neighbours)
 async def test_an_augmented_answer_does_not_depend_on_its_company(
     asked: TtaRequest,
     seed: int,

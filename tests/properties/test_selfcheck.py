@@ -1,4 +1,4 @@
-"""The self-check's decisions under any traffic: company, share, memory, patience."""
+"""The self-check's decisions under any traffic: neighbours, share, memory, patience."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -139,12 +139,12 @@ def test_what_is_kept_stays_within_both_bounds(
     steps: list[Step], settings: SelfCheckSettings
 ) -> None:
     checks = Traffic(SelfChecks(settings, CLASSES)).play(steps).checks
-    company = sum(row.inputs["x"].nbytes for row in checks._company)
+    remembered_bytes = sum(row.inputs["x"].nbytes for row in checks._remembered)
     under_test = sum(
         each.row.inputs["x"].nbytes + each.expected["y"].nbytes for each in checks._waiting
     )
-    assert len(checks._company) <= settings.remembered_rows
-    assert company <= settings.max_remembered_bytes // 2
+    assert len(checks._remembered) <= settings.remembered_rows
+    assert remembered_bytes <= settings.max_remembered_bytes // 2
     assert under_test <= settings.max_remembered_bytes // 2
 
 
@@ -152,7 +152,7 @@ def test_what_is_kept_stays_within_both_bounds(
 def test_a_share_of_0_keeps_and_checks_nothing(steps: list[Step]) -> None:
     traffic = Traffic(SelfChecks.none()).play(steps)
     assert (traffic.taken, traffic.skipped) == ([], [])
-    assert not traffic.checks._company
+    assert not traffic.checks._remembered
 
 
 @given(steps, settings)

@@ -43,7 +43,7 @@ def pictures(seed: int, rows: int = ROWS) -> np.ndarray[Any, Any]:
 
 
 def breaks_the_promise(run: Run, snapshot: Snapshot, rows: int = ROWS) -> bool:
-    """Whether a row's answer changes with company, place or time, or a call leaves a trace."""
+    """Whether an answer changes with co-batched rows, place or time, or a call leaves a trace."""
     batch, before = pictures(0, rows), snapshot()
     answers = run(batch)
     if snapshot() != before or not _same(run(batch), answers):
@@ -53,9 +53,9 @@ def breaks_the_promise(run: Run, snapshot: Snapshot, rows: int = ROWS) -> bool:
         order = numbers.permutation(2 * rows)[:rows]
         others = pictures(seed, rows) * numbers.choice(np.array([0.01, 1, 50], np.float32))
         pool = np.concatenate([batch, others])
-        company = run(pool[order])
+        together = run(pool[order])
         for place, row in enumerate(order):
-            if row < rows and not _same_row(answers, row, company, place):
+            if row < rows and not _same_row(answers, row, together, place):
                 return True
     return snapshot() != before
 

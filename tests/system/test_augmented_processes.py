@@ -1,4 +1,4 @@
-"""Same picture, same augmented answer: in two processes, in other company, after a restart."""
+"""Same picture, same augmented answer: in two processes, beside other rows, after a restart."""
 
 import asyncio
 import signal
@@ -24,12 +24,12 @@ TTA = pb.TestTimeAugmentation(
 )
 
 
-async def rows(server: ServerProcess, pictures: list[bytes], company: int = 0) -> list[bytes]:
+async def rows(server: ServerProcess, pictures: list[bytes], neighbours: int = 0) -> list[bytes]:
     """The rows of one augmented request, sent amid others."""
     options: dict[str, Any] = {"return_probabilities": True, "tta": TTA}
     others = [
         images(samples()[place : place + 2], tta=pb.TestTimeAugmentation(policy="d4"))
-        for place in range(company)
+        for place in range(neighbours)
     ]
     async with connected(server.grpc) as stub:
         outcomes = await asyncio.gather(
@@ -47,10 +47,10 @@ async def test_two_processes_and_a_restarted_one_give_a_picture_the_same_bits(
     pictures = [samples()[3], encoded("JPEG", 64), samples()[17]]
     here = await rows(embedded, pictures)
     assert len(set(here)) == 3
-    assert await rows(embedded, pictures[::-1], company=9) == here[::-1]
+    assert await rows(embedded, pictures[::-1], neighbours=9) == here[::-1]
     for _ in ("another process", "a restart"):
         there = serve(EMBEDDED).wait_serving()
-        assert await rows(there, pictures[1:], company=4) == here[1:]
+        assert await rows(there, pictures[1:], neighbours=4) == here[1:]
         assert there.stop(signal.SIGTERM) == 0
 
 

@@ -1,4 +1,4 @@
-"""One image, one answer: the same bits in any company, over TCP."""
+"""One image, one answer: the same bits beside any other rows, over TCP."""
 
 import asyncio
 import random

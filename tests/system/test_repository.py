@@ -144,12 +144,12 @@ async def test_a_client_that_vanishes_changes_nothing_for_its_company(zoo: Serve
             await asyncio.gather(*busy)
             await asyncio.to_thread(until, "nothing waits", lambda: _waiting(zoo) == 0)
             leaving.cancel()
-            company = (await staying).answer
-            assert company is not None
-            assert from_proto(company.outputs["done"]).tolist() == [[7.0] * 512]
+            neighbour = (await staying).answer
+            assert neighbour is not None
+            assert from_proto(neighbour.outputs["done"]).tolist() == [[7.0] * 512]
             await asyncio.to_thread(until, "it is logged", partial(_logged, zoo, request_id))
             # On a machine under load they may come too late to meet.
-            if company.provenance.executions[0].bucket_rows == LARGEST_BUCKET:
+            if neighbour.provenance.executions[0].bucket_rows == LARGEST_BUCKET:
                 # What was being executed when its caller left was executed with the others.
                 await asyncio.to_thread(
                     until, "all ran", partial(_has_executed, zoo, before, BUSY_REQUESTS + 1)

@@ -95,7 +95,7 @@ async def test_a_model_that_keeps_its_promise_is_found_identical_again_and_again
     async with running(tmp_path, config(share=1.0), others={"wild": Wild()}) as serving:
         for number in range(8):
             assert await ask(serving, number, f"request {number}") == 2 * number + 1
-        # The last one waits for company; those that find no room are skipped.
+        # The last one waits for others; those that find no room are skipped.
         results = await counted(serving, 7)
         assert results["different"] == 0
         assert results["identical"] >= 1

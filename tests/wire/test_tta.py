@@ -237,7 +237,7 @@ async def test_an_augmented_answer_is_the_same_bits_whatever_the_company(serving
         seed=7,
     )
     alone = row_bits(await serving.stub.Predict(asked(5, model="roomy", tta=mine)))
-    company = [
+    neighbours = [
         asked(1, model="roomy"),
         asked(2, 3, model="roomy", tta=augment("d4")),
         asked(4, model="roomy", tta=augment("crops", aggregation="vote")),
@@ -245,7 +245,7 @@ async def test_an_augmented_answer_is_the_same_bits_whatever_the_company(serving
         asked(5, model="roomy", tta=augment("light", seed=8)),
     ]
     for turn in range(8):
-        chosen = company[: turn % len(company)] + company[:turn]
+        chosen = neighbours[: turn % len(neighbours)] + neighbours[:turn]
         *_, answer = await asyncio.gather(
             *(serving.stub.Predict(each) for each in chosen),
             serving.stub.Predict(asked(6, 5, model="roomy", tta=mine)),

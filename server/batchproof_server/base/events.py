@@ -128,7 +128,7 @@ class QueueChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class SelfCheckRecord(Event):
-    """One answer that was selected for a second try in other company.
+    """One answer that was selected for a second try beside other rows.
 
     Attributes:
         result: ``identical``, ``different`` or ``skipped``.

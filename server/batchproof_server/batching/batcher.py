@@ -55,7 +55,7 @@ _NO_LIMIT_S = math.inf
 # Deadline    A task is refused or shed at the first opportunity at or after its deadline, unless it
 #             executes by then; then its answer is delivered and the caller's deadline decides. It
 #             is shed earlier when its micro-batch would end too late and more wait than fit in.
-# Company     Tasks submitted in one iteration of the loop ride together when they fit.
+# Together    Tasks submitted in one iteration of the loop ride together when they fit.
 # Quick       A micro-batch that is expected to take no longer than the hand-over to the device
 #             thread is executed on the loop thread, when nothing else waits.
 # Background  A self-check is handed to the device only while no task waits. A task that arrives
@@ -146,7 +146,7 @@ class Batcher:
     async def submit(
         self, inputs: Tensors, rows: int, deadline_s: float | None = None, request_id: str = ""
     ) -> BatchedRows:
-        """Executes ``rows`` rows in company and returns their answers.
+        """Executes ``rows`` rows, others beside them or not, and returns their answers.
 
         Args:
             inputs: checked against the signature; not changed, and not to be changed until the

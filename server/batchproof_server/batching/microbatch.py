@@ -20,7 +20,7 @@ class Limits:
     Attributes:
         max_batch_rows: rows of the largest micro-batch, 1 or more.
         max_queued_rows: rows that may wait, at least ``max_batch_rows``.
-        max_queue_delay: how long a task may wait for company, 0 or more.
+        max_queue_delay: how long a task may wait for others, 0 or more.
         buckets_rows: what micro-batches are padded up to, ascending, the last being
             ``max_batch_rows``; empty when nothing is padded.
         buckets_cost: what executing each bucket takes, in any unit, above 0; empty when it is not

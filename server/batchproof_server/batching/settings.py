@@ -17,7 +17,7 @@ class BatchingSettings:
     Attributes:
         buckets_rows: the row counts that the model executes, ascending; a micro-batch is padded
             up to one, and the last is the largest micro-batch.
-        max_queue_delay_s: how long a task may wait for company while the device is idle; 0 starts
+        max_queue_delay_s: how long a task may wait for others while the device is idle; 0 starts
             a micro-batch whenever the device is free.
         max_queued_rows: rows that may wait; more is refused.
     """

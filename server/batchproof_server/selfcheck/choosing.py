@@ -1,4 +1,4 @@
-"""The self-check while serving: which answers are tried again, when, and in which company.
+"""The self-check while serving: which answers are tried again, when, and beside which rows.
 
 Pure: time is an argument, and nothing here executes.
 """
@@ -95,11 +95,11 @@ class _SelectedRow:
 # Share       Of the requests (a large one counts once for each of its slices) ``share`` are
 #             selected, by their number; of each one row is checked. Every selected one is counted
 #             once: identical, different or skipped.
-# Company     Rows of other micro-batches, of the same kind; with other content than the row under
+# Neighbours  Rows of other micro-batches, of the same kind; with other content than the row under
 #             test as far as such rows are known. Until there is one, the check waits.
 # Bucket      The smallest of at least 2 rows among those whose answers the proof found
 #             bit-identical with the bucket that answered: a check costs no more than that.
-# Memory      ``remembered_rows`` rows as company and MAX_WAITING under test; each of the two at
+# Memory      ``remembered_rows`` rows as neighbours and MAX_WAITING under test; each of the two at
 #             most half of ``max_remembered_bytes``. All are copies. Rows are remembered until the
 #             memory is full, then one of so many micro-batches that it is renewed once between two
 #             checks or so.
@@ -121,12 +121,12 @@ class SelfChecks:
         self._bucket_of = {bucket: _smallest(members) for members in classes for bucket in members}
         self._selected = Sampler(settings.share, "selected")
         self._renewed = Sampler(min(1.0, settings.share * settings.remembered_rows), "remembered")
-        self._company: deque[_Row] = deque()
-        self._company_bytes = 0
+        self._remembered: deque[_Row] = deque()
+        self._remembered_bytes = 0
         self._is_full = False
         self._waiting: list[_SelectedRow] = []
-        # The answer of _ready, until what waits or its company changes: it is asked for every time
-        # that the queue moves.
+        # The answer of _ready, until what waits or is remembered changes: it is asked for every
+        # time that the queue moves.
         self._known_ready: _SelectedRow | None = None
         self._is_ready_known = False
         self._batches = 0
@@ -193,8 +193,8 @@ class SelfChecks:
         """Forgets everything; what waited is not checked."""
         skipped = tuple(Skipped(each.request_id, "draining") for each in self._waiting)
         self._waiting.clear()
-        self._company.clear()
-        self._company_bytes = 0
+        self._remembered.clear()
+        self._remembered_bytes = 0
         self._is_ready_known = False
         return skipped
 
@@ -206,7 +206,7 @@ class SelfChecks:
             yield Skipped(task.request_id, "too large")
             return
         if len(self._waiting) == MAX_WAITING:
-            lonely = next((each for each in self._waiting if not self._has_company(each)), None)
+            lonely = next((each for each in self._waiting if not self._has_neighbours(each)), None)
             if lonely is None:
                 yield Skipped(task.request_id, "busy")
                 return
@@ -232,12 +232,13 @@ class SelfChecks:
         if size_bytes > limit_bytes:
             return
         row = self._row(task, turn("remembered", self._batches) % task.rows, size_bytes)
-        self._company.append(row)
-        self._company_bytes += size_bytes
+        self._remembered.append(row)
+        self._remembered_bytes += size_bytes
         while (
-            len(self._company) > self._settings.remembered_rows or self._company_bytes > limit_bytes
+            len(self._remembered) > self._settings.remembered_rows
+            or self._remembered_bytes > limit_bytes
         ):
-            self._company_bytes -= self._company.popleft().size_bytes
+            self._remembered_bytes -= self._remembered.popleft().size_bytes
             self._is_full = True
 
     def _row(self, task: Answered, row: int, size_bytes: int) -> _Row:
@@ -245,13 +246,13 @@ class SelfChecks:
 
     def _ready(self) -> _SelectedRow | None:
         if not self._is_ready_known:
-            able = (each for each in self._waiting if self._has_company(each))
+            able = (each for each in self._waiting if self._has_neighbours(each))
             self._known_ready, self._is_ready_known = next(able, None), True
         return self._known_ready
 
-    def _has_company(self, candidate: _SelectedRow) -> bool:
+    def _has_neighbours(self, candidate: _SelectedRow) -> bool:
         alone = self._checked_in(candidate.bucket_rows) == 1
-        return alone or any(_fits(each, candidate.row) for each in self._company)
+        return alone or any(_fits(each, candidate.row) for each in self._remembered)
 
     def _checked_in(self, bucket_rows: int) -> int:
         return self._bucket_of.get(bucket_rows, bucket_rows)
@@ -271,7 +272,8 @@ class SelfChecks:
         )
 
     def _neighbours(self, row: _Row, count: int) -> list[Tensors]:
-        known = [each.inputs for each in self._company if _fits(each, row)]
+        known = [each.inputs for each in self._remembered if _fits(each, row)]
+        # The text is hashed: another one would choose other rows.
         start = turn("company", row.batch) % max(1, len(known))
         turned = [*known[start:], *known[:start]]
         others = (each for each in turned if not same_bits(each, row.inputs))

@@ -17,7 +17,7 @@ class Answered:
 
     Attributes:
         request_id: of the request that it belongs to.
-        kind: tasks of different kinds cannot keep each other company.
+        kind: tasks of different kinds cannot share a micro-batch.
         inputs: rows on axis 0, as are the outputs.
         rows: 1 or more.
         position: of its first row in the micro-batch.
@@ -66,8 +66,8 @@ class Verdict:
 
     Attributes:
         identical: bit for bit: 0 is not -0, and NaN is NaN when its bits agree.
-        greatest_difference: absolute, over all outputs; None where an answer is finite in one
-            company only, or has another shape or element type.
+        greatest_difference: absolute, over all outputs; None where only one of two answers is
+            finite, or they differ in shape or element type.
     """
 
     identical: bool

@@ -16,7 +16,7 @@ class SelfCheckSettings:
 
     Attributes:
         share: of the requests that are checked; 0 switches the self-check off.
-        remembered_rows: rows of earlier requests that are kept as company.
+        remembered_rows: rows of earlier requests that are kept as batch neighbours.
         max_remembered_bytes: of these rows and of those that wait for their check.
     """
 

@@ -44,7 +44,7 @@ def compile_model(model: Any, buckets_rows: tuple[int, ...]) -> TensorFlowBacken
 
 
 def compositions(backend: TensorFlowBackend, count: int) -> set[bytes]:
-    """The answers for one picture in random company, at random places, with other values around."""
+    """The answers for one picture beside random others, at random places and among other values."""
     picture, strangers = pictures(0, 1)[0], pictures(1, 64)
     numbers = np.random.default_rng(3)
     answers: set[bytes] = set()

@@ -51,7 +51,7 @@ def test_single_and_batch_agree_and_the_report_says_it(
     assert evaluate(bundle, data) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
-    assert lines[0] == "colours version 3: SAME ANSWERS alone and in company"
+    assert lines[0] == "colours version 3: SAME ANSWERS alone and in a batch"
     assert "30 of 30 pictures, 3 classes" in lines[1]
     (single,) = [line for line in lines if line.startswith("  one at a time")]
     assert single.split()[4:7] == ["2", "27", "90.00%"]

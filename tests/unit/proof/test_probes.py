@@ -157,8 +157,8 @@ def test_every_row_meets_other_places_and_other_neighbours_in_every_bucket() -> 
     met: dict[bytes, set[tuple[int, bytes]]] = {}
     for batch in backend.batches:
         for place, row in enumerate(batch):
-            company = batch[(place + 1) % len(batch)].tobytes()
-            met.setdefault(row.tobytes(), set()).add((place, company))
+            neighbour = batch[(place + 1) % len(batch)].tobytes()
+            met.setdefault(row.tobytes(), set()).add((place, neighbour))
     rows = probe_rows(backend.signature)
     assert all(len(met[row.tensors["x"].tobytes()]) > 1 for row in rows)
 

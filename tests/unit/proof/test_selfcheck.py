@@ -135,19 +135,19 @@ def test_rows_beyond_the_bound_in_bytes_are_neither_checked_nor_kept() -> None:
         skip.reason for value in (1, 2) for skip in checks.learn([task(value, width=10)], 2, 0.0)
     ]
     assert reasons == ["too large", "too large"]
-    assert not checks._company
+    assert not checks._remembered
 
 
 def test_a_full_memory_is_renewed_by_few_micro_batches_only() -> None:
     settings = SelfCheckSettings(0.001, remembered_rows=10, max_remembered_bytes=64)
     checks = SelfChecks(settings, CLASSES)
     told(checks, *range(1_000))
-    renewals = {row.batch for row in checks._company}
+    renewals = {row.batch for row in checks._remembered}
     assert len(renewals) == 4
     assert checks._is_full
-    before = checks._company[-1]
+    before = checks._remembered[-1]
     told(checks, *range(3))
-    assert checks._company[-1] is before
+    assert checks._remembered[-1] is before
 
 
 def test_what_is_dropped_is_named_and_forgotten() -> None:

@@ -14,7 +14,7 @@ _HEADINGS: Final = (
 def evaluation_report(evaluation: Evaluation) -> str:
     """Verdict, what was evaluated, a table of the paths, notes; ends without a line break."""
     subject = evaluation.subject
-    said = "SAME ANSWERS alone and in company" if evaluation.agrees else "DIFFERENT ANSWERS"
+    said = "SAME ANSWERS alone and in a batch" if evaluation.agrees else "DIFFERENT ANSWERS"
     taken = f"{subject.pictures} of {subject.pictures_there} pictures"
     lines = [
         f"{subject.model} version {subject.version}: {said}",

@@ -65,7 +65,7 @@ _SPECS = (
     Spec("isolation_executions", "Executions to find who made others fail.", "model version"),
     Spec("isolated_tasks", "Tasks at fault in failed micro-batches.", "model version result"),
     Spec("shed", "Requests answered without execution.", "model version reason"),
-    Spec("selfcheck", "Answers tried again in other company.", "model version result"),
+    Spec("selfcheck", "Answers executed again beside other rows.", "model version result"),
     Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
     Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
     Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),

@@ -1,4 +1,4 @@
-"""Why two answers to the same row differ: chance, position, company, or NaN beside it."""
+"""Why two answers to the same row differ: chance, position, co-batched rows, or NaN."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ def attribute(
     """The causes of what differed in one bucket, at least one.
 
     Chance and history explain everything else away: where the same micro-batch has two answers,
-    nothing can be said about company or position.
+    nothing can be said about co-batched rows or position.
 
     Args:
         backend: executes again.

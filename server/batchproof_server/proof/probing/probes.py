@@ -1,9 +1,9 @@
-"""Tries a loaded model: does a row get the same bits alone, in company, elsewhere and again?
+"""Tries a loaded model: does a row get the same bits alone, co-batched, elsewhere and again?
 
 Pure over ``Backend``. Each bucket is executed with the same rows in several arrangements, and every
 answer is compared with the row's first one in that bucket. Only when two differ, further executions
-find out why. A fault that shows in a share q of all (row, position, company) triples is missed with
-probability (1 - q)^n over n comparisons that meet them at random.
+find out why. A fault that shows in a share q of all (row, position, co-batched rows) triples is
+missed with probability (1 - q)^n over n comparisons that meet them at random.
 """
 
 import itertools

@@ -15,7 +15,7 @@ _REPAIR: Final = (
 _TABLE: Final = (
     Rule(
         "BP501",
-        "answer depends on the company",
+        "answer depends on co-batched rows",
         Severity.FAIL,
         "a picture gets other answers beside other pictures",
         _REPAIR,

@@ -1,4 +1,4 @@
-"""The paths: who executes what, in which company, and what happens when something fails."""
+"""The paths: who executes what, beside which rows, and what happens when something fails."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -62,7 +62,7 @@ def judge() -> Judge:
     return Judge("logits", np.arange(ROWS) % 3, reference(answers))
 
 
-def company(
+def tallied_path(
     execute: Execute, chunk_rows: int = 3, *, may_fail: bool = False
 ) -> tuple[BatchPath, Tally]:
     tally = empty_tally(ROWS)
@@ -78,8 +78,8 @@ async def test_rows_are_executed_in_batches_padded_to_buckets_and_compared(
     serving: Asked, pictures: list[LabelledPicture], judge: Judge
 ) -> None:
     execute = served_execution(serving.model, serving.predict)
-    three, tally = company(execute)
-    one, single = company(execute, 1)
+    three, tally = tallied_path(execute)
+    one, single = tallied_path(execute, 1)
     done: list[int] = []
     await execute_together(
         recipe_of(serving.model.loaded), pictures, [three, one], judge, done.append
@@ -98,7 +98,7 @@ async def test_rows_of_other_shapes_never_share_a_batch(judge: Judge) -> None:
         shapes.append(rows.shape)
         return np.zeros((len(rows), 3), np.float32), 4
 
-    path, tally = company(execute)
+    path, tally = tallied_path(execute)
     for place in range(ROWS):
         await path.push(place, np.zeros((place % 2 + 1, 1)), judge)
     await path.finish(judge)
@@ -108,10 +108,10 @@ async def test_rows_of_other_shapes_never_share_a_batch(judge: Judge) -> None:
 
 @pytest.mark.parametrize("fault", [BackendFailed("it broke"), InvalidInput("not finite")])
 async def test_the_served_backend_must_not_fail(fault: ServingError, judge: Judge) -> None:
-    path, _ = company(raising(fault), 1)
+    path, _ = tallied_path(raising(fault), 1)
     with pytest.raises(EvaluationFailed, match=f"batches of 3: {fault}"):
         await path.push(0, np.zeros(1), judge)
-    other, _ = company(raising(KeyError("a fault of ours")), 1)
+    other, _ = tallied_path(raising(KeyError("a fault of ours")), 1)
     with pytest.raises(KeyError):
         await other.push(0, np.zeros(1), judge)
 
@@ -119,7 +119,7 @@ async def test_the_served_backend_must_not_fail(fault: ServingError, judge: Judg
 @pytest.mark.parametrize(("text", "said"), [("first\nsecond", "first"), ("", "RuntimeError")])
 async def test_keras_may_fail_and_is_then_left_alone(text: str, said: str, judge: Judge) -> None:
     calls: list[int] = []
-    path, _ = company(raising(RuntimeError(text), calls), 2, may_fail=True)
+    path, _ = tallied_path(raising(RuntimeError(text), calls), 2, may_fail=True)
     for place in range(ROWS):
         await path.push(place, np.zeros(1), judge)
     await path.finish(judge)
