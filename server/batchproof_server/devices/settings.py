@@ -1,4 +1,4 @@
-"""How long executions may take."""
+"""How long executions may take, and loading."""
 
 import math
 from dataclasses import dataclass
@@ -16,22 +16,30 @@ _UNMEASURED_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSettings:
-    """What one execution of a micro-batch may take.
+    """What an execution may take, and a step of loading.
 
     Attributes:
         max_execution_s: an execution that takes longer is given up, and the version does not answer
             until it comes back; 0 takes a hundred times what the slowest bucket took when the
             version was loaded, and 10 s at least.
+        max_load_step_s: a version that is loaded or proven without any progress for longer has
+            failed, and the next one is loaded.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     max_execution_s: float = 0.0
+    max_load_step_s: float = 300.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.max_execution_s) and self.max_execution_s >= 0):
             raise ValueError(
                 f"max_execution_s must be 0 or more and finite, not {self.max_execution_s}"
+            )
+
+        if not (math.isfinite(self.max_load_step_s) and self.max_load_step_s > 0):
+            raise ValueError(
+                f"max_load_step_s must be above 0 and finite, not {self.max_load_step_s}"
             )
 
     def limit_s(self, execution_s: tuple[float, ...]) -> float:

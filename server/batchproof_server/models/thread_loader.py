@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from batchproof_server.base.clock import Clock
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.settings import ExecutionSettings
@@ -23,7 +24,8 @@ MakePlugs: TypeAlias = Callable[[Tell], LoadingPlugs]
 
 
 # Contract: one version at a time. Cancelling abandons the version at hand: its thread goes on until
-# that is loaded, and releases it then.
+# that is loaded, and releases it then. So does a version that makes no progress: nothing can
+# interrupt its thread, which may go on for ever while others are loaded.
 @dataclass(frozen=True, slots=True)
 class ThreadLoader:
     """Loads versions.
@@ -34,7 +36,7 @@ class ThreadLoader:
         clock: time and alarms of the batchers.
         observer: of the batchers.
         self_check: which answers are tried again.
-        execution: how long one execution may take.
+        execution: how long one execution may take, and a step of loading.
         max_request_rows: of one request; a manifest and the queue may lower it.
         max_request_views: rows times views of one request; the queue may lower it.
         watches_inputs: see ``ServedModel``.
@@ -54,13 +56,19 @@ class ThreadLoader:
     async def load(self, place: Place, tell_step: Callable[[str], None]) -> ServedModel:
         """Loads a version; as ``models.loader.Loader`` says."""
         loop = asyncio.get_running_loop()
+        stall = _Stall(self.execution.max_load_step_s, self.clock)
+
+        def note(step: str) -> None:
+            stall.note(step)
+            tell_step(step)
 
         def tell(progress: Progress) -> None:
             self.tell(progress)
-            loop.call_soon_threadsafe(tell_step, progress.step)
+            loop.call_soon_threadsafe(note, progress.step)
 
         async with self._turn:
-            return self._make_served(place, await _load(place, self.plugs(tell)))
+            stall.note("loading")
+            return self._make_served(place, await _load(place, self.plugs(tell), stall))
 
     def _make_served(self, place: Place, loaded: LoadedModel) -> ServedModel:
         thread_name = f"device-{place.name}-{place.version}"
@@ -91,16 +99,52 @@ class ThreadLoader:
         )
 
 
-async def _load(place: Place, plugs: LoadingPlugs) -> LoadedModel:
+class _Stall:
+    """Remembers the last progress of loading a version."""
+
+    def __init__(self, limit_s: float, clock: Clock) -> None:
+        self._limit_s, self._clock = limit_s, clock
+        self._step, self._at_s = "", clock.now_s()
+
+    def note(self, step: str) -> None:
+        """There is progress."""
+        self._step, self._at_s = step, self._clock.now_s()
+
+    def left_s(self) -> float:
+        """How long the next progress may take yet."""
+        return self._at_s + self._limit_s - self._clock.now_s()
+
+    def check(self) -> None:
+        """Returns while the next progress may still come.
+
+        Raises:
+            ModelRefused: it has taken too long.
+        """
+        if self.left_s() > 0:
+            return
+        finding = (
+            f"{self._step}: no progress within {self._limit_s:.3g} s; a model that hangs for some "
+            "input never ends this, a large one needs a higher [execution] max_load_step_s"
+        )
+        raise ModelRefused("loading takes too long", (finding,))
+
+
+async def _load(place: Place, plugs: LoadingPlugs, stall: _Stall) -> LoadedModel:
     thread = ThreadPoolExecutor(1, thread_name_prefix="load")
     loading = thread.submit(load_version, place, plugs)
     # Waiting for the thread would stop the loop until the version is loaded.
     thread.shutdown(wait=False)
+    loaded = asyncio.wrap_future(loading)
     try:
-        return await asyncio.wrap_future(loading)
-    except asyncio.CancelledError:
+        while not loaded.done():
+            await asyncio.wait({loaded}, timeout=max(0.0, stall.left_s()))
+            if not loaded.done():
+                stall.check()
+    except BaseException:
+        loaded.cancel()
         loading.add_done_callback(_release)
         raise
+    return loaded.result()
 
 
 def _release(loading: Future[LoadedModel]) -> None:
