@@ -16,7 +16,8 @@ from batchproof_server.proof.graph.flatten import LOOPS, FlatGraph, flatten_func
 from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Shape, Value
 from batchproof_server.proof.rows.step import step
 
-_ROUNDS: Final = 8
+# A cause needs a round for each variable that it passes; some causes are found on the way.
+_SPARE_ROUNDS: Final = 8
 
 
 @dataclass(slots=True)
@@ -92,7 +93,8 @@ class Loop:
         body, cond = self._function("body"), self._function("cond")
         quiet = Walk(self.walk.count, self.walk.library, self.walk.display)
         state = [Value(value.rows) for value in given]
-        for _ in range(_ROUNDS):
+        # Each round but the last teaches at least one place more.
+        for _ in range(len(state) + 1):
             after = self._run(quiet, body, state)
             joined = [Value(a.rows or b.rows) for a, b in zip(state, after, strict=True)]
             if joined == state:
@@ -101,12 +103,16 @@ class Loop:
         state = [
             self._entered(index, *pair) for index, pair in enumerate(zip(given, state, strict=True))
         ]
-        for _ in range(_ROUNDS):
+        for _ in range(_SPARE_ROUNDS + len(state)):
             after = self._run(self.walk, body, state)
             joined = [self._joined(a, b) for a, b in zip(state, after, strict=True)]
             if joined == state:
                 break
             state = joined
+        else:
+            detail = "what the loop does is not known after as many rounds as it has variables"
+            cause = frozenset({Cause("BP305", self.name, detail)})
+            state = [_with(value, cause) for value in state]
         state = self._stable(body, state)
         stop = self._run(self.walk, cond, state)[0]
         return [_with(value, stop.causes) for value in state]

@@ -123,12 +123,16 @@ def looked_up(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     return RowsVerdict(values[1].rows)
 
 
-def merged(_node: Node, values: Sequence[Value]) -> Sequence[RowsVerdict]:
+def merged(node: Node, values: Sequence[Value]) -> Sequence[RowsVerdict]:
     """The results of all branches, of which one is taken; and the index of that one."""
     found = {value.rows for value in values if value.rows is not None}
     if len(found) > 1:
         return [undecided("branches lay their rows out in different ways"), RowsVerdict()]
-    return [RowsVerdict(found.pop()), RowsVerdict()]
+    rows = found.pop()
+    for index, value in enumerate(values):
+        if value.free and (outcome := aligned(node, index, rows)).rule_id:
+            return [outcome, RowsVerdict()]
+    return [RowsVerdict(rows), RowsVerdict()]
 
 
 TRANSFERS: Final[Mapping[str, Transfer]] = {

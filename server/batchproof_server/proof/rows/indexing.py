@@ -11,6 +11,7 @@ from batchproof_server.proof.rows.node import (
     Node,
     RowsVerdict,
     Transfer,
+    aligned,
     axis_of,
     kinds,
     rank_of,
@@ -36,6 +37,8 @@ def gather(node: Node, values: Sequence[Value]) -> RowsVerdict:
         return _by_both(source, index, batch)
     if source.axis == along:
         return _rows_at(node, source)
+    if source.axis < batch and (outcome := aligned(node, 1, source)).rule_id:
+        return RowsVerdict(source, outcome.rule_id, "takes other parts of each row")
     return RowsVerdict(
         source if source.axis < along else source.at(source.axis + index_rank - batch - 1)
     )
@@ -92,7 +95,7 @@ def gather_nd(node: Node, values: Sequence[Value]) -> RowsVerdict:
 def one_hot(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Adds an axis of classes."""
     shape, rows = node.output_shapes[0], values[0].rows
-    if shape is None or rows is None:
+    if shape is None or rows is None or any(value.rows for value in values[1:]):
         return UNKNOWN
     axis = axis_of(node.attr("axis"), len(shape))
     return RowsVerdict(rows.at(rows.axis + (axis <= rows.axis)))
@@ -103,18 +106,24 @@ def chosen(_node: Node, _values: Sequence[Value]) -> RowsVerdict:
     return RowsVerdict(None, "BP302", "sorts, counts or picks rows by their content")
 
 
-def both_plain(_node: Node, values: Sequence[Value]) -> RowsVerdict:
-    """Every input holds one example on each index of axis 0."""
-    if all(value.rows in (None, Rows(0)) for value in values) and values[0].rows:
-        return RowsVerdict(Rows(0))
-    return undecided("works on something else than the rows")
+def both_plain(node: Node, values: Sequence[Value]) -> RowsVerdict:
+    """Every input holds one example on each index of axis 0, or is the same for all."""
+    if not values[0].rows or any(value.rows not in (None, Rows(0)) for value in values):
+        return undecided("works on something else than the rows")
+    for index, value in enumerate(values):
+        if value.free and (outcome := aligned(node, index, Rows(0))).rule_id:
+            return outcome
+    return RowsVerdict(Rows(0))
 
 
 def counted(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Counts the numbers in each row of a matrix, or in a whole vector."""
-    if rank_of(node.input_shapes[0]) == 2 and values[0].rows == Rows(0):  # noqa: PLR2004 - a matrix
-        return RowsVerdict(Rows(0))
-    return chosen(node, values)
+    if rank_of(node.input_shapes[0]) != 2 or values[0].rows != Rows(0):  # noqa: PLR2004 - a matrix
+        return chosen(node, values)
+    # Without weights their place is taken by an empty tensor.
+    if values[-1].free and node.input_shapes[-1] != (0,):
+        return aligned(node, len(values) - 1, Rows(0))
+    return RowsVerdict(Rows(0))
 
 
 def list_from_tensor(_node: Node, values: Sequence[Value]) -> RowsVerdict:
@@ -125,12 +134,17 @@ def list_from_tensor(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     return RowsVerdict(rows.at(rows.axis - 1))
 
 
-def list_set(_node: Node, values: Sequence[Value]) -> RowsVerdict:
+def list_set(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Puts a tensor into a list; all of a list must be laid out alike."""
-    element, listed = values[-1].rows if len(values) > 2 else values[1].rows, values[0].rows  # noqa: PLR2004 - list, index, item
-    if element is None or listed in (None, element):
+    place = len(values) - 1  # of the item: list, item; or list, index, item
+    element, listed = values[place].rows, values[0].rows
+    if listed is None or element == listed:
         return RowsVerdict(element or listed)
-    return undecided("collects tensors whose rows are laid out in different ways")
+    if element is not None:
+        return undecided("collects tensors whose rows are laid out in different ways")
+    if listed.axis == LISTED:
+        return undecided("puts something else in the place of a row")
+    return aligned(node, place, listed) if values[place].free else RowsVerdict(listed)
 
 
 def list_get(_node: Node, values: Sequence[Value]) -> RowsVerdict:
@@ -150,6 +164,13 @@ def list_stack(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Makes axis 0 of what was a list."""
     rows = values[0].rows
     return UNKNOWN if rows is None else RowsVerdict(rows.at(rows.axis + 1))
+
+
+def list_gather(node: Node, values: Sequence[Value]) -> RowsVerdict:
+    """Takes tensors out of a list, by their places."""
+    if values[0].rows is not None and values[0].rows.axis == LISTED:
+        return undecided("takes rows in an order that may not be theirs")
+    return list_stack(node, values)
 
 
 def list_kept(_node: Node, values: Sequence[Value]) -> RowsVerdict:
@@ -183,6 +204,6 @@ TRANSFERS: Final[Mapping[str, Transfer]] = {
     "TensorListGetItem": list_get,
     "TensorListPopBack": list_pop,
     "TensorListStack": list_stack,
-    "TensorListGather": list_stack,
+    "TensorListGather": list_gather,
     "TensorListResize": list_kept,
 }

@@ -106,7 +106,7 @@ def aligned(node: Node, index: int, rows: Rows) -> RowsVerdict:
     shape = node.input_shapes[index]
     if shape is None:
         return RowsVerdict(rows, "BP305", "meets constants of unknown shape")
-    if rows.axis < 0 or shape[rows.axis] == 1:
+    if not 0 <= rows.axis < len(shape) or shape[rows.axis] == 1:
         return RowsVerdict(rows)
     same = node.uniform(index, rows)
     if same:
@@ -117,8 +117,13 @@ def aligned(node: Node, index: int, rows: Rows) -> RowsVerdict:
 
 
 def first_input(node: Node, values: Sequence[Value]) -> tuple[Rows, tuple[int | None, ...]] | None:
-    """The rows and the shape of the first input, if both are known."""
+    """The rows and the shape of the first input, if both are known.
+
+    None too where another input carries rows: what should be the same for all depends on some.
+    """
     rows, shape = values[0].rows, node.input_shapes[0]
+    if any(value.rows is not None for value in values[1:]):
+        return None
     return None if rows is None or shape is None else (rows, shape)
 
 

@@ -9,6 +9,7 @@ from batchproof_server.proof.rows.node import (
     Node,
     RowsVerdict,
     Transfer,
+    aligned,
     axis_of,
     first_input,
     kinds,
@@ -74,7 +75,16 @@ def mat_mul(node: Node, values: Sequence[Value]) -> RowsVerdict:
         _factor(value.rows, shape, rank, swapped=bool(node.attr(name)))
         for value, shape, name in zip(values, (left, right), suffix, strict=True)
     ]
-    return _product(found[0], found[1], rank)
+    outcome = _product(found[0], found[1], rank)
+    rows = outcome.rows
+    if outcome.rule_id or rows is None or rows.axis >= rank - 2:
+        return outcome
+    # Rows on an axis of many matrices: each must meet the same matrix.
+    for index, shape in enumerate((left, right)):
+        if values[index].free:
+            met = aligned(node, index, rows.at(rows.axis - (rank - len(shape))))
+            outcome = met if met.rule_id else outcome
+    return RowsVerdict(rows, outcome.rule_id, outcome.detail)
 
 
 def _factor(
@@ -112,7 +122,16 @@ def einsum(node: Node, values: Sequence[Value]) -> RowsVerdict:
     letters = _letters(result, len(output))
     if letter not in letters:
         return RowsVerdict(None, "BP304", _SUMS)
-    return RowsVerdict(rows.at(letters.index(letter)))
+    there = rows.at(letters.index(letter))
+    for index, (value, term) in enumerate(zip(values, terms.split(","), strict=True)):
+        known = node.input_shapes[index]
+        if value.free and known is None:
+            return RowsVerdict(there, "BP305", "meets constants of unknown shape")
+        if value.free and known is not None and letter in (own := _letters(term, len(known))):
+            outcome = aligned(node, index, rows.at(own.index(letter)))
+            if outcome.rule_id:
+                return RowsVerdict(there, outcome.rule_id, outcome.detail)
+    return RowsVerdict(there)
 
 
 def _letters(term: str, rank: int) -> list[str]:
@@ -195,7 +214,7 @@ _REDUCTIONS: Final = ("Sum", "Mean", "Prod", "Max", "Min", "All", "Any", "Euclid
 _EXAMPLES: Final = kinds(
     "Conv Conv2D Conv3D DepthwiseConv2dNative Dilation2D ResizeBilinear ResizeBicubic ResizeArea "
     "ResizeNearestNeighbor ScaleAndTranslate LRN SpaceToDepth DepthToSpace ExtractImagePatches "
-    "ExtractVolumePatches ImageProjectiveTransformV2 QuantizedConv2D DataFormatDimMap"
+    "ExtractVolumePatches QuantizedConv2D DataFormatDimMap"
 )
 _POOLS: Final = ("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D", "MaxPoolWithArgmax")
 _LEADING: Final = {
@@ -224,5 +243,6 @@ TRANSFERS: Final[Mapping[str, Transfer]] = {
     ),
     **{kind: on_leading_axes(last) for last, names in _LEADING.items() for kind in kinds(names)},
     "Einsum": einsum,
+    "ImageProjectiveTransformV2": warped,
     "ImageProjectiveTransformV3": warped,
 }

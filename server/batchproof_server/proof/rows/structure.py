@@ -118,7 +118,7 @@ def pad(node: Node, values: Sequence[Value]) -> RowsVerdict:
 def broadcast_to(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Repeats along axes of size 1 and new axes in front."""
     shape, known = node.output_shapes[0], node.input_shapes[0]
-    if (rows := values[0].rows) is None or shape is None or known is None:
+    if (rows := values[0].rows) is None or shape is None or known is None or values[1].rows:
         return UNKNOWN
     return RowsVerdict(rows.at(rows.axis + len(shape) - len(known)))
 
@@ -155,6 +155,8 @@ def reverse_sequence(node: Node, values: Sequence[Value]) -> RowsVerdict:
     lengths_fit = values[1].rows is None or values[1].rows == rows.at(0)
     if values[0].rows is None or rows.axis != node.attr("batch_dim") or not lengths_fit:
         return undecided("reverses parts whose lengths belong to other rows")
+    if values[1].rows is None and (outcome := aligned(node, 1, rows.at(0))).rule_id:
+        return RowsVerdict(rows, outcome.rule_id, "reverses parts of other lengths in each row")
     return RowsVerdict(rows)
 
 
