@@ -13,8 +13,7 @@ from rich.text import Text
 
 def write_line(text: str) -> None:
     """Writes one line to standard output at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    _write("\t".join(map(_printable, text.split("\t"))))
 
 
 def write_json(record: Mapping[str, object]) -> None:
@@ -34,17 +33,34 @@ def write_table(
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_printable(cell)) for cell in row))
     console = Console(file=sys.stdout)
     with console.capture() as captured:  # so that a broken pipe is ours to handle
         console.print(table)
-    write_line(captured.get().rstrip("\n"))
+    _write(captured.get().rstrip("\n"))
 
 
 def write_error(message: str) -> None:
     """Writes one line to standard error."""
-    sys.stderr.write(f"batchproof: {_one_line(message)}\n")
+    sys.stderr.write(f"batchproof: {_printable(_one_line(message))}\n")
     sys.stderr.flush()
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _printable(text: str) -> str:
+    """Labels and errors come from a server: what moves the cursor or turns text round is escaped.
+
+    Lines stay. Escapes are those of JSON, so that JSON stays JSON.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
 
 
 def _one_line(text: str) -> str:

@@ -1,20 +1,24 @@
-"""What the commands write: lines, and a progress line on a terminal."""
+"""What the commands write: lines, and a progress line on a terminal.
+
+Labels, names of files and texts of errors come from outside: everything is made printable here.
+"""
 
 import sys
 from dataclasses import dataclass
 from typing import TextIO
 
+from batchproof_server.base.errors import printable
 from batchproof_server.proof.settings import Progress
 
 
 def write(text: str) -> None:
     """Writes lines to standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
 
 
 def write_error(text: str) -> None:
     """Writes lines to standard error, each marked as ours."""
-    for line in text.splitlines():
+    for line in printable(text).split("\n"):
         sys.stderr.write(f"batchproof-server: {line}\n")
 
 
@@ -33,7 +37,9 @@ class ProgressLine:
         if not self.stream.isatty():
             return
         counted = f" {progress.done}/{progress.total}" if progress.total else ""
-        text = f"{progress.model} version {progress.version}: {progress.step}{counted}"
+        text = printable(
+            f"{progress.model} version {progress.version}: {progress.step}{counted}"
+        ).replace("\n", " ")
         finished = progress.done == progress.total
         self.stream.write(f"\r\x1b[2K{'' if finished else text}")
         self.stream.flush()

@@ -60,8 +60,10 @@ def read_bundle(
         kinds: of artefacts that it may hold; without them, those of the plug list.
 
     Raises:
-        ModelRefused: there is no artefact, or the manifest or the labels have faults.
+        ModelRefused: there is no artefact, the manifest or the labels have faults, or a file of the
+            bundle is a link that leads out of it.
     """
+    _check_links(directory)
     kind = _only_kind(directory, tuple(kinds or plug_list.artefact_kinds()))
     artefact = kind.artefact_in(directory)
     manifest_file = directory / MANIFEST_NAME
@@ -76,6 +78,24 @@ def read_bundle(
         model_digest=kind.digest(artefact),
         tta_weights=_read_tta_weights(directory),
     )
+
+
+def _check_links(directory: Path) -> None:
+    """A bundle that is copied, signed or compared must hold all that it is made of."""
+    top = directory.resolve()
+    outside = [
+        path.relative_to(directory).as_posix()
+        for path in sorted(directory.rglob("*"))
+        if path.is_symlink() and not path.resolve().is_relative_to(top)
+    ]
+    if outside:
+        raise ModelRefused(
+            "a file of the bundle lies outside it",
+            tuple(
+                f"{name}: is a symbolic link that leads out of the bundle; copy the file into it"
+                for name in outside
+            ),
+        )
 
 
 def _only_kind(directory: Path, kinds: tuple[ArtefactKind, ...]) -> ArtefactKind:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO, TypeAlias
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from batchproof_server.base.errors import cut
+from batchproof_server.base.errors import cut, printable
 from batchproof_server.base.events import (
     BatchRecord,
     RequestRecord,
@@ -83,15 +83,11 @@ _JSON = json.JSONEncoder(default=repr)
 
 def _escape(_logger: object, _method: str, event: Event) -> Event:
     """Escapes what the console would print as it is: the event's text and tracebacks."""
-    event["event"] = _printable(str(event["event"]))
+    event["event"] = printable(str(event["event"]))
     if "exception" in event:
         lines = event["exception"].splitlines()
-        event["exception"] = "\n".join(f"    {_printable(line)}" for line in lines)
+        event["exception"] = "\n".join(f"    {printable(line)}" for line in lines)
     return event
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _short(text: str) -> str:

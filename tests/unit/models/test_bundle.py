@@ -142,3 +142,27 @@ def test_an_artefact_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused) as refused:
         digest_artefact(tmp_path / "none")
     assert refused.value.findings == ("artefact: a file of it cannot be read",)
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "batchproof.toml", "samples/boot.png"])
+def test_a_link_that_leads_out_of_the_bundle_is_refused(tmp_path: Path, name: str) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    outside = tmp_path / "outside"
+    outside.write_text("secret")
+    link = bundle / name
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(outside)
+    with pytest.raises(ModelRefused) as refused:
+        read_bundle("m", 1, bundle)
+    (finding,) = refused.value.findings
+    assert finding.startswith(f"{name}: is a symbolic link that leads out of the bundle")
+
+
+def test_a_link_inside_the_bundle_is_followed(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle / "..data").mkdir()
+    (bundle / "..data" / "labels.txt").write_text("a\nb\nc\n")
+    (bundle / "labels.txt").unlink(missing_ok=True)
+    (bundle / "labels.txt").symlink_to(Path("..data") / "labels.txt")
+    assert read_bundle("m", 1, bundle).labels == ("a", "b", "c")
