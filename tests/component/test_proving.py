@@ -21,6 +21,7 @@ from batchproof_server.proof.settings import Consistency, ProofSettings
 from support.proof_backends import (
     MACHINE,
     Bench,
+    Counting,
     Drifting,
     Good,
     LeakingNan,
@@ -130,12 +131,67 @@ def test_a_lone_bucket_is_served_when_its_bits_are_those_of_the_others() -> None
     assert certificate.measured.served_buckets_rows == (1, 2, 4)
 
 
+@pytest.mark.parametrize("buckets_rows", [(2,), (2, 4, 8), (1, 2, 4)])
+@pytest.mark.parametrize("share", [1.0, 0.01])
+def test_a_model_that_answers_with_the_number_of_rows_is_unproven(
+    buckets_rows: tuple[int, ...], share: float
+) -> None:
+    for settings in (ProofSettings(), TOLERANT):
+        certificate = Bench(settings).prove(candidate(Counting(share), buckets_rows=buckets_rows))
+        assert certificate.verdict == "unproven"
+        (failure,) = certificate.failures
+        assert failure.startswith('BP512 output "y": the answers to the row')
+        assert f"among 1 and among {buckets_rows[-1]} rows differ by" in failure
+
+
+def test_every_row_is_executed_by_itself_even_where_1_is_no_bucket() -> None:
+    backend = OddOne()
+    certificate = Bench().prove(candidate(backend, buckets_rows=(2, 4)))
+    assert [len(batch) for batch in backend.batches[-16:]] == [1] * 16
+    assert certificate.measured.executions["single"] == 16
+    assert certificate.measured.classes == ((2, 4),)
+    (finding,) = certificate.findings
+    assert (finding.rule_id, finding.severity) == ("BP508", Severity.NOTE)
+    assert "one row by itself, which is no bucket here, differs by up to" in finding.detail
+
+
+def test_where_1_is_a_bucket_no_row_is_executed_by_itself_again() -> None:
+    certificate = Bench().prove(candidate(Good(), buckets_rows=(1, 2)))
+    assert certificate.measured.executions["single"] == 0
+
+
+def test_a_model_that_cannot_execute_one_row_says_so_and_its_buckets_are_compared() -> None:
+    fixed = Examined(Good(), never_alone="built for exactly 4 rows")
+    for examined, why in (
+        (fixed, "built for exactly 4 rows"),
+        (Examined(Picky(lambda x: len(x) == 1)), "the model fails on one row"),
+    ):
+        certificate = Bench().prove(candidate(Good(), examined=examined))
+        assert certificate.verdict == "proven"
+        assert certificate.measured.executions["single"] == 0
+        (finding,) = certificate.findings
+        assert (finding.rule_id, finding.severity) == ("BP513", Severity.NOTE)
+        assert finding.detail == f"{why}; only the buckets 2, 4, 8 were compared"
+    counting = Examined(Counting(0.01), never_alone="built for exactly 4 rows")
+    certificate = Bench().prove(candidate(Good(), examined=counting))
+    assert rule_ids(certificate) == {"BP512", "BP513"}
+
+
+def test_a_model_in_half_precision_may_differ_by_more_between_row_counts() -> None:
+    half = replace(NOTE, rule_id="BP401", severity=Severity.WARN)
+    for findings, verdict in (((), "unproven"), ((half,), "proven")):
+        backend = Counting(0.002)
+        certificate = Bench().prove(candidate(backend, examined=Examined(backend, findings)))
+        assert certificate.verdict == verdict
+
+
 def test_a_difference_that_is_not_finite_is_null() -> None:
     class Undefined(Good):
         def spoilt(self, answers: np.ndarray[Any, Any], inputs: np.ndarray[Any, Any]) -> Any:
             return np.full_like(answers, np.nan) if len(inputs) == 1 else answers
 
     certificate = Bench().prove(candidate(Undefined(), buckets_rows=(1, 2)))
+    assert certificate.verdict == "unproven"
     assert certificate.measured.greatest_difference is None
     assert certificate.measured.served_buckets_rows == (2,)
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
@@ -117,6 +118,60 @@ def test_a_good_keras_model_and_a_good_saved_model_are_proven(
     assert certificate is not None
     assert certificate.verdict == "proven"
     assert max(certificate.measured.classes, key=max)[-1] == 4
+
+
+def counting(version: Path, share: float) -> None:
+    """A SavedModel that adds a share of the number of rows to each logit."""
+    module = tf.Module()
+    module.weights = tf.Variable(np.random.default_rng(0).normal(0, 0.3, (48, 5)), dtype=tf.float32)
+
+    def answer(x: Any) -> dict[str, Any]:
+        rows = tf.cast(tf.shape(x)[0], tf.float32)
+        return {"logits": tf.matmul(tf.reshape(x, [-1, 48]), module.weights) + rows * share}
+
+    spec = tf.TensorSpec((None, 4, 4, 3), tf.float32, name="x")
+    served = tf.function(answer, input_signature=[spec])
+    tf.saved_model.save(module, version, signatures={"serving_default": served})
+
+
+@pytest.mark.parametrize("share", [1.0, 0.01])
+def test_a_model_that_answers_with_the_number_of_rows_is_refused(
+    tmp_path: Path, share: float
+) -> None:
+    version = bundle(tmp_path, lambda at: counting(at, share))
+    with pytest.raises(ModelRefused) as refused:
+        loaded(version)
+    assert any(finding.startswith("BP512") for finding in refused.value.findings)
+
+
+def test_a_model_for_a_fixed_number_of_rows_says_that_it_was_not_compared_with_one(
+    tmp_path: Path,
+) -> None:
+    image = keras.Input(batch_shape=(4, 6), name="image")
+    version = keras_bundle(tmp_path, keras.Model(image, layers.Dense(3)(image)))
+    (version / "batchproof.toml").write_text("format = 1\n[batching]\nbuckets_rows = [4]\n")
+    certificate = loaded(version).certificate
+    assert certificate is not None
+    assert certificate.verdict == "proven"
+    (note,) = [each for each in certificate.findings if each.rule_id == "BP513"]
+    assert "built for exactly 4 rows" in note.detail
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_model_in_half_precision_is_proven_and_warned_of(tmp_path: Path, policy: str) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = cnn()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    scores = layers.Activation("linear", dtype="float32")(half.output)
+    model = keras.Model(half.input, scores)
+    versions = [keras_bundle(tmp_path / "k", model), exported_bundle(tmp_path / "s", model)]
+    for version in versions:
+        certificate = loaded(version).certificate
+        assert certificate is not None
+        assert certificate.verdict == "proven"
+        assert "BP401" in {finding.rule_id for finding in certificate.findings}
 
 
 def test_what_is_not_safe_to_load_is_refused_whatever_is_allowed(tmp_path: Path) -> None:

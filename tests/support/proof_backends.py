@@ -104,6 +104,22 @@ class OddOne(Good):
         return np.nextafter(answers, np.inf) if len(inputs) == 1 else answers
 
 
+class Counting(Good):
+    """Adds a share of the number of rows to each answer.
+
+    Args:
+        share: what each row but the first adds.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self._share = share
+
+    def spoilt(self, answers: Array, inputs: Array) -> Array:
+        """Adds."""
+        return answers + np.float32(self._share * (len(inputs) - 1))
+
+
 class Learning(Good):
     """Answers well and changes a variable meanwhile."""
 

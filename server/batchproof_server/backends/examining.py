@@ -1,13 +1,14 @@
 """From an artefact to a backend under the eyes of the audit: the order of the proof."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.engine import Engine
 from batchproof_server.backends.source import Source
-from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.proof.effects import UNSAFE
 from batchproof_server.proof.examination import Examined
@@ -36,14 +37,43 @@ def examine(
     source = kind.open(artefact, settings)
     repairs = source.repair()
     remaining = source.audit()
-    backend = engine_for(source, engines).compile(source, buckets_rows, settings)
+    compiled = _compile(source, engine_for(source, engines), buckets_rows, settings)
+    backend = compiled.backend
     try:
-        graphs = source.audit_graphs(buckets_rows)
+        graphs = source.audit_graphs(compiled.rows)
         _refuse_unsafe(artefact, "execute", [each for each in graphs if each.rule_id in UNSAFE])
     except BaseException:
         backend.close()
         raise
-    return Examined(backend, (*findings, *remaining, *graphs), repairs)
+    return Examined(backend, (*findings, *remaining, *graphs), repairs, compiled.never_alone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A backend, the row counts that it executes, and why one row is not among them."""
+
+    backend: Backend
+    rows: tuple[int, ...]
+    never_alone: str = ""
+
+
+def _compile(
+    source: Source, engine: Engine, buckets_rows: tuple[int, ...], settings: EngineSettings
+) -> _Compiled:
+    """Compiles the buckets and one row by itself, which the proof compares them with.
+
+    Raises:
+        ModelRefused: the buckets cannot be compiled.
+    """
+    if 1 in buckets_rows:
+        return _Compiled(engine.compile(source, buckets_rows, settings), buckets_rows)
+    rows = (1, *buckets_rows)
+    try:
+        return _Compiled(engine.compile(source, rows, settings), rows)
+    except ModelRefused as refused:
+        # Where the buckets cannot be compiled either, this says why.
+        backend = engine.compile(source, buckets_rows, settings)
+        return _Compiled(backend, buckets_rows, "; ".join(refused.findings) or str(refused))
 
 
 def check_safe(kind: ArtefactKind, artefact: Path) -> tuple[Finding, ...]:

@@ -14,14 +14,16 @@ class Examined:
     """A loaded model, and what the audit says of it.
 
     Attributes:
-        backend: ready to execute.
+        backend: ready to execute its buckets, and one row by itself unless ``never_alone``.
         findings: what remains after the repair.
         repairs: what was changed before it was compiled.
+        never_alone: why one row cannot be executed by itself; empty where it can.
     """
 
     backend: Backend
     findings: tuple[Finding, ...] = ()
     repairs: tuple[RepairRecord, ...] = ()
+    never_alone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,8 @@ class Candidate:
     def all_findings(self) -> tuple[Finding, ...]:
         """Of the audit and about the bundle; known before anything is executed."""
         return (*self.examined.findings, *self.findings)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the model computes in float16 or bfloat16, as far as the audit knows."""
+        return any(finding.rule_id == "BP401" for finding in self.all_findings)

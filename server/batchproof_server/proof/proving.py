@@ -1,7 +1,7 @@
 """From an examined model to its certificate: probes, bucket classes, verdict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from batchproof_server.proof.probing.buckets import (
     served_buckets,
 )
 from batchproof_server.proof.probing.probes import ProbeReport, probe, without_uneven_buckets
+from batchproof_server.proof.probing.row_counts import SINGLE, compare_row_counts
 from batchproof_server.proof.probing.rows import (
     SEED,
     ProbeRow,
@@ -124,8 +125,9 @@ class Prover:
         def count(done: int, total: int) -> None:
             self._tell(candidate, "probing", done=done, total=total)
 
-        report = without_uneven_buckets(
-            probe(candidate.backend, candidate.buckets_rows, rows, count)
+        report = _with_row_counts(
+            candidate,
+            without_uneven_buckets(probe(candidate.backend, candidate.buckets_rows, rows, count)),
         )
         measured = _measured(subject, report, rows)
         notes = _about(candidate, measured, failed=bool(failures(report.findings)))
@@ -156,6 +158,24 @@ class Prover:
         self, candidate: Candidate, step: str, detail: str = "", *, done: int = 0, total: int = 0
     ) -> None:
         self.tell(Progress(candidate.model, candidate.version, step, done, total, detail))
+
+
+def _with_row_counts(candidate: Candidate, report: ProbeReport) -> ProbeReport:
+    """Adds what the row count changes; nothing can be said of it where something else failed."""
+    if failures(report.findings):
+        return report
+    seen = compare_row_counts(
+        candidate.backend,
+        report,
+        never_alone=candidate.examined.never_alone,
+        coarse=candidate.coarse,
+    )
+    return replace(
+        report,
+        findings=(*report.findings, *seen.findings),
+        executions={**report.executions, SINGLE: seen.executions},
+        comparisons=report.comparisons + seen.comparisons,
+    )
 
 
 def _measured(subject: Subject, report: ProbeReport, rows: Sequence[ProbeRow]) -> Measured:

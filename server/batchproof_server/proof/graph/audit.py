@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tensorflow.core.framework import types_pb2
+
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.graph.flatten import (
     FlatGraph,
@@ -19,8 +21,20 @@ from batchproof_server.proof.graph.flatten import (
 from batchproof_server.proof.graph.operations import broken_rule
 from batchproof_server.proof.graph.walk import Walk
 from batchproof_server.proof.rows.layout import Rows, Value
+from batchproof_server.proof.rows.node import kinds
 from batchproof_server.proof.rules import found
 
+# What adds up numbers, and so rounds otherwise in another order.
+_SUMS: Final = frozenset(
+    kinds(
+        "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum Conv Conv2D Conv3D Sum Mean BiasAdd "
+        "DepthwiseConv2dNative Conv2DBackpropInput Conv3DBackpropInputV2"
+    )
+)
+_COARSE: Final = {
+    "float16": types_pb2.DT_HALF,
+    "bfloat16": types_pb2.DT_BFLOAT16,
+}
 _PATH: Final = re.compile(r"(?:^|/)(?:Stateful)?PartitionedCall(?:_\d+)?/\d+(?=/)")
 
 
@@ -38,6 +52,7 @@ def audit_functions(functions: Mapping[int, Any]) -> tuple[Finding, ...]:
     findings: dict[Finding, None] = {}
     for function in reversed(served):
         findings.update(dict.fromkeys(_effects(function, read)))
+        findings.update(dict.fromkeys(_precision(function)))
         if function.rows > 1:
             findings.update(dict.fromkeys(_meetings(function)))
     return tuple(findings)
@@ -93,6 +108,14 @@ def _effects(served: _ServedGraph, read: frozenset[int]) -> Iterator[Finding]:
         elif rule_id:
             weight = None if inside else served.weight(node, rule_id, read)
             yield _found(rule_id, where, f"{node.op} in the served function", weight)
+
+
+def _precision(served: _ServedGraph) -> Iterator[Finding]:
+    nodes = [node for _, node in reachable(served.flat.graph_def.node, served.graph_def.library)]
+    for name, dtype in _COARSE.items():
+        coarse = [node.name for node in nodes if node.op in _SUMS and node.attr["T"].type == dtype]
+        if coarse:
+            yield found("BP401", _display(coarse[0]), f"it computes in {name}")
 
 
 def _found(rule_id: str, where: str, detail: str, weight: Severity | None) -> Finding:

@@ -91,6 +91,21 @@ _TABLE: Final = (
         "each size is executed by kernels of its own; one was probed",
         "declare one size in the model or in the recipe",
     ),
+    Rule(
+        "BP512",
+        "the number of rows is in the answer",
+        Severity.FAIL,
+        "a picture gets another answer where more or fewer rows are executed together, by more "
+        "than rounding explains",
+        "compute without the size of axis 0, or report the model with the certificate attached",
+    ),
+    Rule(
+        "BP513",
+        "one row cannot be executed",
+        Severity.NOTE,
+        "the answers could not be compared with those to one row by itself",
+        "build the model with None as its batch dimension",
+    ),
 )
 
 PROBE_RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.rule_id: rule for rule in _TABLE})
