@@ -179,7 +179,12 @@ def _services(
         build_version=build_version,
     )
     tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes)
-    return (native.published(), open_inference.published(), *tensorflow.published())
+    max_rows = config.requests.max_request_rows
+    return (
+        native.published(max_rows),
+        open_inference.published(max_rows),
+        *tensorflow.published(max_rows),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Method:
 
     Attributes:
         name: in records.
+        check: counts what is in the bytes before they are parsed; raises InvalidInput, DecodeError.
         parse: from bytes to a message; raises DecodeError.
         behaviour: from that message to its answer.
         serialize: from the answer to bytes.
@@ -66,6 +67,7 @@ class Method:
     """
 
     name: str
+    check: Callable[[bytes], None]
     parse: Callable[[bytes], Any]
     behaviour: Behaviour
     serialize: Callable[[Any], bytes]
@@ -140,9 +142,12 @@ class Calls:
         if content is None:
             return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head))
         try:
+            method.check(content)
             message = method.parse(content)
         except DecodeError:
             return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head))
+        except InvalidInput as too_much:
+            return self.refuse(method.name, too_much, _id_of(method, head))
         given_id = getattr(message, method.id_field) if method.id_field else ""
         request_id = given_id or _id_of(method, head)
         readable_id = _readable(request_id)

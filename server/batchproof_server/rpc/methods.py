@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from batchproof.compat import PRIVATE
@@ -22,6 +22,10 @@ from batchproof_server.rpc.fronts.front import (
 )
 from batchproof_server.rpc.status import Failure
 from batchproof_server.rpc.streams import InOrder, Streams
+from batchproof_server.rpc.wire_limits import SMALL_MESSAGE_BYTES, WireLimits
+from batchproof_server.rpc.wire_scan import WireScan
+
+_LIMITS: Final = WireLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,15 @@ class MethodSpec:
         id_field: of the request, where a caller may name it; empty when there is none.
         predicts: whether it is one prediction, which may be refused unread.
         stream: for a method of streams.
+        takes_large: whether its messages may be as large as the port takes them; those of others
+            hold names and settings.
     """
 
     behaviour: Behaviour
     id_field: str = ""
     predicts: bool = False
     stream: StreamForm | None = None
+    takes_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,10 @@ class Service:
 
 
 def service_of(
-    descriptor: ServiceDescriptor, specs: Mapping[str, MethodSpec], records: str = ""
+    descriptor: ServiceDescriptor,
+    specs: Mapping[str, MethodSpec],
+    records: str = "",
+    limits: WireLimits = _LIMITS,
 ) -> Service:
     """Puts a service together.
 
@@ -84,35 +94,47 @@ def service_of(
         descriptor: names its methods and their messages.
         specs: what is done for each of its methods, by its name.
         records: before the names of its methods in records.
+        limits: of its messages, beside those of the port.
 
     Raises:
         KeyError: nothing is done for a method.
     """
     name = descriptor.full_name.removeprefix(PRIVATE)
     paths = {f"/{name}/{method.name}": method for method in descriptor.methods}
-    methods = {path: _method(method, specs[method.name], records) for path, method in paths.items()}
+    methods = {
+        path: _method(method, specs[method.name], records, limits) for path, method in paths.items()
+    }
     predictions = (path for path, method in paths.items() if specs[method.name].predicts)
     return Service(name, descriptor, methods, frozenset(predictions))
 
 
-def _method(descriptor: MethodDescriptor, spec: MethodSpec, records: str) -> Method:
+def _method(
+    descriptor: MethodDescriptor, spec: MethodSpec, records: str, limits: WireLimits
+) -> Method:
     # The classes come from the descriptors, so the types are not known before run time.
-    request: Any = GetMessageClass(descriptor.input_type)
     response: Any = GetMessageClass(descriptor.output_type)
     name, form = f"{records}{descriptor.name}", spec.stream
+    if not spec.takes_large:
+        limits = replace(limits, message_bytes=SMALL_MESSAGE_BYTES)
+    check, parse = WireScan(descriptor.input_type, limits).check, _parse(descriptor.input_type)
     if form is None:
-        return Method(
-            name, request.FromString, spec.behaviour, response.SerializeToString, spec.id_field
-        )
+        return Method(name, check, parse, spec.behaviour, response.SerializeToString, spec.id_field)
     return Method(
         name,
-        lambda content: form.read(request.FromString(content)),
+        check,
+        lambda content: form.read(parse(content)),
         spec.behaviour,
         lambda answer: response.SerializeToString(form.write(answer)),
         spec.id_field,
         refuse=lambda failure: response.SerializeToString(form.refuse(failure)),
         keeps_order=form.keeps_order,
     )
+
+
+def _parse(descriptor: Descriptor) -> Callable[[bytes], Any]:
+    message: Any = GetMessageClass(descriptor)
+    # A type without fields would keep whatever came as unknown.
+    return message.FromString if descriptor.fields else lambda _: message()
 
 
 def predictions_of(services: Iterable[Service]) -> dict[str, str]:

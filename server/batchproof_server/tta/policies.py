@@ -14,7 +14,7 @@ from batchproof_server.tta.plan import CUSTOM, Plan
 from batchproof_server.tta.views import VIEW_PARAMETERS, parse_view, parse_views
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_MAX_VIEWS: Final = 64
+MAX_VIEWS: Final = 64
 
 ViewText: TypeAlias = Annotated[str, checked_by(parse_view)]
 AggregationText: TypeAlias = Annotated[str, checked_by(parse_aggregation)]
@@ -112,8 +112,8 @@ class TtaSettings:
         return {**NAMED, **self.policies}
 
     def _faults(self) -> Iterator[str]:
-        if not 1 <= self.max_views <= _MAX_VIEWS:
-            yield f"max_views: {self.max_views}, expected 1 to {_MAX_VIEWS}"
+        if not 1 <= self.max_views <= MAX_VIEWS:
+            yield f"max_views: {self.max_views}, expected 1 to {MAX_VIEWS}"
         for name, policy in self.policies.items():
             yield from (f"policies.{cut(name, 40)}: {fault}" for fault in self._own(name, policy))
         if self.default not in self.known:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from google.protobuf.message import DecodeError
 
-from batchproof_server.base.errors import ModelNotFound, QueueFull
+from batchproof_server.base.errors import InvalidInput, ModelNotFound, QueueFull
 from batchproof_server.base.events import ShedRecord
 from batchproof_server.rpc.calls import Call, Calls, Gate, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
@@ -32,6 +32,12 @@ async def say_who(_message: Any, call: Call) -> str:
     return call.request_id
 
 
+def check(content: bytes) -> None:
+    """Refuses what holds too much."""
+    if content == b"too much":
+        raise InvalidInput("too much came")
+
+
 class Bench:
     """Calls of one method."""
 
@@ -42,7 +48,7 @@ class Bench:
         self.calls = Calls(
             self.pressure, self.clock, self.recorder, lambda error, _: self.unforeseen.append(error)
         )
-        self.method = Method("C", parse, behaviour, str.encode, "id")
+        self.method = Method("C", check, parse, behaviour, str.encode, "id")
 
     async def answer(self, content: bytes | None, head: CallHead = HEAD) -> Reply | Failure:
         """The outcome of one unary call."""
@@ -88,6 +94,7 @@ async def test_the_id_beside_a_stream_is_of_none_of_its_requests() -> None:
     [
         (None, "the call has no message, expected one"),
         (b"junk", "the message cannot be read, expected the one that the method takes"),
+        (b"too much", "too much came"),
     ],
 )
 async def test_what_cannot_be_read_is_the_callers_fault_and_recorded(

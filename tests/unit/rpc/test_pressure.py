@@ -19,7 +19,7 @@ HEAD = CallHead(1, "/Predict", (), "ipv4:127.0.0.1:1", 10.0)
 
 async def answer(calls: Calls, work: Behaviour) -> Reply | Failure:
     """One request whose answer is the work of the test."""
-    method = Method("Predict", bytes, work, lambda _: b"")
+    method = Method("Predict", lambda _: None, bytes, work, lambda _: b"")
     head = HEAD._replace(deadline_s=10.0 + calls._clock.now_s())
     return await calls.answer(method, head, b"")
 

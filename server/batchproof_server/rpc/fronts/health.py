@@ -1,10 +1,11 @@
 """``grpc.health.v1`` for every front: reads and writes its messages, and asks the health."""
 
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
     CallHead,
@@ -15,6 +16,8 @@ from batchproof_server.rpc.fronts.front import (
     Status,
 )
 from batchproof_server.rpc.health import Health
+from batchproof_server.rpc.wire_limits import SMALL_MESSAGE_BYTES, WireLimits
+from batchproof_server.rpc.wire_scan import WireScan
 
 _CHECK: Final = "/grpc.health.v1.Health/Check"
 _WATCH: Final = "/grpc.health.v1.Health/Watch"
@@ -24,6 +27,9 @@ _STATES: Final = {
     None: health_pb2.HealthCheckResponse.SERVICE_UNKNOWN,
 }
 _UNREADABLE: Final = Status(Code.INVALID_ARGUMENT, "the message cannot be read")
+# The stubs do not agree on what a descriptor is.
+_REQUEST: Any = health_pb2.DESCRIPTOR.message_types_by_name["HealthCheckRequest"]
+_SCAN: Final = WireScan(_REQUEST, WireLimits(message_bytes=SMALL_MESSAGE_BYTES))
 _UNKNOWN: Final = Status(Code.NOT_FOUND, "there is no such service or model")
 _GOING: Final = Status(Code.UNAVAILABLE, "the server is going away")
 
@@ -33,8 +39,8 @@ def check_routes(health: Health) -> dict[str, AnswerUnary]:
 
     async def check(head: CallHead, content: bytes | None) -> Reply | Status:
         del head
-        if (service := _service(content)) is None:
-            return _UNREADABLE
+        if isinstance(service := _service(content), Status):
+            return service
         is_serving = health.state(service)
         return _UNKNOWN if is_serving is None else Reply(_written(is_serving))
 
@@ -48,8 +54,8 @@ def watch_routes(health: Health) -> dict[str, ServeStream]:
 
     async def watch(head: CallHead, messages: Messages) -> Status:
         del head
-        if (service := _service(await messages.read())) is None:
-            return _UNREADABLE
+        if isinstance(service := _service(await messages.read()), Status):
+            return service
         told = None
         while True:
             changed, written = health.changed, _written(health.state(service))
@@ -64,14 +70,17 @@ def watch_routes(health: Health) -> dict[str, ServeStream]:
     return {_WATCH: watch}
 
 
-def _service(content: bytes | None) -> str | None:
-    """The name that is asked for; None when the message cannot be read."""
+def _service(content: bytes | None) -> str | Status:
+    """The name that is asked for, or why the message is not read."""
     if content is None:
-        return None
+        return _UNREADABLE
     try:
+        _SCAN.check(content)
         return health_pb2.HealthCheckRequest.FromString(content).service
     except DecodeError:
-        return None
+        return _UNREADABLE
+    except InvalidInput as too_much:
+        return Status(Code.INVALID_ARGUMENT, str(too_much))
 
 
 def _written(state: bool | None) -> bytes:  # noqa: FBT001 - the value that is written

@@ -11,9 +11,14 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from batchproof.compat import PRIVATE
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.rpc.fronts.front import CallHead, Code, Messages, ServeStream, Status
+from batchproof_server.rpc.wire_limits import SMALL_MESSAGE_BYTES, WireLimits
+from batchproof_server.rpc.wire_scan import WireScan
 
 _METHOD: Final = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
+# The stubs do not agree on what a descriptor is.
+_REQUEST: Any = reflection_pb2.DESCRIPTOR.message_types_by_name["ServerReflectionRequest"]
 _OWN: Final = (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
 
 
@@ -27,15 +32,19 @@ def reflection_routes(services: Iterable[ServiceDescriptor]) -> dict[str, ServeS
     names = [service.full_name.removeprefix(PRIVATE) for service in shown]
     names += [name for file in _OWN for name in _service_names(file)]
     pool = reflection_pool(shown)
+    scan = WireScan(_REQUEST, WireLimits(message_bytes=SMALL_MESSAGE_BYTES))
     servicer = reflection.ReflectionServicer(names, pool)
 
     async def serve(head: CallHead, messages: Messages) -> Status:
         del head
         while (content := await messages.read()) is not None:
             try:
+                scan.check(content)
                 request = reflection_pb2.ServerReflectionRequest.FromString(content)
             except DecodeError:
                 return Status(Code.INVALID_ARGUMENT, "the message cannot be read")
+            except InvalidInput as too_much:
+                return Status(Code.INVALID_ARGUMENT, str(too_much))
             for response in servicer.ServerReflectionInfo(iter((request,)), _NO_CONTEXT):
                 await messages.write(response.SerializeToString())
         return Status(Code.OK)

@@ -1,8 +1,10 @@
 """``batchproof.v1.PredictionService``: reads the message, asks for the answer, writes it."""
 
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 
+from batchproof.tensors import MAX_DIMENSIONS
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Call
@@ -16,8 +18,10 @@ from batchproof_server.rpc.native.messages import (
     write_prediction,
     write_summary,
 )
-from batchproof_server.rpc.native.outcomes import OutcomeReports
+from batchproof_server.rpc.native.outcomes import MAX_OUTCOMES, OutcomeReports
+from batchproof_server.rpc.wire_limits import FieldLimit, Fields, WireLimits, limits_with_rows
 from batchproof_server.serving.predictor import Predictor
+from batchproof_server.tta.policies import MAX_VIEWS
 
 
 class PredictionService:
@@ -34,17 +38,23 @@ class PredictionService:
         self._versions = versions
         self._outcomes = outcomes
 
-    def published(self) -> Service:
-        """The service and what it does."""
+    def published(self, max_rows: int) -> Service:
+        """The service and what it does.
+
+        Args:
+            max_rows: of one request.
+        """
         members = StreamForm(attrgetter("request"), write_member, write_failure)
+        predict = MethodSpec(self._predict, id_field="request_id", takes_large=True)
         specs = {
-            "Predict": MethodSpec(self._predict, id_field="request_id", predicts=True),
-            "PredictStream": MethodSpec(self._predict, id_field="request_id", stream=members),
+            "Predict": replace(predict, predicts=True),
+            "PredictStream": replace(predict, stream=members),
             "ListModels": MethodSpec(self._list),
             "GetModel": MethodSpec(self._get),
             "ReportOutcome": MethodSpec(self._outcomes.answer),
         }
-        return service_of(pb.DESCRIPTOR.services_by_name["PredictionService"], specs)
+        descriptor = pb.DESCRIPTOR.services_by_name["PredictionService"]
+        return service_of(descriptor, specs, limits=_limits(max_rows))
 
     async def _list(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
         del request, call
@@ -66,3 +76,13 @@ class PredictionService:
             prediction = await self._predictor.predict(request)
             write = partial(write_prediction, prediction, message.options, call.request_id)
             return await self._predictor.write(prediction, write)
+
+
+def _limits(max_rows: int) -> WireLimits:
+    fields: Fields = {
+        (pb.EncodedImages, "contents"): FieldLimit(max_rows),
+        (pb.ReportOutcomeRequest, "outcomes"): FieldLimit(MAX_OUTCOMES),
+        (pb.Tensor, "shape"): FieldLimit(MAX_DIMENSIONS),
+        (pb.TestTimeAugmentation, "views"): FieldLimit(MAX_VIEWS),
+    }
+    return limits_with_rows(max_rows, fields)

@@ -1,9 +1,11 @@
 """The Open Inference Protocol v2 with Triton's additions: ``inference.GRPCInferenceService``."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from batchproof.compat import inference_pb2 as pb
+from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import ModelNotFound, NotImplementedYet
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
@@ -29,6 +31,13 @@ from batchproof_server.rpc.open_inference.tensors import read_inputs, write_outp
 from batchproof_server.rpc.open_inference.tta import read_tta, write_tta
 from batchproof_server.rpc.status import Failure
 from batchproof_server.rpc.versions import numbered_or_labelled
+from batchproof_server.rpc.wire_limits import (
+    FieldLimit,
+    Fields,
+    WireLimits,
+    limits_with_rows,
+    tensor_values,
+)
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction
 
@@ -77,8 +86,13 @@ class OpenInferenceService:
         self._statistics = statistics
         self._build_version = build_version
 
-    def published(self) -> Service:
-        """The service under its public name."""
+    def published(self, max_rows: int) -> Service:
+        """The service under its public name.
+
+        Args:
+            max_rows: of one request.
+        """
+        infer = MethodSpec(self._infer, id_field="id", takes_large=True)
         specs = {
             "ServerLive": MethodSpec(self._live),
             "ServerReady": MethodSpec(self._ready),
@@ -88,13 +102,13 @@ class OpenInferenceService:
             "ModelConfig": MethodSpec(self._config),
             "ModelStatistics": MethodSpec(self._model_statistics),
             "RepositoryIndex": MethodSpec(self._index),
-            "ModelInfer": MethodSpec(self._infer, id_field="id", predicts=True),
-            "ModelStreamInfer": MethodSpec(self._infer, id_field="id", stream=_MEMBERS),
+            "ModelInfer": replace(infer, predicts=True),
+            "ModelStreamInfer": replace(infer, stream=_MEMBERS),
         }
         for name, sentence in _REFUSED.items():
-            specs[name] = MethodSpec(partial(_refuse, name, sentence))
+            specs[name] = MethodSpec(partial(_refuse, name, sentence), takes_large=True)
         service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-        return service_of(service, specs, records="inference.")
+        return service_of(service, specs, "inference.", _limits(max_rows))
 
     async def _infer(self, request: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         deadline_s = self._predictor.deadline_s(
@@ -187,6 +201,15 @@ class OpenInferenceService:
                 if status.state is VersionState.READY or not request.ready
             ]
         )
+
+
+def _limits(max_rows: int) -> WireLimits:
+    fields: Fields = {
+        **tensor_values(pb.InferTensorContents),
+        (pb.InferTensorContents, "bytes_contents"): FieldLimit(max_rows),
+        (pb.ModelInferRequest.InferInputTensor, "shape"): FieldLimit(MAX_DIMENSIONS),
+    }
+    return limits_with_rows(max_rows, fields)
 
 
 async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:

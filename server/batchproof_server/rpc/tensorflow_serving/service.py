@@ -5,6 +5,7 @@ from typing import Any
 
 from batchproof.compat import tensorflow_pb2
 from batchproof.compat import tensorflow_serving_pb2 as pb
+from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
 from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import Lease, ServedModel
@@ -23,6 +24,13 @@ from batchproof_server.rpc.tensorflow_serving.tensors import (
 )
 from batchproof_server.rpc.version_states import STATE_NAMES
 from batchproof_server.rpc.versions import labelled_or_numbered
+from batchproof_server.rpc.wire_limits import (
+    FieldLimit,
+    Fields,
+    WireLimits,
+    limits_with_rows,
+    tensor_values,
+)
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction
 
@@ -56,19 +64,23 @@ class TensorFlowServing:
         self._versions = versions
         self._max_tensor_bytes = max_tensor_bytes
 
-    def published(self) -> tuple[Service, Service]:
-        """The services under their public names."""
+    def published(self, max_rows: int) -> tuple[Service, Service]:
+        """The services under their public names.
+
+        Args:
+            max_rows: of one request.
+        """
         specs = {
-            name: MethodSpec(partial(_refuse, name, sentence))
+            name: MethodSpec(partial(_refuse, name, sentence), takes_large=True)
             for name, sentence in _REFUSED.items()
         }
-        specs["Predict"] = MethodSpec(self._predict, predicts=True)
+        specs["Predict"] = MethodSpec(self._predict, predicts=True, takes_large=True)
         specs["GetModelMetadata"] = MethodSpec(self._metadata)
         specs["GetModelStatus"] = MethodSpec(self._status)
-        services = pb.DESCRIPTOR.services_by_name
+        services, limits = pb.DESCRIPTOR.services_by_name, _limits(max_rows)
         return (
-            service_of(services["PredictionService"], specs, records="tensorflow."),
-            service_of(services["ModelService"], specs, records="tensorflow."),
+            service_of(services["PredictionService"], specs, "tensorflow.", limits),
+            service_of(services["ModelService"], specs, "tensorflow.", limits),
         )
 
     async def _predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
@@ -153,6 +165,15 @@ class TensorFlowServing:
         return pb.GetModelStatusResponse(
             model_version_status=[_write_status(status) for status in reversed(statuses)]
         )
+
+
+def _limits(max_rows: int) -> WireLimits:
+    fields: Fields = {
+        **tensor_values(tensorflow_pb2.TensorProto),
+        (tensorflow_pb2.TensorProto, "string_val"): FieldLimit(max_rows),
+        (tensorflow_pb2.TensorShapeProto, "dim"): FieldLimit(MAX_DIMENSIONS),
+    }
+    return limits_with_rows(max_rows, fields)
 
 
 async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
