@@ -39,13 +39,25 @@ NOTE = Finding("BP308", Severity.NOTE, "output", "why", "mend")
 FAIL = replace(NOTE, severity=Severity.FAIL)
 MENDED = RepairRecord("BP101", "norm", "mended")
 TOLERANT = ProofSettings(consistency="tolerant")
+NAME = "pictures-3.json"
+
+
+def keeping(tmp_path: Path, **settings: Any) -> ProofSettings:
+    """Settings that keep certificates beside the bundle."""
+    return ProofSettings(certificate_directory=str(tmp_path / "kept"), **settings)
 
 
 def kept(tmp_path: Path, backend: Backend | None = None, **changes: Any) -> Certificate:
-    """Proves a good model and keeps its certificate in the bundle."""
+    """Proves a model and keeps its certificate, good or bad, as if this server had made it."""
     certificate = Bench().prove(candidate(backend or Good(), tmp_path, **changes))
-    write_certificate(certificate, tmp_path / CERTIFICATE_NAME)
+    keep(tmp_path, certificate)
     return certificate
+
+
+def keep(tmp_path: Path, certificate: Certificate) -> None:
+    """Writes a certificate where those of this server are."""
+    (tmp_path / "kept").mkdir(exist_ok=True)
+    write_certificate(certificate, tmp_path / "kept" / NAME)
 
 
 def test_a_good_model_is_proven_and_the_certificate_says_what_was_done() -> None:
@@ -219,7 +231,7 @@ def test_progress_is_told_from_start_to_end() -> None:
 
 def test_a_kept_certificate_saves_the_probes_and_is_checked_by_executing(tmp_path: Path) -> None:
     certificate = kept(tmp_path)
-    bench, backend = Bench(), Good()
+    bench, backend = Bench(keeping(tmp_path)), Good()
     assert bench.prove(candidate(backend, tmp_path)) == certificate
     assert bench.steps() == ["certificate reused"]
     # One arrangement of 16 rows in each bucket, which warms up every bucket that is served.
@@ -240,11 +252,10 @@ CHANGES: dict[str, Callable[[Bench, Candidate], Candidate | None]] = {
     "buckets_rows": lambda _, c: replace(c, buckets_rows=(2, 4)),
     "environment.machine.cpu_features": _another_processor,
     "environment.versions.numpy": _another_version,
-    "consistency": lambda b, _: setattr(b, "settings", TOLERANT),
+    "consistency": lambda b, _: setattr(b, "settings", replace(b.settings, consistency="tolerant")),
     "environment.intra_op_threads": lambda b, _: setattr(b, "engine", EngineSettings(3, 0)),
     "environment.inter_op_threads": lambda b, _: setattr(b, "engine", EngineSettings(0, 3)),
     "environment.onednn": lambda b, _: setattr(b, "onednn", "0"),
-    "it is for pictures version 3": lambda _, c: replace(c, version=4),
     "probe_rows": lambda _, c: replace(c, samples=(("a.png", np.ones(3, np.float32)),)),
     "the audit finds or mends something else": lambda _, c: replace(c, findings=(NOTE,)),
     "or mends something else": lambda _, c: replace(c, examined=Examined(Good(), (), (MENDED,))),
@@ -260,7 +271,7 @@ def test_whatever_has_changed_is_named_and_the_model_is_proven_anew(
     tmp_path: Path, reason: str
 ) -> None:
     kept(tmp_path)
-    bench = Bench()
+    bench = Bench(keeping(tmp_path))
     plain = candidate(Good(), tmp_path)
     changed = CHANGES[reason](bench, plain) or plain
     bench.prove(changed)
@@ -275,7 +286,7 @@ def test_another_engine_version_is_a_change(tmp_path: Path) -> None:
             return "elementwise 2"
 
     kept(tmp_path)
-    bench = Bench()
+    bench = Bench(keeping(tmp_path))
     bench.prove(candidate(Newer(), tmp_path))
     assert "environment.engine" in bench.told[0].detail
 
@@ -285,8 +296,8 @@ def test_a_certificate_that_names_a_package_which_computes_nothing_here_still_ho
 ) -> None:
     prover = Bench(versions={"numpy": "2.4.0", "openvino": "2026.4.1"})
     certificate = prover.prove(candidate(Good(), tmp_path))
-    write_certificate(certificate, tmp_path / CERTIFICATE_NAME)
-    bench = Bench()
+    keep(tmp_path, certificate)
+    bench = Bench(keeping(tmp_path))
     assert bench.prove(candidate(Good(), tmp_path)) == certificate
     assert bench.steps() == ["certificate reused"]
 
@@ -301,10 +312,8 @@ def test_a_certificate_that_names_a_package_which_computes_nothing_here_still_ho
 def test_a_computing_package_that_came_or_went_is_a_change(
     tmp_path: Path, before: dict[str, str], now: dict[str, str]
 ) -> None:
-    write_certificate(
-        Bench(versions=before).prove(candidate(Good(), tmp_path)), tmp_path / CERTIFICATE_NAME
-    )
-    bench = Bench(versions=now)
+    keep(tmp_path, Bench(versions=before).prove(candidate(Good(), tmp_path)))
+    bench = Bench(keeping(tmp_path), versions=now)
     bench.prove(candidate(Good(), tmp_path))
     assert bench.steps() == ["certificate ignored", "probing"]
     assert "environment.versions.keras" in bench.told[0].detail
@@ -318,14 +327,14 @@ def test_rows_that_the_model_refuses_are_left_out_again_when_a_certificate_is_re
 
     certificate = kept(tmp_path, Picky(refuses))
     assert certificate.measured.refused_rows == ("255",)
-    bench = Bench()
+    bench = Bench(keeping(tmp_path))
     assert bench.prove(candidate(Picky(refuses), tmp_path)) == certificate
     assert bench.steps() == ["certificate reused"]
 
 
 def test_an_unproven_certificate_is_never_reused(tmp_path: Path) -> None:
     kept(tmp_path, Mixing())
-    bench = Bench()
+    bench = Bench(keeping(tmp_path))
     assert bench.prove(candidate(Mixing(), tmp_path)).verdict == "unproven"
     assert "the model is not proven" in bench.told[0].detail
 
@@ -334,23 +343,69 @@ def test_an_unproven_certificate_is_never_reused(tmp_path: Path) -> None:
 def test_an_unreadable_or_tampered_certificate_is_ignored_with_a_word(
     tmp_path: Path, content: bytes
 ) -> None:
-    (tmp_path / CERTIFICATE_NAME).write_bytes(content)
-    bench = Bench()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / NAME).write_bytes(content)
+    bench = Bench(keeping(tmp_path))
     assert bench.prove(candidate(Good(), tmp_path)).verdict == "proven"
     assert bench.steps() == ["certificate ignored", "probing"]
-    assert bench.told[0].detail.startswith("certificate.json: it cannot be read")
+    assert bench.told[0].detail.startswith("pictures-3.json: it cannot be read")
 
 
 def test_a_certificate_whose_verdict_was_edited_is_ignored(tmp_path: Path) -> None:
     certificate = kept(tmp_path, Mixing())
     text = certificate.to_json().replace('"verdict":"unproven"', '"verdict":"proven"')
-    (tmp_path / CERTIFICATE_NAME).write_text(text)
+    (tmp_path / "kept" / NAME).write_text(text)
+    assert Bench(keeping(tmp_path)).prove(candidate(Mixing(), tmp_path)).verdict == "unproven"
+
+
+def test_a_certificate_of_another_model_is_ignored(tmp_path: Path) -> None:
+    keep(tmp_path, Bench().prove(candidate(Good(), tmp_path, version=4)))
+    bench = Bench(keeping(tmp_path))
+    bench.prove(candidate(Good(), tmp_path))
+    assert bench.told[0].detail == "pictures-3.json: it is for pictures version 4"
+
+
+def test_a_certificate_of_before_row_counts_were_compared_is_ignored(tmp_path: Path) -> None:
+    certificate = kept(tmp_path)
+    fewer = {
+        name: count for name, count in certificate.measured.executions.items() if name != "single"
+    }
+    keep(tmp_path, replace(certificate, measured=replace(certificate.measured, executions=fewer)))
+    bench = Bench(keeping(tmp_path))
+    bench.prove(candidate(Good(), tmp_path))
+    assert bench.steps() == ["certificate ignored", "probing"]
+    assert "without comparing row counts" in bench.told[0].detail
+
+
+def test_a_certificate_in_the_bundle_is_somebody_elses_word(tmp_path: Path) -> None:
+    write_certificate(Bench().prove(candidate(Good(), tmp_path)), tmp_path / CERTIFICATE_NAME)
+    for settings in (ProofSettings(), keeping(tmp_path)):
+        bench = Bench(settings)
+        assert bench.prove(candidate(Good(), tmp_path)).verdict == "proven"
+        assert bench.steps() == ["certificate ignored", "probing"]
+        assert bench.told[0].detail == (
+            "certificate.json: it lies in the bundle, and only certificates that this server made "
+            "are proof"
+        )
+
+
+def test_a_forged_certificate_in_the_bundle_changes_no_verdict(tmp_path: Path) -> None:
+    certificate = Bench().prove(candidate(Mixing(), tmp_path))
+    forged = replace(certificate, verdict="proven", findings=())
+    write_certificate(forged, tmp_path / CERTIFICATE_NAME)
     assert Bench().prove(candidate(Mixing(), tmp_path)).verdict == "unproven"
 
 
+def test_beside_a_certificate_of_its_own_the_bundles_is_not_mentioned(tmp_path: Path) -> None:
+    write_certificate(kept(tmp_path), tmp_path / CERTIFICATE_NAME)
+    bench = Bench(keeping(tmp_path))
+    bench.prove(candidate(Good(), tmp_path))
+    assert bench.steps() == ["certificate reused"]
+
+
 def test_reuse_can_be_switched_off(tmp_path: Path) -> None:
-    kept(tmp_path)
-    bench = Bench(ProofSettings(reuse_certificates=False))
+    write_certificate(kept(tmp_path), tmp_path / CERTIFICATE_NAME)
+    bench = Bench(keeping(tmp_path, reuse_certificates=False))
     bench.prove(candidate(Good(), tmp_path))
     assert bench.steps() == ["probing"]
 

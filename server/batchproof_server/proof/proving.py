@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import Clock
 from batchproof_server.proof.artefact.archive import Archive
 from batchproof_server.proof.certificate.certificate import (
+    CERTIFICATE_NAME,
     FORMAT,
     AnswersDigest,
     Certificate,
@@ -38,6 +39,8 @@ from batchproof_server.proof.probing.rows import (
 )
 from batchproof_server.proof.probing.rules import probe_finding
 from batchproof_server.proof.settings import Progress, ProofSettings, Tell, silent
+
+_OF_OTHERS: Final = "it lies in the bundle, and only certificates that this server made are proof"
 
 
 class Prove(Protocol):
@@ -81,21 +84,29 @@ class Prover:
         subject = self._subject(candidate, rows)
         directory = self.settings.certificate_directory
         archive = Archive(
-            candidate.directory,
-            Path(directory) if directory else None,
-            candidate.model,
-            candidate.version,
+            Path(directory) if directory else None, candidate.model, candidate.version
         )
         if self.settings.reuse_certificates:
-            for name, kept in archive.read():
-                reason = reason_to_prove_anew(candidate, subject, rows, kept)
-                if reason is None and isinstance(kept, Certificate):
-                    self._tell(candidate, "certificate reused", name)
-                    return kept
-                self._tell(candidate, "certificate ignored", f"{name}: {reason}")
+            kept = self._reused(candidate, subject, rows, archive)
+            if kept is not None:
+                return kept
         certificate = self._prove(candidate, subject, rows)
         self._keep(certificate, archive, candidate)
         return certificate
+
+    def _reused(
+        self, candidate: Candidate, subject: Subject, rows: Sequence[ProbeRow], archive: Archive
+    ) -> Certificate | None:
+        kept = archive.read()
+        if kept is not None:
+            reason = reason_to_prove_anew(candidate, subject, rows, kept)
+            if reason is None and isinstance(kept, Certificate):
+                self._tell(candidate, "certificate reused", archive.file_name)
+                return kept
+            self._tell(candidate, "certificate ignored", f"{archive.file_name}: {reason}")
+        if (candidate.directory / CERTIFICATE_NAME).is_file():
+            self._tell(candidate, "certificate ignored", f"{CERTIFICATE_NAME}: {_OF_OTHERS}")
+        return None
 
     def _subject(self, candidate: Candidate, rows: Sequence[ProbeRow]) -> Subject:
         environment = Environment(

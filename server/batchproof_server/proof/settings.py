@@ -20,9 +20,10 @@ class ProofSettings:
             serves all buckets and states the greatest difference between them.
         allow_unproven: serve a version that fails its proof; its certificate says "unproven". An
             artefact that is not safe to load is refused all the same.
-        reuse_certificates: skip the probes while nothing has changed that they depend on.
-        certificate_directory: where certificates are kept; when it is empty, only
-            ``certificate.json`` in the bundle is read, and nothing is written.
+        reuse_certificates: skip the probes while a kept certificate holds: nothing has changed that
+            they depend on.
+        certificate_directory: where the certificates that this server makes are kept, the only ones
+            that it reuses; when it is empty, none is kept.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS

@@ -14,8 +14,23 @@ from batchproof_server.proof.artefact.archive import (
     Archive,
     write_certificate,
 )
-from batchproof_server.proof.certificate.certificate import Certificate, parse_certificate
-from support.proof_backends import Bench, Good, Mixing, OddOne, candidate
+from batchproof_server.proof.certificate.certificate import (
+    Certificate,
+    FindingRecord,
+    parse_certificate,
+)
+from batchproof_server.proof.findings import Severity
+from batchproof_server.proof.settings import Consistency, ProofSettings
+from support.proof_backends import (
+    Bench,
+    Counting,
+    Good,
+    Mixing,
+    OddOne,
+    Picky,
+    UnevenTwo,
+    candidate,
+)
 
 SCHEMA: Any = json.loads(
     (Path(__file__).resolve().parents[3] / "docs/schemas/certificate.schema.json").read_text()
@@ -83,9 +98,8 @@ def test_date_and_durations_do_not_change_the_digest_and_everything_else_does(
     ],
 )
 def test_what_is_no_certificate_is_not_read(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "certificate.json").write_text(text)
-    ((name, fault),) = Archive(tmp_path, None, "m", 1).read()
-    assert name == "certificate.json"
+    (tmp_path / "m-1.json").write_text(text)
+    fault = Archive(tmp_path, "m", 1).read()
     assert isinstance(fault, ValueError)
     assert said in str(fault)
 
@@ -96,26 +110,81 @@ def test_a_certificate_that_was_tampered_with_is_not_read(certificate: Certifica
         parse_certificate(text)
 
 
-def test_a_file_that_is_too_large_or_unreadable_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "certificate.json").write_text(" " * (MAX_CERTIFICATE_BYTES + 1))
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    (kept / "m-1.json").write_bytes(b"\xff\xfe")
-    faults = dict(Archive(tmp_path, kept, "m", 1).read())
-    assert "more than" in str(faults["certificate.json"])
-    assert "utf-8" in str(faults["m-1.json"])
+@pytest.mark.parametrize(
+    ("content", "said"), [(b" " * (MAX_CERTIFICATE_BYTES + 1), "more than"), (b"\xff\xfe", "utf-8")]
+)
+def test_a_file_that_is_too_large_or_unreadable_is_not_read(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "m-1.json").write_bytes(content)
+    assert said in str(Archive(tmp_path, "m", 1).read())
 
 
-def test_an_archive_writes_into_its_directory_and_never_into_the_bundle(
+def test_an_archive_reads_what_it_wrote_and_without_a_directory_keeps_nothing(
     tmp_path: Path, certificate: Certificate
 ) -> None:
-    bundle, kept = tmp_path / "bundle", tmp_path / "made" / "here"
-    bundle.mkdir()
-    Archive(bundle, None, "m", 1).write(certificate)
-    Archive(bundle, kept, "m", 1).write(certificate)
-    assert list(bundle.iterdir()) == []
+    kept = tmp_path / "made" / "here"
+    archive = Archive(kept, "m", 1)
+    assert archive.read() is None
+    archive.write(certificate)
     assert [path.name for path in kept.iterdir()] == ["m-1.json"]
-    assert list(Archive(bundle, kept, "m", 1).read()) == [("m-1.json", certificate)]
+    assert archive.read() == certificate
+    nowhere = Archive(None, "m", 1)
+    nowhere.write(certificate)
+    assert nowhere.read() is None
+
+
+def other_digest(certificate: Certificate) -> Certificate:
+    """One bucket of a class has other answers than the rest."""
+    first, *rest = certificate.measured.answers
+    answers = (replace(first, digest="0" * 64), *rest)
+    return replace(certificate, measured=replace(certificate.measured, answers=answers))
+
+
+def measuring(**changes: Any) -> Callable[[Certificate], Certificate]:
+    return lambda certificate: replace(
+        certificate, measured=replace(certificate.measured, **changes)
+    )
+
+
+FAILED = FindingRecord("BP501", Severity.FAIL, "bucket 2", "", "why", "mend")
+
+
+@pytest.mark.parametrize(
+    ("forge", "said"),
+    [
+        (other_digest, "its classes are not those of its digests"),
+        (measuring(classes=((2, 4), (8,))), "its classes are not those of its digests"),
+        (measuring(answers=(), classes=()), "it says proven without an answer"),
+        (measuring(served_buckets_rows=(4, 8)), "not what is served under strict"),
+        (measuring(greatest_difference=0.5), "its buckets differ in one class"),
+        (lambda known: replace(known, findings=(FAILED,)), "proven with 1 findings that fail"),
+        (lambda known: replace(known, verdict="unproven"), "unproven with 0 findings that fail"),
+        (
+            lambda known: replace(known, subject=replace(known.subject, buckets_rows=(2, 4))),
+            "buckets that were not asked for",
+        ),
+    ],
+)
+def test_a_certificate_that_contradicts_itself_is_refused(
+    certificate: Certificate, forge: Callable[[Certificate], Certificate], said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"it contradicts itself: .*{said}"):
+        parse_certificate(forge(certificate).to_json())
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [Good(), Mixing(), OddOne(), UnevenTwo(), Counting(0.5), Picky(lambda _x: True)],
+    ids=lambda backend: type(backend).__name__,
+)
+@pytest.mark.parametrize("consistency", ["strict", "tolerant"])
+def test_no_certificate_that_was_made_contradicts_itself(
+    backend: Good, consistency: Consistency
+) -> None:
+    bench = Bench(ProofSettings(consistency=consistency))
+    made = bench.prove(candidate(backend, buckets_rows=(1, 2, 4)))
+    assert parse_certificate(made.to_json()) == made
 
 
 def test_a_certificate_is_written_whole_or_not_at_all(

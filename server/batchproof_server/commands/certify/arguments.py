@@ -23,6 +23,8 @@ def add_certify(commands: Any) -> None:
         "--consistency", choices=("strict", "tolerant"), help="which buckets may be served (strict)"
     )
     certify.add_argument(
-        "--write", action="store_true", help="keep the certificate in the bundle for `serve`"
+        "--write",
+        action="store_true",
+        help="keep the certificate in the bundle, for people and pipelines; `serve` proves anew",
     )
     add_config(certify)

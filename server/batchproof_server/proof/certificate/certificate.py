@@ -7,7 +7,7 @@ itself, the date and the durations: the same proof on the same machine has the s
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
@@ -16,6 +16,7 @@ from pydantic import ConfigDict
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, parse_settings
 from batchproof_server.proof.certificate.machine import Machine
 from batchproof_server.proof.findings import Finding, Severity
+from batchproof_server.proof.probing.buckets import served_buckets
 from batchproof_server.proof.settings import Consistency
 
 FORMAT: Final = 1
@@ -200,7 +201,8 @@ def parse_certificate(text: str) -> Certificate:
     """Reads a document.
 
     Raises:
-        ValueError: it is no certificate of this format, or its digest is not that of its content.
+        ValueError: it is no certificate of this format, its digest is not that of its content, or
+            it contradicts itself.
     """
     values: Any = json.loads(text)
     if not isinstance(values, dict):
@@ -209,7 +211,35 @@ def parse_certificate(text: str) -> Certificate:
     certificate = parse_settings(Certificate, values)
     if certificate.digest != digest:
         raise ValueError("its digest is not that of its content")
+    if fault := next(_contradictions(certificate), None):
+        raise ValueError(f"it contradicts itself: {fault}")
     return certificate
+
+
+def _contradictions(certificate: Certificate) -> Iterator[str]:
+    """What cannot be true together, so that nobody measured it."""
+    subject, measured = certificate.subject, certificate.measured
+    if (certificate.verdict == "unproven") != bool(certificate.failures):
+        yield f"it says {certificate.verdict} with {len(certificate.failures)} findings that fail"
+    if certificate.verdict == "proven" and not measured.answers:
+        yield "it says proven without an answer"
+    if not {each.bucket_rows for each in measured.answers} <= set(subject.buckets_rows):
+        yield "it names answers of buckets that were not asked for"
+    if measured.classes != _classes(measured.answers):
+        yield "its classes are not those of its digests"
+    served = served_buckets(measured.classes, subject.consistency) or subject.buckets_rows
+    if measured.served_buckets_rows != served:
+        yield f"its classes are not what is served under {subject.consistency}"
+    if len(measured.classes) < 2 and measured.greatest_difference != 0:  # noqa: PLR2004 - two to differ
+        yield "its buckets differ in one class"
+
+
+def _classes(answers: Iterable[AnswersDigest]) -> tuple[tuple[int, ...], ...]:
+    """The buckets with the same digest, as ``bucket_classes`` has those with the same answers."""
+    classes: dict[str, tuple[int, ...]] = {}
+    for each in answers:
+        classes[each.digest] = (*classes.get(each.digest, ()), each.bucket_rows)
+    return tuple(classes.values())
 
 
 def finding_record(finding: Finding) -> FindingRecord:
