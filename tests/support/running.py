@@ -153,7 +153,7 @@ def _plugs(
             return others[name]
         if backend is None:
             return load_artefact(affine.KIND, artefact, buckets_rows, settings)
-        backend.release(len(buckets_rows))
+        backend.release(WARM_UPS)
         return backend
 
     return scripted(load)
