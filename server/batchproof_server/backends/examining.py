@@ -24,10 +24,20 @@ def examine(
     engines: Sequence[Engine],
     buckets_rows: tuple[int, ...],
     settings: EngineSettings,
+    *,
+    to_prove: bool = True,
 ) -> Examined:
     """Audits the files, opens them, repairs and audits the model, compiles it, audits the graphs.
 
     Nothing of the model is executed, but what loading must: see ``check_safe``.
+
+    Args:
+        kind: of the artefact.
+        artefact: its file or directory.
+        engines: the first that accepts it compiles it.
+        buckets_rows: the row counts that may be served.
+        settings: of the engine.
+        to_prove: compile one row by itself too, which the proof compares the buckets with.
 
     Raises:
         ModelRefused: the artefact is missing, broken, not safe to load or to execute, or of a kind
@@ -37,7 +47,8 @@ def examine(
     source = kind.open(artefact, settings)
     repairs = source.repair()
     remaining = source.audit()
-    compiled = _compile(source, engine_for(source, engines), buckets_rows, settings)
+    engine = engine_for(source, engines)
+    compiled = _compile(source, engine, buckets_rows, settings, to_prove=to_prove)
     backend = compiled.backend
     try:
         graphs = source.audit_graphs(compiled.rows)
@@ -58,14 +69,19 @@ class _Compiled:
 
 
 def _compile(
-    source: Source, engine: Engine, buckets_rows: tuple[int, ...], settings: EngineSettings
+    source: Source,
+    engine: Engine,
+    buckets_rows: tuple[int, ...],
+    settings: EngineSettings,
+    *,
+    to_prove: bool,
 ) -> _Compiled:
-    """Compiles the buckets and one row by itself, which the proof compares them with.
+    """Compiles the buckets and, for a proof, one row by itself.
 
     Raises:
         ModelRefused: the buckets cannot be compiled.
     """
-    if 1 in buckets_rows:
+    if 1 in buckets_rows or not to_prove:
         return _Compiled(engine.compile(source, buckets_rows, settings), buckets_rows)
     rows = (1, *buckets_rows)
     try:

@@ -113,7 +113,12 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
     bundle = read_bundle(place.name, place.version, place.directory, plugs.kinds)
     batching = bundle.manifest.batching or plugs.batching
     examined = examine(
-        bundle.kind, bundle.artefact, plugs.engines, batching.buckets_rows, plugs.engine
+        bundle.kind,
+        bundle.artefact,
+        plugs.engines,
+        batching.buckets_rows,
+        plugs.engine,
+        to_prove=plugs.prove is not None,
     )
     try:
         model = _fit(bundle, examined.backend, batching, plugs)

@@ -190,6 +190,12 @@ _MIXING: Final = (
         "the model was built for one row count and can be served with no other",
         "build the model with None as its batch dimension",
     ),
+    fail(
+        "BP310",
+        "the number of rows counts",
+        "an answer depends on how many rows are executed together",
+        "compute without the size of axis 0; shapes may hold it, values may not",
+    ),
 )
 
 _PRECISION: Final = (

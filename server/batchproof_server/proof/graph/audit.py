@@ -11,6 +11,7 @@ from typing import Any, Final
 from tensorflow.core.framework import types_pb2
 
 from batchproof_server.proof.findings import Finding, Severity
+from batchproof_server.proof.graph.counted import RowsInValues
 from batchproof_server.proof.graph.flatten import (
     FlatGraph,
     flatten_graph,
@@ -19,7 +20,7 @@ from batchproof_server.proof.graph.flatten import (
     source_of,
 )
 from batchproof_server.proof.graph.operations import broken_rule
-from batchproof_server.proof.graph.walk import Walk
+from batchproof_server.proof.graph.walk import Walk, imported
 from batchproof_server.proof.rows.layout import Rows, Value
 from batchproof_server.proof.rows.node import kinds
 from batchproof_server.proof.rules import found
@@ -49,12 +50,13 @@ def audit_functions(functions: Mapping[int, Any]) -> tuple[Finding, ...]:
     """
     served = [_ServedGraph.of(function, rows) for rows, function in sorted(functions.items())]
     read = frozenset[int]().union(*(function.read for function in served))
+    graphs = {function.rows: imported(function.flat) for function in served}
     findings: dict[Finding, None] = {}
     for function in reversed(served):
         findings.update(dict.fromkeys(_effects(function, read)))
         findings.update(dict.fromkeys(_precision(function)))
         if function.rows > 1:
-            findings.update(dict.fromkeys(_meetings(function)))
+            findings.update(dict.fromkeys(_meetings(function, graphs)))
     return tuple(findings)
 
 
@@ -124,20 +126,25 @@ def _found(rule_id: str, where: str, detail: str, weight: Severity | None) -> Fi
     return found(rule_id, where, detail)
 
 
-def _meetings(served: _ServedGraph) -> Iterator[Finding]:
-    walk = Walk(served.rows, served.graph_def.library, _display)
+def _meetings(served: _ServedGraph, graphs: Mapping[int, Any]) -> Iterator[Finding]:
+    graph = graphs[served.rows]
+    others = [other for rows, other in graphs.items() if rows != served.rows]
+    in_values = RowsInValues(graph, others)
+    walk = Walk(served.rows, served.graph_def.library, _display, in_values=in_values)
     given = served.function.inputs[: len(served.function.inputs) - len(served.captured)]
-    outputs = walk.outputs(served.flat, {tensor.op.name: Value(Rows(0)) for tensor in given})
+    values = walk.run(graph, served.flat, {tensor.op.name: Value(Rows(0)) for tensor in given})
     for name, sentence in served.flat.trouble.items():
         yield found("BP305", _display(name), sentence)
     for node, cause in sorted(walk.draws.items()):
         yield _found(cause.rule_id, cause.where, cause.detail, _drawn(served, node))
     norms = _batch_norms(served.flat)
-    for cause in sorted(walk.met.union(*(value.causes for value in outputs))):
+    for cause in sorted(walk.met.union(*(value.causes for value in values))):
         reduces = cause.rule_id == "BP301" and cause.where in norms
         yield found("BP202" if reduces else cause.rule_id, cause.where, cause.detail)
-    for name, value in zip(sorted(served.function.structured_outputs), outputs, strict=True):
-        yield from _placed(name, value)
+    tensors = [graph.get_tensor_by_name(name) for name in served.flat.outputs]
+    outputs = sorted(served.function.structured_outputs)
+    for name, value, tensor in zip(outputs, values, tensors, strict=True):
+        yield from _placed(name, value, counted=value.free and in_values.holds(tensor) is not False)
 
 
 def _batch_norms(flat: FlatGraph) -> set[str]:
@@ -171,9 +178,11 @@ def _handles(placeholders: Sequence[Any], captured: Sequence[Any]) -> dict[str, 
     }
 
 
-def _placed(name: str, value: Value) -> Iterator[Finding]:
+def _placed(name: str, value: Value, *, counted: bool) -> Iterator[Finding]:
     where = f'output "{name}"'
-    if value.free:
+    if counted:
+        yield found("BP310", where, "it depends on the number of rows and on nothing else")
+    elif value.free:
         yield found("BP308", where)
     elif value.rows is not None and not value.rows.plain:
         yield found("BP307", where, f"its rows are {value.rows}")

@@ -22,6 +22,8 @@ _FOLDED: Final = frozenset(
         "RealDiv Pow Sqrt Square Transpose Tile BroadcastTo OneHot ReverseV2 LinSpace"
     )
 )
+# What the functions of Python call otherwise than the definitions of the operations do.
+_RENAMED: Final = dict.fromkeys(("reduction_indices", "dim", "squeeze_dims"), "axis")
 _BRANCHING: Final = frozenset({"Merge"})
 
 
@@ -61,11 +63,13 @@ def _execute(operation: Any, sources: list[Any]) -> Any:
     for declared in operation.op_def.input_arg:
         count = operation.get_attr(declared.number_attr) if declared.number_attr else 1
         taken, left = left[:count], left[count:]
-        arguments[declared.name] = taken if declared.number_attr else taken[0]
+        name = _RENAMED.get(declared.name, declared.name)
+        arguments[name] = taken if declared.number_attr else taken[0]
         inferred |= {declared.number_attr, declared.type_attr}
     for declared in operation.op_def.attr:
         if declared.name not in inferred:
-            arguments[declared.name] = operation.get_attr(declared.name)
+            name = _RENAMED.get(declared.name, declared.name)
+            arguments[name] = operation.get_attr(declared.name)
     return getattr(tf.raw_ops, operation.type)(**arguments).numpy()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from batchproof_server.proof.effects import stateless_random
+from batchproof_server.proof.graph.counted import RowsInValues
 from batchproof_server.proof.graph.facts import fixed_draw, is_uniform, shape_of, static_value
 from batchproof_server.proof.graph.flatten import LOOPS, FlatGraph, flatten_function
 from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Shape, Value
@@ -18,6 +19,7 @@ from batchproof_server.proof.rows.step import step
 
 # A cause needs a round for each variable that it passes; some causes are found on the way.
 _SPARE_ROUNDS: Final = 8
+_NONE: Final = frozenset[Cause]()
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Walk:
         display: makes a node's name fit for a finding.
         met: operations that break a rule whether or not an output depends on them.
         draws: stateless random operations whose seed changes, by the names of their nodes.
+        in_values: which tensors hold the number of rows; None where nobody asks.
     """
 
     count: int
@@ -37,18 +40,16 @@ class Walk:
     display: Callable[[str], str]
     met: set[Cause] = field(default_factory=set)
     draws: dict[str, Cause] = field(default_factory=dict)
+    in_values: RowsInValues | None = None
 
-    def outputs(self, flat: FlatGraph, inputs: Mapping[str, Value]) -> list[Value]:
+    def run(self, graph: Any, flat: FlatGraph, inputs: Mapping[str, Value]) -> list[Value]:
         """What is known of the outputs.
 
         Args:
+            graph: ``flat``, imported.
             flat: the graph.
             inputs: what is known of its placeholders, by name; others depend on no row.
         """
-        return self.run(imported(flat), flat, inputs)
-
-    def run(self, graph: Any, flat: FlatGraph, inputs: Mapping[str, Value]) -> list[Value]:
-        """The same for a graph that is imported already."""
         values: dict[str, Value] = {}
         for operation in graph.get_operations():
             if operation.type == "Placeholder":
@@ -66,9 +67,29 @@ class Walk:
         self._look(operation, name, given)
         tensors = [out.dtype != tf.variant for out in operation.outputs]
         found = step(Operation(operation, self.count), name, given, tensors)
+        causes = self._counted(operation, name, given)
         if selector := flat.selectors.get(operation.name):
-            found = [_with(value, values[selector].causes) for value in found]
-        return found
+            causes |= values[selector].causes | self._picked(operation, name, selector)
+        return [_with(value, causes) for value in found] if causes else found
+
+    def _counted(self, operation: Any, name: str, given: Sequence[Value]) -> frozenset[Cause]:
+        """Why an operation on rows may not compute with their number."""
+        if self.in_values is None or all(value.rows is None for value in given):
+            return _NONE
+        counted = self.in_values.among(operation, [value.free for value in given])
+        if counted is False:
+            return _NONE
+        rule_id = "BP310" if counted else "BP305"
+        detail = f"{operation.type} computes with the number of rows"
+        return frozenset({Cause(rule_id, name, detail if counted else f"perhaps {detail}")})
+
+    def _picked(self, operation: Any, name: str, selector: str) -> frozenset[Cause]:
+        """The number of rows may pick a branch; whether branches differ cannot be told."""
+        if self.in_values is None or operation.graph is not self.in_values.graph:
+            return _NONE
+        if self.in_values.holds(operation.graph.get_tensor_by_name(selector)) is False:
+            return _NONE
+        return frozenset({Cause("BP305", name, "the number of rows picks a branch")})
 
     def _look(self, operation: Any, name: str, given: Sequence[Value]) -> None:
         if stateless_random(operation.type) and not fixed_draw(operation):
