@@ -10,10 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from batchproof.text import printable, printable_lines
+
 
 def write_line(text: str) -> None:
     """Writes one line to standard output at once."""
-    _write("\t".join(map(_printable, text.split("\t"))))
+    _write("\t".join(map(printable_lines, text.split("\t"))))
 
 
 def write_json(record: Mapping[str, object]) -> None:
@@ -33,7 +35,7 @@ def write_table(
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(*(Text(printable_lines(cell)) for cell in row))
     console = Console(file=sys.stdout)
     with console.capture() as captured:  # so that a broken pipe is ours to handle
         console.print(table)
@@ -42,25 +44,13 @@ def write_table(
 
 def write_error(message: str) -> None:
     """Writes one line to standard error."""
-    sys.stderr.write(f"batchproof: {_printable(_one_line(message))}\n")
+    sys.stderr.write(f"batchproof: {printable(_one_line(message))}\n")
     sys.stderr.flush()
 
 
 def _write(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _printable(text: str) -> str:
-    """Labels and errors come from a server: what moves the cursor or turns text round is escaped.
-
-    Lines stay. Escapes are those of JSON, so that JSON stays JSON.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
-    )
 
 
 def _one_line(text: str) -> str:

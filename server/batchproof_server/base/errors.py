@@ -20,8 +20,6 @@
 ``rpc/status.py`` is the one place that turns these into gRPC codes.
 """
 
-import json
-
 
 class ServingError(Exception):
     """Root of the tree; its text is written for the caller."""
@@ -100,15 +98,3 @@ class ModelRaised(BackendFailed):
 def cut(text: str, characters: int = 80) -> str:
     """What a caller wrote, short enough for a sentence."""
     return text if len(text) <= characters else text[:characters] + "..."
-
-
-def printable(text: str) -> str:
-    """Text from outside, safe to show: what moves the cursor or turns the text round is escaped.
-
-    Lines stay. Escapes are those of JSON, so that JSON stays JSON.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
-    )

@@ -7,18 +7,18 @@ import sys
 from dataclasses import dataclass
 from typing import TextIO
 
-from batchproof_server.base.errors import printable
+from batchproof.text import printable, printable_lines
 from batchproof_server.proof.settings import Progress
 
 
 def write(text: str) -> None:
     """Writes lines to standard output."""
-    sys.stdout.write(printable(text) + "\n")
+    sys.stdout.write(printable_lines(text) + "\n")
 
 
 def write_error(text: str) -> None:
     """Writes lines to standard error, each marked as ours."""
-    for line in printable(text).split("\n"):
+    for line in printable_lines(text).split("\n"):
         sys.stderr.write(f"batchproof-server: {line}\n")
 
 
@@ -37,9 +37,7 @@ class ProgressLine:
         if not self.stream.isatty():
             return
         counted = f" {progress.done}/{progress.total}" if progress.total else ""
-        text = printable(
-            f"{progress.model} version {progress.version}: {progress.step}{counted}"
-        ).replace("\n", " ")
+        text = printable(f"{progress.model} version {progress.version}: {progress.step}{counted}")
         finished = progress.done == progress.total
         self.stream.write(f"\r\x1b[2K{'' if finished else text}")
         self.stream.flush()

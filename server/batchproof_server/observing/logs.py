@@ -15,7 +15,8 @@ from typing import Any, Literal, TextIO, TypeAlias
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from batchproof_server.base.errors import cut, printable
+from batchproof.text import printable
+from batchproof_server.base.errors import cut
 from batchproof_server.base.events import (
     BatchRecord,
     RequestRecord,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchproof.text import printable, printable_lines
 from batchproof_client.commands import terminal as client_terminal
-from batchproof_server.base.errors import printable
 from batchproof_server.commands import terminal
 
 HOSTILE = "shoe\x1b[2K\x1b]0;title\x07\r\u202eenvorp\u2066\x7f\x85\u2028"
@@ -15,7 +15,8 @@ HOSTILE = "shoe\x1b[2K\x1b]0;title\x07\r\u202eenvorp\u2066\x7f\x85\u2028"
 
 @given(st.text())
 def test_what_is_shown_can_be_printed_and_keeps_its_lines(text: str) -> None:
-    shown = printable(text)
+    assert printable(text).isprintable()
+    shown = printable_lines(text)
     assert all(line.isprintable() for line in shown.split("\n"))
     assert shown.count("\n") == text.count("\n")
     if text.isprintable():

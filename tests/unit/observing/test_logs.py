@@ -379,3 +379,10 @@ def test_the_libraries_get_their_handlers_back(stream: io.StringIO) -> None:
     with capture_library_logs(configure_logs("info", "json", stream)):
         assert root.handlers[:] != before[0]
     assert (root.handlers[:], root.level, warnings.showwarning) == before
+
+
+def test_the_text_of_an_event_cannot_forge_a_console_line(stream: io.StringIO) -> None:
+    configure_logs("info", "console", stream).info("first\nsecond\u2028third")
+    text = stream.getvalue()
+    assert len(text.splitlines()) == 1
+    assert "first\\nsecond\\u2028third" in text

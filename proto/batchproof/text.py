@@ -1,0 +1,18 @@
+"""Text from outside, safe to show: labels, names, what a caller or a file wrote."""
+
+import json
+
+
+def printable(text: str) -> str:
+    """One line in which all that moves the cursor, ends the line or turns it round is escaped.
+
+    Escapes are those of JSON, so that a line of JSON stays JSON.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for text of several lines, which stay."""
+    return "\n".join(map(printable, text.split("\n")))
