@@ -47,7 +47,7 @@ def _told(path: str, answers: list[Any]) -> tuple[str, str]:
 
 
 async def test_these_are_all_methods_of_the_port(serving: Running) -> None:
-    stub: Any = reflection_pb2_grpc.ServerReflectionStub(serving.channel)  # type: ignore[arg-type] # aio
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(serving.channel)  # type: ignore[arg-type] # the stub is typed for channels that are not asynchronous
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     (answer,) = [each async for each in stub.ServerReflectionInfo(iter((asked,)))]
     named = {each.name for each in answer.list_services_response.service}

@@ -44,6 +44,20 @@ def read_text(file: Path, max_bytes: int) -> str:
     return content.decode("utf-8-sig")
 
 
+def links_out_of(directory: Path) -> list[str]:
+    """Symbolic links below a directory that lead out of it, or nowhere, as relative names."""
+    top = directory.resolve()
+    links = (path for path in sorted(directory.rglob("*")) if path.is_symlink())
+    return [path.relative_to(directory).as_posix() for path in links if not _lies_in(path, top)]
+
+
+def _lies_in(path: Path, top: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(top)
+    except (OSError, RuntimeError):  # links that lead to each other
+        return False
+
+
 def write_whole(file: Path, text: str) -> None:
     """Writes a text file over an older one.
 

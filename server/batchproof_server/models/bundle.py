@@ -7,7 +7,7 @@ from pathlib import Path
 from batchproof_server.backends import plug_list
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.files import TooLarge, read_text
+from batchproof_server.base.files import TooLarge, links_out_of, read_text
 from batchproof_server.models.manifest import MANIFEST_NAME, NO_MANIFEST, Manifest, parse_manifest
 from batchproof_server.tta.weights import WEIGHTS_NAME, FittedWeights, parse_weights
 
@@ -82,13 +82,7 @@ def read_bundle(
 
 def _check_links(directory: Path) -> None:
     """A bundle that is copied, signed or compared must hold all that it is made of."""
-    top = directory.resolve()
-    outside = [
-        path.relative_to(directory).as_posix()
-        for path in sorted(directory.rglob("*"))
-        if path.is_symlink() and not path.resolve().is_relative_to(top)
-    ]
-    if outside:
+    if outside := links_out_of(directory):
         raise ModelRefused(
             "a file of the bundle lies outside it",
             tuple(

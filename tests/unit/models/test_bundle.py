@@ -159,6 +159,15 @@ def test_a_link_that_leads_out_of_the_bundle_is_refused(tmp_path: Path, name: st
     assert finding.startswith(f"{name}: is a symbolic link that leads out of the bundle")
 
 
+def test_links_that_lead_to_each_other_are_refused(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle / "one").symlink_to("other")
+    (bundle / "other").symlink_to("one")
+    with pytest.raises(ModelRefused) as refused:
+        read_bundle("m", 1, bundle)
+    assert len(refused.value.findings) == 2
+
+
 def test_a_link_inside_the_bundle_is_followed(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
     (bundle / "..data").mkdir()

@@ -140,7 +140,7 @@ def test_pictures_tensors_and_packed_numbers_are_passed_over_whatever_their_size
     typed = tfs.PredictRequest()
     typed.inputs["image"].int_val.extend([1] * 1_000_000)
     asked = [(PREDICT, picture), (PREDICT, pb.PredictRequest(tensors=tensor))]
-    asked += [(INFER, raw), (INFER, packed), (SERVING_PREDICT, typed)]  # type: ignore[list-item] # any
+    asked += [(INFER, raw), (INFER, packed), (SERVING_PREDICT, typed)]  # type: ignore[list-item] # messages of several protocols
     assert max(accepted(path, message) for path, message in asked) < 60
 
 

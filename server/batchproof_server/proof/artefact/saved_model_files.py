@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from batchproof_server.base.files import read_end
+from batchproof_server.base.files import links_out_of, read_end
 from batchproof_server.proof.artefact.archive_form import looks_pickled
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.rules import found
@@ -102,9 +102,10 @@ def _variables(directory: Path) -> Iterator[Finding]:
 
 
 def _strangers(directory: Path) -> Iterator[Finding]:
+    outside = links_out_of(directory)
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
+        if name in outside:
             yield found("BP003", name, "it is a link that leads out of the directory")
         elif path.is_file() and path.suffix.lower() in _PICKLE_SUFFIXES:
             yield found("BP011", name, "its name is that of a pickle")
