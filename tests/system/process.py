@@ -165,8 +165,21 @@ class ServerProcess:
         records: list[Record] = [json.loads(line) for line in lines]
         return [record for record in records if event in ("", record["event"])]
 
-    def finished(self) -> list[Record]:
-        """What was logged of finished requests so far."""
+    def finished(self, count: int) -> list[Record]:
+        """What was logged of finished requests, once there are so many.
+
+        The server logs after the answer is on its way: whoever has the answer may be early.
+        """
+
+        def logged() -> list[Record] | None:
+            found = self.records("request finished")
+            return found if len(found) >= count else None
+
+        return until(f"{count} finished requests are logged", logged)
+
+    def finished_at_exit(self) -> list[Record]:
+        """What was logged of finished requests by a server that has ended."""
+        assert self.process.returncode is not None, "it may log more yet: see finished"
         return self.records("request finished")
 
     def wait_exit(self) -> int:

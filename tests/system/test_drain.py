@@ -70,7 +70,9 @@ async def _eventually(condition: Any) -> None:
 
 
 def _logged(server: ServerProcess) -> Counter[str]:
-    return Counter(record["request_id"] for record in server.finished() if record["code"] == "OK")
+    return Counter(
+        record["request_id"] for record in server.finished_at_exit() if record["code"] == "OK"
+    )
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -88,7 +90,7 @@ async def test_every_accepted_request_is_answered_exactly_once(
     assert sorted(_logged(server)) == sorted(ledger.answered)
     assert set(ledger.codes) <= {"OK", *GONE}
     assert sum(ledger.codes[code] for code in GONE) == CLIENTS
-    refused = {record["code"] for record in server.finished()} - {"OK"}
+    refused = {record["code"] for record in server.finished_at_exit()} - {"OK"}
     assert refused <= GONE
 
 

@@ -164,5 +164,5 @@ def test_afterwards_the_server_lives_and_logged_nothing_unforeseen(
     assert {code_of(answer) for answer in answers} == {"OK"}
     assert server.process.poll() is None
     assert server.records("unforeseen failure") == []
-    assert {record["code"] for record in server.finished()} <= {"OK", "INVALID_ARGUMENT"}
+    assert {record["code"] for record in server.finished(len(BASES))} <= {"OK", "INVALID_ARGUMENT"}
     assert not [line for line in server.err if "Traceback" in line]

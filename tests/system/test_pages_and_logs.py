@@ -89,16 +89,11 @@ async def test_a_request_id_is_echoed_and_logged(server: ServerProcess) -> None:
     assert made.answer is not None
     assert len(made.answer.request_id) >= 16
     assert ("x-request-id", "my mistake") in refused.metadata
-    records = until("all are logged", lambda: _three(server))
+    records = server.finished(3)
     logged = [(record["request_id"], record["code"]) for record in records]
     made_id = made.answer.request_id
     assert logged == [("my request", "OK"), (made_id, "OK"), ("my mistake", "INVALID_ARGUMENT")]
     assert records[2]["message"] == refused.text
-
-
-def _three(server: ServerProcess) -> list[dict[str, str]]:
-    finished = server.finished()
-    return finished if len(finished) == 3 else []
 
 
 async def test_whatever_callers_send_the_log_stays_lines_of_json(server: ServerProcess) -> None:
@@ -110,7 +105,7 @@ async def test_whatever_callers_send_the_log_stays_lines_of_json(server: ServerP
             assert (await ask(stub, images([PNG], model=text))).code == "NOT_FOUND"
             assert (await ask(stub, tensors(np.ones(3), name=text))).code == "INVALID_ARGUMENT"
         assert (await ask(stub, images([TEXT, PNG]))).code == "INVALID_ARGUMENT"
-    until("all are logged", lambda: len(server.finished()) == 10)
+    assert len(server.finished(10)) == 10
     for line in server.err:
         assert json.loads(line)["event"] != "forged"
         assert line.isascii()

@@ -194,7 +194,8 @@ async def _occupied(server: ServerProcess, stub: Any) -> list["asyncio.Task[Outc
 
 
 def _logged(server: ServerProcess, request_id: str) -> list[Record]:
-    return [record for record in server.finished() if record["request_id"] == request_id]
+    finished = server.records("request finished")
+    return [record for record in finished if record["request_id"] == request_id]
 
 
 def _waiting(server: ServerProcess) -> float:
