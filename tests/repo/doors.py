@@ -40,6 +40,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "numpy": ("batchproof", "batchproof_server", "batchproof_client"),
     "tensorflow": (
         "batchproof_server.backends.keras",
+        "batchproof_server.backends.openvino.converting",
         "batchproof_server.backends.saved_model",
         "batchproof_server.backends.tensorflow",
         "batchproof_server.backends.traced",
@@ -51,6 +52,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_server.proof.keras.model",
         "batchproof_server.proof.keras.repair",
     ),
+    "openvino": ("batchproof_server.backends.openvino",),
     "h5py": ("batchproof_server.proof.artefact.hdf5_claims",),
     "PIL": (
         "batchproof_server.imaging",

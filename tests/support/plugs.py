@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from batchproof_server.backends import plug_list
 from batchproof_server.backends.affine import kind as affine
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.engine import Engine
-from batchproof_server.backends.examining import engine_for
-from batchproof_server.backends.plug_list import engines
+from batchproof_server.backends.examining import engines_for
 from batchproof_server.backends.source import Source
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.signature import Signature
@@ -22,10 +22,12 @@ def load(
     artefact: Path,
     buckets_rows: tuple[int, ...] = (2,),
     settings: EngineSettings = EngineSettings(),  # noqa: B008 - immutable
+    engines: tuple[Engine, ...] = (),
 ) -> Backend:
-    """Opens an artefact and compiles it, without audit and repair."""
+    """Opens an artefact and compiles it, by default with its own library; judges nothing."""
     source = kind.open(artefact, settings)
-    return engine_for(source, engines()).compile(source, buckets_rows, settings)
+    own = engines_for(source, engines or plug_list.engines())[-1]
+    return own.compile(source, buckets_rows, settings)
 
 
 @dataclass
@@ -48,4 +50,4 @@ def scripted(load: Load) -> tuple[tuple[ArtefactKind, ...], tuple[Engine, ...]]:
         return load(source.artefact, buckets_rows, settings)
 
     kind = replace(affine.KIND, opens_as=_Path, open=lambda artefact, _settings: _Path(artefact))
-    return (kind,), (Engine("scripted", (), _Path, compile_source),)
+    return (kind,), (Engine("scripted", "numpy", (), _Path, compile_source),)

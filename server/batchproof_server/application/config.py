@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from batchproof_server.backends.plug_list import check_engine_name
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.files import read_text
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
@@ -104,6 +105,9 @@ class Config:
     drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)
     version_labels: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_engine_name(self.engine.name)
 
 
 def read_config(file: Path | None, flags: Mapping[str, Any]) -> Config:

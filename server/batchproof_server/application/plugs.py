@@ -30,6 +30,7 @@ def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
         prove=_prover(config, tell),
         allow_unproven=config.proof.allow_unproven,
         drift=config.drift,
+        tell=tell,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from batchproof_server.backends.artefact import ArtefactKind
@@ -24,16 +25,26 @@ class Engine:
 
     Attributes:
         name: as the plug list and ``--engine`` have it.
+        module: what compile() imports.
         packages: distributions that compute, for certificates; of several builds of the same
             package each.
         takes: the class of the sources that it compiles.
         compile: from a source of that class, ascending buckets and settings to a backend.
+        answers_as: the engine whose answers it must give, up to rounding, to serve a source that
+            both accept; empty for the library that the artefact was made with.
     """
 
     name: str
+    module: str
     packages: tuple[str, ...]
     takes: type[object]
     compile: Callable[[Any, tuple[int, ...], EngineSettings], Backend]
+    answers_as: str = ""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether what it is made of can be imported; does not import it."""
+        return find_spec(self.module) is not None
 
     def accepts(self, source: Source) -> bool:
         """Whether it compiles this source."""

@@ -2,61 +2,97 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.engine import Engine
-from batchproof_server.backends.source import Source
+from batchproof_server.backends.plug_list import AUTO
+from batchproof_server.backends.source import Source, typical_rows
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.effects import UNSAFE
-from batchproof_server.proof.examination import Examined
+from batchproof_server.proof.examination import Examined, Reference
 from batchproof_server.proof.findings import Finding, failures
 
 # What a file says of modes is judged again, after the repair, in the loaded model.
 _MODE_RULES: Final = range(100, 200)
 
 
-def examine(
-    kind: ArtefactKind,
-    artefact: Path,
-    engines: Sequence[Engine],
-    buckets_rows: tuple[int, ...],
-    settings: EngineSettings,
-    *,
-    to_prove: bool = True,
-) -> Examined:
-    """Audits the files, opens them, repairs and audits the model, compiles it, audits the graphs.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An artefact that was opened in inference mode; every engine compiles the same one.
+
+    Attributes:
+        name: of the artefact's file or directory.
+        source: repaired.
+        findings: of the files and of what remains in the source.
+        repairs: what was changed.
+    """
+
+    name: str
+    source: Source
+    findings: tuple[Finding, ...]
+    repairs: tuple[RepairRecord, ...]
+
+
+def open_audited(kind: ArtefactKind, artefact: Path, settings: EngineSettings) -> Opened:
+    """Audits the files, opens them, repairs and audits the model.
 
     Nothing of the model is executed, but what loading must: see ``check_safe``.
 
     Args:
         kind: of the artefact.
         artefact: its file or directory.
-        engines: the first that accepts it compiles it.
+        settings: of engines.
+
+    Raises:
+        ModelRefused: the artefact is missing, broken, not safe to load, or of a kind that is not
+            served; or it cannot be repaired.
+    """
+    findings = check_safe(kind, artefact)
+    source = kind.open(artefact, settings)
+    repairs = source.repair()
+    return Opened(artefact.name, source, (*findings, *source.audit()), repairs)
+
+
+def examine(
+    opened: Opened,
+    engine: Engine,
+    buckets_rows: tuple[int, ...],
+    settings: EngineSettings,
+    *,
+    to_prove: bool = True,
+) -> Examined:
+    """Compiles an opened artefact and audits its graphs.
+
+    Nothing of the model is executed.
+
+    Args:
+        opened: an artefact that the engine accepts.
+        engine: compiles it.
         buckets_rows: the row counts that may be served.
         settings: of the engine.
         to_prove: compile one row by itself too, which the proof compares the buckets with.
 
     Raises:
-        ModelRefused: the artefact is missing, broken, not safe to load or to execute, or of a kind
-            that is not served; or it can be neither repaired nor compiled.
+        ModelRefused: the model is not safe to execute, or cannot be compiled.
     """
-    findings = check_safe(kind, artefact)
-    source = kind.open(artefact, settings)
-    repairs = source.repair()
-    remaining = source.audit()
-    engine = engine_for(source, engines)
-    compiled = _compile(source, engine, buckets_rows, settings, to_prove=to_prove)
+    compiled = _compile(opened.source, engine, buckets_rows, settings, to_prove=to_prove)
     backend = compiled.backend
     try:
-        graphs = source.audit_graphs(compiled.rows)
-        _refuse_unsafe(artefact, "execute", [each for each in graphs if each.rule_id in UNSAFE])
+        # An engine that must answer as another one makes graphs of its own. What it makes them of
+        # has the same operations for every row count.
+        audited = typical_rows(compiled.rows) if engine.answers_as else compiled.rows
+        graphs = opened.source.audit_graphs(audited)
+        _refuse_unsafe(opened.name, "execute", [each for each in graphs if each.rule_id in UNSAFE])
     except BaseException:
         backend.close()
         raise
-    return Examined(backend, (*findings, *remaining, *graphs), repairs, compiled.never_alone)
+    findings = (*opened.findings, *graphs)
+    return Examined(backend, findings, opened.repairs, compiled.never_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,29 +140,59 @@ def check_safe(kind: ArtefactKind, artefact: Path) -> tuple[Finding, ...]:
     findings = tuple(
         each for each in kind.audit(artefact) if int(each.rule_id[2:]) not in _MODE_RULES
     )
-    _refuse_unsafe(artefact, "load", findings)
+    _refuse_unsafe(artefact.name, "load", findings)
     program = kind.audit_program(artefact)
-    _refuse_unsafe(artefact, "load", program)
+    _refuse_unsafe(artefact.name, "load", program)
     return (*findings, *program)
 
 
-def _refuse_unsafe(artefact: Path, to_what: str, findings: Sequence[Finding]) -> None:
+def _refuse_unsafe(name: str, to_what: str, findings: Sequence[Finding]) -> None:
     if unsafe := failures(findings):
         sentences = tuple(finding.sentence for finding in unsafe)
-        raise ModelRefused(f"{artefact.name} is not safe to {to_what}", sentences)
+        raise ModelRefused(f"{name} is not safe to {to_what}", sentences)
 
 
-def engine_for(source: Source, engines: Sequence[Engine]) -> Engine:
-    """The first engine that accepts the source.
+def engines_for(source: Source, engines: Sequence[Engine], name: str = AUTO) -> tuple[Engine, ...]:
+    """The engines that accept the source, in their order; only the named one if it is among them.
 
     Raises:
-        ModelRefused: none does.
+        ModelRefused: none does, or the named one is not installed.
     """
-    for engine in engines:
-        if engine.accepts(source):
-            return engine
-    known = ", ".join(engine.name for engine in engines) or "none"
-    raise ModelRefused(
-        "no engine executes the artefact",
-        (f"engine: none accepts this kind of artefact; there are {known}",),
-    )
+    accepting = tuple(engine for engine in engines if engine.accepts(source))
+    if not accepting:
+        known = ", ".join(engine.name for engine in engines) or "none"
+        raise ModelRefused(
+            "no engine executes the artefact",
+            (f"engine: none accepts this kind of artefact; there are {known}",),
+        )
+    named = tuple(engine for engine in accepting if engine.name == name)
+    for engine in named:
+        if not engine.is_installed:
+            raise ModelRefused(
+                "the engine is not installed",
+                (f'engine: "{name}" is not installed here; install {engine.packages[0]}',),
+            )
+    return named or tuple(engine for engine in accepting if engine.is_installed)
+
+
+def reference_of(
+    opened: Opened,
+    engine: Engine,
+    engines: Sequence[Engine],
+    buckets_rows: tuple[int, ...],
+    settings: EngineSettings,
+) -> Reference | None:
+    """What the engine must answer as; None where nothing else executes the source.
+
+    Args:
+        opened: an artefact that the engine accepts.
+        engine: the one that is to be judged.
+        engines: all there are.
+        buckets_rows: the row counts that may be served.
+        settings: of engines.
+    """
+    for other in engines:
+        if other.name == engine.answers_as and other.accepts(opened.source):
+            rows = typical_rows(buckets_rows)[0]
+            return Reference(rows, partial(other.compile, opened.source, (rows,), settings))
+    return None

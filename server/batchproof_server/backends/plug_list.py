@@ -5,7 +5,7 @@ Importing it imports none of them, so that the names are known to a bare install
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from batchproof_server.backends.artefact import ArtefactKind
@@ -17,12 +17,25 @@ ARTEFACT_KINDS: Mapping[str, str] = {
     "saved_model": "batchproof_server.backends.saved_model.kind",
     "affine": "batchproof_server.backends.affine.kind",
 }
-# The name of an engine -> the module whose ``ENGINE`` it is; the first that accepts a source
-# executes it.
+# The name of an engine -> the module whose ``ENGINE`` it is; the first that accepts a source, and
+# proves it, executes it.
 ENGINES: Mapping[str, str] = {
+    "openvino": "batchproof_server.backends.openvino.engine",
     "tensorflow": "batchproof_server.backends.tensorflow.engine",
     "numpy": "batchproof_server.backends.numpy.engine",
 }
+AUTO: Final = "auto"
+"""No engine's name: the first that proves a model executes it."""
+
+
+def check_engine_name(name: str) -> None:
+    """Returns when it may be asked for.
+
+    Raises:
+        ValueError: it is no engine's.
+    """
+    if name != AUTO and name not in ENGINES:
+        raise ValueError(f'engine is "{name}", expected one of {", ".join((AUTO, *ENGINES))}')
 
 
 def artefact_kinds() -> "tuple[ArtefactKind, ...]":

@@ -4,13 +4,20 @@ Light to import: what a source is made of stays in the folder of its artefact ki
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.findings import Finding
+
+
+def typical_rows(buckets_rows: Iterable[int]) -> tuple[int, ...]:
+    """The smallest and the largest row count that batch; all there are where none does."""
+    rows = sorted(buckets_rows)
+    batching = [count for count in rows if count > 1] or rows
+    return tuple(sorted({batching[0], batching[-1]}))
 
 
 # Contract of a source
@@ -75,6 +82,16 @@ class GraphSource(Source):
 
         Raises:
             ModelRefused: an input or output cannot be served, or the model cannot be traced.
+        """
+
+    @abstractmethod
+    def function_of_any_rows(self) -> Any:
+        """The like for engines that fix the number of rows themselves.
+
+        Its axis 0 is open, unless the model was built for one row count.
+
+        Raises:
+            ModelRefused: the model cannot be traced.
         """
 
     @property

@@ -18,12 +18,15 @@ class EngineSettings:
     Attributes:
         intra_op_threads: threads inside one operation; 0 leaves it to the engine.
         inter_op_threads: operations at the same time; 0 leaves it to the engine.
+        name: the engine that executes models, where several can; ``auto`` takes the first that
+            proves a model.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     intra_op_threads: int = 0
     inter_op_threads: int = 0
+    name: str = "auto"
 
     def __post_init__(self) -> None:
         if self.intra_op_threads < 0 or self.inter_op_threads < 0:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.engine import Engine
-from batchproof_server.backends.examining import examine
+from batchproof_server.backends.examining import (
+    Opened,
+    engines_for,
+    examine,
+    open_audited,
+    reference_of,
+)
+from batchproof_server.backends.plug_list import AUTO
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
@@ -28,9 +35,10 @@ from batchproof_server.models.fitting import (
 from batchproof_server.models.profiles import read_bundle_profile, watchable_policies
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measure_execution_s, warm_up
-from batchproof_server.proof.certificate.certificate import Certificate
+from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.proving import Prove
+from batchproof_server.proof.settings import Progress, Tell, silent
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 from batchproof_server.tta.expansion import Expansion
 
@@ -41,7 +49,7 @@ class LoadingPlugs:
 
     Attributes:
         kinds: of artefacts that bundles may hold.
-        engines: the first that accepts an opened artefact executes it.
+        engines: the first that accepts an opened artefact, and proves it, executes it.
         imaging: from an artefact's kind to the decoders and resizers that its recipes may name.
         batching: for bundles that declare none.
         engine: how engines use the machine.
@@ -51,6 +59,7 @@ class LoadingPlugs:
             for measurements of the engine alone.
         allow_unproven: load a version whose certificate says "unproven".
         drift: whether to read the bundle's profile, and what to do with one that does not fit.
+        tell: learns of engines that do not execute a version after all.
     """
 
     kinds: tuple[ArtefactKind, ...]
@@ -63,6 +72,7 @@ class LoadingPlugs:
     prove: Prove | None = None
     allow_unproven: bool = False
     drift: DriftSettings = field(default_factory=DriftSettings)
+    tell: Tell = silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +121,68 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
             with the findings of its proof.
     """
     bundle = read_bundle(place.name, place.version, place.directory, plugs.kinds)
+    opened = open_audited(bundle.kind, bundle.artefact, plugs.engine)
+    passed_over: list[PassedOver] = []
+    *others, own = _engines(opened, bundle, plugs)
+    for engine in others:
+        try:
+            return _load_on(engine, opened, bundle, place, plugs)
+        except ModelRefused as refused:
+            reasons = refused.findings or (str(refused),)
+            passed_over.append(PassedOver(engine.name, reasons))
+            plugs.tell(
+                Progress(
+                    place.name,
+                    place.version,
+                    "engine passed over",
+                    detail=f"{engine.name}: {'; '.join(reasons)}",
+                )
+            )
+    return _load_on(own, opened, bundle, place, plugs, tuple(passed_over))
+
+
+def _engines(opened: Opened, bundle: Bundle, plugs: LoadingPlugs) -> tuple[Engine, ...]:
+    """What may execute the artefact, the library that it was made with last.
+
+    Without a proof nobody can tell whether another engine answers as that.
+    """
+    named = bundle.manifest.engine
+    engines = engines_for(
+        opened.source, plugs.engines, plugs.engine.name if named == AUTO else named
+    )
+    return engines if plugs.prove is not None else engines[-1:]
+
+
+def _load_on(
+    engine: Engine,
+    opened: Opened,
+    bundle: Bundle,
+    place: Place,
+    plugs: LoadingPlugs,
+    passed_over: tuple[PassedOver, ...] = (),
+) -> LoadedModel:
+    """Compiles and proves a version on one engine.
+
+    Raises:
+        ModelRefused: it does not fit its bundle, or failed its proof.
+    """
     batching = bundle.manifest.batching or plugs.batching
     examined = examine(
-        bundle.kind,
-        bundle.artefact,
-        plugs.engines,
-        batching.buckets_rows,
-        plugs.engine,
-        to_prove=plugs.prove is not None,
+        opened, engine, batching.buckets_rows, plugs.engine, to_prove=plugs.prove is not None
     )
     try:
         model = _fit(bundle, examined.backend, batching, plugs)
         model = _add_profile(model, place, plugs.drift)
         if plugs.prove is None:
             return model
-        certificate = plugs.prove(_candidate(model, place, examined))
+        candidate = replace(
+            _candidate(model, place, examined),
+            reference=reference_of(
+                opened, engine, plugs.engines, batching.buckets_rows, plugs.engine
+            ),
+            passed_over=passed_over,
+        )
+        certificate = plugs.prove(candidate)
         certified = _add_certificate(model, certificate, allow_unproven=plugs.allow_unproven)
         took_s = measure_execution_s(
             certified.backend, certified.batching.buckets_rows, plugs.clock
@@ -165,6 +222,7 @@ def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidat
         examined=examined,
         samples=samples,
         findings=findings,
+        scores=model.output.name or "",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict
 
+from batchproof_server.backends.plug_list import AUTO, check_engine_name
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
 from batchproof_server.base.signature import TensorSpec
@@ -73,6 +74,7 @@ class Manifest:
             it exists.
         max_request_rows: lowers the server's limit for this model.
         tta: policies of test-time augmentation.
+        engine: the engine that executes the model; overrides the server's, unless it is ``auto``.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -86,12 +88,14 @@ class Manifest:
     labels: str | None = None
     max_request_rows: int | None = None
     tta: TtaSettings = NO_TTA_SETTINGS
+    engine: str = AUTO
 
     def __post_init__(self) -> None:
         if self.max_request_rows is not None and self.max_request_rows < 1:
             raise ValueError(f"max_request_rows is {self.max_request_rows}, expected 1 or more")
         if self.labels is not None and (not self.labels or set(self.labels) & set("/\\")):
             raise ValueError(f'labels is "{self.labels}", expected a file name in the bundle')
+        check_engine_name(self.engine)
 
 
 NO_MANIFEST = Manifest(format=1)

@@ -1,11 +1,12 @@
 """A model that was loaded under the eyes of the audit; what is handed to the proof."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array
-from batchproof_server.proof.certificate.certificate import RepairRecord
+from batchproof_server.proof.certificate.certificate import PassedOver, RepairRecord
 from batchproof_server.proof.findings import Finding
 
 
@@ -27,6 +28,19 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """The library that a model was made with, where another engine is to answer as it.
+
+    Attributes:
+        rows: the row count that it is compiled for.
+        compile: makes its backend; whoever calls it closes that.
+    """
+
+    rows: int
+    compile: Callable[[], Backend]
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What is to be proven.
 
@@ -36,6 +50,9 @@ class Candidate:
         buckets_rows: asked for, ascending.
         samples: real rows with the names of their files.
         findings: about the bundle, besides the audit's.
+        reference: what the engine must answer as; None where it is that itself.
+        scores: the output of the class scores; empty where there is none.
+        passed_over: the engines that came before this one.
     """
 
     model: str
@@ -47,6 +64,9 @@ class Candidate:
     examined: Examined
     samples: tuple[tuple[str, Array], ...] = ()
     findings: tuple[Finding, ...] = ()
+    reference: Reference | None = None
+    scores: str = ""
+    passed_over: tuple[PassedOver, ...] = ()
 
     @property
     def backend(self) -> Backend:

@@ -28,6 +28,7 @@ from batchproof_server.proof.probing.buckets import (
     greatest_difference,
     served_buckets,
 )
+from batchproof_server.proof.probing.parity import Parity, compare_engines
 from batchproof_server.proof.probing.probes import ProbeReport, probe, without_uneven_buckets
 from batchproof_server.proof.probing.row_counts import SINGLE, compare_row_counts
 from batchproof_server.proof.probing.rows import (
@@ -140,7 +141,8 @@ class Prover:
             candidate,
             without_uneven_buckets(probe(candidate.backend, candidate.buckets_rows, rows, count)),
         )
-        measured = _measured(subject, report, rows)
+        report, parity = _with_parity(candidate, report)
+        measured = _measured(subject, report, rows, parity)
         notes = _about(candidate, measured, failed=bool(failures(report.findings)))
         findings = (*candidate.all_findings, *report.findings, *notes)
         return Certificate(
@@ -154,6 +156,7 @@ class Prover:
             findings=tuple(finding_record(finding) for finding in findings),
             created=self.utc_now(),
             durations_s={"probes": round(self.clock.now_s() - started_s, 3)},
+            passed_over=candidate.passed_over,
         )
 
     def _keep(self, certificate: Certificate, archive: Archive, candidate: Candidate) -> None:
@@ -189,7 +192,27 @@ def _with_row_counts(candidate: Candidate, report: ProbeReport) -> ProbeReport:
     )
 
 
-def _measured(subject: Subject, report: ProbeReport, rows: Sequence[ProbeRow]) -> Measured:
+def _with_parity(candidate: Candidate, report: ProbeReport) -> tuple[ProbeReport, Parity | None]:
+    """Adds what the library that the model was made with answers, unless something else failed."""
+    if candidate.reference is None or failures(report.findings):
+        return report, None
+    reference = candidate.reference.compile()
+    try:
+        seen = compare_engines(
+            reference,
+            candidate.reference.rows,
+            report,
+            scores=candidate.scores,
+            coarse=candidate.coarse,
+        )
+    finally:
+        reference.close()
+    return replace(report, findings=(*report.findings, *seen.findings)), seen.parity
+
+
+def _measured(
+    subject: Subject, report: ProbeReport, rows: Sequence[ProbeRow], parity: Parity | None
+) -> Measured:
     classes = bucket_classes(report.answers)
     accepted = {row.name for row in report.rows}
     return Measured(
@@ -204,6 +227,7 @@ def _measured(subject: Subject, report: ProbeReport, rows: Sequence[ProbeRow]) -
         served_buckets_rows=served_buckets(classes, subject.consistency) or subject.buckets_rows,
         greatest_difference=greatest_difference(classes, report.answers, report.rows),
         state_digest=report.state_digest,
+        parity=parity,
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from batchproof_server.backends.examining import check_safe, examine
+from batchproof_server.backends.examining import check_safe, examine, open_audited
 from batchproof_server.backends.saved_model.kind import KIND
 from batchproof_server.backends.tensorflow.engine import ENGINE
 from batchproof_server.base.backend import EngineSettings
@@ -169,7 +169,8 @@ def test_an_honest_model_may_restore_its_variables_and_fill_its_tables(
 ) -> None:
     save(tmp_path)
     assert {finding.severity.name for finding in check_safe(KIND, tmp_path / "model")} <= {"NOTE"}
-    examined = examine(KIND, tmp_path / "model", (ENGINE,), (2, 4), SETTINGS)
+    opened = open_audited(KIND, tmp_path / "model", SETTINGS)
+    examined = examine(opened, ENGINE, (2, 4), SETTINGS)
     examined.backend.close()
 
 
@@ -186,8 +187,9 @@ def test_what_the_files_did_not_tell_is_refused_before_it_is_executed(tmp_path: 
     witness = tmp_path / "witness"
     hostile.save(tmp_path / "model", lambda vector: hostile.after(hostile.writing(witness), vector))
     blind = replace(KIND, audit_program=lambda _: ())
+    opened = open_audited(blind, tmp_path / "model", SETTINGS)
     with pytest.raises(ModelRefused, match="model is not safe to execute") as refused:
-        examine(blind, tmp_path / "model", (ENGINE,), (2, 4), SETTINGS)
+        examine(opened, ENGINE, (2, 4), SETTINGS)
     assert refused.value.findings[0].startswith("BP206 ")
     assert not witness.exists()
 

@@ -64,4 +64,6 @@ def _compile(
     return AffineBackend(source.settings, buckets_rows)
 
 
-ENGINE: Final = Engine(name="numpy", packages=("numpy",), takes=AffineSource, compile=_compile)
+ENGINE: Final = Engine(
+    name="numpy", module="numpy", packages=("numpy",), takes=AffineSource, compile=_compile
+)

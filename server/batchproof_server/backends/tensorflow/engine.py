@@ -17,6 +17,7 @@ def _compile(
 
 ENGINE: Final = Engine(
     name="tensorflow",
+    module="tensorflow",
     packages=("tensorflow", "tensorflow-cpu"),
     takes=GraphSource,
     compile=_compile,

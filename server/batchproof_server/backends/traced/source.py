@@ -4,13 +4,12 @@ Importing this module imports TensorFlow.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from batchproof_server.backends.foreign_faults import first_line
-from batchproof_server.backends.source import GraphSource
+from batchproof_server.backends.source import GraphSource, typical_rows
 from batchproof_server.backends.traced.specs import input_specs, listed, output_specs
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Signature, TensorSpec
@@ -21,16 +20,8 @@ Call: TypeAlias = Callable[[Sequence[Any]], Mapping[str, Any]]
 """From one symbolic tensor for each input, in their order, to the outputs by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Traced:
-    """One function for each bucket, and the signature that they share."""
-
-    signature: Signature
-    functions: Mapping[int, Any]
-
-
 class TracedSource(GraphSource):
-    """A loaded model whose functions are traced once for each choice of buckets.
+    """A loaded model whose functions are traced once for each row count.
 
     Args:
         inputs: ``tf.TensorSpec`` by the names of requests, axis 0 being the rows.
@@ -42,7 +33,7 @@ class TracedSource(GraphSource):
         self._inputs = inputs
         self._call = call
         self._owner = owner
-        self._traced: dict[tuple[int, ...], _Traced] = {}
+        self._traced: dict[int, Any] = {}
 
     @property
     def owner(self) -> object:
@@ -55,7 +46,8 @@ class TracedSource(GraphSource):
         Raises:
             ModelRefused: an input or output cannot be served, or the model cannot be traced.
         """
-        return self._trace(buckets_rows).signature
+        inputs = input_specs(self._inputs, buckets_rows)
+        return Signature(inputs, _outputs(self._trace(typical_rows(buckets_rows))))
 
     def functions(self, buckets_rows: tuple[int, ...]) -> Mapping[int, Any]:
         """One concrete function of static row count for each bucket.
@@ -63,7 +55,18 @@ class TracedSource(GraphSource):
         Raises:
             ModelRefused: as ``signature``.
         """
-        return self._trace(buckets_rows).functions
+        input_specs(self._inputs, buckets_rows)
+        functions = self._trace(buckets_rows)
+        _outputs(functions)
+        return functions
+
+    def function_of_any_rows(self) -> Any:
+        """One concrete function with an open row count.
+
+        Raises:
+            ModelRefused: the model cannot be traced.
+        """
+        return _trace_function(self._inputs, self._call, None)
 
     def audit_graphs(self, buckets_rows: tuple[int, ...]) -> tuple[Finding, ...]:
         """Judges these functions and all that they reach."""
@@ -73,31 +76,35 @@ class TracedSource(GraphSource):
         """Traces anew when it is asked next, because the model has changed."""
         self._traced.clear()
 
-    def _trace(self, buckets_rows: tuple[int, ...]) -> _Traced:
-        if buckets_rows not in self._traced:
-            self._traced[buckets_rows] = _trace_buckets(self._inputs, self._call, buckets_rows)
-        return self._traced[buckets_rows]
+    def _trace(self, buckets_rows: Sequence[int]) -> Mapping[int, Any]:
+        for rows in buckets_rows:
+            if rows not in self._traced:
+                self._traced[rows] = _trace_function(self._inputs, self._call, rows)
+        return {rows: self._traced[rows] for rows in buckets_rows}
 
 
-def _trace_buckets(specs: Mapping[str, Any], call: Call, buckets_rows: tuple[int, ...]) -> _Traced:
-    inputs = input_specs(specs, buckets_rows)
-    functions: dict[int, Any] = {}
+def _outputs(functions: Mapping[int, Any]) -> tuple[TensorSpec, ...]:
+    """What all these functions answer.
+
+    Raises:
+        ModelRefused: an output cannot be served, or has another shape for another row count.
+    """
     outputs: tuple[TensorSpec, ...] = ()
-    for rows in buckets_rows:
-        functions[rows] = _trace_function(specs, call, rows)
-        found = output_specs(functions[rows].structured_outputs, rows)
+    for rows, function in functions.items():
+        found = output_specs(function.structured_outputs, rows)
         if outputs and found != outputs:
             raise ModelRefused(
                 "the outputs' shapes depend on the row count",
                 (f"outputs: {listed(found)} for {rows} rows, {listed(outputs)} for others",),
             )
         outputs = found
-    return _Traced(Signature(inputs, outputs), functions)
+    return outputs
 
 
-def _trace_function(specs: Mapping[str, Any], call: Call, rows: int) -> Any:
+def _trace_function(specs: Mapping[str, Any], call: Call, rows: int | None) -> Any:
+    """One function; without a row count, of as many rows as the model takes."""
     static = [
-        tf.TensorSpec((rows, *spec.shape[1:]), spec.dtype, name=f"input_{index}")
+        tf.TensorSpec((rows or spec.shape[0], *spec.shape[1:]), spec.dtype, name=f"input_{index}")
         for index, spec in enumerate(specs.values())
     ]
 
@@ -109,5 +116,5 @@ def _trace_function(specs: Mapping[str, Any], call: Call, rows: int) -> Any:
     except Exception as fault:  # the model's own code raises what it likes
         raise ModelRefused(
             "the model cannot be compiled",
-            (f"function of {rows} rows: {first_line(str(fault), fault)}",),
+            (f"function of {rows or 'any'} rows: {first_line(str(fault), fault)}",),
         ) from fault

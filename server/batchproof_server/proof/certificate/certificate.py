@@ -17,6 +17,7 @@ from batchproof_server.base.validation import NO_UNKNOWN_KEYS, parse_settings
 from batchproof_server.proof.certificate.machine import Machine
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.probing.buckets import served_buckets
+from batchproof_server.proof.probing.parity import Parity
 from batchproof_server.proof.settings import Consistency
 
 FORMAT: Final = 1
@@ -85,6 +86,21 @@ class AnswersDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """An engine that was to execute the model, and does not.
+
+    Attributes:
+        engine: its name.
+        reasons: one sentence each.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    engine: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What the probes measured.
 
@@ -98,6 +114,7 @@ class Measured:
         greatest_difference: between classes, absolute, over all rows that are not extreme; null
             where an answer is finite in one class only.
         state_digest: SHA-256 of the model's variables; empty when the engine shows none.
+        parity: with the library that the model was made with; null where that executes it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -110,6 +127,7 @@ class Measured:
     served_buckets_rows: tuple[int, ...]
     greatest_difference: float | None
     state_digest: str
+    parity: Parity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +175,7 @@ class Certificate:
         findings: of audit and probes.
         created: date and time in UTC, ISO 8601.
         durations_s: by step.
+        passed_over: the engines that were tried before, and why they do not execute the model.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -171,6 +190,7 @@ class Certificate:
     findings: tuple[FindingRecord, ...]
     created: str
     durations_s: Mapping[str, float]
+    passed_over: tuple[PassedOver, ...] = ()
 
     @property
     def consistency(self) -> Consistency:
@@ -187,14 +207,23 @@ class Certificate:
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON without date and durations, in hexadecimal."""
-        values = dataclasses.asdict(self)
+        values = self._values()
         for name in _NOT_DIGESTED:
             del values[name]
         return hashlib.sha256(_canonical(values).encode()).hexdigest()
 
     def to_json(self) -> str:
         """The document with its digest, canonical, in one line."""
-        return _canonical({**dataclasses.asdict(self), "digest": self.digest})
+        return _canonical({**self._values(), "digest": self.digest})
+
+    def _values(self) -> dict[str, Any]:
+        """The content; what 0.1.0 did not know stands in it only where it says something."""
+        values = dataclasses.asdict(self)
+        if self.measured.parity is None:
+            del values["measured"]["parity"]
+        if not self.passed_over:
+            del values["passed_over"]
+        return values
 
 
 def parse_certificate(text: str) -> Certificate:

@@ -33,8 +33,13 @@ def broken_rule(node: Any) -> str | None:
 
 def has_loop(function: Any) -> bool:
     """Whether a concrete function may go on for ever for some input."""
+    return not _MAY_LOOP.isdisjoint(operation_types(function))
+
+
+def operation_types(function: Any) -> frozenset[str]:
+    """The types of the operations of a concrete function and of all that it reaches."""
     graph = function.graph.as_graph_def()
-    return any(node.op in _MAY_LOOP for _, node in reachable(graph.node, graph.library))
+    return frozenset(node.op for _, node in reachable(graph.node, graph.library))
 
 
 def _training(node: Any) -> Callable[[], bool]:

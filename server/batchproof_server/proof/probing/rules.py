@@ -11,6 +11,7 @@ _REPAIR: Final = (
     "run `batchproof-server repair BUNDLE -o OUT` on a .keras file, or export the model again with "
     "training=False"
 )
+_OTHER_ENGINE: Final = 'nothing under [engine] name = "auto", which takes the next engine'
 
 _TABLE: Final = (
     Rule(
@@ -105,6 +106,21 @@ _TABLE: Final = (
         Severity.NOTE,
         "the answers could not be compared with those to one row by itself",
         "build the model with None as its batch dimension",
+    ),
+    Rule(
+        "BP514",
+        "the engines differ",
+        Severity.FAIL,
+        "this engine gives other answers than the library that the model was made with, by more "
+        "than rounding explains",
+        _OTHER_ENGINE,
+    ),
+    Rule(
+        "BP515",
+        "the engines name different classes",
+        Severity.FAIL,
+        "a picture gets another class than from the library that the model was made with",
+        _OTHER_ENGINE,
     ),
 )
 

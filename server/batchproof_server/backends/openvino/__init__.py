@@ -1,0 +1,1 @@
+"""The engine OpenVINO: executes what it converts of TensorFlow's functions, on processors."""
