@@ -66,7 +66,7 @@ def test_a_good_model_is_proven_and_the_certificate_says_what_was_done() -> None
     assert (certificate.model, certificate.version) == ("pictures", 3)
     assert certificate.subject.environment.engine == "elementwise 1"
     assert certificate.subject.environment.machine == MACHINE
-    assert certificate.measured.classes == ((2, 4, 8),)
+    assert certificate.measured.classes == ((1, 2, 4, 8),)
     assert certificate.measured.comparisons > 100
     assert certificate.created == "2024-02-29T12:00:00+00:00"
 
@@ -117,8 +117,8 @@ def test_a_bucket_whose_places_differ_is_left_out_with_a_warning(
 ) -> None:
     certificate = Bench(ProofSettings(consistency=consistency)).prove(candidate(UnevenTwo()))
     assert certificate.verdict == "proven"
-    assert certificate.measured.classes == ((4, 8),)
-    assert certificate.measured.served_buckets_rows == (4, 8)
+    assert certificate.measured.classes == ((1, 4, 8),)
+    assert certificate.measured.served_buckets_rows == (1, 4, 8)
     (finding,) = certificate.findings
     assert (finding.rule_id, finding.severity) == ("BP503", Severity.WARN)
     assert finding.where == "bucket 2"
@@ -138,9 +138,23 @@ def test_tolerant_serves_every_bucket_and_states_the_difference() -> None:
     assert (certificate.measured.greatest_difference or 0) > 0
 
 
-def test_a_lone_bucket_is_served_when_its_bits_are_those_of_the_others() -> None:
-    certificate = Bench().prove(candidate(Good(), buckets_rows=(1, 2, 4)))
+@pytest.mark.parametrize("buckets_rows", [(1, 2, 4), (2, 4)])
+@pytest.mark.parametrize("consistency", ["strict", "tolerant"])
+def test_a_lone_bucket_is_served_when_its_bits_are_those_of_the_others(
+    buckets_rows: tuple[int, ...], consistency: Consistency
+) -> None:
+    bench = Bench(ProofSettings(consistency=consistency))
+    certificate = bench.prove(candidate(Good(), buckets_rows=buckets_rows))
     assert certificate.measured.served_buckets_rows == (1, 2, 4)
+
+
+@pytest.mark.parametrize("consistency", ["strict", "tolerant"])
+def test_a_lone_bucket_that_nobody_asked_for_is_not_served_with_other_bits(
+    consistency: Consistency,
+) -> None:
+    bench = Bench(ProofSettings(consistency=consistency))
+    certificate = bench.prove(candidate(OddOne(), buckets_rows=(2, 4)))
+    assert certificate.measured.served_buckets_rows == (2, 4)
 
 
 @pytest.mark.parametrize("buckets_rows", [(2,), (2, 4, 8), (1, 2, 4)])
@@ -235,7 +249,7 @@ def test_a_kept_certificate_saves_the_probes_and_is_checked_by_executing(tmp_pat
     assert bench.prove(candidate(backend, tmp_path)) == certificate
     assert bench.steps() == ["certificate reused"]
     # One arrangement of 16 rows in each bucket, which warms up every bucket that is served.
-    assert [len(batch) for batch in backend.batches] == [2] * 8 + [4] * 4 + [8] * 2
+    assert [len(batch) for batch in backend.batches] == [1] * 16 + [2] * 8 + [4] * 4 + [8] * 2
 
 
 def _another_processor(bench: Bench, _: Candidate) -> None:

@@ -4,14 +4,18 @@ import pytest
 
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import LoadedModel, load_version
 from output_digest import BUNDLE, PICTURES, answers, digest, main, pictures, rows_of
 
+# The benchmark takes the library that the model was made with, and no proof.
+TENSORFLOW = Config(engine=EngineSettings(name="tensorflow"))
+
 
 @pytest.fixture(scope="module")
 def proven() -> LoadedModel:
-    return load_version(discover(BUNDLE)[0], loading_plugs(Config()))
+    return load_version(discover(BUNDLE)[0], loading_plugs(TENSORFLOW))
 
 
 def digests(model: LoadedModel) -> list[str]:

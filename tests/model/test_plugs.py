@@ -12,12 +12,13 @@ import pytest
 
 from batchproof_server.backends.artefact import ArtefactKind, LayeredKind
 from batchproof_server.backends.engine import Engine
+from batchproof_server.backends.examining import engines_for
 from batchproof_server.backends.plug_list import artefact_kinds, engines
 from batchproof_server.backends.source import Source
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from support.backend_contract import pick, random_rows, same_bits
-from support.model_fixtures import save_any_size, save_exported
+from support.model_fixtures import save_cnn, save_exported
 
 SETTINGS: Final = EngineSettings()
 BUCKETS_ROWS: Final = (1, 2, 4)
@@ -29,7 +30,7 @@ def save_affine(directory: Path) -> None:
 
 
 def save_keras(directory: Path) -> None:
-    save_any_size(directory).rename(directory / "model.keras")
+    save_cnn(directory).rename(directory / "model.keras")
 
 
 def save_saved_model(directory: Path) -> None:
@@ -99,6 +100,7 @@ def test_the_digest_is_made_of_the_artefacts_files_and_of_nothing_else(
 AUDIT = """
 import sys
 from pathlib import Path
+from batchproof_server.backends.examining import engines_for
 from batchproof_server.backends.plug_list import artefact_kinds
 
 (kind,) = [kind for kind in artefact_kinds() if kind.name == sys.argv[1]]
@@ -192,8 +194,7 @@ def test_a_kind_with_layers_is_repaired_on_disk_and_shows_them(
     source.save(tmp_path / kind.file)
     mended = kind.open(tmp_path / kind.file, SETTINGS)
     assert mended.repair() == ()
-    (engine,) = [engine for engine in engines() if engine.accepts(mended)]
-    backend = engine.compile(mended, (2,), SETTINGS)
+    backend = engines_for(mended, engines())[-1].compile(mended, (2,), SETTINGS)
     inputs = random_rows(backend, 2, 0)
     assert source.predict(inputs, 1).keys() == backend.execute(inputs).keys()
     penultimate = source.penultimate()

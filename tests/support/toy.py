@@ -76,4 +76,6 @@ def _compile(
 KIND: Final = ArtefactKind(
     name="toy", file="toy.txt", opens_as=ToySource, audit=_audit, open=_open, packages=("pytest",)
 )
-ENGINE: Final = Engine(name="toy", packages=("numpy",), takes=ToySource, compile=_compile)
+ENGINE: Final = Engine(
+    name="toy", module="numpy", packages=("numpy",), takes=ToySource, compile=_compile
+)

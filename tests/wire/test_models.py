@@ -144,7 +144,7 @@ async def test_a_model_is_described_in_full(serving: Running) -> None:
     )
     assert described.outputs[0].name == "scores"
     assert described.output_kind == pb.OUTPUT_KIND_LOGITS
-    assert list(described.buckets_rows) == [2, 4]
+    assert list(described.buckets_rows) == [1, 2, 4]
     assert described.max_request_rows == 6
     assert "png" in described.image_formats
     assert described.recipe_json.startswith("{")

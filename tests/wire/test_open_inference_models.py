@@ -83,7 +83,7 @@ async def test_metadata_and_config_say_names_types_and_shapes(stub: Any) -> None
     (taken,), (given,) = config.input, config.output
     assert (taken.name, taken.data_type, list(taken.dims)) == ("image", pb.TYPE_FP32, [2, 2, 3])
     assert (given.name, given.data_type, list(given.dims)) == ("scores", pb.TYPE_FP32, [3])
-    assert list(config.dynamic_batching.preferred_batch_size) == [2, 4]
+    assert list(config.dynamic_batching.preferred_batch_size) == [1, 2, 4]
     assert not config.model_transaction_policy.decoupled
 
 

@@ -39,7 +39,7 @@ async def test_tensors_are_answered_with_classes_figures_and_who_answered(servin
     assert who.recipe_digest == ""
     assert who.engine.startswith("numpy ")
     (execution,) = who.executions
-    assert (execution.rows, execution.bucket_rows) == (1, 2)
+    assert (execution.rows, execution.bucket_rows) == (1, 1)
     assert execution.queue_delay_s >= 0
     assert execution.execution_s > 0
 

@@ -18,8 +18,8 @@ class EngineSettings:
     Attributes:
         intra_op_threads: threads inside one operation; 0 leaves it to the engine.
         inter_op_threads: operations at the same time; 0 leaves it to the engine.
-        name: the engine that executes models, where several can; ``auto`` takes the first that
-            proves a model.
+        name: the engine that executes models, where several can; ``auto`` leaves it to their
+            manifests, and then takes the first that proves a model.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchproof_server.proof.certificate.certificate import Certificate, Measured
+from batchproof_server.proof.probing.parity import Parity
 
 _WIDTH = 14
 
@@ -23,7 +24,13 @@ def report(certificate: Certificate) -> str:
         *_field("probe rows", [_counted(subject.probe_rows)]),
         *_field("executions", [f"{count}: {_counted(measured.executions)}"]),
         *_field("comparisons", [f"{measured.comparisons}, bit for bit"]),
+        *_parity(measured.parity),
         *_field("buckets", _buckets(subject.buckets_rows, measured)),
+        *(
+            line
+            for each in certificate.passed_over
+            for line in _field("passed over", each.sentences)
+        ),
         *_field("repairs", [f"{each.where}: {each.change}" for each in certificate.repairs]),
         *_field("findings", [f"{each.severity}  {each.sentence}" for each in certificate.findings]),
     ]
@@ -43,6 +50,14 @@ def _field(name: str, values: Iterable[str]) -> Iterator[str]:
 def _counted(counts: object) -> str:
     pairs = counts.items() if isinstance(counts, dict) else ()
     return ", ".join(f"{number} {name}" for name, number in pairs)
+
+
+def _parity(parity: Parity | None) -> Iterator[str]:
+    """Nothing where the library that the model was made with executes it."""
+    if parity is not None:
+        greatest = parity.greatest_difference
+        by = "something that is not finite" if greatest is None else f"{greatest:.3g} at most"
+        yield from _field("parity", [f"{parity.rows} answers, {by} from {parity.engine}"])
 
 
 def _buckets(asked_rows: Sequence[int], measured: Measured) -> Iterator[str]:

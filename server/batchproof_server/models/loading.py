@@ -146,9 +146,9 @@ def _engines(opened: Opened, bundle: Bundle, plugs: LoadingPlugs) -> tuple[Engin
 
     Without a proof nobody can tell whether another engine answers as that.
     """
-    named = bundle.manifest.engine
+    named = plugs.engine.name
     engines = engines_for(
-        opened.source, plugs.engines, plugs.engine.name if named == AUTO else named
+        opened.source, plugs.engines, bundle.manifest.engine if named == AUTO else named
     )
     return engines if plugs.prove is not None else engines[-1:]
 

@@ -74,7 +74,8 @@ class Manifest:
             it exists.
         max_request_rows: lowers the server's limit for this model.
         tta: policies of test-time augmentation.
-        engine: the engine that executes the model; overrides the server's, unless it is ``auto``.
+        engine: the engine that executes the model, unless the server names one; ``auto`` takes the
+            first that proves it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS

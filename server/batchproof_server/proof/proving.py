@@ -186,6 +186,7 @@ def _with_row_counts(candidate: Candidate, report: ProbeReport) -> ProbeReport:
     )
     return replace(
         report,
+        answers={1: seen.single, **report.answers} if seen.single else report.answers,
         findings=(*report.findings, *seen.findings),
         executions={**report.executions, SINGLE: seen.executions},
         comparisons=report.comparisons + seen.comparisons,

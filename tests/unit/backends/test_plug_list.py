@@ -101,7 +101,7 @@ from batchproof_server.backends import plug_list
 names = (*plug_list.ARTEFACT_KINDS, *plug_list.ENGINES)
 print([name for name in ("numpy", "pydantic") if name in sys.modules])
 plugs = (*plug_list.artefact_kinds(), *plug_list.engines())
-print([name for name in ("tensorflow", "keras", "h5py") if name in sys.modules])
+print([name for name in ("tensorflow", "keras", "h5py", "openvino") if name in sys.modules])
 """
 
 

@@ -54,7 +54,7 @@ def test_single_and_batch_agree_and_the_report_says_it(
     assert lines[0] == "colours version 3: SAME ANSWERS alone and in a batch"
     assert "30 of 30 pictures, 3 classes" in lines[1]
     (single,) = [line for line in lines if line.startswith("  one at a time")]
-    assert single.split()[4:7] == ["2", "27", "90.00%"]
+    assert single.split()[4:7] == ["1", "27", "90.00%"]
     together = [line for line in lines if line.startswith("  in process")]
     assert len(together) == 4
     assert all(line.split()[-3:] == ["0", "0", "0"] for line in together)
@@ -70,7 +70,7 @@ def test_json_fits_the_schema_and_names_what_was_wrong(
     jsonschema.validate(document, json.loads(SCHEMA.read_text()))
     assert document["verdict"] == "same"
     sizes = [(path["batch_rows"], path["buckets_rows"]) for path in document["paths"]]
-    assert sizes == [(1, [2]), (1, [2]), (3, [4]), (64, [2, 4])]
+    assert sizes == [(1, [1]), (1, [1]), (3, [4]), (64, [2, 4])]
     assert {"true": 1, "answer": 0, "pictures": 3} in document["confusion"]
     assert document["subject"]["labels"] == ["red", "green", "blue"]
 

@@ -6,10 +6,10 @@ Importing this module imports TensorFlow and OpenVINO.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import openvino
 import tensorflow as tf
 
 from batchproof_server.backends.foreign_faults import first_line
+from batchproof_server.backends.openvino.runtime import openvino
 from batchproof_server.backends.source import GraphSource
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Signature

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import openvino
 
 from batchproof_server.backends.foreign_faults import first_line
-from batchproof_server.backends.openvino.runtime import ENGINE_TEXT, compile_options
+from batchproof_server.backends.openvino.runtime import ENGINE_TEXT, compile_options, openvino
 from batchproof_server.backends.source import GraphSource
 from batchproof_server.base.backend import EngineSettings, batch_rows
 from batchproof_server.base.errors import ModelRaised, ModelRefused

@@ -12,7 +12,7 @@ from batchproof_server.base.backend import EngineSettings
 # cannot be imported, OpenVINO takes a stub that tells nobody.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what Python calls "not to be found"
 
-import openvino  # noqa: E402 - after its telemetry was shut out
+import openvino as openvino  # noqa: E402 - after its telemetry was shut out
 
 # A version is followed by what it was built from.
 VERSION = openvino.get_version().partition("-")[0]

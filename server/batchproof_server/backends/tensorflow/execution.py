@@ -130,9 +130,10 @@ def compile_functions(
     """
     configure_threads(settings)
     versions = {"tensorflow": tf.__version__, **source.versions}
+    functions = source.functions(buckets_rows)
     return TensorFlowBackend(
         source.signature(buckets_rows),
         ", ".join(f"{name} {version}" for name, version in versions.items()),
-        source.functions(buckets_rows),
+        functions,
         source.owner,
     )

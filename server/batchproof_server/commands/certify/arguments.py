@@ -17,7 +17,9 @@ def add_certify(commands: Any) -> None:
     add_bundle(certify)
     certify.add_argument("--json", action="store_true", help="print the certificate as JSON")
     certify.add_argument(
-        "--engine", choices=tuple(plug_list.ENGINES), help="expect this engine (the artefact's own)"
+        "--engine",
+        choices=tuple(plug_list.ENGINES),
+        help="prove it on this engine (the first that passes)",
     )
     certify.add_argument(
         "--consistency", choices=("strict", "tolerant"), help="which buckets may be served (strict)"

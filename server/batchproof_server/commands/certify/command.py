@@ -110,5 +110,8 @@ def _keep(certificate: Certificate, place: Place) -> int:
 
 
 def _flags(arguments: Namespace) -> dict[str, dict[str, str]]:
-    given = arguments.consistency
-    return {} if given is None else {"proof": {"consistency": given}}
+    given = {
+        "proof": {"consistency": arguments.consistency},
+        "engine": {"name": arguments.engine},
+    }
+    return {section: values for section, values in given.items() if None not in values.values()}

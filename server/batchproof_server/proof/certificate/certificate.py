@@ -99,6 +99,12 @@ class PassedOver:
     engine: str
     reasons: tuple[str, ...]
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The reasons with the engine before the first."""
+        first, *others = self.reasons
+        return (f"{self.engine}: {first}", *others)
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -108,7 +114,8 @@ class Measured:
         executions: micro-batches by arrangement.
         comparisons: answers that were compared, bit for bit, with another to the same row.
         refused_rows: names of probe rows that the model fails on.
-        answers: one for each bucket that keeps its promise by itself, ascending.
+        answers: one for each bucket that keeps its promise by itself, ascending; and for 1, where
+            it has the bits of the largest although it was not asked for.
         classes: buckets with bit-identical answers, ascending.
         served_buckets_rows: the buckets that are served, ascending.
         greatest_difference: between classes, absolute, over all rows that are not extreme; null
@@ -252,7 +259,7 @@ def _contradictions(certificate: Certificate) -> Iterator[str]:
         yield f"it says {certificate.verdict} with {len(certificate.failures)} findings that fail"
     if certificate.verdict == "proven" and not measured.answers:
         yield "it says proven without an answer"
-    if not {each.bucket_rows for each in measured.answers} <= set(subject.buckets_rows):
+    if not {each.bucket_rows for each in measured.answers} <= {1, *subject.buckets_rows}:
         yield "it names answers of buckets that were not asked for"
     if measured.classes != _classes(measured.answers):
         yield "its classes are not those of its digests"

@@ -6,13 +6,13 @@ the model says where nothing is batched and nothing is padded, whether or not 1 
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.proof.findings import Finding
-from batchproof_server.proof.probing.answers import Answer, difference
+from batchproof_server.proof.probing.answers import Answer, difference, same_bits
 from batchproof_server.proof.probing.buckets import bucket_classes
 from batchproof_server.proof.probing.probes import ProbeReport, execute_co_batched
 from batchproof_server.proof.probing.rounding import Excess, row_size, worst_excess
@@ -31,13 +31,16 @@ class RowCounts:
 
     Attributes:
         findings: BP508 for last bits, BP512 for more, BP513 where one row cannot be executed.
-        executions: of one row by itself, as far as 1 is no bucket.
+        executions: of one row by itself, as far as 1 was not asked for.
         comparisons: of an answer to one row by itself with another to the same row.
+        single: the answers to one row by itself, where they are those of the largest bucket bit for
+            bit, although 1 was not asked for: then 1 is a bucket that can be served.
     """
 
     findings: tuple[Finding, ...]
     executions: int = 0
     comparisons: int = 0
+    single: tuple[Answer, ...] = ()
 
 
 def compare_row_counts(
@@ -59,9 +62,27 @@ def compare_row_counts(
         single = execute_co_batched(backend, 1, report.rows)
     except BackendFailed:
         return _never_alone(report, "the model fails on one row", coarse=coarse)
+    seen = RowCounts((), len(single), len(single) * len(report.answers))
+    if _same(single, report.answers[max(report.answers)]):
+        return _as_bucket(backend, report, single, seen)
     findings = list(_apart({1: single, **report.answers}, report.rows, coarse=coarse))
     findings = findings or list(_last_bits(single, report))
-    return RowCounts(tuple(findings), len(single), len(single) * len(report.answers))
+    return replace(seen, findings=tuple(findings))
+
+
+def _as_bucket(
+    backend: Backend, report: ProbeReport, single: tuple[Answer, ...], seen: RowCounts
+) -> RowCounts:
+    """Executes each row by itself again, as every bucket was: what is served repeats its bits."""
+    seen = replace(seen, executions=2 * seen.executions, comparisons=seen.comparisons + len(single))
+    if not _same(single, execute_co_batched(backend, 1, report.rows)):
+        detail = "one row by itself, executed twice, has other bits"
+        return replace(seen, findings=(probe_finding("BP504", "one row", detail),))
+    return replace(seen, single=single)
+
+
+def _same(single: Sequence[Answer], answers: Sequence[Answer]) -> bool:
+    return all(same_bits(one, other) for one, other in zip(single, answers, strict=True))
 
 
 def _never_alone(report: ProbeReport, why: str, *, coarse: bool) -> RowCounts:

@@ -85,8 +85,8 @@ async def test_rows_are_executed_in_batches_padded_to_buckets_and_compared(
         recipe_of(serving.model.loaded), pictures, [three, one], judge, done.append
     )
     assert done == list(range(1, ROWS + 1))
-    assert tally.buckets_rows.tolist() == [4] * 6 + [2]
-    assert single.buckets_rows.tolist() == [2] * 7
+    assert tally.buckets_rows.tolist() == [4] * 6 + [1]
+    assert single.buckets_rows.tolist() == [1] * 7
     assert not tally.bits_differ.any()
     assert tally.confidence.tolist() == single.confidence.tolist()
 

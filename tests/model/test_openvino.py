@@ -1,0 +1,219 @@
+"""What is OpenVINO's own: it tells nobody, and refuses what it would compute otherwise."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from batchproof_server.application.config import Config
+from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.backends.openvino import engine as openvino
+from batchproof_server.backends.saved_model import kind as saved_model
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.proof.settings import Progress
+from support.plugs import load
+
+BUCKETS = (1, 2, 4)
+
+# Connects once itself, so that an empty list is a finding and not a deaf ear.
+CONVERT = """
+import socket, sys
+heard = []
+def hear(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        heard.append(event)
+sys.addaudithook(hear)
+try:
+    socket.create_connection(("127.0.0.1", 9), timeout=1)
+except OSError:
+    pass
+assert "socket.connect" in heard
+heard.clear()
+from batchproof_server.__main__ import main
+assert main(["certify", sys.argv[1], "--engine", "openvino", "--json"]) == 0
+import openvino
+assert not heard, heard
+assert sys.modules["openvino_telemetry"] is None
+"""
+
+
+def save_function(directory: Path, answer: Callable[[Any], Any], spec: Any) -> Path:
+    module = tf.Module()
+    module.served = tf.function(lambda x: {"y": answer(x)}, input_signature=[spec])
+    tf.saved_model.save(module, str(directory), signatures=module.served)
+    return directory
+
+
+def of_numbers(dtype: str = "float32") -> Any:
+    return tf.TensorSpec((None, 4), dtype, "x")
+
+
+def test_neither_conversion_nor_execution_opens_a_connection(tmp_path: Path) -> None:
+    bundle, home = tmp_path / "model" / "1", tmp_path / "home"
+    home.mkdir()
+    small_model().save(_made(bundle) / "model.keras")
+    said = subprocess.run(
+        [sys.executable, "-c", CONVERT, str(bundle)],
+        env={**os.environ, "HOME": str(home), "CI": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(said.stdout)["subject"]["environment"]["engine"].startswith("openvino ")
+    # Where its telemetry would keep its number.
+    assert not (home / "intel").exists()
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    return directory
+
+
+def small_model() -> Any:
+    keras.utils.set_random_seed(7)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(5, 3, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
+    )
+
+
+def checked(x: Any) -> Any:
+    with tf.control_dependencies([tf.debugging.assert_less(x, 5.0)]):
+        return x * 2.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "spec", "reason"),
+    [
+        (checked, of_numbers(), "leaves out the model's Assert"),
+        (lambda x: tf.cast(x, tf.float32) / 3, of_numbers("int64"), "computes the int64"),
+        (lambda x: tf.cast(x * 3.0, tf.float32), of_numbers("float64"), "computes the float64"),
+        (
+            lambda x: tf.cast(tf.cast(x, tf.float64) / 3, tf.float32),
+            of_numbers(),
+            "computes the f64 of this model in another precision",
+        ),
+        (
+            lambda x: tf.cast(tf.cast(x, tf.float16) / 3, tf.float32),
+            of_numbers(),
+            "computes the f16 of this model in another precision",
+        ),
+        (lambda x: x / 3, tf.TensorSpec((None, None), "float32", "x"), "is given one size only"),
+    ],
+)
+def test_what_openvino_would_compute_otherwise_is_refused_with_the_reason(
+    tmp_path: Path, answer: Callable[[Any], Any], spec: Any, reason: str
+) -> None:
+    artefact = save_function(tmp_path / "model", answer, spec)
+    with pytest.raises(ModelRefused) as refused:
+        load(saved_model.KIND, artefact, BUCKETS, engines=(openvino.ENGINE,))
+    assert reason in " ".join(refused.value.findings)
+
+
+def test_an_output_that_comes_twice_and_one_named_as_an_inner_tensor_are_not_confused(
+    tmp_path: Path,
+) -> None:
+    def answer(x: Any) -> dict[str, Any]:
+        inner = tf.identity(x * 2.0, name="output_0")
+        return {"b": inner, "a": inner + 1.0, "output_0": x * 3.0, "again": inner}
+
+    module = tf.Module()
+    module.served = tf.function(answer, input_signature=[of_numbers()])
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.served)
+    backend = load(saved_model.KIND, tmp_path / "model", BUCKETS, engines=(openvino.ENGINE,))
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    outputs = backend.execute({"x": x})
+    assert {name: array.tolist() for name, array in outputs.items()} == {
+        "a": (x * 2 + 1).tolist(),
+        "again": (x * 2).tolist(),
+        "b": (x * 2).tolist(),
+        "output_0": (x * 3).tolist(),
+    }
+
+
+def loaded(directory: Path, told: list[Progress], engine: str = "auto") -> LoadedModel:
+    plugs = loading_plugs(Config(engine=EngineSettings(name=engine)), told.append)
+    return load_version(Place("model", 1, directory), plugs)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model")
+    small_model().save(directory / "model.keras")
+    return directory
+
+
+def test_auto_takes_openvino_where_it_answers_as_tensorflow_and_says_how_near(
+    bundle: Path,
+) -> None:
+    told: list[Progress] = []
+    model = loaded(bundle, told)
+    certificate = model.certificate
+    assert certificate is not None
+    assert model.backend.engine.startswith("openvino ")
+    parity = certificate.measured.parity
+    assert parity is not None
+    assert parity.engine.startswith("tensorflow ")
+    assert parity.rows > 10
+    assert parity.greatest_difference is not None
+    assert parity.greatest_difference < 1e-3
+    assert certificate.passed_over == ()
+
+
+def test_a_lone_row_is_not_padded_where_one_row_has_the_bits_of_all(bundle: Path) -> None:
+    model = loaded(bundle, [])
+    assert model.batching.buckets_rows[0] == 1
+    row = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    (name,) = (spec.name for spec in model.backend.signature.inputs)
+    alone = model.backend.execute({name: row})
+    beside = model.backend.execute({name: np.repeat(row, 4, axis=0)})
+    for output, answer in alone.items():
+        assert answer[0].tobytes() == beside[output][3].tobytes()
+
+
+def test_the_named_engine_executes_the_model(bundle: Path) -> None:
+    model = loaded(bundle, [], "tensorflow")
+    assert model.backend.engine.startswith("tensorflow ")
+    assert model.certificate is not None
+    assert model.certificate.measured.parity is None
+
+
+def test_the_manifest_names_the_engine_of_its_model_unless_the_server_does(tmp_path: Path) -> None:
+    small_model().save(tmp_path / "model.keras")
+    (tmp_path / "batchproof.toml").write_text('format = 1\nengine = "tensorflow"\n')
+    assert loaded(tmp_path, []).backend.engine.startswith("tensorflow ")
+    assert loaded(tmp_path, [], "openvino").backend.engine.startswith("openvino ")
+
+
+def test_auto_passes_openvino_over_with_a_reason_in_log_and_certificate(tmp_path: Path) -> None:
+    save_function(tmp_path, checked, of_numbers())
+    told: list[Progress] = []
+    model = loaded(tmp_path, told)
+    assert model.backend.engine.startswith("tensorflow ")
+    assert model.certificate is not None
+    (passed_over,) = model.certificate.passed_over
+    assert passed_over.engine == "openvino"
+    assert "Assert" in passed_over.reasons[0]
+    (line,) = [each for each in told if each.step == "engine passed over"]
+    assert "Assert" in line.detail
+
+
+def test_an_engine_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
+    save_function(tmp_path, checked, of_numbers())
+    with pytest.raises(ModelRefused, match="OpenVINO does not compute this model as it is"):
+        loaded(tmp_path, [], "openvino")
