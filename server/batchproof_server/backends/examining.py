@@ -16,6 +16,7 @@ from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.effects import UNSAFE
 from batchproof_server.proof.examination import Examined, Reference
 from batchproof_server.proof.findings import Finding, failures
+from batchproof_server.proof.verdict import is_undecided
 
 # What a file says of modes is judged again, after the repair, in the loaded model.
 _MODE_RULES: Final = range(100, 200)
@@ -88,11 +89,13 @@ def examine(
         audited = typical_rows(compiled.rows) if engine.answers_as else compiled.rows
         graphs = opened.source.audit_graphs(audited)
         _refuse_unsafe(opened.name, "execute", [each for each in graphs if each.rule_id in UNSAFE])
+        undecided = any(map(is_undecided, graphs))
+        thresholds = opened.source.thresholds(audited) if undecided else ()
     except BaseException:
         backend.close()
         raise
-    findings = (*opened.findings, *graphs)
-    return Examined(backend, findings, opened.repairs, compiled.never_alone)
+    found = (*opened.findings, *graphs)
+    return Examined(backend, found, opened.repairs, compiled.never_alone, thresholds)
 
 
 @dataclass(frozen=True, slots=True)

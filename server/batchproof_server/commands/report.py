@@ -3,20 +3,22 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchproof_server.proof.certificate.certificate import Certificate, Measured
+from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.probing.parity import Parity
 
 _WIDTH = 14
 
 
-def report(certificate: Certificate) -> str:
+def report(certificate: Certificate, signature: KeySignature | None = None) -> str:
     """Checks, repairs, buckets, classes and findings; ends without a line break."""
     subject, measured = certificate.subject, certificate.measured
     environment, machine = subject.environment, subject.environment.machine
     count = sum(measured.executions.values())
     title = f"{certificate.model} version {certificate.version}"
     lines = [
-        f"{title}: {certificate.verdict.upper()}, {certificate.consistency}",
+        f"{title}: {certificate.verdict.upper()}{_unread(certificate)}, {certificate.consistency}",
         *_field("certificate", [certificate.digest]),
+        *([] if signature is None else _field("signed by", [signature.key])),
         *_field("model", [subject.model_digest]),
         *_field("recipe", [subject.recipe_digest or "none: tensors only"]),
         *_field("engine", [environment.engine]),
@@ -35,6 +37,13 @@ def report(certificate: Certificate) -> str:
         *_field("findings", [f"{each.severity}  {each.sentence}" for each in certificate.findings]),
     ]
     return "\n".join(lines)
+
+
+def _unread(certificate: Certificate) -> str:
+    if certificate.verdict != "probed":
+        return ""
+    count = len(certificate.undecided)
+    return f" (tested; the audit left {count} place{'s' * (count > 1)} undecided)"
 
 
 def _field(name: str, values: Iterable[str]) -> Iterator[str]:

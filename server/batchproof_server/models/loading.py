@@ -58,6 +58,7 @@ class LoadingPlugs:
         prove: makes the certificate; without it a version is loaded unproven and has none, which is
             for measurements of the engine alone.
         allow_unproven: load a version whose certificate says "unproven".
+        allow_probed: load a version whose certificate says "probed".
         drift: whether to read the bundle's profile, and what to do with one that does not fit.
         tell: learns of engines that do not execute a version after all.
     """
@@ -71,6 +72,7 @@ class LoadingPlugs:
     clock: Clock
     prove: Prove | None = None
     allow_unproven: bool = False
+    allow_probed: bool = True
     drift: DriftSettings = field(default_factory=DriftSettings)
     tell: Tell = silent
 
@@ -183,7 +185,7 @@ def _load_on(
             passed_over=passed_over,
         )
         certificate = plugs.prove(candidate)
-        certified = _add_certificate(model, certificate, allow_unproven=plugs.allow_unproven)
+        certified = _add_certificate(model, certificate, plugs)
         took_s = measure_execution_s(
             certified.backend, certified.batching.buckets_rows, plugs.clock
         )
@@ -227,10 +229,12 @@ def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidat
 
 
 def _add_certificate(
-    model: LoadedModel, certificate: Certificate, *, allow_unproven: bool
+    model: LoadedModel, certificate: Certificate, plugs: LoadingPlugs
 ) -> LoadedModel:
-    if certificate.verdict != "proven" and not allow_unproven:
+    if certificate.verdict == "unproven" and not plugs.allow_unproven:
         raise ModelRefused("the model failed its proof", certificate.failures)
+    if certificate.verdict == "probed" and not (plugs.allow_probed or plugs.allow_unproven):
+        raise ModelRefused("the model was probed but not read", certificate.undecided)
     batching = replace(model.batching, buckets_rows=certificate.measured.served_buckets_rows)
     return replace(
         model,

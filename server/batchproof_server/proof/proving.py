@@ -1,18 +1,19 @@
 """From an examined model to its certificate: probes, bucket classes, verdict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import Clock
-from batchproof_server.proof.artefact.archive import Archive
+from batchproof_server.proof.artefact.archive import Archive, read_certificate
 from batchproof_server.proof.certificate.certificate import (
     CERTIFICATE_NAME,
     FORMAT,
     AnswersDigest,
     Certificate,
+    CertificateDocument,
     Environment,
     Measured,
     Subject,
@@ -20,6 +21,7 @@ from batchproof_server.proof.certificate.certificate import (
 )
 from batchproof_server.proof.certificate.machine import Machine
 from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
+from batchproof_server.proof.certificate.signing import TrustedKeys
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import Finding, failures
 from batchproof_server.proof.probing.answers import answers_digest
@@ -29,7 +31,12 @@ from batchproof_server.proof.probing.buckets import (
     served_buckets,
 )
 from batchproof_server.proof.probing.parity import Parity, compare_engines
-from batchproof_server.proof.probing.probes import ProbeReport, probe, without_uneven_buckets
+from batchproof_server.proof.probing.probes import (
+    PERMUTATIONS,
+    ProbeReport,
+    probe,
+    without_uneven_buckets,
+)
 from batchproof_server.proof.probing.row_counts import SINGLE, compare_row_counts
 from batchproof_server.proof.probing.rows import (
     SEED,
@@ -39,9 +46,15 @@ from batchproof_server.proof.probing.rows import (
     rows_digest,
 )
 from batchproof_server.proof.probing.rules import probe_finding
+from batchproof_server.proof.probing.walking import PERMUTATIONS as WALKING
+from batchproof_server.proof.probing.walking import walking_rows
 from batchproof_server.proof.settings import Progress, ProofSettings, Tell, silent
+from batchproof_server.proof.verdict import verdict_of
 
-_OF_OTHERS: Final = "it lies in the bundle, and only certificates that this server made are proof"
+_OF_OTHERS: Final = (
+    "it lies in the bundle without a signature, and only certificates that this server made or a "
+    "key of proof.trusted_keys signed are proof"
+)
 
 
 class Prove(Protocol):
@@ -52,9 +65,10 @@ class Prove(Protocol):
         ...
 
 
-# Contract: the certificate says "proven" only when no finding of audit or probes failed in this
-# process. A kept certificate saves the probes, never the audit, and only when everything that they
-# depend on is the same and the model answers the probe rows now with the very bits it names.
+# Contract: the certificate says "proven" or "probed" only when no finding of audit or probes failed
+# in this process, and "proven" only when the audit decided everything. A kept certificate saves the
+# probes, never the audit, and only when everything that they depend on is the same and the model
+# answers the probe rows now with the very bits it names.
 @dataclass(frozen=True, slots=True)
 class Prover:
     """Proves models on this machine.
@@ -68,6 +82,7 @@ class Prover:
         clock: measures.
         utc_now: the date and time, ISO 8601.
         tell: learns of progress.
+        trusted: the keys whose certificates are reused from bundles too.
     """
 
     settings: ProofSettings
@@ -78,10 +93,11 @@ class Prover:
     clock: Clock
     utc_now: Callable[[], str]
     tell: Tell = silent
+    trusted: TrustedKeys = field(default_factory=TrustedKeys)
 
     def __call__(self, candidate: Candidate) -> Certificate:
         """Proves a model, or finds that it was proven before."""
-        rows = probe_rows(candidate.backend.signature, candidate.samples)
+        rows = _rows(candidate)
         subject = self._subject(candidate, rows)
         directory = self.settings.certificate_directory
         archive = Archive(
@@ -98,16 +114,27 @@ class Prover:
     def _reused(
         self, candidate: Candidate, subject: Subject, rows: Sequence[ProbeRow], archive: Archive
     ) -> Certificate | None:
-        kept = archive.read()
-        if kept is not None:
-            reason = reason_to_prove_anew(candidate, subject, rows, kept)
-            if reason is None and isinstance(kept, Certificate):
-                self._tell(candidate, "certificate reused", archive.file_name)
-                return kept
-            self._tell(candidate, "certificate ignored", f"{archive.file_name}: {reason}")
-        if (candidate.directory / CERTIFICATE_NAME).is_file():
-            self._tell(candidate, "certificate ignored", f"{CERTIFICATE_NAME}: {_OF_OTHERS}")
+        in_bundle = candidate.directory / CERTIFICATE_NAME
+        for file, unsigned in ((archive.file, None), (in_bundle, _OF_OTHERS)):
+            kept = read_certificate(file)
+            if file is None or kept is None:
+                continue
+            if isinstance(kept, CertificateDocument):
+                doubt = self._doubt(kept, unsigned)
+                reason = doubt or reason_to_prove_anew(candidate, subject, rows, kept.certificate)
+                if reason is None:
+                    self._tell(candidate, "certificate reused", file.name)
+                    return kept.certificate
+            else:
+                reason = f"it cannot be read: {kept}"
+            self._tell(candidate, "certificate ignored", f"{file.name}: {reason}")
         return None
+
+    def _doubt(self, kept: CertificateDocument, unsigned: str | None) -> str | None:
+        """Why a certificate is not believed; a wrong signature is worse than none."""
+        if kept.signature is None:
+            return unsigned
+        return self.trusted.doubt(kept.signature, kept.certificate.digest)
 
     def _subject(self, candidate: Candidate, rows: Sequence[ProbeRow]) -> Subject:
         environment = Environment(
@@ -139,7 +166,15 @@ class Prover:
 
         report = _with_row_counts(
             candidate,
-            without_uneven_buckets(probe(candidate.backend, candidate.buckets_rows, rows, count)),
+            without_uneven_buckets(
+                probe(
+                    candidate.backend,
+                    candidate.buckets_rows,
+                    rows,
+                    count,
+                    permutations=WALKING if candidate.is_undecided else PERMUTATIONS,
+                )
+            ),
         )
         report, parity = _with_parity(candidate, report)
         measured = _measured(subject, report, rows, parity)
@@ -147,7 +182,7 @@ class Prover:
         findings = (*candidate.all_findings, *report.findings, *notes)
         return Certificate(
             format=FORMAT,
-            verdict="unproven" if failures(findings) else "proven",
+            verdict=verdict_of(findings),
             model=candidate.model,
             version=candidate.version,
             subject=subject,
@@ -160,7 +195,7 @@ class Prover:
         )
 
     def _keep(self, certificate: Certificate, archive: Archive, candidate: Candidate) -> None:
-        if certificate.verdict != "proven":
+        if certificate.verdict == "unproven":
             return
         try:
             archive.write(certificate)
@@ -172,6 +207,15 @@ class Prover:
         self, candidate: Candidate, step: str, detail: str = "", *, done: int = 0, total: int = 0
     ) -> None:
         self.tell(Progress(candidate.model, candidate.version, step, done, total, detail))
+
+
+def _rows(candidate: Candidate) -> tuple[ProbeRow, ...]:
+    """The probe rows of a model; more of them where the audit could not decide."""
+    signature = candidate.backend.signature
+    rows = probe_rows(signature, candidate.samples)
+    if not candidate.is_undecided:
+        return rows
+    return (*rows, *walking_rows(signature, rows[-1], candidate.examined.thresholds))
 
 
 def _with_row_counts(candidate: Candidate, report: ProbeReport) -> ProbeReport:

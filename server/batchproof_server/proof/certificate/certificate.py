@@ -15,10 +15,12 @@ from pydantic import ConfigDict
 
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, parse_settings
 from batchproof_server.proof.certificate.machine import Machine
+from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.probing.buckets import served_buckets
 from batchproof_server.proof.probing.parity import Parity
 from batchproof_server.proof.settings import Consistency
+from batchproof_server.proof.verdict import Verdict, is_undecided
 
 FORMAT: Final = 1
 CERTIFICATE_NAME: Final = "certificate.json"
@@ -118,7 +120,8 @@ class Measured:
             it has the bits of the largest although it was not asked for.
         classes: buckets with bit-identical answers, ascending.
         served_buckets_rows: the buckets that are served, ascending.
-        greatest_difference: between classes, absolute, over all rows that are not extreme; null
+        greatest_difference: between classes, absolute, over all rows that are neither extreme nor
+            on an edge; null
             where an answer is finite in one class only.
         state_digest: SHA-256 of the model's variables; empty when the engine shows none.
         parity: with the library that the model was made with; null where that executes it.
@@ -173,7 +176,8 @@ class Certificate:
 
     Attributes:
         format: of this document; 1.
-        verdict: ``proven`` when nothing failed.
+        verdict: ``unproven`` when something failed; else ``probed`` when the audit left something
+            undecided, and ``proven`` when it did not. Up to 0.1.0 ``proven`` in both cases.
         model: its name.
         version: its number.
         subject: what the proof holds for.
@@ -188,7 +192,7 @@ class Certificate:
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     format: Literal[1]
-    verdict: Literal["proven", "unproven"]
+    verdict: Verdict
     model: str
     version: int
     subject: Subject
@@ -206,10 +210,15 @@ class Certificate:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Why it is unproven, one sentence each; empty when it is proven."""
+        """Why it is unproven, one sentence each; empty when nothing failed."""
         return tuple(
             finding.sentence for finding in self.findings if finding.severity is Severity.FAIL
         )
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """What the audit left to the probes, one sentence each."""
+        return tuple(finding.sentence for finding in self.findings if is_undecided(finding))
 
     @property
     def digest(self) -> str:
@@ -219,9 +228,16 @@ class Certificate:
             del values[name]
         return hashlib.sha256(_canonical(values).encode()).hexdigest()
 
-    def to_json(self) -> str:
-        """The document with its digest, canonical, in one line."""
-        return _canonical({**self._values(), "digest": self.digest})
+    def to_json(self, signature: KeySignature | None = None) -> str:
+        """The document with its digest, canonical, in one line.
+
+        Args:
+            signature: of the digest.
+        """
+        values = {**self._values(), "digest": self.digest}
+        if signature is not None:
+            values["signature"] = dataclasses.asdict(signature)
+        return _canonical(values)
 
     def _values(self) -> dict[str, Any]:
         """The content; what 0.1.0 did not know stands in it only where it says something."""
@@ -233,7 +249,15 @@ class Certificate:
         return values
 
 
-def parse_certificate(text: str) -> Certificate:
+@dataclass(frozen=True, slots=True)
+class CertificateDocument:
+    """A certificate as it was found, and who vouches for it; the signature was not checked."""
+
+    certificate: Certificate
+    signature: KeySignature | None = None
+
+
+def parse_certificate(text: str) -> CertificateDocument:
     """Reads a document.
 
     Raises:
@@ -243,13 +267,15 @@ def parse_certificate(text: str) -> Certificate:
     values: Any = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - the document is wrong, no argument
-    digest = values.pop("digest", None)
+    digest, signature = values.pop("digest", None), values.pop("signature", None)
     certificate = parse_settings(Certificate, values)
     if certificate.digest != digest:
         raise ValueError("its digest is not that of its content")
     if fault := next(_contradictions(certificate), None):
         raise ValueError(f"it contradicts itself: {fault}")
-    return certificate
+    if signature is None:
+        return CertificateDocument(certificate)
+    return CertificateDocument(certificate, parse_settings(KeySignature, signature))
 
 
 def _contradictions(certificate: Certificate) -> Iterator[str]:
@@ -257,8 +283,10 @@ def _contradictions(certificate: Certificate) -> Iterator[str]:
     subject, measured = certificate.subject, certificate.measured
     if (certificate.verdict == "unproven") != bool(certificate.failures):
         yield f"it says {certificate.verdict} with {len(certificate.failures)} findings that fail"
-    if certificate.verdict == "proven" and not measured.answers:
-        yield "it says proven without an answer"
+    if certificate.verdict == "probed" and not certificate.undecided:
+        yield "it says probed with nothing undecided"
+    if certificate.verdict != "unproven" and not measured.answers:
+        yield f"it says {certificate.verdict} without an answer"
     if not {each.bucket_rows for each in measured.answers} <= {1, *subject.buckets_rows}:
         yield "it names answers of buckets that were not asked for"
     if measured.classes != _classes(measured.answers):

@@ -2,8 +2,8 @@
 
 Two engines add up in another order, so their last bits differ; what rounding explains between two
 row counts (``rounding``), it explains between two engines. The class with the greatest score must
-be the same for every row that is not extreme: sums of extreme numbers overflow in one order and not
-in another.
+be the same for every ordinary row: sums of extreme numbers overflow in one order and not in
+another, and a row on a threshold may fall to either side.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ class Parity:
 
     Attributes:
         engine: that library, with its version.
-        rows: how many answers were compared, none of them to an extreme row.
+        rows: how many answers were compared, all to ordinary rows.
         greatest_difference: absolute; null where an answer is finite in one of them only.
     """
 
@@ -66,7 +66,7 @@ def compare_engines(
         scores: the output of the class scores; empty where there is none.
         coarse: the model computes in float16 or bfloat16.
     """
-    ordinary = [number for number, row in enumerate(report.rows) if row.kind != "extreme"]
+    ordinary = [number for number, row in enumerate(report.rows) if row.is_ordinary]
     rows = [report.rows[number] for number in ordinary]
     answers = report.answers[max(report.answers)]
     ours = [answers[number] for number in ordinary]

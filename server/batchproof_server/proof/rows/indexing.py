@@ -138,6 +138,8 @@ def list_set(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Puts a tensor into a list; all of a list must be laid out alike."""
     place = len(values) - 1  # of the item: list, item; or list, index, item
     element, listed = values[place].rows, values[0].rows
+    if listed is None and element is not None and values[0].free:
+        return _into_constants(node, element)
     if listed is None or element == listed:
         return RowsVerdict(element or listed)
     if element is not None:
@@ -145,6 +147,16 @@ def list_set(node: Node, values: Sequence[Value]) -> RowsVerdict:
     if listed.axis == LISTED:
         return undecided("puts something else in the place of a row")
     return aligned(node, place, listed) if values[place].free else RowsVerdict(listed)
+
+
+def _into_constants(node: Node, element: Rows) -> RowsVerdict:
+    """The other tensors of the list stay what they were."""
+    same = node.uniform(0, element)
+    if same:
+        return RowsVerdict(element)
+    if same is None:
+        return RowsVerdict(element, "BP305", "joins a list that may differ from row to row")
+    return RowsVerdict(element, "BP306", "joins a list with other constants for each row")
 
 
 def list_get(_node: Node, values: Sequence[Value]) -> RowsVerdict:
@@ -178,7 +190,7 @@ def list_kept(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     return RowsVerdict(values[0].rows)
 
 
-_CHOICES: Final = kinds(
+CHOICES: Final = kinds(
     "Where Unique UniqueV2 UniqueWithCounts UniqueWithCountsV2 DynamicPartition DynamicStitch "
     "ParallelDynamicStitch SegmentSum SegmentMean SegmentMax SegmentMin SegmentProd SegmentSumV2 "
     "SegmentMaxV2 SegmentMinV2 SegmentProdV2 UnsortedSegmentSum UnsortedSegmentMax "
@@ -187,7 +199,7 @@ _CHOICES: Final = kinds(
 )
 
 TRANSFERS: Final[Mapping[str, Transfer]] = {
-    **dict.fromkeys(_CHOICES, chosen),
+    **dict.fromkeys(CHOICES, chosen),
     "GatherV2": gather,
     "ResourceGather": gather,
     "Gather": plain_gather,
