@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from batchproof_server.base.backend import Backend, EngineSettings
-from batchproof_server.proof.artefact.archive import write_certificate
 from batchproof_server.proof.artefact.key_files import read_signing_key, read_trusted_keys
 from batchproof_server.proof.certificate.certificate import (
     CERTIFICATE_NAME,
@@ -17,6 +16,7 @@ from batchproof_server.proof.certificate.certificate import (
     RepairRecord,
     parse_certificate,
 )
+from batchproof_server.proof.certificate.kept import write_certificate
 from batchproof_server.proof.certificate.signing import TrustedKeys
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.findings import Finding, Severity

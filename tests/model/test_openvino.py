@@ -21,7 +21,7 @@ from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadedModel, load_version
-from batchproof_server.proof.settings import Progress
+from batchproof_server.proof.settings import Progress, ProofSettings
 from support.plugs import load
 
 BUCKETS = (1, 2, 4)
@@ -217,3 +217,56 @@ def test_an_engine_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
     save_function(tmp_path, checked, of_numbers())
     with pytest.raises(ModelRefused, match="OpenVINO does not compute this model as it is"):
         loaded(tmp_path, [], "openvino")
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+for name in ("tensorflow", "keras", "h5py"):
+    sys.modules[name] = None
+from pathlib import Path
+from batchproof_server.application.config import Config
+from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.loading import load_version
+from batchproof_server.proof.settings import ProofSettings
+import numpy as np
+bundle, kept = map(Path, sys.argv[1:])
+config = Config(proof=ProofSettings(certificate_directory=str(kept)))
+model = load_version(Place("model", 1, bundle), loading_plugs(config))
+spec = model.backend.signature.inputs[0]
+rows = np.random.default_rng(0).random((4, *spec.row_shape), np.float32)
+(answer,) = model.backend.execute({spec.name: rows}).values()
+print(model.certificate.digest, answer.tobytes().hex())
+"""
+
+
+def test_a_kept_conversion_starts_without_tensorflow_and_gives_the_same_bits(
+    bundle: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    config = Config(proof=ProofSettings(certificate_directory=str(kept)))
+    first = load_version(Place("model", 1, bundle), loading_plugs(config))
+    said = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(bundle), str(kept)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    spec = first.backend.signature.inputs[0]
+    sizes = tuple(size or 1 for size in spec.row_shape)
+    rows = np.random.default_rng(0).random((4, *sizes), np.float32)
+    (answer,) = first.backend.execute({spec.name: rows}).values()
+    assert first.certificate is not None
+    assert said.stdout.split() == [first.certificate.digest, answer.tobytes().hex()]
+
+
+def test_a_conversion_that_was_changed_is_made_and_proven_anew(
+    bundle: Path, tmp_path: Path
+) -> None:
+    kept, told = tmp_path / "kept", list[Progress]()
+    config = Config(proof=ProofSettings(certificate_directory=str(kept)))
+    load_version(Place("model", 1, bundle), loading_plugs(config))
+    weights = kept / "model-1.converted" / "model.bin"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    load_version(Place("model", 1, bundle), loading_plugs(config, told.append))
+    assert "it is not what the certificate is of" in told[0].detail

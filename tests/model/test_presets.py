@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from batchproof_server.backends.traced.on_demand import add_flavour
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
-from batchproof_server.imaging import tensorflow_flavour
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.presets import PRESETS
 from batchproof_server.imaging.recipe import Recipe, pillow_plugs
@@ -45,7 +45,7 @@ TARGET = (32, 24)
 
 def both_flavours() -> Plugs:
     plugs = pillow_plugs()
-    tensorflow_flavour.register(plugs)
+    add_flavour(plugs)
     return plugs
 
 

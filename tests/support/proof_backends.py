@@ -11,6 +11,7 @@ from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.proof.certificate.certificate import Certificate
+from batchproof_server.proof.certificate.kept import KeptCertificates
 from batchproof_server.proof.certificate.machine import Machine
 from batchproof_server.proof.certificate.signing import TrustedKeys
 from batchproof_server.proof.examination import Candidate, Examined
@@ -170,6 +171,7 @@ class Bench:
 
     def prove(self, candidate: Candidate) -> Certificate:
         """Proves."""
+        kept = self.settings.certificate_directory
         prover = Prover(
             settings=self.settings,
             engine=self.engine,
@@ -179,7 +181,7 @@ class Bench:
             clock=FakeClock(),
             utc_now=lambda: "2024-02-29T12:00:00+00:00",
             tell=self.told.append,
-            trusted=self.trusted,
+            kept=KeptCertificates(Path(kept) if kept else None, self.trusted),
         )
         return prover(candidate)
 

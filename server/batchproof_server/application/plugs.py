@@ -1,5 +1,7 @@
 """What a bundle may name, plugged together: engines, decoders, resizers; and the prover."""
 
+from pathlib import Path
+
 from batchproof_server.application.config import Config, onednn_setting
 from batchproof_server.backends import plug_list
 from batchproof_server.backends.artefact import ArtefactKind
@@ -8,6 +10,7 @@ from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
+from batchproof_server.proof.certificate.kept import KeptCertificates
 from batchproof_server.proof.certificate.machine import installed_versions, this_machine
 from batchproof_server.proof.proving import Prover
 from batchproof_server.proof.settings import Tell, silent
@@ -46,7 +49,10 @@ def _prover(config: Config, tell: Tell) -> Prover:
         clock=MonotonicClock(),
         utc_now=utc_now,
         tell=tell,
-        trusted=read_trusted_keys(config.proof.trusted_keys),
+        kept=KeptCertificates(
+            Path(directory) if (directory := config.proof.certificate_directory) else None,
+            read_trusted_keys(config.proof.trusted_keys),
+        ),
     )
 
 

@@ -1,6 +1,5 @@
 """Artefact kinds: which files of a bundle are a model, and how they are looked at and opened."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 from batchproof_server.backends.source import LayeredSource, Source
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import digest_files
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.proof.findings import Finding
-
-_CHUNK_BYTES = 1 << 20
 
 
 def no_flavour(plugs: Plugs) -> None:
@@ -89,20 +87,13 @@ class ArtefactKind:
         Raises:
             ModelRefused: a file cannot be read.
         """
-        digest = hashlib.sha256()
         top = artefact if self.parts else artefact.parent
         try:
-            for file in self.files(artefact):
-                head = f"{file.relative_to(top).as_posix()}\0{file.stat().st_size}\0"
-                digest.update(head.encode("utf-8", "surrogateescape"))
-                with file.open("rb") as stream:
-                    while chunk := stream.read(_CHUNK_BYTES):
-                        digest.update(chunk)
+            return digest_files(top, self.files(artefact))
         except OSError as fault:
             raise ModelRefused(
                 "the artefact cannot be read", ("artefact: a file of it cannot be read",)
             ) from fault
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

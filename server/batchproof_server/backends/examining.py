@@ -1,7 +1,7 @@
 """From an artefact to a backend under the eyes of the audit: the order of the proof."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -9,10 +9,12 @@ from typing import Final
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.engine import Engine
 from batchproof_server.backends.plug_list import AUTO
-from batchproof_server.backends.source import Source, typical_rows
+from batchproof_server.backends.source import IntermediateSource, Source, typical_rows
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.proof.artefact.converted import Converted, digest_directory
 from batchproof_server.proof.certificate.certificate import RepairRecord
+from batchproof_server.proof.certificate.kept import Found
 from batchproof_server.proof.effects import UNSAFE
 from batchproof_server.proof.examination import Examined, Reference
 from batchproof_server.proof.findings import Finding, failures
@@ -29,12 +31,14 @@ class Opened:
     Attributes:
         name: of the artefact's file or directory.
         source: repaired.
+        packages: distributions that opened it.
         findings: of the files and of what remains in the source.
         repairs: what was changed.
     """
 
     name: str
     source: Source
+    packages: tuple[str, ...]
     findings: tuple[Finding, ...]
     repairs: tuple[RepairRecord, ...]
 
@@ -56,7 +60,7 @@ def open_audited(kind: ArtefactKind, artefact: Path, settings: EngineSettings) -
     findings = check_safe(kind, artefact)
     source = kind.open(artefact, settings)
     repairs = source.repair()
-    return Opened(artefact.name, source, (*findings, *source.audit()), repairs)
+    return Opened(artefact.name, source, kind.packages, (*findings, *source.audit()), repairs)
 
 
 def examine(
@@ -81,12 +85,13 @@ def examine(
     Raises:
         ModelRefused: the model is not safe to execute, or cannot be compiled.
     """
-    compiled = _compile(opened.source, engine, buckets_rows, settings, to_prove=to_prove)
+    source = engine.own(opened.source, buckets_rows)
+    compiled = _compile(source, engine, buckets_rows, settings, to_prove=to_prove)
     backend = compiled.backend
     try:
-        # An engine that must answer as another one makes graphs of its own. What it makes them of
-        # has the same operations for every row count.
-        audited = typical_rows(compiled.rows) if engine.answers_as else compiled.rows
+        # What was converted is one graph for all row counts, and those of the library have the same
+        # operations for every one.
+        audited = compiled.rows if source is opened.source else typical_rows(compiled.rows)
         graphs = opened.source.audit_graphs(audited)
         _refuse_unsafe(opened.name, "execute", [each for each in graphs if each.rule_id in UNSAFE])
         undecided = any(map(is_undecided, graphs))
@@ -95,7 +100,12 @@ def examine(
         backend.close()
         raise
     found = (*opened.findings, *graphs)
-    return Examined(backend, found, opened.repairs, compiled.never_alone, thresholds)
+    examined = Examined(
+        backend, found, opened.repairs, compiled.never_alone, thresholds, compiled.rows
+    )
+    if isinstance(source, IntermediateSource) and source is not opened.source:
+        return replace(examined, packages=engine.packages, converted=Converted.of(source.write))
+    return replace(examined, packages=(*opened.packages, *engine.packages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +204,64 @@ def reference_of(
         buckets_rows: the row counts that may be served.
         settings: of engines.
     """
+    if engine.conversion is None or not engine.converts(opened.source):
+        return None
     for other in engines:
-        if other.name == engine.answers_as and other.accepts(opened.source):
+        if other.name == engine.conversion.answers_as and other.accepts(opened.source):
             rows = typical_rows(buckets_rows)[0]
             return Reference(rows, partial(other.compile, opened.source, (rows,), settings))
     return None
+
+
+def reopen(
+    found: Found, model_digest: str, engines: Sequence[Engine], settings: EngineSettings
+) -> Examined | None:
+    """What an engine made of the artefact before, compiled for the buckets that were served.
+
+    The audit was made before it was converted, of an artefact with the same digest; the certificate
+    has its findings.
+
+    Args:
+        found: a certificate.
+        model_digest: of the artefact that lies there now.
+        engines: that may execute it.
+        settings: of engines.
+
+    Returns:
+        None where the certificate is not believed, is of something else, or nothing was converted.
+
+    Raises:
+        ModelRefused: what was kept is not what the certificate is of, or is damaged.
+    """
+    certificate = found.certificate
+    if certificate is None or certificate.subject.model_digest != model_digest:
+        return None
+    digest = certificate.subject.converted_digest
+    for engine in engines if digest else ():
+        conversion = engine.conversion
+        if conversion is None or not engine.is_installed:
+            continue
+        _check_kept(found.converted, digest)
+        source = conversion.reopen(found.converted)
+        rows = certificate.measured.served_buckets_rows
+        return Examined(
+            engine.compile(source, rows, settings),
+            repairs=certificate.repairs,
+            compiled_rows=rows,
+            packages=engine.packages,
+            converted=Converted(digest, source.write),
+        )
+    return None
+
+
+def _check_kept(directory: Path, digest: str) -> None:
+    try:
+        came = digest_directory(directory)
+    except OSError as fault:
+        reason = fault.strerror or type(fault).__name__
+        raise ModelRefused(
+            "what was converted cannot be read", (f"{directory.name}: {reason}",)
+        ) from fault
+    if came != digest:
+        sentence = f"{directory.name}: it is not what the certificate is of, or is not there"
+        raise ModelRefused("what was converted has changed", (sentence,))

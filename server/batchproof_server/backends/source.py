@@ -105,6 +105,23 @@ class GraphSource(Source):
         """What holds variables and tables; the functions refer to them weakly."""
 
 
+class IntermediateSource(Source):
+    """A model in the form of an engine, which that can keep and open again by itself."""
+
+    @property
+    @abstractmethod
+    def model(self) -> Any:
+        """What the engine compiles."""
+
+    @abstractmethod
+    def write(self, directory: Path) -> None:
+        """Writes all that it is made of into an empty directory, the same bytes each time.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
+
 class Penultimate(Protocol):
     """The layer before the one that makes the scores, in inference mode."""
 

@@ -1,8 +1,13 @@
 """Files from outside are read up to a limit; ours are written whole or not at all."""
 
+import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+_CHUNK_BYTES: Final = 1 << 20
 
 
 class TooLarge(ValueError):
@@ -76,3 +81,19 @@ def write_whole(file: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def digest_files(top: Path, files: Iterable[Path]) -> str:
+    """SHA-256 over the names below ``top``, the sizes and the contents, in hexadecimal.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        head = f"{file.relative_to(top).as_posix()}\0{file.stat().st_size}\0"
+        digest.update(head.encode("utf-8", "surrogateescape"))
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()

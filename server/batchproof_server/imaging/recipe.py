@@ -170,7 +170,7 @@ _BLANK_SIDE_PIXELS = 64
 def pillow_plugs() -> Plugs:
     """The plugs that are always there: the decoder ``accurate`` and the resize library ``pillow``.
 
-    ``tensorflow_flavour.register`` adds TensorFlow's where it is wanted.
+    The artefact kinds of TensorFlow add its own.
     """
     plugs = Plugs()
     pillow_flavour.register(plugs)

@@ -14,7 +14,6 @@ from batchproof_server.base.signature import Array  # noqa: TC001 - beside its s
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.geometry import Picture, as_array
 from batchproof_server.imaging.header import ImageHeader
-from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.resize import ResizePlan
 
 # Kernels of other devices give other bits.
@@ -80,9 +79,3 @@ def _resize_function(plan: ResizePlan, depth: str) -> Any:
         resize,
         input_signature=(tf.TensorSpec((None, None, None), depth), tf.TensorSpec((2,), tf.int32)),
     )
-
-
-def register(plugs: Plugs) -> None:
-    """Adds the decoder ``tensorflow-fast`` and the resize library ``tensorflow``."""
-    plugs.decoders.register("tensorflow-fast", TensorFlowDecoder())
-    plugs.resizers.register("tensorflow", TensorFlowResizer)

@@ -1,6 +1,7 @@
 """Loads one version: artefact, signature, recipe, proof. Blocks; runs on a loading thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from batchproof_server.backends.artefact import ArtefactKind
@@ -11,6 +12,7 @@ from batchproof_server.backends.examining import (
     examine,
     open_audited,
     reference_of,
+    reopen,
 )
 from batchproof_server.backends.plug_list import AUTO
 from batchproof_server.base.backend import Backend, EngineSettings
@@ -36,6 +38,7 @@ from batchproof_server.models.profiles import read_bundle_profile, watchable_pol
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measure_execution_s, warm_up
 from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
+from batchproof_server.proof.certificate.kept import Found
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.proving import Prove
 from batchproof_server.proof.settings import Progress, Tell, silent
@@ -123,75 +126,120 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
             with the findings of its proof.
     """
     bundle = read_bundle(place.name, place.version, place.directory, plugs.kinds)
+    loading = _Loading(bundle, place, plugs, bundle.manifest.batching or plugs.batching)
+    if (kept := loading.load_kept()) is not None:
+        return kept
     opened = open_audited(bundle.kind, bundle.artefact, plugs.engine)
+    *others, own = loading.engines(opened)
     passed_over: list[PassedOver] = []
-    *others, own = _engines(opened, bundle, plugs)
     for engine in others:
         try:
-            return _load_on(engine, opened, bundle, place, plugs)
+            return loading.load_on(engine, opened)
         except ModelRefused as refused:
-            reasons = refused.findings or (str(refused),)
-            passed_over.append(PassedOver(engine.name, reasons))
-            plugs.tell(
-                Progress(
-                    place.name,
-                    place.version,
-                    "engine passed over",
-                    detail=f"{engine.name}: {'; '.join(reasons)}",
-                )
-            )
-    return _load_on(own, opened, bundle, place, plugs, tuple(passed_over))
+            passed_over.append(PassedOver(engine.name, refused.findings or (str(refused),)))
+            loading.tell("engine passed over", "; ".join(passed_over[-1].sentences))
+    return loading.load_on(own, opened, tuple(passed_over))
 
 
-def _engines(opened: Opened, bundle: Bundle, plugs: LoadingPlugs) -> tuple[Engine, ...]:
-    """What may execute the artefact, the library that it was made with last.
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """What is the same whichever engine executes the version."""
 
-    Without a proof nobody can tell whether another engine answers as that.
-    """
-    named = plugs.engine.name
-    engines = engines_for(
-        opened.source, plugs.engines, bundle.manifest.engine if named == AUTO else named
-    )
-    return engines if plugs.prove is not None else engines[-1:]
+    bundle: Bundle
+    place: Place
+    plugs: LoadingPlugs
+    batching: BatchingSettings
 
+    @property
+    def engine_name(self) -> str:
+        """The one that was asked for, by the server or else by the manifest."""
+        named = self.plugs.engine.name
+        return self.bundle.manifest.engine if named == AUTO else named
 
-def _load_on(
-    engine: Engine,
-    opened: Opened,
-    bundle: Bundle,
-    place: Place,
-    plugs: LoadingPlugs,
-    passed_over: tuple[PassedOver, ...] = (),
-) -> LoadedModel:
-    """Compiles and proves a version on one engine.
+    def tell(self, step: str, detail: str) -> None:
+        """Tells of progress."""
+        self.plugs.tell(Progress(self.place.name, self.place.version, step, detail=detail))
 
-    Raises:
-        ModelRefused: it does not fit its bundle, or failed its proof.
-    """
-    batching = bundle.manifest.batching or plugs.batching
-    examined = examine(
-        opened, engine, batching.buckets_rows, plugs.engine, to_prove=plugs.prove is not None
-    )
-    try:
-        model = _fit(bundle, examined.backend, batching, plugs)
-        model = _add_profile(model, place, plugs.drift)
-        if plugs.prove is None:
-            return model
-        candidate = replace(
-            _candidate(model, place, examined),
-            reference=reference_of(
-                opened, engine, plugs.engines, batching.buckets_rows, plugs.engine
-            ),
-            passed_over=passed_over,
-        )
-        certificate = plugs.prove(candidate)
-        certified = _add_certificate(model, certificate, plugs)
+    def engines(self, opened: Opened) -> tuple[Engine, ...]:
+        """What may execute the artefact, the library that it was made with last.
+
+        Without a proof nobody can tell whether another engine answers as that.
+        """
+        engines = engines_for(opened.source, self.plugs.engines, self.engine_name)
+        return engines if self.plugs.prove is not None else engines[-1:]
+
+    def load_kept(self) -> LoadedModel | None:
+        """The version as an earlier proof left it, which takes no library but the engine's.
+
+        Raises:
+            ModelRefused: it does not fit its bundle.
+        """
+        prove, place = self.plugs.prove, self.place
+        if prove is None:
+            return None
+        for found in prove.find(place.name, place.version, place.directory):
+            examined = self._reopen(found)
+            if examined is None:
+                continue
+            with _closing(examined.backend):
+                model = self._fit(examined.backend, examined.compiled_rows[:1])
+                certificate = prove.reuse(self._candidate(model, examined))
+                if certificate is not None:
+                    return self._certified(model, certificate)
+            examined.backend.close()
+        return None
+
+    def _reopen(self, found: Found) -> Examined | None:
+        engines = [each for each in self.plugs.engines if self.engine_name in (AUTO, each.name)]
+        try:
+            return reopen(found, self.bundle.model_digest, engines, self.plugs.engine)
+        except ModelRefused as refused:
+            self.tell("certificate ignored", f"{found.name}: {'; '.join(refused.findings)}")
+            return None
+
+    def load_on(
+        self, engine: Engine, opened: Opened, passed_over: tuple[PassedOver, ...] = ()
+    ) -> LoadedModel:
+        """Compiles and proves the version on one engine.
+
+        Raises:
+            ModelRefused: it does not fit its bundle, or failed its proof.
+        """
+        prove, rows = self.plugs.prove, self.batching.buckets_rows
+        settings = self.plugs.engine
+        examined = examine(opened, engine, rows, settings, to_prove=prove is not None)
+        with _closing(examined.backend):
+            # The proof executes every bucket; without one, this is what warms them up.
+            model = self._fit(examined.backend, rows if prove is None else rows[:1])
+            if prove is None:
+                return model
+            reference = reference_of(opened, engine, self.plugs.engines, rows, settings)
+            candidate = self._candidate(model, examined)
+            certificate = prove(replace(candidate, reference=reference, passed_over=passed_over))
+            return self._certified(model, certificate)
+
+    def _fit(self, backend: Backend, warm_rows: tuple[int, ...]) -> LoadedModel:
+        model = _fit(self.bundle, backend, self.batching, self.plugs, warm_rows)
+        return _add_profile(model, self.place, self.plugs.drift)
+
+    def _candidate(self, model: LoadedModel, examined: Examined) -> Candidate:
+        return _candidate(model, self.place, examined)
+
+    def _certified(self, model: LoadedModel, certificate: Certificate) -> LoadedModel:
+        certified = _add_certificate(model, certificate, self.plugs)
         took_s = measure_execution_s(
-            certified.backend, certified.batching.buckets_rows, plugs.clock
+            certified.backend, certified.batching.buckets_rows, self.plugs.clock
         )
         return replace(certified, execution_s=took_s)
+
+
+@contextmanager
+def _closing(backend: Backend) -> Iterator[None]:
+    """Closes the backend of a version that does not come to be."""
+    try:
+        yield
     except BaseException:
-        examined.backend.close()
+        backend.close()
         raise
 
 
@@ -245,14 +293,17 @@ def _add_certificate(
 
 
 def _fit(
-    bundle: Bundle, backend: Backend, batching: BatchingSettings, plugs: LoadingPlugs
+    bundle: Bundle,
+    backend: Backend,
+    batching: BatchingSettings,
+    plugs: LoadingPlugs,
+    warm_rows: tuple[int, ...],
 ) -> LoadedModel:
     signature = backend.signature
     if bundle.manifest.signature is not None:
         check_declared(bundle.manifest.signature, signature)
     output = name_output(bundle.manifest.output, signature)
-    # The proof executes every bucket; without one, this is what warms them up.
-    outputs = warm_up(backend, batching.buckets_rows[: 1 if plugs.prove else None])
+    outputs = warm_up(backend, warm_rows)
     if output.name is not None:
         check_scores(output, outputs, bundle.labels)
     classes = 0 if output.name is None else int(outputs[output.name].shape[1])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array
+from batchproof_server.proof.artefact.converted import Converted
 from batchproof_server.proof.certificate.certificate import PassedOver, RepairRecord
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.verdict import is_undecided
@@ -21,6 +22,10 @@ class Examined:
         repairs: what was changed before it was compiled.
         never_alone: why one row cannot be executed by itself; empty where it can.
         thresholds: levels of inputs at which a model that the audit cannot decide makes choices.
+        compiled_rows: the row counts that the backend executes; empty where nobody asks.
+        packages: distributions whose versions the answers depend on, besides those that all do;
+            None where all there are may matter.
+        converted: what the engine made of the model, where it is of another library.
     """
 
     backend: Backend
@@ -28,6 +33,9 @@ class Examined:
     repairs: tuple[RepairRecord, ...] = ()
     never_alone: str = ""
     thresholds: tuple[float, ...] = ()
+    compiled_rows: tuple[int, ...] = ()
+    packages: tuple[str, ...] | None = None
+    converted: Converted | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,25 +3,22 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import Clock
-from batchproof_server.proof.artefact.archive import Archive, read_certificate
 from batchproof_server.proof.certificate.certificate import (
-    CERTIFICATE_NAME,
     FORMAT,
     AnswersDigest,
     Certificate,
-    CertificateDocument,
     Environment,
     Measured,
     Subject,
     finding_record,
 )
-from batchproof_server.proof.certificate.machine import Machine
+from batchproof_server.proof.certificate.kept import Found, KeptCertificates
+from batchproof_server.proof.certificate.machine import COMMON_PACKAGES, Machine
 from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
-from batchproof_server.proof.certificate.signing import TrustedKeys
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import Finding, failures
 from batchproof_server.proof.probing.answers import answers_digest
@@ -51,11 +48,6 @@ from batchproof_server.proof.probing.walking import walking_rows
 from batchproof_server.proof.settings import Progress, ProofSettings, Tell, silent
 from batchproof_server.proof.verdict import verdict_of
 
-_OF_OTHERS: Final = (
-    "it lies in the bundle without a signature, and only certificates that this server made or a "
-    "key of proof.trusted_keys signed are proof"
-)
-
 
 class Prove(Protocol):
     """Proves a model."""
@@ -64,11 +56,20 @@ class Prove(Protocol):
         """The certificate, proven or not; every bucket that is served was executed."""
         ...
 
+    def find(self, model: str, version: int, bundle: Path) -> Iterator[Found]:
+        """The certificates that may save the proof of one model version."""
+        ...
+
+    def reuse(self, candidate: Candidate) -> Certificate | None:
+        """The certificate of an earlier proof, if one holds; the buckets it serves are warm."""
+        ...
+
 
 # Contract: the certificate says "proven" or "probed" only when no finding of audit or probes failed
 # in this process, and "proven" only when the audit decided everything. A kept certificate saves the
-# probes, never the audit, and only when everything that they depend on is the same and the model
-# answers the probe rows now with the very bits it names.
+# probes, and only when everything that they depend on is the same and the model answers the probe
+# rows now with the very bits it names. It saves the audit of what an engine converted once more: by
+# its digest, those are the files that this audit was followed by.
 @dataclass(frozen=True, slots=True)
 class Prover:
     """Proves models on this machine.
@@ -82,7 +83,7 @@ class Prover:
         clock: measures.
         utc_now: the date and time, ISO 8601.
         tell: learns of progress.
-        trusted: the keys whose certificates are reused from bundles too.
+        kept: the certificates of earlier proofs.
     """
 
     settings: ProofSettings
@@ -93,58 +94,46 @@ class Prover:
     clock: Clock
     utc_now: Callable[[], str]
     tell: Tell = silent
-    trusted: TrustedKeys = field(default_factory=TrustedKeys)
+    kept: KeptCertificates = field(default_factory=KeptCertificates)
 
     def __call__(self, candidate: Candidate) -> Certificate:
         """Proves a model, or finds that it was proven before."""
+        if (kept := self.reuse(candidate)) is not None:
+            return kept
         rows = _rows(candidate)
-        subject = self._subject(candidate, rows)
-        directory = self.settings.certificate_directory
-        archive = Archive(
-            Path(directory) if directory else None, candidate.model, candidate.version
-        )
-        if self.settings.reuse_certificates:
-            kept = self._reused(candidate, subject, rows, archive)
-            if kept is not None:
-                return kept
-        certificate = self._prove(candidate, subject, rows)
-        self._keep(certificate, archive, candidate)
+        certificate = self._prove(candidate, self._subject(candidate, rows), rows)
+        self._keep(certificate, candidate)
         return certificate
 
-    def _reused(
-        self, candidate: Candidate, subject: Subject, rows: Sequence[ProbeRow], archive: Archive
-    ) -> Certificate | None:
-        in_bundle = candidate.directory / CERTIFICATE_NAME
-        for file, unsigned in ((archive.file, None), (in_bundle, _OF_OTHERS)):
-            kept = read_certificate(file)
-            if file is None or kept is None:
-                continue
-            if isinstance(kept, CertificateDocument):
-                doubt = self._doubt(kept, unsigned)
-                reason = doubt or reason_to_prove_anew(candidate, subject, rows, kept.certificate)
-                if reason is None:
-                    self._tell(candidate, "certificate reused", file.name)
-                    return kept.certificate
-            else:
-                reason = f"it cannot be read: {kept}"
-            self._tell(candidate, "certificate ignored", f"{file.name}: {reason}")
-        return None
+    def find(self, model: str, version: int, bundle: Path) -> Iterator[Found]:
+        """The certificates that may save the proof of one model version."""
+        if self.settings.reuse_certificates:
+            yield from self.kept.find(model, version, bundle)
 
-    def _doubt(self, kept: CertificateDocument, unsigned: str | None) -> str | None:
-        """Why a certificate is not believed; a wrong signature is worse than none."""
-        if kept.signature is None:
-            return unsigned
-        return self.trusted.doubt(kept.signature, kept.certificate.digest)
+    def reuse(self, candidate: Candidate) -> Certificate | None:
+        """The certificate of an earlier proof, if one holds."""
+        rows = _rows(candidate)
+        subject = self._subject(candidate, rows)
+        for found in self.find(candidate.model, candidate.version, candidate.directory):
+            reason: str | None = found.doubt
+            if found.certificate is not None:
+                reason = reason_to_prove_anew(candidate, subject, rows, found.certificate)
+                if reason is None:
+                    self._tell(candidate, "certificate reused", found.name)
+                    return found.certificate
+            self._tell(candidate, "certificate ignored", f"{found.name}: {reason}")
+        return None
 
     def _subject(self, candidate: Candidate, rows: Sequence[ProbeRow]) -> Subject:
         environment = Environment(
             engine=candidate.backend.engine,
-            versions=self.versions,
+            versions=_relevant(self.versions, candidate.examined.packages),
             machine=self.machine,
             intra_op_threads=self.engine.intra_op_threads,
             inter_op_threads=self.engine.inter_op_threads,
             onednn=self.onednn,
         )
+        converted = candidate.examined.converted
         return Subject(
             model_digest=candidate.model_digest,
             recipe_digest=candidate.recipe_digest,
@@ -154,6 +143,7 @@ class Prover:
             probe_rows=count_kinds(rows),
             probe_rows_digest=rows_digest(rows),
             environment=environment,
+            converted_digest="" if converted is None else converted.digest,
         )
 
     def _prove(
@@ -194,13 +184,13 @@ class Prover:
             passed_over=candidate.passed_over,
         )
 
-    def _keep(self, certificate: Certificate, archive: Archive, candidate: Candidate) -> None:
+    def _keep(self, certificate: Certificate, candidate: Candidate) -> None:
         if certificate.verdict == "unproven":
             return
         try:
-            archive.write(certificate)
+            self.kept.keep(certificate, candidate.examined.converted)
         except OSError as fault:
-            reason = fault.strerror or type(fault).__name__
+            reason = fault.strerror or str(fault) or type(fault).__name__
             self._tell(candidate, "certificate not kept", reason)
 
     def _tell(
@@ -235,6 +225,14 @@ def _with_row_counts(candidate: Candidate, report: ProbeReport) -> ProbeReport:
         executions={**report.executions, SINGLE: seen.executions},
         comparisons=report.comparisons + seen.comparisons,
     )
+
+
+def _relevant(versions: Mapping[str, str], packages: tuple[str, ...] | None) -> Mapping[str, str]:
+    """Without those that only other kinds of artefacts and other engines compute with."""
+    if packages is None:
+        return versions
+    kept = {*COMMON_PACKAGES, *packages}
+    return {name: version for name, version in versions.items() if name in kept}
 
 
 def _with_parity(candidate: Candidate, report: ProbeReport) -> tuple[ProbeReport, Parity | None]:

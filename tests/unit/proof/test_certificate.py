@@ -9,17 +9,18 @@ from typing import Any
 import jsonschema
 import pytest
 
-from batchproof_server.proof.artefact.archive import (
-    MAX_CERTIFICATE_BYTES,
-    Archive,
-    read_certificate,
-    write_certificate,
-)
+from batchproof_server.proof.artefact.converted import Converted, digest_directory
 from batchproof_server.proof.certificate.certificate import (
     Certificate,
     CertificateDocument,
     FindingRecord,
     parse_certificate,
+)
+from batchproof_server.proof.certificate.kept import (
+    MAX_CERTIFICATE_BYTES,
+    KeptCertificates,
+    read_certificate,
+    write_certificate,
 )
 from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.findings import Finding, Severity
@@ -116,7 +117,7 @@ def test_date_and_durations_do_not_change_the_digest_and_everything_else_does(
 )
 def test_what_is_no_certificate_is_not_read(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "m-1.json").write_text(text)
-    fault = read_certificate(Archive(tmp_path, "m", 1).file)
+    fault = read_certificate(tmp_path / "m-1.json")
     assert isinstance(fault, ValueError)
     assert said in str(fault)
 
@@ -134,21 +135,42 @@ def test_a_file_that_is_too_large_or_unreadable_is_not_read(
     tmp_path: Path, content: bytes, said: str
 ) -> None:
     (tmp_path / "m-1.json").write_bytes(content)
-    assert said in str(read_certificate(Archive(tmp_path, "m", 1).file))
+    assert said in str(read_certificate(tmp_path / "m-1.json"))
 
 
-def test_an_archive_reads_what_it_wrote_and_without_a_directory_keeps_nothing(
+def test_what_was_kept_is_found_with_what_was_converted_and_without_a_directory_nothing_is(
     tmp_path: Path, certificate: Certificate
 ) -> None:
-    kept = tmp_path / "made" / "here"
-    archive = Archive(kept, "m", 1)
-    assert read_certificate(archive.file) is None
-    archive.write(certificate)
-    assert [path.name for path in kept.iterdir()] == ["m-1.json"]
-    assert read_certificate(archive.file) == CertificateDocument(certificate)
-    nowhere = Archive(None, "m", 1)
-    nowhere.write(certificate)
-    assert read_certificate(nowhere.file) is None
+    directory = tmp_path / "made" / "here"
+    name, number = certificate.model, certificate.version
+    kept, bundle = KeptCertificates(directory), tmp_path / "bundle"
+    assert list(kept.find(name, number, bundle)) == []
+    for content in ("old", "new"):
+
+        def write(into: Path, content: str = content) -> None:
+            (into / content).write_text(content)
+
+        kept.keep(certificate, Converted.of(write))
+    (found,) = kept.find(name, number, bundle)
+    assert (found.certificate, found.doubt) == (certificate, "")
+    assert [path.name for path in found.converted.iterdir()] == ["new"]
+    assert len(list(directory.iterdir())) == 2
+    KeptCertificates(None).keep(certificate, None)
+    assert list(KeptCertificates(None).find(name, number, bundle)) == []
+
+
+def test_what_was_converted_has_the_digest_of_its_names_and_contents(tmp_path: Path) -> None:
+    def writing(name: str, content: str) -> Converted:
+        def write(into: Path) -> None:
+            (into / name).write_text(content)
+
+        return Converted.of(write)
+
+    one = writing("a", "x")
+    assert one.digest == writing("a", "x").digest
+    assert one.digest not in (writing("b", "x").digest, writing("a", "y").digest)
+    one.keep(tmp_path / "kept")
+    assert digest_directory(tmp_path / "kept") == one.digest
 
 
 def other_digest(certificate: Certificate) -> Certificate:

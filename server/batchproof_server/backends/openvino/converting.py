@@ -9,6 +9,7 @@ from typing import Any, Final
 import tensorflow as tf
 
 from batchproof_server.backends.foreign_faults import first_line
+from batchproof_server.backends.openvino.intermediate import OpenVinoSource
 from batchproof_server.backends.openvino.runtime import openvino
 from batchproof_server.backends.source import GraphSource
 from batchproof_server.base.errors import ModelRefused
@@ -22,13 +23,19 @@ _CHECKS: Final = frozenset({"Assert", "CheckNumerics", "CheckNumericsV2"})
 _OTHER_PRECISION: Final = frozenset({"f64", "f16", "bf16", "u64", "u32"})
 
 
-def convert(source: GraphSource, signature: Signature) -> openvino.Model:
-    """The model with inputs ``input_0`` ... and outputs ``output_0`` ... in the signature's order.
+def convert(source: GraphSource, buckets_rows: tuple[int, ...]) -> OpenVinoSource:
+    """The same model in OpenVINO's form.
 
     Raises:
-        ModelRefused: OpenVINO cannot read the model, would leave out a part of it, or would
-            compute it in another precision.
+        ModelRefused: an input or output cannot be served; or OpenVINO cannot read the model, would
+            leave out a part of it, or would compute it in another precision.
     """
+    signature = source.signature(buckets_rows)
+    _refuse(
+        f'input "{spec.name}" is {spec}; OpenVINO is given one size only'
+        for spec in signature.inputs
+        if None in spec.row_shape
+    )
     function = source.function_of_any_rows()
     _refuse(
         f"OpenVINO leaves out the model's {name}, which refuses rows"
@@ -49,7 +56,7 @@ def convert(source: GraphSource, signature: Signature) -> openvino.Model:
         f"OpenVINO computes the {name} of this model in another precision"
         for name in sorted(_element_types(model) & _OTHER_PRECISION)
     )
-    return model
+    return OpenVinoSource(model, signature)
 
 
 _WORD_BYTES: Final = 4

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from batchproof_server.backends.foreign_faults import first_line
+from batchproof_server.backends.openvino.intermediate import OpenVinoSource
 from batchproof_server.backends.openvino.runtime import ENGINE_TEXT, compile_options, openvino
-from batchproof_server.backends.source import GraphSource
 from batchproof_server.base.backend import EngineSettings, batch_rows
 from batchproof_server.base.errors import ModelRaised, ModelRefused
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
@@ -110,35 +110,20 @@ def _shared(array: Array) -> Any:
 
 
 def compile_buckets(
-    source: GraphSource, buckets_rows: tuple[int, ...], settings: EngineSettings
+    source: OpenVinoSource, buckets_rows: tuple[int, ...], settings: EngineSettings
 ) -> OpenVinoBackend:
-    """Converts the source and compiles it for each bucket.
+    """Compiles the model for each bucket.
 
     Raises:
-        ModelRefused: an input or output cannot be served, or the model cannot be converted or
-            compiled.
+        ModelRefused: the model cannot be compiled, or has other outputs than its signature says.
     """
-    from batchproof_server.backends.openvino.converting import convert  # noqa: PLC0415 - TensorFlow is needed for this only
-
-    signature = source.signature(buckets_rows)
-    _refuse_open_sizes(signature)
-    model = convert(source, signature)
+    model, signature = source.model, source.signature(buckets_rows)
     core = openvino.Core()
     buckets = {
         rows: _compile_bucket(core, model, signature, rows, settings) for rows in buckets_rows
     }
     has_loops = any(node.get_type_name() in _LOOPS for node in model.get_ops())
     return OpenVinoBackend(signature, buckets, has_loops=has_loops)
-
-
-def _refuse_open_sizes(signature: Signature) -> None:
-    findings = tuple(
-        f'input "{spec.name}" is {spec}; OpenVINO is given one size only'
-        for spec in signature.inputs
-        if None in spec.row_shape
-    )
-    if findings:
-        raise ModelRefused("OpenVINO does not take inputs of any size", findings)
 
 
 def _compile_bucket(
@@ -163,7 +148,7 @@ def _compile_bucket(
 
 
 def _sizes(spec: TensorSpec) -> tuple[int, ...]:
-    return tuple(size for size in spec.row_shape if size is not None)
+    return tuple(size or 1 for size in spec.row_shape)
 
 
 def _check_outputs(compiled: openvino.CompiledModel, signature: Signature, rows: int) -> None:

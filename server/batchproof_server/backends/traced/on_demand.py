@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from batchproof_server.imaging.plugs import Plugs
+from batchproof_server.imaging.plugs import Decoder, Plugs, ResizerMaker
 from batchproof_server.proof.findings import Finding
 
 
@@ -14,7 +14,18 @@ def audit_files(artefact: Path) -> tuple[Finding, ...]:
 
 
 def add_flavour(plugs: Plugs) -> None:
-    """TensorFlow decodes and resizes too, since its runtime is there for the model anyway."""
-    from batchproof_server.imaging.tensorflow_flavour import register  # noqa: PLC0415 - TensorFlow takes seconds to import
+    """TensorFlow decodes and resizes too, for recipes that ask for it."""
+    plugs.decoders.register_on_demand("tensorflow-fast", _decoder)
+    plugs.resizers.register_on_demand("tensorflow", _resizer)
 
-    register(plugs)
+
+def _decoder() -> Decoder:
+    from batchproof_server.imaging.tensorflow_flavour import TensorFlowDecoder  # noqa: PLC0415 - TensorFlow takes seconds to import
+
+    return TensorFlowDecoder()
+
+
+def _resizer() -> ResizerMaker:
+    from batchproof_server.imaging.tensorflow_flavour import TensorFlowResizer  # noqa: PLC0415 - TensorFlow takes seconds to import
+
+    return TensorFlowResizer

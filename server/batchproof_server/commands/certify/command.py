@@ -15,9 +15,9 @@ from batchproof_server.commands.terminal import ProgressLine, write, write_error
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place, discover
 from batchproof_server.models.loading import load_version
-from batchproof_server.proof.artefact.archive import write_certificate
 from batchproof_server.proof.artefact.key_files import read_signing_key
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
+from batchproof_server.proof.certificate.kept import write_certificate
 from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.settings import ProofSettings
 

@@ -16,8 +16,8 @@ from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.drift.profile_form import PROFILE_NAME
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.proof.artefact.archive import write_certificate
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME
+from batchproof_server.proof.certificate.kept import write_certificate
 
 
 def repair(arguments: Namespace) -> int:

@@ -63,6 +63,8 @@ class Subject:
         probe_rows: how many there are of each kind.
         probe_rows_digest: SHA-256 of the probe rows.
         environment: where.
+        converted_digest: SHA-256 of what the engine made of the artefact; empty where it executes
+            the artefact as it is.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -75,6 +77,7 @@ class Subject:
     probe_rows: Mapping[str, int]
     probe_rows_digest: str
     environment: Environment
+    converted_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,8 @@ class Certificate:
         values = dataclasses.asdict(self)
         if self.measured.parity is None:
             del values["measured"]["parity"]
+        if not self.subject.converted_digest:
+            del values["subject"]["converted_digest"]
         if not self.passed_over:
             del values["passed_over"]
         return values

@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 # What computes whatever the engine is.
-_PACKAGES: Final = ("batchproof", "numpy", "pillow")
+COMMON_PACKAGES: Final = ("python", "batchproof", "numpy", "pillow")
 _CPUINFO: Final = Path("/proc/cpuinfo")
 # The extensions of the instruction set that numeric kernels are chosen by.
 _FEATURES: Final = re.compile(
@@ -79,7 +79,7 @@ def installed_versions(packages: Iterable[str] = ()) -> Mapping[str, str]:
         packages: of artefact kinds and engines.
     """
     versions = {"python": platform.python_version()}
-    for name in {*_PACKAGES, *packages}:
+    for name in {*COMMON_PACKAGES[1:], *packages}:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -1,0 +1,110 @@
+"""The certificates that may save a proof: where they lie, and which of them are believed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from batchproof_server.base.files import read_text, write_whole
+from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
+from batchproof_server.proof.certificate.certificate import (
+    CERTIFICATE_NAME,
+    Certificate,
+    CertificateDocument,
+    parse_certificate,
+)
+from batchproof_server.proof.certificate.signing import KeySignature, TrustedKeys
+
+MAX_CERTIFICATE_BYTES: Final = 4 << 20
+
+_OF_OTHERS: Final = (
+    "it lies in the bundle without a signature, and only certificates that this server made, or "
+    "that a key of proof.trusted_keys signed, are proof"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A certificate that was found.
+
+    Attributes:
+        name: of its file.
+        certificate: None where it is not believed.
+        doubt: why it is not; empty where it is.
+        converted: where the converted model lies, if there is one.
+    """
+
+    name: str
+    certificate: Certificate | None
+    doubt: str
+    converted: Path
+
+
+# Contract: a certificate in the directory is believed for its place: whoever can write there is
+# this server, or can forge what it made. One in a bundle came from somebody else, and is worth its
+# signature; a wrong signature is worse than none, wherever it stands.
+@dataclass(frozen=True, slots=True)
+class KeptCertificates:
+    """Finds certificates, and keeps those that this server makes.
+
+    Attributes:
+        directory: of this server's own, with what engines made of models; None keeps none.
+        trusted: keys whose signature makes a certificate in a bundle proof.
+    """
+
+    directory: Path | None = None
+    trusted: TrustedKeys = field(default_factory=TrustedKeys)
+
+    def find(self, model: str, version: int, bundle: Path) -> Iterator[Found]:
+        """Those of one model version: this server's own, then the one in its bundle."""
+        if self.directory is not None:
+            own = self.directory / f"{model}-{version}.json"
+            yield from self._found(own, "", own.with_suffix(f".{CONVERTED_NAME}"))
+        yield from self._found(bundle / CERTIFICATE_NAME, _OF_OTHERS, bundle / CONVERTED_NAME)
+
+    def _found(self, file: Path, unsigned: str, converted: Path) -> Iterator[Found]:
+        kept = read_certificate(file)
+        if isinstance(kept, CertificateDocument):
+            doubt = unsigned
+            if kept.signature is not None:
+                doubt = self.trusted.doubt(kept.signature, kept.certificate.digest) or ""
+            yield Found(file.name, None if doubt else kept.certificate, doubt, converted)
+        elif kept is not None:
+            yield Found(file.name, None, f"it cannot be read: {kept}", converted)
+
+    def keep(self, certificate: Certificate, converted: Converted | None) -> None:
+        """Writes a certificate, and before it what it is of.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        if self.directory is None:
+            return
+        file = self.directory / f"{certificate.model}-{certificate.version}.json"
+        if converted is not None:
+            converted.keep(file.with_suffix(f".{CONVERTED_NAME}"))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_certificate(certificate, file)
+
+
+def read_certificate(file: Path) -> CertificateDocument | ValueError | None:
+    """The certificate in a file, or why it cannot be read; None where there is none."""
+    if not file.is_file():
+        return None
+    try:
+        return parse_certificate(read_text(file, MAX_CERTIFICATE_BYTES))
+    except (ValueError, RecursionError) as fault:
+        return ValueError(str(fault).splitlines()[0])
+    except OSError as fault:
+        return ValueError(fault.strerror or type(fault).__name__)
+
+
+def write_certificate(
+    certificate: Certificate, file: Path, signature: KeySignature | None = None
+) -> None:
+    """Writes a certificate whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_whole(file, certificate.to_json(signature) + "\n")
