@@ -96,7 +96,10 @@ def schema_files() -> dict[str, str]:
 
 
 def _certificate() -> Json:
-    """``to_json`` adds the digest; the verdict is unproven when a finding failed, and only then."""
+    """``to_json`` adds the digest; the verdict is unproven when a finding failed, and only then.
+
+    One that says "probed" names what was undecided. Up to 0.1.0 such a one said "proven".
+    """
     schema = _schema(Certificate, "Certificate of batchproof", _CERTIFICATE)
     schema["properties"]["digest"] = {
         "type": "string",
@@ -106,10 +109,17 @@ def _certificate() -> Json:
     }
     schema["required"].append("digest")
     failure = {"contains": {"properties": {"severity": {"const": "fail"}}}}
+    undecided = {"contains": {"properties": {"rule_id": {"enum": ["BP210", "BP305"]}}}}
     return schema | {
-        "if": {"properties": {"verdict": {"const": "proven"}}},
-        "then": {"properties": {"findings": {"not": failure}}},
-        "else": {"properties": {"findings": failure}},
+        "if": {"properties": {"verdict": {"const": "unproven"}}},
+        "then": {"properties": {"findings": failure}},
+        "else": {"properties": {"findings": {"not": failure}}},
+        "dependentSchemas": {
+            "verdict": {
+                "if": {"properties": {"verdict": {"const": "probed"}}},
+                "then": {"properties": {"findings": undecided}},
+            }
+        },
     }
 
 

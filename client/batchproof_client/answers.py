@@ -197,6 +197,7 @@ class Verdict(Enum):
     UNSPECIFIED = pb.VERDICT_UNSPECIFIED
     PROVEN = pb.VERDICT_PROVEN
     UNPROVEN = pb.VERDICT_UNPROVEN
+    PROBED = pb.VERDICT_PROBED
 
 
 class Health(Enum):

@@ -37,6 +37,7 @@ from support.proof_backends import (
 
 NOTE = Finding("BP308", Severity.NOTE, "output", "why", "mend")
 FAIL = replace(NOTE, severity=Severity.FAIL)
+UNDECIDED = replace(NOTE, rule_id="BP305", severity=Severity.WARN)
 MENDED = RepairRecord("BP101", "norm", "mended")
 TOLERANT = ProofSettings(consistency="tolerant")
 NAME = "pictures-3.json"
@@ -225,7 +226,7 @@ def test_progress_is_told_from_start_to_end() -> None:
     bench = Bench()
     bench.prove(candidate(Good()))
     counted = [(progress.done, progress.total) for progress in bench.told]
-    assert counted == [(done, 15) for done in range(16)]
+    assert counted == [(done, 18) for done in range(19)]
     assert {(p.model, p.version, p.step) for p in bench.told} == {("pictures", 3, "probing")}
 
 
@@ -433,3 +434,41 @@ def test_a_directory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> Non
     bench = Bench(ProofSettings(certificate_directory=str(tmp_path / "file")))
     assert bench.prove(candidate(Good(), tmp_path)).verdict == "proven"
     assert bench.steps() == ["probing", "certificate not kept"]
+
+
+def test_what_the_audit_leaves_undecided_is_probed_with_more_rows_and_the_verdict_says_so() -> None:
+    found = Examined(Good(), (UNDECIDED,), thresholds=(100.0,))
+    certificate = Bench().prove(candidate(Good(), examined=found))
+    assert (certificate.verdict, certificate.failures) == ("probed", ())
+    assert certificate.undecided == (UNDECIDED.sentence,)
+    read = Bench().prove(candidate(Good()))
+    more = certificate.subject.probe_rows
+    assert {kind: more[kind] for kind in read.subject.probe_rows} == read.subject.probe_rows
+    assert (more["threshold"], more["edge"], more["picture"]) == (10, 1, 60)
+    assert certificate.measured.executions["permuted"] > 3 * read.measured.executions["permuted"]
+
+
+def test_a_probed_certificate_is_kept_and_reused_for_the_same_thresholds_only(
+    tmp_path: Path,
+) -> None:
+    found = Examined(Good(), (UNDECIDED,), thresholds=(100.0,))
+    settings = keeping(tmp_path)
+    first = Bench(settings).prove(candidate(Good(), tmp_path, examined=found))
+    bench = Bench(settings)
+    assert bench.prove(candidate(Good(), tmp_path, examined=found)) == first
+    assert bench.steps() == ["certificate reused"]
+    other = replace(found, thresholds=(7.0,))
+    bench.prove(candidate(Good(), tmp_path, examined=other))
+    assert any("changed since: probe_rows_digest" in each.detail for each in bench.told)
+
+
+def test_a_certificate_that_says_proven_of_what_was_undecided_is_read_and_not_reused(
+    tmp_path: Path,
+) -> None:
+    found = Examined(Good(), (UNDECIDED,))
+    probed = Bench().prove(candidate(Good(), tmp_path, examined=found))
+    keep(tmp_path, replace(probed, verdict="proven"))
+    bench = Bench(keeping(tmp_path))
+    assert bench.prove(candidate(Good(), tmp_path, examined=found)).verdict == "probed"
+    assert bench.steps() == ["certificate ignored", "probing"]
+    assert bench.told[0].detail.endswith("with fewer probes of what the audit cannot decide")

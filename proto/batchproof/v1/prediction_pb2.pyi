@@ -12,6 +12,7 @@ class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VERDICT_UNSPECIFIED: _ClassVar[Verdict]
     VERDICT_PROVEN: _ClassVar[Verdict]
     VERDICT_UNPROVEN: _ClassVar[Verdict]
+    VERDICT_PROBED: _ClassVar[Verdict]
 
 class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -46,6 +47,7 @@ class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_PROVEN: Verdict
 VERDICT_UNPROVEN: Verdict
+VERDICT_PROBED: Verdict
 MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_LOADING: ModelState
 MODEL_STATE_READY: ModelState

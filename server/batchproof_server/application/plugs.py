@@ -29,6 +29,7 @@ def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
         clock=MonotonicClock(),
         prove=_prover(config, tell),
         allow_unproven=config.proof.allow_unproven,
+        allow_probed=config.proof.allow_probed,
         drift=config.drift,
     )
 

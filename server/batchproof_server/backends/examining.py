@@ -13,6 +13,7 @@ from batchproof_server.base.errors import ModelRefused
 from batchproof_server.proof.effects import UNSAFE
 from batchproof_server.proof.examination import Examined
 from batchproof_server.proof.findings import Finding, failures
+from batchproof_server.proof.verdict import is_undecided
 
 # What a file says of modes is judged again, after the repair, in the loaded model.
 _MODE_RULES: Final = range(100, 200)
@@ -53,10 +54,13 @@ def examine(
     try:
         graphs = source.audit_graphs(compiled.rows)
         _refuse_unsafe(artefact, "execute", [each for each in graphs if each.rule_id in UNSAFE])
+        undecided = any(map(is_undecided, graphs))
+        thresholds = source.thresholds(compiled.rows) if undecided else ()
     except BaseException:
         backend.close()
         raise
-    return Examined(backend, (*findings, *remaining, *graphs), repairs, compiled.never_alone)
+    found = (*findings, *remaining, *graphs)
+    return Examined(backend, found, repairs, compiled.never_alone, thresholds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ class Source(ABC):
         del buckets_rows
         return ()
 
+    def thresholds(self, buckets_rows: tuple[int, ...]) -> tuple[float, ...]:
+        """Levels of inputs at which these graphs decide something, the most telling first."""
+        del buckets_rows
+        return ()
+
 
 class GraphSource(Source):
     """A source of TensorFlow functions, for every engine that can read them."""

@@ -14,7 +14,7 @@ def report(certificate: Certificate) -> str:
     count = sum(measured.executions.values())
     title = f"{certificate.model} version {certificate.version}"
     lines = [
-        f"{title}: {certificate.verdict.upper()}, {certificate.consistency}",
+        f"{title}: {certificate.verdict.upper()}{_unread(certificate)}, {certificate.consistency}",
         *_field("certificate", [certificate.digest]),
         *_field("model", [subject.model_digest]),
         *_field("recipe", [subject.recipe_digest or "none: tensors only"]),
@@ -28,6 +28,13 @@ def report(certificate: Certificate) -> str:
         *_field("findings", [f"{each.severity}  {each.sentence}" for each in certificate.findings]),
     ]
     return "\n".join(lines)
+
+
+def _unread(certificate: Certificate) -> str:
+    if certificate.verdict != "probed":
+        return ""
+    count = len(certificate.undecided)
+    return f" (tested; the audit left {count} place{'s' * (count > 1)} undecided)"
 
 
 def _field(name: str, values: Iterable[str]) -> Iterator[str]:

@@ -50,6 +50,7 @@ class LoadingPlugs:
         prove: makes the certificate; without it a version is loaded unproven and has none, which is
             for measurements of the engine alone.
         allow_unproven: load a version whose certificate says "unproven".
+        allow_probed: load a version whose certificate says "probed".
         drift: whether to read the bundle's profile, and what to do with one that does not fit.
     """
 
@@ -62,6 +63,7 @@ class LoadingPlugs:
     clock: Clock
     prove: Prove | None = None
     allow_unproven: bool = False
+    allow_probed: bool = True
     drift: DriftSettings = field(default_factory=DriftSettings)
 
 
@@ -126,7 +128,7 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
         if plugs.prove is None:
             return model
         certificate = plugs.prove(_candidate(model, place, examined))
-        certified = _add_certificate(model, certificate, allow_unproven=plugs.allow_unproven)
+        certified = _add_certificate(model, certificate, plugs)
         took_s = measure_execution_s(
             certified.backend, certified.batching.buckets_rows, plugs.clock
         )
@@ -169,10 +171,12 @@ def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidat
 
 
 def _add_certificate(
-    model: LoadedModel, certificate: Certificate, *, allow_unproven: bool
+    model: LoadedModel, certificate: Certificate, plugs: LoadingPlugs
 ) -> LoadedModel:
-    if certificate.verdict != "proven" and not allow_unproven:
+    if certificate.verdict == "unproven" and not plugs.allow_unproven:
         raise ModelRefused("the model failed its proof", certificate.failures)
+    if certificate.verdict == "probed" and not (plugs.allow_probed or plugs.allow_unproven):
+        raise ModelRefused("the model was probed but not read", certificate.undecided)
     batching = replace(model.batching, buckets_rows=certificate.measured.served_buckets_rows)
     return replace(
         model,

@@ -13,7 +13,7 @@ class VersionFacts:
     Attributes:
         recipe_digest: empty for a model that takes tensors only.
         certificate_digest: empty where no proof was asked for, as are the two below.
-        verdict: ``proven`` or ``unproven``.
+        verdict: ``proven``, ``probed`` or ``unproven``.
         consistency: ``strict`` or ``tolerant``.
         tta_policies: the policies of test-time augmentation that may be asked for.
         class_labels: of every class, by index; empty for a model whose output is raw.

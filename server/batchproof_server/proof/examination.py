@@ -7,6 +7,7 @@ from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.findings import Finding
+from batchproof_server.proof.verdict import is_undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class Examined:
         findings: what remains after the repair.
         repairs: what was changed before it was compiled.
         never_alone: why one row cannot be executed by itself; empty where it can.
+        thresholds: levels of inputs at which a model that the audit cannot decide makes choices.
     """
 
     backend: Backend
     findings: tuple[Finding, ...] = ()
     repairs: tuple[RepairRecord, ...] = ()
     never_alone: str = ""
+    thresholds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ class Candidate:
     def all_findings(self) -> tuple[Finding, ...]:
         """Of the audit and about the bundle; known before anything is executed."""
         return (*self.examined.findings, *self.findings)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the audit left something to the probes."""
+        return any(map(is_undecided, self.all_findings))
 
     @property
     def coarse(self) -> bool:

@@ -28,7 +28,12 @@ from batchproof_server.proof.probing.buckets import (
     greatest_difference,
     served_buckets,
 )
-from batchproof_server.proof.probing.probes import ProbeReport, probe, without_uneven_buckets
+from batchproof_server.proof.probing.probes import (
+    PERMUTATIONS,
+    ProbeReport,
+    probe,
+    without_uneven_buckets,
+)
 from batchproof_server.proof.probing.row_counts import SINGLE, compare_row_counts
 from batchproof_server.proof.probing.rows import (
     SEED,
@@ -38,7 +43,10 @@ from batchproof_server.proof.probing.rows import (
     rows_digest,
 )
 from batchproof_server.proof.probing.rules import probe_finding
+from batchproof_server.proof.probing.walking import PERMUTATIONS as WALKING
+from batchproof_server.proof.probing.walking import walking_rows
 from batchproof_server.proof.settings import Progress, ProofSettings, Tell, silent
+from batchproof_server.proof.verdict import verdict_of
 
 _OF_OTHERS: Final = "it lies in the bundle, and only certificates that this server made are proof"
 
@@ -51,9 +59,10 @@ class Prove(Protocol):
         ...
 
 
-# Contract: the certificate says "proven" only when no finding of audit or probes failed in this
-# process. A kept certificate saves the probes, never the audit, and only when everything that they
-# depend on is the same and the model answers the probe rows now with the very bits it names.
+# Contract: the certificate says "proven" or "probed" only when no finding of audit or probes failed
+# in this process, and "proven" only when the audit decided everything. A kept certificate saves the
+# probes, never the audit, and only when everything that they depend on is the same and the model
+# answers the probe rows now with the very bits it names.
 @dataclass(frozen=True, slots=True)
 class Prover:
     """Proves models on this machine.
@@ -80,7 +89,7 @@ class Prover:
 
     def __call__(self, candidate: Candidate) -> Certificate:
         """Proves a model, or finds that it was proven before."""
-        rows = probe_rows(candidate.backend.signature, candidate.samples)
+        rows = _rows(candidate)
         subject = self._subject(candidate, rows)
         directory = self.settings.certificate_directory
         archive = Archive(
@@ -138,14 +147,22 @@ class Prover:
 
         report = _with_row_counts(
             candidate,
-            without_uneven_buckets(probe(candidate.backend, candidate.buckets_rows, rows, count)),
+            without_uneven_buckets(
+                probe(
+                    candidate.backend,
+                    candidate.buckets_rows,
+                    rows,
+                    count,
+                    permutations=WALKING if candidate.is_undecided else PERMUTATIONS,
+                )
+            ),
         )
         measured = _measured(subject, report, rows)
         notes = _about(candidate, measured, failed=bool(failures(report.findings)))
         findings = (*candidate.all_findings, *report.findings, *notes)
         return Certificate(
             format=FORMAT,
-            verdict="unproven" if failures(findings) else "proven",
+            verdict=verdict_of(findings),
             model=candidate.model,
             version=candidate.version,
             subject=subject,
@@ -157,7 +174,7 @@ class Prover:
         )
 
     def _keep(self, certificate: Certificate, archive: Archive, candidate: Candidate) -> None:
-        if certificate.verdict != "proven":
+        if certificate.verdict == "unproven":
             return
         try:
             archive.write(certificate)
@@ -169,6 +186,15 @@ class Prover:
         self, candidate: Candidate, step: str, detail: str = "", *, done: int = 0, total: int = 0
     ) -> None:
         self.tell(Progress(candidate.model, candidate.version, step, done, total, detail))
+
+
+def _rows(candidate: Candidate) -> tuple[ProbeRow, ...]:
+    """The probe rows of a model; more of them where the audit could not decide."""
+    signature = candidate.backend.signature
+    rows = probe_rows(signature, candidate.samples)
+    if not candidate.is_undecided:
+        return rows
+    return (*rows, *walking_rows(signature, rows[-1], candidate.examined.thresholds))
 
 
 def _with_row_counts(candidate: Candidate, report: ProbeReport) -> ProbeReport:

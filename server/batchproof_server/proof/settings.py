@@ -20,6 +20,8 @@ class ProofSettings:
             serves all buckets and states the greatest difference between them.
         allow_unproven: serve a version that fails its proof; its certificate says "unproven". An
             artefact that is not safe to load is refused all the same.
+        allow_probed: serve a version of which the audit left something undecided, so that only the
+            probes speak; its certificate says "probed".
         reuse_certificates: skip the probes while a kept certificate holds: nothing has changed that
             they depend on.
         certificate_directory: where the certificates that this server makes are kept, the only ones
@@ -30,6 +32,7 @@ class ProofSettings:
 
     consistency: Consistency = "strict"
     allow_unproven: bool = False
+    allow_probed: bool = True
     reuse_certificates: bool = True
     certificate_directory: str = ""
 

@@ -253,7 +253,7 @@ def test_only_a_ready_version_is_ready(metrics: Metrics, state: str, ready: int)
 
 def test_a_version_shows_what_answers_under_it(metrics: Metrics) -> None:
     what = {"digest": "sha256:aa", "recipe": "sha256:bb", "engine": "affine 1"}
-    what |= {"certificate": "sha256:dd", "consistency": "strict"}
+    what |= {"certificate": "sha256:dd", "verdict": "proven", "consistency": "strict"}
     assert value(metrics, "model_info", {**DIGITS, **what}) == 1
 
 

@@ -148,7 +148,7 @@ def test_the_probes_count_what_they_did() -> None:
     assert sum(report.executions.values()) == len(backend.shapes)
     assert set(report.executions) == {"alone", "company", "permuted", "poisoned", "repeated"}
     assert report.comparisons > 3 * PROBE_ROWS
-    assert steps == [(done, 10) for done in range(11)]
+    assert steps == [(done, 12) for done in range(13)]
 
 
 def test_every_row_meets_other_places_and_other_neighbours_in_every_bucket() -> None:

@@ -225,8 +225,10 @@ def test_single_operations(node: FakeNode, values: tuple[Value, ...], rule_id: s
 
 
 def test_lists_keep_the_layout_of_their_elements() -> None:
-    def listed(kind: str, *values: Value, outputs: int = 1) -> list[Value]:
-        node = FakeNode(kind, [()] * len(values), [()] * outputs)
+    def listed(
+        kind: str, *values: Value, outputs: int = 1, same: bool | None = True
+    ) -> list[Value]:
+        node = FakeNode(kind, [()] * len(values), [()] * outputs, same=same)
         return step(node, "node", list(values), [False] * outputs)
 
     assert listed("TensorListSetItem", FREE, FREE, PLAIN) == [PLAIN]
@@ -236,3 +238,7 @@ def test_lists_keep_the_layout_of_their_elements() -> None:
     assert listed("TensorListPopBack", PLAIN, FREE, outputs=2) == [PLAIN, PLAIN]
     (clash,) = listed("TensorListSetItem", Value(Rows(1)), FREE, PLAIN)
     assert {cause.rule_id for cause in clash.causes} == {"BP305"}
+    for same, rule_id in ((False, "BP306"), (None, "BP305")):
+        (joined,) = listed("TensorListSetItem", FREE, FREE, PLAIN, same=same)
+        assert joined.rows == Rows(0)
+        assert {cause.rule_id for cause in joined.causes} == {rule_id}

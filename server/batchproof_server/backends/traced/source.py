@@ -15,7 +15,7 @@ from batchproof_server.backends.traced.specs import input_specs, listed, output_
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Signature, TensorSpec
 from batchproof_server.proof.findings import Finding
-from batchproof_server.proof.graph import audit_functions
+from batchproof_server.proof.graph import audit_functions, find_thresholds
 
 Call: TypeAlias = Callable[[Sequence[Any]], Mapping[str, Any]]
 """From one symbolic tensor for each input, in their order, to the outputs by name."""
@@ -68,6 +68,10 @@ class TracedSource(GraphSource):
     def audit_graphs(self, buckets_rows: tuple[int, ...]) -> tuple[Finding, ...]:
         """Judges these functions and all that they reach."""
         return audit_functions(self.functions(buckets_rows))
+
+    def thresholds(self, buckets_rows: tuple[int, ...]) -> tuple[float, ...]:
+        """Constants of comparisons and branches, followed back to the inputs."""
+        return find_thresholds(self.functions(buckets_rows))
 
     def forget(self) -> None:
         """Traces anew when it is asked next, because the model has changed."""

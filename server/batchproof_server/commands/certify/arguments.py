@@ -11,8 +11,10 @@ def add_certify(commands: Any) -> None:
     certify = commands.add_parser(
         "certify",
         help="prove one bundle and print its certificate",
-        description="Audits, repairs in memory, compiles and probes BUNDLE. Exits with 0 and a "
-        "certificate, with 1 and findings, or with 2 for wrong usage.",
+        description="Audits, repairs in memory, compiles and probes BUNDLE. The verdict is PROVEN "
+        "(read and probed), PROBED (the audit left something undecided, so that only the probes "
+        "speak) or UNPROVEN. Exits with 0 and a certificate, with 1 and findings, or with 2 for "
+        "wrong usage. PROBED is 1 where the configuration says proof.allow_probed = false.",
     )
     add_bundle(certify)
     certify.add_argument("--json", action="store_true", help="print the certificate as JSON")

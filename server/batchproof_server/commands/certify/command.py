@@ -17,6 +17,7 @@ from batchproof_server.models.discovery import Place, discover
 from batchproof_server.models.loading import load_version
 from batchproof_server.proof.artefact.archive import write_certificate
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
+from batchproof_server.proof.settings import ProofSettings
 
 OK, FINDINGS, USAGE = 0, 1, 2
 
@@ -43,9 +44,14 @@ def certify(arguments: Namespace) -> int:
         _write_refused(place, refused, as_json=arguments.json)
         return FINDINGS
     write(certificate.to_json() if arguments.json else report(certificate))
-    if certificate.verdict != "proven":
+    if certificate.verdict in _refused(config.proof):
         return FINDINGS
     return _keep(certificate, place) if arguments.write else OK
+
+
+def _refused(settings: ProofSettings) -> tuple[str, ...]:
+    """The verdicts that `serve` would refuse under these settings, if nothing were waived."""
+    return ("unproven",) if settings.allow_probed else ("unproven", "probed")
 
 
 def only_bundle(path: Path) -> Place:

@@ -61,7 +61,7 @@ def _repair(place: Place, out: Path, config: Config) -> int:
     mended = only_bundle(out)
     certificate = proven(mended, config)
     write(report(certificate))
-    if certificate.verdict != "proven":
+    if certificate.verdict == "unproven":
         return FINDINGS
     write_certificate(certificate, out / CERTIFICATE_NAME)
     return OK

@@ -247,6 +247,10 @@ def _model_info(models: Mapping[ModelVersion, VersionFacts]) -> core.Metric:
             "recipe": facts.recipe_digest,
             "engine": facts.engine,
         }
-        what |= {"certificate": facts.certificate_digest, "consistency": facts.consistency}
+        what |= {
+            "certificate": facts.certificate_digest,
+            "verdict": facts.verdict,
+            "consistency": facts.consistency,
+        }
         info.add_metric((model, str(version)), what)
     return info

@@ -18,6 +18,7 @@ from batchproof_server.proof.certificate.machine import Machine
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.probing.buckets import served_buckets
 from batchproof_server.proof.settings import Consistency
+from batchproof_server.proof.verdict import Verdict, is_undecided
 
 FORMAT: Final = 1
 CERTIFICATE_NAME: Final = "certificate.json"
@@ -95,7 +96,8 @@ class Measured:
         answers: one for each bucket that keeps its promise by itself, ascending.
         classes: buckets with bit-identical answers, ascending.
         served_buckets_rows: the buckets that are served, ascending.
-        greatest_difference: between classes, absolute, over all rows that are not extreme; null
+        greatest_difference: between classes, absolute, over all rows that are neither extreme nor
+            on an edge; null
             where an answer is finite in one class only.
         state_digest: SHA-256 of the model's variables; empty when the engine shows none.
     """
@@ -148,7 +150,8 @@ class Certificate:
 
     Attributes:
         format: of this document; 1.
-        verdict: ``proven`` when nothing failed.
+        verdict: ``unproven`` when something failed; else ``probed`` when the audit left something
+            undecided, and ``proven`` when it did not. Up to 0.1.0 ``proven`` in both cases.
         model: its name.
         version: its number.
         subject: what the proof holds for.
@@ -162,7 +165,7 @@ class Certificate:
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     format: Literal[1]
-    verdict: Literal["proven", "unproven"]
+    verdict: Verdict
     model: str
     version: int
     subject: Subject
@@ -179,10 +182,15 @@ class Certificate:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Why it is unproven, one sentence each; empty when it is proven."""
+        """Why it is unproven, one sentence each; empty when nothing failed."""
         return tuple(
             finding.sentence for finding in self.findings if finding.severity is Severity.FAIL
         )
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """What the audit left to the probes, one sentence each."""
+        return tuple(finding.sentence for finding in self.findings if is_undecided(finding))
 
     @property
     def digest(self) -> str:
@@ -221,8 +229,10 @@ def _contradictions(certificate: Certificate) -> Iterator[str]:
     subject, measured = certificate.subject, certificate.measured
     if (certificate.verdict == "unproven") != bool(certificate.failures):
         yield f"it says {certificate.verdict} with {len(certificate.failures)} findings that fail"
-    if certificate.verdict == "proven" and not measured.answers:
-        yield "it says proven without an answer"
+    if certificate.verdict == "probed" and not certificate.undecided:
+        yield "it says probed with nothing undecided"
+    if certificate.verdict != "unproven" and not measured.answers:
+        yield f"it says {certificate.verdict} without an answer"
     if not {each.bucket_rows for each in measured.answers} <= set(subject.buckets_rows):
         yield "it names answers of buckets that were not asked for"
     if measured.classes != _classes(measured.answers):

@@ -23,6 +23,7 @@ from batchproof_server.proof.probing.answers import answers_digest
 from batchproof_server.proof.probing.probes import execute_co_batched, state_digest
 from batchproof_server.proof.probing.row_counts import SINGLE
 from batchproof_server.proof.probing.rows import ProbeRow
+from batchproof_server.proof.verdict import verdict_of
 
 
 def reason_to_prove_anew(
@@ -69,8 +70,10 @@ _NAMED_FOR_NOTHING = ("openvino",)
 
 
 def _another_audit(candidate: Candidate, kept: Certificate) -> str | None:
-    if kept.verdict != "proven" or failures(candidate.all_findings):
+    if kept.verdict == "unproven" or failures(candidate.all_findings):
         return "the model is not proven"
+    if kept.verdict != verdict_of(kept.findings):
+        return "it was made with fewer probes of what the audit cannot decide"
     found = {finding_record(finding) for finding in candidate.all_findings}
     if not found <= set(kept.findings) or kept.repairs != candidate.examined.repairs:
         return "the audit finds or mends something else"

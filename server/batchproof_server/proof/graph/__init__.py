@@ -1,3 +1,4 @@
 """Level 3 of the audit: the graphs that are served. Importing it imports TensorFlow."""
 
 from batchproof_server.proof.graph.audit import audit_functions as audit_functions
+from batchproof_server.proof.graph.thresholds import find_thresholds as find_thresholds

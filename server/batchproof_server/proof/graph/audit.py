@@ -4,22 +4,16 @@ Importing this module imports TensorFlow.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from tensorflow.core.framework import types_pb2
 
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.graph.counted import RowsInValues
-from batchproof_server.proof.graph.flatten import (
-    FlatGraph,
-    flatten_graph,
-    live_nodes,
-    reachable,
-    source_of,
-)
+from batchproof_server.proof.graph.flatten import FlatGraph, reachable, source_of
 from batchproof_server.proof.graph.operations import broken_rule
+from batchproof_server.proof.graph.served import ServedGraph
 from batchproof_server.proof.graph.walk import Walk, imported
 from batchproof_server.proof.rows.layout import Rows, Value
 from batchproof_server.proof.rows.node import kinds
@@ -48,7 +42,7 @@ def audit_functions(functions: Mapping[int, Any]) -> tuple[Finding, ...]:
         functions: a ``tf.types.experimental.ConcreteFunction`` by the rows of its bucket; axis 0
             of every input and output are the rows.
     """
-    served = [_ServedGraph.of(function, rows) for rows, function in sorted(functions.items())]
+    served = [ServedGraph.of(function, rows) for rows, function in sorted(functions.items())]
     read = frozenset[int]().union(*(function.read for function in served))
     graphs = {function.rows: imported(function.flat) for function in served}
     findings: dict[Finding, None] = {}
@@ -60,59 +54,27 @@ def audit_functions(functions: Mapping[int, Any]) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-@dataclass(frozen=True, slots=True)
-class _ServedGraph:
-    """One compiled function.
-
-    Attributes:
-        captured: the identities of what it captures, by the names of the placeholders for it.
-        live: the nodes of ``flat`` that an answer depends on.
-    """
-
-    rows: int
-    function: Any
-    graph_def: Any
-    flat: FlatGraph
-    captured: Mapping[str, int]
-    live: frozenset[str]
-
-    @classmethod
-    def of(cls, function: Any, rows: int) -> "_ServedGraph":
-        captures = function.captured_inputs
-        placeholders = function.inputs[len(function.inputs) - len(captures) :]
-        graph_def = function.graph.as_graph_def()
-        outputs = [tensor.name for tensor in function.outputs]
-        flat = flatten_graph(graph_def, outputs, _handles(placeholders, captures))
-        names = [tensor.op.name for tensor in placeholders]
-        captured = {name: id(handle) for name, handle in zip(names, captures, strict=True)}
-        return cls(rows, function, graph_def, flat, captured, live_nodes(flat))
-
-    @property
-    def read(self) -> frozenset[int]:
-        """The variables and tables that an answer depends on."""
-        return frozenset(handle for name, handle in self.captured.items() if name in self.live)
-
-    def weight(self, node: Any, rule_id: str, read: frozenset[int]) -> Severity | None:
-        """A milder severity for what leaves a trace that no answer depends on."""
-        if rule_id == "BP204" and node.name not in self.live:
-            return Severity.NOTE
-        if rule_id == "BP203" and node.input:
-            handle = self.captured.get(source_of(self.flat, node.input[0]))
-            return Severity.WARN if handle is not None and handle not in read else None
-        return None
-
-
-def _effects(served: _ServedGraph, read: frozenset[int]) -> Iterator[Finding]:
+def _effects(served: ServedGraph, read: frozenset[int]) -> Iterator[Finding]:
     for inside, node in reachable(served.flat.graph_def.node, served.graph_def.library):
         where, rule_id = _display(node.name), broken_rule(node)
         if rule_id == "BP210":
             yield found("BP210", where, f"{node.op} is no operation of TensorFlow")
         elif rule_id:
-            weight = None if inside else served.weight(node, rule_id, read)
+            weight = None if inside else _weight(served, node, rule_id, read)
             yield _found(rule_id, where, f"{node.op} in the served function", weight)
 
 
-def _precision(served: _ServedGraph) -> Iterator[Finding]:
+def _weight(served: ServedGraph, node: Any, rule_id: str, read: frozenset[int]) -> Severity | None:
+    """A milder severity for what leaves a trace that no answer depends on."""
+    if rule_id == "BP204" and node.name not in served.live:
+        return Severity.NOTE
+    if rule_id == "BP203" and node.input:
+        handle = served.captured.get(source_of(served.flat, node.input[0]))
+        return Severity.WARN if handle is not None and id(handle) not in read else None
+    return None
+
+
+def _precision(served: ServedGraph) -> Iterator[Finding]:
     nodes = [node for _, node in reachable(served.flat.graph_def.node, served.graph_def.library)]
     for name, dtype in _COARSE.items():
         coarse = [node.name for node in nodes if node.op in _SUMS and node.attr["T"].type == dtype]
@@ -126,7 +88,7 @@ def _found(rule_id: str, where: str, detail: str, weight: Severity | None) -> Fi
     return found(rule_id, where, detail)
 
 
-def _meetings(served: _ServedGraph, graphs: Mapping[int, Any]) -> Iterator[Finding]:
+def _meetings(served: ServedGraph, graphs: Mapping[int, Any]) -> Iterator[Finding]:
     graph = graphs[served.rows]
     others = [other for rows, other in graphs.items() if rows != served.rows]
     in_values = RowsInValues(graph, others)
@@ -160,22 +122,9 @@ def _batch_norms(flat: FlatGraph) -> set[str]:
     return {_display(name) for name in sources | variances}
 
 
-def _drawn(served: _ServedGraph, node: str) -> Severity | None:
+def _drawn(served: ServedGraph, node: str) -> Severity | None:
     known = {known.name for known in served.flat.graph_def.node}
     return Severity.NOTE if node in known - served.live else None
-
-
-def _handles(placeholders: Sequence[Any], captured: Sequence[Any]) -> dict[str, Any]:
-    """The shapes of variables by the placeholders of their handles; tables have none."""
-    handles = {
-        tensor.op.name: getattr(handle, "_handle_data", None)
-        for tensor, handle in zip(placeholders, captured, strict=True)
-    }
-    return {
-        name: handle
-        for name, handle in handles.items()
-        if handle is not None and handle.is_set and len(handle.shape_and_type) == 1
-    }
 
 
 def _placed(name: str, value: Value, *, counted: bool) -> Iterator[Finding]:
@@ -184,8 +133,15 @@ def _placed(name: str, value: Value, *, counted: bool) -> Iterator[Finding]:
         yield found("BP310", where, "it depends on the number of rows and on nothing else")
     elif value.free:
         yield found("BP308", where)
-    elif value.rows is not None and not value.rows.plain:
-        yield found("BP307", where, f"its rows are {value.rows}")
+    elif value.rows is not None and value.rows.inner is None:
+        yield found("BP305", where, f"its rows lie {value.rows}")
+    elif value.rows is not None and not value.rows.plain and not _lost(value):
+        yield found("BP307", where, f"its rows lie {value.rows}")
+
+
+def _lost(value: Value) -> bool:
+    """Whether the layout is a guess, since an operation before was undecided."""
+    return any(cause.rule_id == "BP305" for cause in value.causes)
 
 
 def _display(name: str) -> str:

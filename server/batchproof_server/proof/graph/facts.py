@@ -98,6 +98,8 @@ def is_uniform(tensor: Any, rows: Rows, count: int, depth: int = _DEEPEST) -> bo
     Returns:
         None when it cannot be told.
     """
+    if tensor.dtype == tf.variant:
+        return _list_is_uniform(tensor, rows, count, depth)
     shape = shape_of(tensor)
     if shape is None or depth == 0:
         return None
@@ -107,6 +109,18 @@ def is_uniform(tensor: Any, rows: Rows, count: int, depth: int = _DEEPEST) -> bo
     if value is not None:
         return _same_values(value, rows, count)
     return _by_producer(tensor, rows, count, depth - 1)
+
+
+def _list_is_uniform(tensor: Any, rows: Rows, count: int, depth: int) -> bool | None:
+    """The same of a list: of the tensors that were put into it before there were rows."""
+    kind = tensor.op.type
+    if kind in ("TensorListReserve", "EmptyTensorList"):
+        return True
+    if kind == "TensorListFromTensor":
+        return is_uniform(tensor.op.inputs[0], rows.at(rows.axis + 1), count, depth)
+    if kind in PASSED_ON and depth:
+        return _list_is_uniform(tensor.op.inputs[tensor.value_index], rows, count, depth - 1)
+    return None
 
 
 def _same_values(value: np.ndarray[Any, Any], rows: Rows, count: int) -> bool | None:
@@ -140,7 +154,7 @@ def _by_producer(tensor: Any, rows: Rows, count: int, depth: int) -> bool | None
 
 def _by_operands(tensor: Any, inputs: list[Any], rows: Rows, count: int, depth: int) -> bool | None:
     kind, rank = tensor.op.type, tensor.shape.rank
-    if kind == "BroadcastTo":
+    if kind == "BroadcastTo" or _is_product_of_rows(tensor.op, rows):
         inputs = inputs[:1]
     elif kind == "Tile":
         source = shape_of(inputs[0])
@@ -151,6 +165,11 @@ def _by_operands(tensor: Any, inputs: list[Any], rows: Rows, count: int, depth: 
     if any(answer is False for answer in answers):
         return False
     return None if any(answer is None for answer in answers) else True
+
+
+def _is_product_of_rows(operation: Any, rows: Rows) -> bool:
+    """A product each row of which is made of the same row of the left factor."""
+    return operation.type == "MatMul" and rows.axis == 0 and not operation.get_attr("transpose_a")
 
 
 def _operand(source: Any, rank: int, rows: Rows, count: int, depth: int) -> bool | None:

@@ -111,7 +111,10 @@ class Loop:
 
     def outputs(self, given: Sequence[Value]) -> list[Value]:
         """Goes round until nothing new is learnt: first about places, then about causes."""
-        body, cond = self._function("body"), self._function("cond")
+        body, cond = (
+            loop_function(self.operation, attribute, self.walk.library)
+            for attribute in ("body", "cond")
+        )
         quiet = Walk(self.walk.count, self.walk.library, self.walk.display)
         state = [Value(value.rows) for value in given]
         # Each round but the last teaches at least one place more.
@@ -142,19 +145,10 @@ class Loop:
         graph, flat = body
         return walk.run(graph, flat, dict(zip(flat.inputs, state, strict=True)))
 
-    def _function(self, attribute: str) -> tuple[Any, FlatGraph]:
-        name = self.operation.get_attr(attribute).name
-        flat = flatten_function(
-            self.walk.library, name, [_argument(t) for t in self.operation.inputs]
-        )
-        return imported(flat), flat
-
     def _entered(self, index: int, given: Value, after: Value) -> Value:
         """Constants that rows take the place of must be the same for each row."""
         if given.rows is not None or after.rows is None or not given.free:
             return Value(after.rows, given.causes)
-        if self.operation.inputs[index].dtype == tf.variant:
-            return after
         same = Operation(self.operation, self.walk.count).uniform(index, after.rows)
         if same:
             return after
@@ -224,6 +218,13 @@ def imported(flat: FlatGraph) -> Any:
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(flat.graph_def, name="")
     return graph
+
+
+def loop_function(operation: Any, attribute: str, library: Any) -> tuple[Any, FlatGraph]:
+    """The ``body`` or ``cond`` of a loop: imported, and flat."""
+    name = operation.get_attr(attribute).name
+    flat = flatten_function(library, name, [_argument(tensor) for tensor in operation.inputs])
+    return imported(flat), flat
 
 
 def _argument(tensor: Any) -> Any:

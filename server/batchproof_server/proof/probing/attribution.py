@@ -21,12 +21,14 @@ class Suspect:
         row: which probe row.
         place: its position in the micro-batch.
         difference: the greatest absolute difference.
+        together: the probe rows of the micro-batch; None for one of NaN or infinities.
     """
 
     arrangement: str
     row: int
     place: int
     difference: float
+    together: tuple[int | None, ...] = ()
 
 
 def bucket_name(bucket_rows: int) -> str:
@@ -69,7 +71,8 @@ def attribute(
 def _find_causes(
     backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow], suspects: Sequence[Suspect]
 ) -> Iterator[str]:
-    row = _worst(suspects).row
+    worst = _worst(suspects)
+    row = worst.row
     copies = [rows[row]] * bucket_rows
     alone = answers_of(backend, copies)
     if any(suspect.arrangement == "repeated" for suspect in suspects) or not _alike(
@@ -78,7 +81,9 @@ def _find_causes(
         yield "BP504"
         return
     position = not all(same_bits(alone[0], answer) for answer in alone)
-    neighbours = _try_neighbours(backend, bucket_rows, rows, row, alone)
+    neighbours = _try_together(backend, rows, worst, alone) or _try_neighbours(
+        backend, bucket_rows, rows, row, alone
+    )
     if position:
         yield "BP503"
     if neighbours:
@@ -94,6 +99,16 @@ def _worst(suspects: Sequence[Suspect]) -> Suspect:
 
 def _only_beside_poison(suspects: Sequence[Suspect]) -> bool:
     return all(suspect.arrangement == "poisoned" for suspect in suspects)
+
+
+def _try_together(
+    backend: Backend, rows: Sequence[ProbeRow], suspect: Suspect, alone: Sequence[Answer]
+) -> bool:
+    """Executes the suspect's micro-batch again, beside which rows it showed."""
+    together = [rows[row] for row in suspect.together if row is not None]
+    if len(together) != len(alone):
+        return False
+    return not same_bits(alone[suspect.place], answers_of(backend, together)[suspect.place])
 
 
 def _try_neighbours(

@@ -46,14 +46,15 @@ def greatest_difference(
     answers: Mapping[int, Sequence[Answer]],
     rows: Sequence[ProbeRow],
 ) -> float | None:
-    """The greatest absolute difference between classes over all rows that are not extreme.
+    """The greatest absolute difference between classes over all ordinary rows.
 
-    Extreme rows have answers of any magnitude, which would drown what a picture can meet.
+    Extreme rows have answers of any magnitude, and rows on an edge may fall to either side of it.
+    Both would drown what a picture can meet.
 
     Returns:
         None where an answer is finite in one class and not in another.
     """
-    ordinary = [number for number, row in enumerate(rows) if row.kind != "extreme"]
+    ordinary = [number for number, row in enumerate(rows) if row.is_ordinary]
     greatest = max(
         (
             difference(answers[one[0]][row], answers[other[0]][row])

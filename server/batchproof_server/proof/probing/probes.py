@@ -10,6 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -22,9 +23,10 @@ from batchproof_server.proof.probing.attribution import Suspect, attribute, buck
 from batchproof_server.proof.probing.rows import SEED, WIDEST, ProbeRow, answers_of, poison_rows
 from batchproof_server.proof.probing.rules import probe_finding
 
-_PERMUTATIONS: Final = 2
+PERMUTATIONS: Final = 2
 
 Count: TypeAlias = Callable[[int, int], None]
+_Step: TypeAlias = Callable[[int, Sequence[ProbeRow]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,12 @@ class ProbeReport:
 
 
 def probe(
-    backend: Backend, buckets_rows: Sequence[int], rows: Sequence[ProbeRow], count: Count
+    backend: Backend,
+    buckets_rows: Sequence[int],
+    rows: Sequence[ProbeRow],
+    count: Count,
+    *,
+    permutations: int = PERMUTATIONS,
 ) -> ProbeReport:
     """Executes every bucket in every arrangement.
 
@@ -60,13 +67,14 @@ def probe(
         buckets_rows: ascending.
         rows: what to try; the first should be harmless.
         count: told how many of how many steps are done.
+        permutations: random orders in each bucket.
     """
     state = state_digest(backend)
     prober = _Prober(backend)
     kept = prober.execute_alone(rows, buckets_rows[0])
-    steps = [
+    steps: list[_Step] = [
         prober.execute_co_batched,
-        prober.execute_permuted,
+        *(partial(prober.execute_permuted, order) for order in range(permutations)),
         prober.execute_padded,
         prober.execute_poisoned,
         prober.execute_again,
@@ -189,7 +197,7 @@ class _Prober:
 
     def attempt(
         self,
-        step: "Callable[[int, Sequence[ProbeRow]], None]",
+        step: _Step,
         bucket_rows: int,
         rows: Sequence[ProbeRow],
     ) -> None:
@@ -214,15 +222,14 @@ class _Prober:
             self.answers[bucket_rows] = [met[row] for row in sorted(met)]
             self._compare(bucket_rows, "company", got, chunk)
 
-    def execute_permuted(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
-        """All rows at other places, with other neighbours, in several orders."""
-        numbers = np.random.Generator(np.random.Philox(key=[SEED, bucket_rows]))
-        for _ in range(_PERMUTATIONS):
-            order = [int(row) for row in numbers.permutation(len(rows))]
-            for chunk in chunks(len(rows), bucket_rows):
-                places = [order[place] for place in chunk]
-                got = self._run("permuted", [rows[row] for row in places])
-                self._compare(bucket_rows, "permuted", got, places)
+    def execute_permuted(self, number: int, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
+        """All rows at other places, with other neighbours, in one of several orders."""
+        numbers = np.random.Generator(np.random.Philox(key=[SEED, bucket_rows + (number << 32)]))
+        order = [int(row) for row in numbers.permutation(len(rows))]
+        for chunk in chunks(len(rows), bucket_rows):
+            places = [order[place] for place in chunk]
+            got = self._run("permuted", [rows[row] for row in places])
+            self._compare(bucket_rows, "permuted", got, places)
 
     def execute_padded(self, bucket_rows: int, rows: Sequence[ProbeRow]) -> None:
         """Single rows, padded with copies of themselves; the smallest bucket has had every row.
@@ -277,7 +284,8 @@ class _Prober:
             wanted = expected[place] if expected else known[row]
             self.comparisons += 1
             if not same_bits(wanted, answer):
-                suspect = Suspect(arrangement, row, place, difference(wanted, answer))
+                by = difference(wanted, answer)
+                suspect = Suspect(arrangement, row, place, by, tuple(places))
                 self.suspects.setdefault(bucket_rows, []).append(suspect)
 
     def explain(self, rows: Sequence[ProbeRow]) -> dict[int, list[Finding]]:

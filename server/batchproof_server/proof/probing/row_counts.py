@@ -72,7 +72,7 @@ def _never_alone(report: ProbeReport, why: str, *, coarse: bool) -> RowCounts:
 
 def _apart(answers: Answers, rows: Sequence[ProbeRow], *, coarse: bool) -> Iterator[Finding]:
     """BP512 for the two row counts that are furthest apart, where rounding does not explain it."""
-    ordinary = [number for number, row in enumerate(rows) if row.kind != "extreme"]
+    ordinary = [number for number, row in enumerate(rows) if row.is_ordinary]
     sizes = [row_size(rows[number].tensors) for number in ordinary]
     seen = {
         members[0]: [answers[members[0]][number] for number in ordinary]
@@ -102,7 +102,7 @@ def _last_bits(single: Sequence[Answer], report: ProbeReport) -> Iterator[Findin
             difference(one, other)
             for answers in report.answers.values()
             for one, other, row in zip(single, answers, report.rows, strict=True)
-            if row.kind != "extreme"
+            if row.is_ordinary
         ),
         default=0.0,
     )

@@ -17,7 +17,7 @@ from batchproof_server.base.signature import Array, Signature, Tensors, TensorSp
 from batchproof_server.base.spread import spread
 from batchproof_server.proof.probing.answers import Answer, split_rows, stack
 
-Kind: TypeAlias = Literal["noise", "constant", "extreme", "sample"]
+Kind: TypeAlias = Literal["noise", "constant", "extreme", "sample", "threshold", "edge", "picture"]
 
 SEED: Final = 20_240_229
 PROBE_ROWS: Final = 16
@@ -28,7 +28,8 @@ ANY_SIZE: Final = 64
 
 Generator: TypeAlias = np.random.Generator
 Dtype: TypeAlias = np.dtype[Any]
-_Fill: TypeAlias = Callable[[tuple[int, ...], Dtype, Generator], Array]
+Fill: TypeAlias = Callable[[tuple[int, ...], Dtype, Generator], Array]
+"""Makes one input of one row, of a shape and for a type, which the caller converts to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,15 @@ class ProbeRow:
     kind: Kind
     tensors: Tensors
 
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether rounding may change only the last bits of its answer.
+
+        It may change any of an extreme row, whose sums lose most of their digits, and of a row that
+        sits exactly on a threshold.
+        """
+        return self.kind not in ("extreme", "edge")
+
 
 def probe_rows(
     signature: Signature, samples: Sequence[tuple[str, Array]] = ()
@@ -58,7 +68,7 @@ def probe_rows(
     """
     real = _sample_rows(signature, spread(samples, MAX_SAMPLES))
     shapes = _shapes(signature, real)
-    made: list[tuple[Kind, str, _Fill]] = [
+    made: list[tuple[Kind, str, Fill]] = [
         *(("noise", name, fill) for name, fill in _NOISE.items()),
         *(("constant", name, fill) for name, fill in _CONSTANTS.items()),
         *(("extreme", name, fill) for name, fill in _EXTREMES.items()),
@@ -68,10 +78,27 @@ def probe_rows(
         name, fill = next(again)
         made.append(("noise", f"{name}, number {len(made)}", fill))
     rows = [
-        ProbeRow(name, kind, _filled(signature, shapes, fill, number))
+        ProbeRow(name, kind, filled(signature, shapes, fill, number))
         for number, (kind, name, fill) in enumerate(made)
     ]
     return (*rows, *real)
+
+
+def filled(
+    signature: Signature, shapes: Mapping[str, tuple[int, ...]], fill: Fill, number: int
+) -> Tensors:
+    """Every input of one row.
+
+    Args:
+        signature: of the model.
+        shapes: of a row, by the names of the inputs.
+        fill: makes each of them.
+        number: of the row, which keys its noise.
+    """
+    return {
+        spec.name: _fill_one(spec, shapes[spec.name], fill, number * len(signature.inputs) + place)
+        for place, spec in enumerate(signature.inputs)
+    }
 
 
 def poison_rows(row: ProbeRow) -> tuple[ProbeRow, ...]:
@@ -109,10 +136,10 @@ def rows_digest(rows: Iterable[ProbeRow]) -> str:
 
 
 def count_kinds(rows: Iterable[ProbeRow]) -> dict[str, int]:
-    """How many rows of each kind there are."""
-    counts = dict.fromkeys(("noise", "constant", "extreme", "sample"), 0)
+    """How many rows of each kind there are; 0 too of those that every model gets."""
+    counts: dict[str, int] = dict.fromkeys(("noise", "constant", "extreme", "sample"), 0)
     for row in rows:
-        counts[row.kind] += 1
+        counts[row.kind] = counts.get(row.kind, 0) + 1
     return counts
 
 
@@ -137,21 +164,12 @@ def _shapes(signature: Signature, real: Sequence[ProbeRow]) -> Mapping[str, tupl
     }
 
 
-def _filled(
-    signature: Signature, shapes: Mapping[str, tuple[int, ...]], fill: _Fill, number: int
-) -> Tensors:
-    return {
-        spec.name: _fill_one(spec, shapes[spec.name], fill, number * len(signature.inputs) + place)
-        for place, spec in enumerate(signature.inputs)
-    }
-
-
-def _fill_one(spec: TensorSpec, shape: tuple[int, ...], fill: _Fill, key: int) -> Array:
+def _fill_one(spec: TensorSpec, shape: tuple[int, ...], fill: Fill, key: int) -> Array:
     numbers = np.random.Generator(np.random.Philox(key=[SEED, key]))
     return fill(shape, spec.dtype, numbers).astype(spec.dtype, copy=False)
 
 
-def _uniform(low: float, high: float) -> _Fill:
+def _uniform(low: float, high: float) -> Fill:
     """Uniform noise; whole numbers below ``high`` for whole types, which hold no fractions."""
 
     def fill(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
@@ -172,7 +190,7 @@ def _normal(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
     return _uniform(0, 10)(shape, dtype, numbers)
 
 
-def _constant(value: int) -> _Fill:
+def _constant(value: int) -> Fill:
     def fill(shape: tuple[int, ...], dtype: Dtype, _: Generator) -> Array:
         most = value if dtype.kind in "fb" else min(value, int(np.iinfo(dtype).max))
         return np.full(shape, most)
@@ -208,18 +226,18 @@ def _wide(shape: tuple[int, ...], dtype: Dtype, numbers: Generator) -> Array:
     return numbers.choice([-1.0, 1.0], shape) * 10 ** numbers.uniform(-reach, reach, shape)
 
 
-_NOISE: Final[Mapping[str, _Fill]] = {
+_NOISE: Final[Mapping[str, Fill]] = {
     "noise in [0, 1]": _uniform(0, 1),
     "noise in [-1, 1]": _uniform(-1, 1),
     "noise in [0, 255]": _uniform(0, 255),
     "normal noise, deviation 3": _normal,
 }
-_CONSTANTS: Final[Mapping[str, _Fill]] = {
+_CONSTANTS: Final[Mapping[str, Fill]] = {
     "zeros": _constant(0),
     "ones": _constant(1),
     "255": _constant(255),
 }
-_EXTREMES: Final[Mapping[str, _Fill]] = {
+_EXTREMES: Final[Mapping[str, Fill]] = {
     "largest": _largest,
     "subnormal": _smallest,
     WIDEST: _wide,

@@ -52,7 +52,7 @@ def elementwise(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Operands are broadcast as in NumPy."""
     shape = node.output_shapes[0]
     if shape is None or any(known is None for known in node.input_shapes):
-        return undecided("combines tensors of unknown rank")
+        return _of_unknown_rank(node, values)
     found: Rows | None = None
     for value, known in zip(values, node.input_shapes, strict=True):
         if value.rows is None or known is None:
@@ -62,6 +62,15 @@ def elementwise(node: Node, values: Sequence[Value]) -> RowsVerdict:
             return RowsVerdict(None, "BP304", "combines every row with every other")
         found = rows
     return _with_constants(node, values, found, len(shape))
+
+
+def _of_unknown_rank(node: Node, values: Sequence[Value]) -> RowsVerdict:
+    """Numbers that meet each element alike move none."""
+    met = zip(values, node.input_shapes, strict=True)
+    rest = [value for value, shape in met if shape != ()]
+    if len(rest) == 1 and rest[0].rows is not None:
+        return RowsVerdict(rest[0].rows)
+    return undecided("combines tensors of unknown rank")
 
 
 def _with_constants(

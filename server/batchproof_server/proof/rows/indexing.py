@@ -138,6 +138,8 @@ def list_set(node: Node, values: Sequence[Value]) -> RowsVerdict:
     """Puts a tensor into a list; all of a list must be laid out alike."""
     place = len(values) - 1  # of the item: list, item; or list, index, item
     element, listed = values[place].rows, values[0].rows
+    if listed is None and element is not None and values[0].free:
+        return _into_constants(node, element)
     if listed is None or element == listed:
         return RowsVerdict(element or listed)
     if element is not None:
@@ -145,6 +147,16 @@ def list_set(node: Node, values: Sequence[Value]) -> RowsVerdict:
     if listed.axis == LISTED:
         return undecided("puts something else in the place of a row")
     return aligned(node, place, listed) if values[place].free else RowsVerdict(listed)
+
+
+def _into_constants(node: Node, element: Rows) -> RowsVerdict:
+    """The other tensors of the list stay what they were."""
+    same = node.uniform(0, element)
+    if same:
+        return RowsVerdict(element)
+    if same is None:
+        return RowsVerdict(element, "BP305", "joins a list that may differ from row to row")
+    return RowsVerdict(element, "BP306", "joins a list with other constants for each row")
 
 
 def list_get(_node: Node, values: Sequence[Value]) -> RowsVerdict:

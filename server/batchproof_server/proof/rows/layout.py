@@ -36,6 +36,14 @@ class Rows:
         """One index for each row, as answers need it."""
         return self == Rows(0)
 
+    def __str__(self) -> str:
+        along = f"along axis {self.axis}"
+        if self.inner is None:
+            return f"somewhere {along}"
+        repeated = f", {self.outer} times over" if self.outer > 1 else ""
+        indices = f"{self.inner} neighbouring indices" if self.inner > 1 else "one index"
+        return f"{along} with {indices} each{repeated}"
+
     def at(self, axis: int) -> "Rows":
         """The same pattern along another axis."""
         return replace(self, axis=axis)
@@ -91,11 +99,29 @@ def reshaped(rows: Rows, count: int, old: Shape, new: Shape) -> Rows | None:
     """
     if old is None or new is None:
         return None
+    old = _known_by_rows(rows, count, old)
+    new = _known_by_elements(old, new)
     before = _product((*old[: rows.axis], rows.outer * count))
     if before is not None and (found := _by_prefix(before, count, new)):
         return found
     after = _product((rows.inner, *old[rows.axis + 1 :]))
     return None if after is None else _by_suffix(after, count, new)
+
+
+def _known_by_rows(rows: Rows, count: int, shape: Sequence[int | None]) -> tuple[int | None, ...]:
+    """A shape with the size of the axis that carries the rows, which the rows tell."""
+    size = None if rows.inner is None else rows.outer * count * rows.inner
+    return (*shape[: rows.axis], shape[rows.axis] or size, *shape[rows.axis + 1 :])
+
+
+def _known_by_elements(
+    old: Sequence[int | None], new: Sequence[int | None]
+) -> tuple[int | None, ...]:
+    """A new shape whose only unknown size follows from the number of elements."""
+    elements, rest = _product(old), _product([size for size in new if size is not None])
+    if elements is None or not rest or list(new).count(None) != 1 or elements % rest:
+        return tuple(new)
+    return tuple(elements // rest if size is None else size for size in new)
 
 
 def _by_prefix(blocks: int, count: int, new: Sequence[int | None]) -> Rows | None:

@@ -31,7 +31,11 @@ _OUTPUT_KINDS = {
     "probabilities": pb.OUTPUT_KIND_PROBABILITIES,
     "raw": pb.OUTPUT_KIND_RAW,
 }
-_VERDICTS = {"proven": pb.VERDICT_PROVEN, "unproven": pb.VERDICT_UNPROVEN}
+_VERDICTS = {
+    "proven": pb.VERDICT_PROVEN,
+    "probed": pb.VERDICT_PROBED,
+    "unproven": pb.VERDICT_UNPROVEN,
+}
 
 
 def read_selector(selector: pb.ModelSelector) -> ModelSelector:
