@@ -17,6 +17,7 @@ from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import NUMERIC_SIGNALS
 from batchproof_server.drift.tta_reference import TTA_SIGNALS
 from batchproof_server.proof.certificate.certificate import Certificate
+from batchproof_server.proof.certificate.signing import KeySignature
 
 Json = dict[str, Any]
 
@@ -59,6 +60,7 @@ _CERTIFICATE: Final[Mapping[str, Json]] = {
     "RepairRecord": _RULE,
     "FindingRecord": _RULE,
 }
+_SIGNATURE: Final[Json] = {"key": _SHA256, "value": {"pattern": "^[0-9a-f]{128}$"}}
 _PROFILE: Final[Mapping[str, Json]] = {
     "ReferenceProfile": {
         "pictures": _AT_LEAST_1,
@@ -108,6 +110,7 @@ def _certificate() -> Json:
         **_SHA256,
     }
     schema["required"].append("digest")
+    schema["properties"]["signature"] = _schema_of(KeySignature, _SIGNATURE)
     failure = {"contains": {"properties": {"severity": {"const": "fail"}}}}
     undecided = {"contains": {"properties": {"rule_id": {"enum": ["BP210", "BP305"]}}}}
     return schema | {
@@ -149,6 +152,15 @@ def _schema(kind: type, title: str, keywords: Mapping[str, Json]) -> Json:
     inner = {"$defs": made.pop("$defs")}
     del made["title"]
     return {**dialect, **made, **inner}
+
+
+def _schema_of(kind: type, keywords: Json) -> Json:
+    """The same of a small dataclass inside another document."""
+    made = TypeAdapter(kind).json_schema()
+    _describe(made)
+    del made["title"]
+    _merge(made["properties"], keywords)
+    return made
 
 
 def _describe(schema: Json) -> None:

@@ -19,7 +19,14 @@ Command: TypeAlias = Callable[[argparse.Namespace], int]
 
 USAGE: Final = 2
 # What the bare install does not bring, and the extra "server" does.
-_SERVER_PACKAGES: Final = ("grpc_reflection", "PIL", "prometheus_client", "pydantic", "structlog")
+_SERVER_PACKAGES: Final = (
+    "cryptography",
+    "grpc_reflection",
+    "PIL",
+    "prometheus_client",
+    "pydantic",
+    "structlog",
+)
 # Imported when asked for, so that a bare install gets a sentence instead of an ImportError, and
 # nobody waits for what another command needs.
 _COMMANDS: Final = {

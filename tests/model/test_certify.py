@@ -214,7 +214,7 @@ def test_repair_writes_a_bundle_that_is_good_for_any_server(
     assert sorted(path.name for path in out.iterdir()) == [
         "batchproof.toml", "certificate.json", "labels.txt", "model.keras",
     ]  # fmt: skip
-    certificate = parse_certificate((out / "certificate.json").read_text())
+    certificate = parse_certificate((out / "certificate.json").read_text()).certificate
     assert (certificate.model, certificate.version) == ("mended", 7)
     assert certificate.repairs == ()
     model = keras.saving.load_model(out / "model.keras")

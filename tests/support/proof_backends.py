@@ -12,6 +12,7 @@ from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.proof.certificate.certificate import Certificate
 from batchproof_server.proof.certificate.machine import Machine
+from batchproof_server.proof.certificate.signing import TrustedKeys
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.proving import Prover
 from batchproof_server.proof.settings import Progress, ProofSettings
@@ -165,6 +166,7 @@ class Bench:
     versions: dict[str, str] = field(default_factory=lambda: {"numpy": "2.4.0"})
     onednn: str = "default"
     told: list[Progress] = field(default_factory=list)
+    trusted: TrustedKeys = field(default_factory=TrustedKeys)
 
     def prove(self, candidate: Candidate) -> Certificate:
         """Proves."""
@@ -177,6 +179,7 @@ class Bench:
             clock=FakeClock(),
             utc_now=lambda: "2024-02-29T12:00:00+00:00",
             tell=self.told.append,
+            trusted=self.trusted,
         )
         return prover(candidate)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from support.keys import write_keys
 from system.bundles import EMBEDDED, write_affine, write_image_model
-from system.process import own_lines, run
+from system.process import own_lines, run, started
 
 
 @pytest.mark.parametrize("command", ["certify", "repair"])
@@ -47,3 +48,36 @@ def test_the_same_bundle_has_the_same_certificate_in_another_process(tmp_path: P
     assert one["digest"] == other["digest"]
     assert one["verdict"] == "proven"
     assert 32 in one["measured"]["served_buckets_rows"]
+
+
+def test_a_fleet_proves_once_and_serves_what_its_key_signed(tmp_path: Path) -> None:
+    version = write_image_model(tmp_path / "models" / "pictures" / "1")
+    private, public = write_keys(tmp_path)
+    ended = run("certify", version, "--sign", private)
+    assert ended.returncode == 0
+    assert "signed by" in ended.stdout
+    settings = tmp_path / "server.toml"
+    for trusted, steps in (
+        ([str(public)], ["certificate reused"]),
+        ([], ["certificate ignored", "probing"]),
+    ):
+        settings.write_text(f"[proof]\ntrusted_keys = {json.dumps(trusted)}\n")
+        with started(tmp_path / "models", "--config", str(settings)) as server:
+            server.wait_serving()
+            told = [each["step"] for each in server.records("proof")]
+        assert list(dict.fromkeys(told)) == steps
+
+
+def test_a_file_that_is_no_key_is_wrong_usage(tmp_path: Path) -> None:
+    version = write_affine(tmp_path / "exact" / "1")
+    (tmp_path / "no.key").write_text("no key")
+    ended = run("certify", version, "--sign", tmp_path / "no.key")
+    assert ended.returncode == 2
+    (line,) = own_lines(ended)
+    assert "no private key in PEM" in line
+    settings = tmp_path / "server.toml"
+    settings.write_text('[proof]\ntrusted_keys = ["no.key"]\n')
+    ended = run("certify", version, "--config", settings)
+    assert ended.returncode == 2
+    (line,) = own_lines(ended)
+    assert "proof.trusted_keys: no.key: cannot be read" in line

@@ -31,7 +31,9 @@ def bundle(place: str) -> Bundle:
 
 
 def certificate(place: str) -> Certificate:
-    return parse_certificate((WRITTEN / "models" / place / "certificate.json").read_text())
+    return parse_certificate(
+        (WRITTEN / "models" / place / "certificate.json").read_text()
+    ).certificate
 
 
 def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

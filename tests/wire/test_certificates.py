@@ -34,7 +34,7 @@ async def test_the_certificate_is_in_the_model_the_list_and_each_answer(bundle: 
         model = await server.stub.GetModel(GET)
         listed = await server.stub.ListModels(pb.ListModelsRequest())
         answer = await server.stub.Predict(ask())
-    certificate = parse_certificate(model.certificate_json)
+    certificate = parse_certificate(model.certificate_json).certificate
     assert certificate.verdict == "proven"
     assert (certificate.model, certificate.version) == ("model", 1)
     assert certificate.subject.model_digest == model.model_digest
@@ -49,7 +49,7 @@ async def test_the_log_tells_the_progress_and_the_verdict(bundle: Path) -> None:
     async with running(bundle, others={"model": Good()}) as server:
         digest = (await server.stub.GetModel(GET)).certificate_digest
     steps = [event for event in server.log.events if event["event"] == "proof"]
-    assert [(event["step"], event["done"]) for event in steps] == [("probing", 0), ("probing", 15)]
+    assert [(event["step"], event["done"]) for event in steps] == [("probing", 0), ("probing", 18)]
     ready = [event for event in server.log.events if event.get("state") == "ready"]
     assert ready[0]["certificate_digest"] == digest
     assert (ready[0]["verdict"], ready[0]["consistency"]) == ("proven", "strict")
@@ -100,7 +100,7 @@ async def test_a_model_that_fails_its_proof_is_served_when_that_is_allowed(bundl
     async with running(bundle, config, others={"model": Mixing()}) as server:
         answer = await server.stub.Predict(ask())
         model = await server.stub.GetModel(GET)
-    certificate = parse_certificate(model.certificate_json)
+    certificate = parse_certificate(model.certificate_json).certificate
     assert certificate.verdict == "unproven"
     assert certificate.failures
     assert answer.provenance.certificate_digest == certificate.digest
@@ -117,7 +117,7 @@ async def test_samples_of_the_bundle_are_tried_and_bad_ones_are_named(tmp_path: 
     (samples / "bad.png").write_bytes(b"no picture")
     async with running(bundle) as server:
         model = await server.stub.GetModel(GET)
-    certificate = parse_certificate(model.certificate_json)
+    certificate = parse_certificate(model.certificate_json).certificate
     assert certificate.verdict == "proven"
     assert certificate.subject.probe_rows["sample"] == 3
     named = [finding.where for finding in certificate.findings if finding.rule_id == "BP509"]

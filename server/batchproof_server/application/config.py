@@ -24,6 +24,7 @@ from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.observing.logs import LogFormat, LogLevel
 from batchproof_server.outcomes.recent import OutcomeSettings
+from batchproof_server.proof.artefact.key_files import read_trusted_keys
 from batchproof_server.proof.settings import ProofSettings
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
@@ -119,7 +120,12 @@ def read_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
     values: dict[str, Any] = {}
     for source in (_from_file(file), _from_environment(os.environ), flags):
         _merge(values, source)
-    return parse_settings(Config, values)
+    config = parse_settings(Config, values)
+    try:
+        read_trusted_keys(config.proof.trusted_keys)
+    except ValueError as fault:
+        raise InvalidSettings((f"proof.trusted_keys: {fault}",)) from fault
+    return config
 
 
 def prepare_engines() -> None:

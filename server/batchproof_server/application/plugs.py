@@ -7,6 +7,7 @@ from batchproof_server.base.clock import MonotonicClock, utc_now
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.proof.artefact.key_files import read_trusted_keys
 from batchproof_server.proof.certificate.machine import installed_versions, this_machine
 from batchproof_server.proof.proving import Prover
 from batchproof_server.proof.settings import Tell, silent
@@ -44,6 +45,7 @@ def _prover(config: Config, tell: Tell) -> Prover:
         clock=MonotonicClock(),
         utc_now=utc_now,
         tell=tell,
+        trusted=read_trusted_keys(config.proof.trusted_keys),
     )
 
 

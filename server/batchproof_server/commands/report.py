@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchproof_server.proof.certificate.certificate import Certificate, Measured
+from batchproof_server.proof.certificate.signing import KeySignature
 
 _WIDTH = 14
 
 
-def report(certificate: Certificate) -> str:
+def report(certificate: Certificate, signature: KeySignature | None = None) -> str:
     """Checks, repairs, buckets, classes and findings; ends without a line break."""
     subject, measured = certificate.subject, certificate.measured
     environment, machine = subject.environment, subject.environment.machine
@@ -16,6 +17,7 @@ def report(certificate: Certificate) -> str:
     lines = [
         f"{title}: {certificate.verdict.upper()}{_unread(certificate)}, {certificate.consistency}",
         *_field("certificate", [certificate.digest]),
+        *([] if signature is None else _field("signed by", [signature.key])),
         *_field("model", [subject.model_digest]),
         *_field("recipe", [subject.recipe_digest or "none: tensors only"]),
         *_field("engine", [environment.engine]),

@@ -1,18 +1,19 @@
 """From an examined model to its certificate: probes, bucket classes, verdict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import Clock
-from batchproof_server.proof.artefact.archive import Archive
+from batchproof_server.proof.artefact.archive import Archive, read_certificate
 from batchproof_server.proof.certificate.certificate import (
     CERTIFICATE_NAME,
     FORMAT,
     AnswersDigest,
     Certificate,
+    CertificateDocument,
     Environment,
     Measured,
     Subject,
@@ -20,6 +21,7 @@ from batchproof_server.proof.certificate.certificate import (
 )
 from batchproof_server.proof.certificate.machine import Machine
 from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
+from batchproof_server.proof.certificate.signing import TrustedKeys
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import Finding, failures
 from batchproof_server.proof.probing.answers import answers_digest
@@ -48,7 +50,10 @@ from batchproof_server.proof.probing.walking import walking_rows
 from batchproof_server.proof.settings import Progress, ProofSettings, Tell, silent
 from batchproof_server.proof.verdict import verdict_of
 
-_OF_OTHERS: Final = "it lies in the bundle, and only certificates that this server made are proof"
+_OF_OTHERS: Final = (
+    "it lies in the bundle without a signature, and only certificates that this server made or a "
+    "key of proof.trusted_keys signed are proof"
+)
 
 
 class Prove(Protocol):
@@ -76,6 +81,7 @@ class Prover:
         clock: measures.
         utc_now: the date and time, ISO 8601.
         tell: learns of progress.
+        trusted: the keys whose certificates are reused from bundles too.
     """
 
     settings: ProofSettings
@@ -86,6 +92,7 @@ class Prover:
     clock: Clock
     utc_now: Callable[[], str]
     tell: Tell = silent
+    trusted: TrustedKeys = field(default_factory=TrustedKeys)
 
     def __call__(self, candidate: Candidate) -> Certificate:
         """Proves a model, or finds that it was proven before."""
@@ -106,16 +113,27 @@ class Prover:
     def _reused(
         self, candidate: Candidate, subject: Subject, rows: Sequence[ProbeRow], archive: Archive
     ) -> Certificate | None:
-        kept = archive.read()
-        if kept is not None:
-            reason = reason_to_prove_anew(candidate, subject, rows, kept)
-            if reason is None and isinstance(kept, Certificate):
-                self._tell(candidate, "certificate reused", archive.file_name)
-                return kept
-            self._tell(candidate, "certificate ignored", f"{archive.file_name}: {reason}")
-        if (candidate.directory / CERTIFICATE_NAME).is_file():
-            self._tell(candidate, "certificate ignored", f"{CERTIFICATE_NAME}: {_OF_OTHERS}")
+        in_bundle = candidate.directory / CERTIFICATE_NAME
+        for file, unsigned in ((archive.file, None), (in_bundle, _OF_OTHERS)):
+            kept = read_certificate(file)
+            if file is None or kept is None:
+                continue
+            if isinstance(kept, CertificateDocument):
+                doubt = self._doubt(kept, unsigned)
+                reason = doubt or reason_to_prove_anew(candidate, subject, rows, kept.certificate)
+                if reason is None:
+                    self._tell(candidate, "certificate reused", file.name)
+                    return kept.certificate
+            else:
+                reason = f"it cannot be read: {kept}"
+            self._tell(candidate, "certificate ignored", f"{file.name}: {reason}")
         return None
+
+    def _doubt(self, kept: CertificateDocument, unsigned: str | None) -> str | None:
+        """Why a certificate is not believed; a wrong signature is worse than none."""
+        if kept.signature is None:
+            return unsigned
+        return self.trusted.doubt(kept.signature, kept.certificate.digest)
 
     def _subject(self, candidate: Candidate, rows: Sequence[ProbeRow]) -> Subject:
         environment = Environment(

@@ -24,8 +24,10 @@ class ProofSettings:
             probes speak; its certificate says "probed".
         reuse_certificates: skip the probes while a kept certificate holds: nothing has changed that
             they depend on.
-        certificate_directory: where the certificates that this server makes are kept, the only ones
-            that it reuses; when it is empty, none is kept.
+        trusted_keys: files with a public key each (Ed25519, PEM); certificates in bundles that one
+            of them signed are reused as well.
+        certificate_directory: where the certificates that this server makes are kept; when it is
+            empty, none is kept.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -35,6 +37,7 @@ class ProofSettings:
     allow_probed: bool = True
     reuse_certificates: bool = True
     certificate_directory: str = ""
+    trusted_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 from batchproof_server.__main__ import _COMMANDS, _command, _parser, main
 
 HEAVY = (
+    "cryptography",
     "grpc",
     "keras",
     "numpy",

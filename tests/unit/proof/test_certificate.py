@@ -12,14 +12,17 @@ import pytest
 from batchproof_server.proof.artefact.archive import (
     MAX_CERTIFICATE_BYTES,
     Archive,
+    read_certificate,
     write_certificate,
 )
 from batchproof_server.proof.certificate.certificate import (
     Certificate,
+    CertificateDocument,
     FindingRecord,
     parse_certificate,
 )
-from batchproof_server.proof.findings import Severity
+from batchproof_server.proof.certificate.signing import KeySignature
+from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.settings import Consistency, ProofSettings
 from support.proof_backends import (
     Bench,
@@ -68,8 +71,22 @@ def test_the_schema_refuses_what_is_no_certificate(
         jsonschema.validate(document, SCHEMA, jsonschema.Draft202012Validator)
 
 
+def test_probed_and_signed_certificates_fit_the_schema_and_probed_needs_a_reason(
+    certificate: Certificate,
+) -> None:
+    undecided = Finding("BP305", Severity.WARN, "node", "why", "mend")
+    probed = Bench().prove(candidate(Good(), findings=(undecided,)))
+    signed = certificate.to_json(KeySignature("ab" * 32, "cd" * 64))
+    for text in (probed.to_json(), signed):
+        jsonschema.validate(json.loads(text), SCHEMA, jsonschema.Draft202012Validator)
+    assert parse_certificate(signed).signature == KeySignature("ab" * 32, "cd" * 64)
+    document = json.loads(replace(certificate, verdict="probed").to_json())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SCHEMA, jsonschema.Draft202012Validator)
+
+
 def test_a_certificate_comes_back_as_it_was_written(certificate: Certificate) -> None:
-    assert parse_certificate(certificate.to_json()) == certificate
+    assert parse_certificate(certificate.to_json()) == CertificateDocument(certificate)
 
 
 def test_the_document_is_canonical_and_names_its_digest(certificate: Certificate) -> None:
@@ -99,7 +116,7 @@ def test_date_and_durations_do_not_change_the_digest_and_everything_else_does(
 )
 def test_what_is_no_certificate_is_not_read(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "m-1.json").write_text(text)
-    fault = Archive(tmp_path, "m", 1).read()
+    fault = read_certificate(Archive(tmp_path, "m", 1).file)
     assert isinstance(fault, ValueError)
     assert said in str(fault)
 
@@ -117,7 +134,7 @@ def test_a_file_that_is_too_large_or_unreadable_is_not_read(
     tmp_path: Path, content: bytes, said: str
 ) -> None:
     (tmp_path / "m-1.json").write_bytes(content)
-    assert said in str(Archive(tmp_path, "m", 1).read())
+    assert said in str(read_certificate(Archive(tmp_path, "m", 1).file))
 
 
 def test_an_archive_reads_what_it_wrote_and_without_a_directory_keeps_nothing(
@@ -125,13 +142,13 @@ def test_an_archive_reads_what_it_wrote_and_without_a_directory_keeps_nothing(
 ) -> None:
     kept = tmp_path / "made" / "here"
     archive = Archive(kept, "m", 1)
-    assert archive.read() is None
+    assert read_certificate(archive.file) is None
     archive.write(certificate)
     assert [path.name for path in kept.iterdir()] == ["m-1.json"]
-    assert archive.read() == certificate
+    assert read_certificate(archive.file) == CertificateDocument(certificate)
     nowhere = Archive(None, "m", 1)
     nowhere.write(certificate)
-    assert nowhere.read() is None
+    assert read_certificate(nowhere.file) is None
 
 
 def other_digest(certificate: Certificate) -> Certificate:
@@ -160,6 +177,7 @@ FAILED = FindingRecord("BP501", Severity.FAIL, "bucket 2", "", "why", "mend")
         (measuring(greatest_difference=0.5), "its buckets differ in one class"),
         (lambda known: replace(known, findings=(FAILED,)), "proven with 1 findings that fail"),
         (lambda known: replace(known, verdict="unproven"), "unproven with 0 findings that fail"),
+        (lambda known: replace(known, verdict="probed"), "probed with nothing undecided"),
         (
             lambda known: replace(known, subject=replace(known.subject, buckets_rows=(2, 4))),
             "buckets that were not asked for",
@@ -184,7 +202,7 @@ def test_no_certificate_that_was_made_contradicts_itself(
 ) -> None:
     bench = Bench(ProofSettings(consistency=consistency))
     made = bench.prove(candidate(backend, buckets_rows=(1, 2, 4)))
-    assert parse_certificate(made.to_json()) == made
+    assert parse_certificate(made.to_json()).certificate == made
 
 
 def test_a_certificate_is_written_whole_or_not_at_all(

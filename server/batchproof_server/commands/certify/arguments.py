@@ -1,5 +1,6 @@
 """The arguments of ``batchproof-server certify``."""
 
+from pathlib import Path
 from typing import Any
 
 from batchproof_server.backends import plug_list
@@ -28,5 +29,13 @@ def add_certify(commands: Any) -> None:
         "--write",
         action="store_true",
         help="keep the certificate in the bundle, for people and pipelines; `serve` proves anew",
+    )
+    certify.add_argument(
+        "--sign",
+        type=Path,
+        metavar="KEYFILE",
+        help="sign the certificate with this private key (Ed25519, PEM) and keep it in the bundle; "
+        "a `serve` on the same kind of machine that names the public key in proof.trusted_keys "
+        "then skips the probes",
     )
     add_config(certify)

@@ -16,7 +16,9 @@ from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place, discover
 from batchproof_server.models.loading import load_version
 from batchproof_server.proof.artefact.archive import write_certificate
+from batchproof_server.proof.artefact.key_files import read_signing_key
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
+from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.settings import ProofSettings
 
 OK, FINDINGS, USAGE = 0, 1, 2
@@ -31,7 +33,8 @@ def certify(arguments: Namespace) -> int:
     try:
         config = read_config(arguments.config, _flags(arguments))
         place = only_bundle(arguments.bundle)
-    except ValueError as fault:  # settings, or a path that is no bundle
+        key = None if arguments.sign is None else read_signing_key(arguments.sign)
+    except ValueError as fault:  # settings, a path that is no bundle, or a file that is no key
         write_error(str(fault))
         return USAGE
     prepare_engines()
@@ -43,10 +46,12 @@ def certify(arguments: Namespace) -> int:
     except ModelRefused as refused:
         _write_refused(place, refused, as_json=arguments.json)
         return FINDINGS
-    write(certificate.to_json() if arguments.json else report(certificate))
-    if certificate.verdict in _refused(config.proof):
+    fails = certificate.verdict in _refused(config.proof)
+    signature = None if key is None or fails else key.sign(certificate.digest)
+    write(certificate.to_json(signature) if arguments.json else report(certificate, signature))
+    if fails:
         return FINDINGS
-    return _keep(certificate, place) if arguments.write else OK
+    return _keep(certificate, place, signature) if arguments.write or signature else OK
 
 
 def _refused(settings: ProofSettings) -> tuple[str, ...]:
@@ -105,9 +110,9 @@ def _write_refused(place: Place, refused: ModelRefused, *, as_json: bool) -> Non
         write(f"  {finding}")
 
 
-def _keep(certificate: Certificate, place: Place) -> int:
+def _keep(certificate: Certificate, place: Place, signature: KeySignature | None) -> int:
     try:
-        write_certificate(certificate, place.directory / CERTIFICATE_NAME)
+        write_certificate(certificate, place.directory / CERTIFICATE_NAME, signature)
     except OSError as fault:
         reason = fault.strerror or type(fault).__name__
         write_error(f"{place.directory / CERTIFICATE_NAME}: cannot be written ({reason})")

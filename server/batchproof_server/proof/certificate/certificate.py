@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, parse_settings
 from batchproof_server.proof.certificate.machine import Machine
+from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.probing.buckets import served_buckets
 from batchproof_server.proof.settings import Consistency
@@ -200,12 +201,27 @@ class Certificate:
             del values[name]
         return hashlib.sha256(_canonical(values).encode()).hexdigest()
 
-    def to_json(self) -> str:
-        """The document with its digest, canonical, in one line."""
-        return _canonical({**dataclasses.asdict(self), "digest": self.digest})
+    def to_json(self, signature: KeySignature | None = None) -> str:
+        """The document with its digest, canonical, in one line.
+
+        Args:
+            signature: of the digest.
+        """
+        values = {**dataclasses.asdict(self), "digest": self.digest}
+        if signature is not None:
+            values["signature"] = dataclasses.asdict(signature)
+        return _canonical(values)
 
 
-def parse_certificate(text: str) -> Certificate:
+@dataclass(frozen=True, slots=True)
+class CertificateDocument:
+    """A certificate as it was found, and who vouches for it; the signature was not checked."""
+
+    certificate: Certificate
+    signature: KeySignature | None = None
+
+
+def parse_certificate(text: str) -> CertificateDocument:
     """Reads a document.
 
     Raises:
@@ -215,13 +231,15 @@ def parse_certificate(text: str) -> Certificate:
     values: Any = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - the document is wrong, no argument
-    digest = values.pop("digest", None)
+    digest, signature = values.pop("digest", None), values.pop("signature", None)
     certificate = parse_settings(Certificate, values)
     if certificate.digest != digest:
         raise ValueError("its digest is not that of its content")
     if fault := next(_contradictions(certificate), None):
         raise ValueError(f"it contradicts itself: {fault}")
-    return certificate
+    if signature is None:
+        return CertificateDocument(certificate)
+    return CertificateDocument(certificate, parse_settings(KeySignature, signature))
 
 
 def _contradictions(certificate: Certificate) -> Iterator[str]:

@@ -30,14 +30,12 @@ def reason_to_prove_anew(
     candidate: Candidate,
     subject: Subject,
     rows: Sequence[ProbeRow],
-    kept: Certificate | ValueError,
+    kept: Certificate,
 ) -> str | None:
     """Why a kept certificate does not hold for a model; None when it does.
 
     Executes the buckets that it says are served, which also warms them up.
     """
-    if isinstance(kept, ValueError):
-        return f"it cannot be read: {kept}"
     return (
         _another_subject(candidate, subject, kept)
         or _another_audit(candidate, kept)

@@ -1,0 +1,41 @@
+"""Reads the files of keys that sign certificates, and of those whose signature is believed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from batchproof_server.base.files import read_start
+from batchproof_server.proof.certificate.signing import SigningKey, TrustedKeys, public_key
+
+MAX_KEY_BYTES: Final = 64 << 10
+_Key = TypeVar("_Key")
+
+
+def read_signing_key(file: Path) -> SigningKey:
+    """Reads a private key.
+
+    Raises:
+        ValueError: the file cannot be read or holds something else; the text names it.
+    """
+    return _read(file, SigningKey.from_pem)
+
+
+def read_trusted_keys(files: Sequence[str]) -> TrustedKeys:
+    """Reads one public key of each file.
+
+    Raises:
+        ValueError: a file cannot be read or holds something else; the text names it.
+    """
+    return TrustedKeys.of([_read(Path(file), public_key) for file in files])
+
+
+def _read(file: Path, parse: Callable[[bytes], _Key]) -> _Key:
+    try:
+        content = read_start(file, MAX_KEY_BYTES)
+    except OSError as fault:
+        reason = fault.strerror or type(fault).__name__
+        raise ValueError(f"{file}: cannot be read ({reason})") from fault
+    try:
+        return parse(content)
+    except ValueError as fault:
+        raise ValueError(f"{file}: {fault}") from fault
