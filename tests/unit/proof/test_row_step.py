@@ -1,17 +1,12 @@
 """One step of the row analysis is never silent about what it does not know."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 import pytest
 
 from batchproof_server.proof.rows.elementwise import PASSED_ON, SAME_FOR_EACH
-from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Shape, Value
+from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Value
 from batchproof_server.proof.rows.step import TRANSFERS, known, step
+from support.nodes import FakeNode
 
-ROWS = 4
 PLAIN = Value(Rows(0))
 # They pass on what they get, whatever its shape, or need none.
 SHAPELESS = {
@@ -20,34 +15,6 @@ SHAPELESS = {
     *("Merge", "LookupTableFind", "LookupTableFindV2", "BiasAdd", "Gather", "InTopK", "InTopKV2"),
     *("CombinedNonMaxSuppression", "ImageProjectiveTransformV3"),
 }
-
-
-@dataclass(frozen=True)
-class FakeNode:
-    """An operation made by hand."""
-
-    kind: str
-    input_shapes: Sequence[Shape]
-    output_shapes: Sequence[Shape]
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-    statics: Mapping[int, Any] = field(default_factory=dict)
-    same: bool | None = None
-    count: int = ROWS
-
-    def attr(self, name: str) -> Any:
-        """An attribute, or None."""
-        return self.attrs.get(name)
-
-    def static(self, index: int) -> np.ndarray[Any, Any] | None:
-        """A constant input, or None."""
-        value = self.statics.get(index)
-        return None if value is None else np.asarray(value)
-
-    def uniform(self, index: int, rows: Rows) -> bool | None:
-        """What the test says."""
-        assert index >= 0
-        assert rows.axis >= 0
-        return self.same
 
 
 def answer(node: FakeNode, *values: Value) -> Value:

@@ -190,7 +190,7 @@ def list_kept(_node: Node, values: Sequence[Value]) -> RowsVerdict:
     return RowsVerdict(values[0].rows)
 
 
-_CHOICES: Final = kinds(
+CHOICES: Final = kinds(
     "Where Unique UniqueV2 UniqueWithCounts UniqueWithCountsV2 DynamicPartition DynamicStitch "
     "ParallelDynamicStitch SegmentSum SegmentMean SegmentMax SegmentMin SegmentProd SegmentSumV2 "
     "SegmentMaxV2 SegmentMinV2 SegmentProdV2 UnsortedSegmentSum UnsortedSegmentMax "
@@ -199,7 +199,7 @@ _CHOICES: Final = kinds(
 )
 
 TRANSFERS: Final[Mapping[str, Transfer]] = {
-    **dict.fromkeys(_CHOICES, chosen),
+    **dict.fromkeys(CHOICES, chosen),
     "GatherV2": gather,
     "ResourceGather": gather,
     "Gather": plain_gather,

@@ -10,6 +10,7 @@ from typing import Final
 from batchproof_server.proof.rows import elementwise, indexing, products, slices, structure
 from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Value, fits
 from batchproof_server.proof.rows.node import Node, Outcomes, RowsVerdict, Transfer, undecided
+from batchproof_server.proof.rows.operands import holds_rows
 
 TRANSFERS: Final[Mapping[str, Transfer]] = {
     **elementwise.TRANSFERS,
@@ -59,7 +60,13 @@ def _outcomes(node: Node, values: Sequence[Value], count: int) -> Sequence[RowsV
         outcomes: Outcomes = undecided(f"the audit does not know what {node.kind} does to rows")
     else:
         outcomes = transfer(node, values)
-    return [outcomes] * count if isinstance(outcomes, RowsVerdict) else list(outcomes)
+    each = [outcomes] * count if isinstance(outcomes, RowsVerdict) else outcomes
+    if all(holds_rows(node.kind, index) for index, value in enumerate(values) if value.rows):
+        return each
+    return [outcome if outcome.rule_id else _BY_ROWS for outcome in each]
+
+
+_BY_ROWS: Final = undecided("takes from the rows how it computes, not only what with")
 
 
 def _checked(node: Node, index: int, outcome: RowsVerdict, is_tensor: bool) -> RowsVerdict:  # noqa: FBT001 - from a list
