@@ -266,3 +266,40 @@ def test_certify_of_a_bad_saved_model_exits_1_with_the_findings(
     assert "UNPROVEN" in said
     assert "fail  BP" in said
     assert not (version / "certificate.json").exists()
+
+
+def looping(version: Path) -> None:
+    """A SavedModel that treats its rows one after the other, which the audit cannot read."""
+    spec = tf.TensorSpec((None, 3), tf.float32, name="image")
+    module = tf.Module()
+    module.answer = tf.function(
+        lambda rows: {"scores": tf.map_fn(lambda row: row * 2.0, rows)}, input_signature=[spec]
+    )
+    tf.saved_model.save(module, version, signatures={"serving_default": module.answer})
+
+
+def test_a_model_that_cannot_be_read_is_probed_served_and_called_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = bundle(tmp_path, looping)
+    assert main(["certify", str(version)]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == ("model version 1: PROBED (tested; the audit left 1 place undecided), strict")
+    model = loaded(version)
+    assert model.certificate is not None
+    assert (model.certificate.verdict, model.batching.buckets_rows) == ("probed", (1, 2, 4))
+
+
+def test_a_setting_refuses_what_was_probed_but_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = bundle(tmp_path, looping)
+    with pytest.raises(ModelRefused, match="probed but not read") as refused:
+        loaded(version, allow_probed=False)
+    assert refused.value.findings[0].startswith("BP305 ")
+    assert loaded(version, allow_probed=False, allow_unproven=True).certificate is not None
+    settings = tmp_path / "server.toml"
+    settings.write_text("[proof]\nallow_probed = false\n")
+    assert main(["certify", str(version), "--config", str(settings), "--write"]) == 1
+    assert "PROBED" in capsys.readouterr().out
+    assert not (version / "certificate.json").exists()

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+import batchproof_client as client
 from batchproof.tensors import to_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput
@@ -16,6 +18,7 @@ from batchproof_server.models.discovery import discover
 from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
+from batchproof_server.proof.verdict import Verdict
 from batchproof_server.rpc.native import messages
 from batchproof_server.rpc.status import failure_of
 from batchproof_server.serving.request import Prediction
@@ -113,3 +116,10 @@ def test_an_open_size_is_written_as_minus_one() -> None:
     assert messages._write_spec(spec("x", None, 3)) == pb.TensorSpec(
         name="x", data_type=pb.DATA_TYPE_FLOAT64, shape=[-1, -1, 3]
     )
+
+
+def test_every_verdict_has_a_value_on_the_wire_and_in_the_client() -> None:
+    assert set(messages._VERDICTS) == set(get_args(Verdict))
+    assert len(set(messages._VERDICTS.values())) == len(messages._VERDICTS)
+    assert pb.VERDICT_UNSPECIFIED not in messages._VERDICTS.values()
+    assert {each.value for each in client.Verdict} == set(pb.Verdict.values())
