@@ -45,7 +45,9 @@ _CERTIFICATE: Final[Mapping[str, Json]] = {
         "buckets_rows": _BUCKETS,
         "probe_rows": _COUNTS_BY_NAME,
         "probe_rows_digest": _SHA256,
+        "converted_digest": _SHA256_OR_EMPTY,
     },
+    "Parity": {"rows": _AT_LEAST_0, "greatest_difference": _AT_LEAST_0},
     "Environment": {"intra_op_threads": _AT_LEAST_0, "inter_op_threads": _AT_LEAST_0},
     "Machine": {"usable_cpus": _AT_LEAST_1},
     "Measured": {

@@ -91,7 +91,7 @@ def test_the_cpu_extra_takes_the_one_tensorflow_that_is_published_for_the_machin
 def test_every_dependency_has_its_reason_in_decision_0010() -> None:
     page = (ROOT / "docs" / "decisions" / "0010-dependencies.md").read_text()
     groups = [f"group {name}" for name in ("build", "dev", "interop", "stubs")]
-    sources = ("", "server", "plots", "load", "cpu", "tensorflow", "gpu", *groups)
+    sources = ("", "server", "plots", "load", "cpu", "openvino", "tensorflow", "gpu", *groups)
     names = {requirement.name for source in sources for requirement in _declared(source)}
 
     assert [name for name in sorted(names) if f"`{name}`" not in page] == []

@@ -14,9 +14,9 @@ from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.proof.artefact.converted import Converted, digest_directory
 from batchproof_server.proof.certificate.certificate import RepairRecord
-from batchproof_server.proof.certificate.kept import Found
+from batchproof_server.proof.certificate.kept import FoundCertificate
 from batchproof_server.proof.effects import UNSAFE
-from batchproof_server.proof.examination import Examined, Reference
+from batchproof_server.proof.examination import Examined, ReferenceEngine
 from batchproof_server.proof.findings import Finding, failures
 from batchproof_server.proof.verdict import is_undecided
 
@@ -194,7 +194,7 @@ def reference_of(
     engines: Sequence[Engine],
     buckets_rows: tuple[int, ...],
     settings: EngineSettings,
-) -> Reference | None:
+) -> ReferenceEngine | None:
     """What the engine must answer as; None where nothing else executes the source.
 
     Args:
@@ -209,12 +209,12 @@ def reference_of(
     for other in engines:
         if other.name == engine.conversion.answers_as and other.accepts(opened.source):
             rows = typical_rows(buckets_rows)[0]
-            return Reference(rows, partial(other.compile, opened.source, (rows,), settings))
+            return ReferenceEngine(rows, partial(other.compile, opened.source, (rows,), settings))
     return None
 
 
 def reopen(
-    found: Found, model_digest: str, engines: Sequence[Engine], settings: EngineSettings
+    found: FoundCertificate, model_digest: str, engines: Sequence[Engine], settings: EngineSettings
 ) -> Examined | None:
     """What an engine made of the artefact before, compiled for the buckets that were served.
 

@@ -38,7 +38,7 @@ from batchproof_server.models.profiles import read_bundle_profile, watchable_pol
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measure_execution_s, warm_up
 from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
-from batchproof_server.proof.certificate.kept import Found
+from batchproof_server.proof.certificate.kept import FoundCertificate
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.proving import Prove
 from batchproof_server.proof.settings import Progress, Tell, silent
@@ -189,7 +189,7 @@ class _Loading:
             examined.backend.close()
         return None
 
-    def _reopen(self, found: Found) -> Examined | None:
+    def _reopen(self, found: FoundCertificate) -> Examined | None:
         engines = [each for each in self.plugs.engines if self.engine_name in (AUTO, each.name)]
         try:
             return reopen(found, self.bundle.model_digest, engines, self.plugs.engine)

@@ -39,7 +39,7 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ReferenceEngine:
     """The library that a model was made with, where another engine is to answer as it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Candidate:
     examined: Examined
     samples: tuple[tuple[str, Array], ...] = ()
     findings: tuple[Finding, ...] = ()
-    reference: Reference | None = None
+    reference: ReferenceEngine | None = None
     scores: str = ""
     passed_over: tuple[PassedOver, ...] = ()
 

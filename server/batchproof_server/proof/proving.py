@@ -16,7 +16,7 @@ from batchproof_server.proof.certificate.certificate import (
     Subject,
     finding_record,
 )
-from batchproof_server.proof.certificate.kept import Found, KeptCertificates
+from batchproof_server.proof.certificate.kept import FoundCertificate, KeptCertificates
 from batchproof_server.proof.certificate.machine import COMMON_PACKAGES, Machine
 from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
 from batchproof_server.proof.examination import Candidate
@@ -56,7 +56,7 @@ class Prove(Protocol):
         """The certificate, proven or not; every bucket that is served was executed."""
         ...
 
-    def find(self, model: str, version: int, bundle: Path) -> Iterator[Found]:
+    def find(self, model: str, version: int, bundle: Path) -> Iterator[FoundCertificate]:
         """The certificates that may save the proof of one model version."""
         ...
 
@@ -105,7 +105,7 @@ class Prover:
         self._keep(certificate, candidate)
         return certificate
 
-    def find(self, model: str, version: int, bundle: Path) -> Iterator[Found]:
+    def find(self, model: str, version: int, bundle: Path) -> Iterator[FoundCertificate]:
         """The certificates that may save the proof of one model version."""
         if self.settings.reuse_certificates:
             yield from self.kept.find(model, version, bundle)

@@ -24,7 +24,7 @@ _OF_OTHERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundCertificate:
     """A certificate that was found.
 
     Attributes:
@@ -55,22 +55,22 @@ class KeptCertificates:
     directory: Path | None = None
     trusted: TrustedKeys = field(default_factory=TrustedKeys)
 
-    def find(self, model: str, version: int, bundle: Path) -> Iterator[Found]:
+    def find(self, model: str, version: int, bundle: Path) -> Iterator[FoundCertificate]:
         """Those of one model version: this server's own, then the one in its bundle."""
         if self.directory is not None:
             own = self.directory / f"{model}-{version}.json"
             yield from self._found(own, "", own.with_suffix(f".{CONVERTED_NAME}"))
         yield from self._found(bundle / CERTIFICATE_NAME, _OF_OTHERS, bundle / CONVERTED_NAME)
 
-    def _found(self, file: Path, unsigned: str, converted: Path) -> Iterator[Found]:
+    def _found(self, file: Path, unsigned: str, converted: Path) -> Iterator[FoundCertificate]:
         kept = read_certificate(file)
         if isinstance(kept, CertificateDocument):
             doubt = unsigned
             if kept.signature is not None:
                 doubt = self.trusted.doubt(kept.signature, kept.certificate.digest) or ""
-            yield Found(file.name, None if doubt else kept.certificate, doubt, converted)
+            yield FoundCertificate(file.name, None if doubt else kept.certificate, doubt, converted)
         elif kept is not None:
-            yield Found(file.name, None, f"it cannot be read: {kept}", converted)
+            yield FoundCertificate(file.name, None, f"it cannot be read: {kept}", converted)
 
     def keep(self, certificate: Certificate, converted: Converted | None) -> None:
         """Writes a certificate, and before it what it is of.
