@@ -28,7 +28,8 @@ from batchproof_server.base.spread import spread
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.thread import assemble, split
 from batchproof_server.models.discovery import discover
-from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import load_version
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 BUNDLE: Final = CHECKOUT / "examples/fashion_mnist/models/fashion-mnist/1"

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchproof_server.proof.certificate.certificate import (
-    RepairRecord,
-)
+from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.examination import Examined
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.settings import Consistency, ProofSettings

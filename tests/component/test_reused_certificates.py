@@ -14,8 +14,8 @@ from batchproof_server.proof.certificate.certificate import (
     CERTIFICATE_NAME,
     Certificate,
     RepairRecord,
-    parse_certificate,
 )
+from batchproof_server.proof.certificate.document import parse_certificate
 from batchproof_server.proof.certificate.kept import write_certificate
 from batchproof_server.proof.certificate.signing import TrustedKeys
 from batchproof_server.proof.examination import Candidate, Examined

@@ -18,7 +18,7 @@ from batchproof_server.base.output import RAW_OUTPUT
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.models.bundle import Bundle
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.manifest import NO_MANIFEST
 from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel

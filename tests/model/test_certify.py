@@ -16,8 +16,9 @@ from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.backend import EngineSettings, Stateful
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import discover
-from batchproof_server.models.loading import LoadedModel, load_version
-from batchproof_server.proof.certificate.certificate import parse_certificate
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import load_version
+from batchproof_server.proof.certificate.document import parse_certificate
 from batchproof_server.proof.settings import ProofSettings
 from support.model_fixtures import cnn, save_cnn, save_exported, save_table
 from system.bundles import EMBEDDED

@@ -20,7 +20,8 @@ from batchproof_server.backends.saved_model import kind as saved_model
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import load_version
 from batchproof_server.proof.settings import Progress, ProofSettings
 from support.plugs import load
 

@@ -6,7 +6,8 @@ from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.models.discovery import discover
-from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import load_version
 from output_digest import BUNDLE, PICTURES, answers, digest, main, pictures, rows_of
 
 # The benchmark takes the library that the model was made with, and no proof.

@@ -10,7 +10,7 @@ from functools import partial
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.thread import ThreadDevice
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.served import ServedModel
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.offline.asking import Count, Predict

@@ -20,7 +20,7 @@ from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, RecipeSettings, compile_recipe, pillow_plugs
 from batchproof_server.models.bundle import Bundle
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.manifest import NO_MANIFEST
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.off_loop import DecodingSettings, OffLoop

@@ -13,7 +13,8 @@ from batchproof_server.application.config import read_config
 from batchproof_server.backends.affine.kind import KIND as AFFINE
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.profiles import read_profile
-from batchproof_server.proof.certificate.certificate import Certificate, parse_certificate
+from batchproof_server.proof.certificate.certificate import Certificate
+from batchproof_server.proof.certificate.document import parse_certificate
 from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.probing.rows import probe_rows

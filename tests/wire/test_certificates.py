@@ -10,7 +10,7 @@ import pytest
 from batchproof.tensors import from_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.application.config import Config
-from batchproof_server.proof.certificate.certificate import parse_certificate
+from batchproof_server.proof.certificate.document import parse_certificate
 from batchproof_server.proof.settings import ProofSettings
 from support.bundles_on_disk import PICTURES, RAW, picture, write_bundle
 from support.proof_backends import Good, Mixing, OddOne

@@ -18,13 +18,10 @@ from batchproof_server.backends.plug_list import AUTO
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
-from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.fitting import (
@@ -34,7 +31,8 @@ from batchproof_server.models.fitting import (
     name_output,
     tta_choice,
 )
-from batchproof_server.models.profiles import read_bundle_profile, watchable_policies
+from batchproof_server.models.loaded import LoadedModel, model_facts
+from batchproof_server.models.profiles import read_bundle_profile
 from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measure_execution_s, warm_up
 from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
@@ -42,7 +40,6 @@ from batchproof_server.proof.certificate.kept import FoundCertificate
 from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.proof.proving import Prove
 from batchproof_server.proof.settings import Progress, Tell, silent
-from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 from batchproof_server.tta.expansion import Expansion
 
 
@@ -78,44 +75,6 @@ class LoadingPlugs:
     allow_probed: bool = True
     drift: DriftSettings = field(default_factory=DriftSettings)
     tell: Tell = silent
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A version that can execute; not yet connected to the event loop.
-
-    Attributes:
-        batching: with the buckets that the certificate says are served.
-        output: with the name of the scores' output filled in.
-        expansion: makes rows of pictures; None for a model that takes tensors only.
-        certificate: None where no proof was asked for.
-        certificate_digest: the certificate's, computed once; empty without one.
-        execution_s: what each served bucket took alone on this machine; empty where no proof was
-            asked for.
-        classes: of its scores; 0 for a model whose output is raw.
-        profile: what its predictions are compared with; None without one, and where it was ignored.
-        profile_findings: why a profile was ignored.
-        tta: the policies of test-time augmentation.
-        recipe: of the expansion; None for a model that takes tensors only.
-    """
-
-    bundle: Bundle
-    backend: Backend
-    batching: BatchingSettings
-    output: OutputSettings
-    expansion: Expansion | None
-    certificate: Certificate | None = None
-    certificate_digest: str = ""
-    execution_s: tuple[float, ...] = ()
-    classes: int = 0
-    profile: KnownProfile | None = None
-    profile_findings: tuple[str, ...] = ()
-    tta: Choice = SERVER_CHOICE
-    recipe: Recipe | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        recipe = None if self.expansion is None else self.expansion.recipe
-        object.__setattr__(self, "recipe", recipe)
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
@@ -183,7 +142,7 @@ class _Loading:
                 continue
             with _closing(examined.backend):
                 model = self._fit(examined.backend, examined.compiled_rows[:1])
-                certificate = prove.reuse(self._candidate(model, examined))
+                certificate = prove.reuse(_candidate(model, self.place, examined))
                 if certificate is not None:
                     return self._certified(model, certificate)
             examined.backend.close()
@@ -214,16 +173,13 @@ class _Loading:
             if prove is None:
                 return model
             reference = reference_of(opened, engine, self.plugs.engines, rows, settings)
-            candidate = self._candidate(model, examined)
+            candidate = _candidate(model, self.place, examined)
             certificate = prove(replace(candidate, reference=reference, passed_over=passed_over))
             return self._certified(model, certificate)
 
     def _fit(self, backend: Backend, warm_rows: tuple[int, ...]) -> LoadedModel:
         model = _fit(self.bundle, backend, self.batching, self.plugs, warm_rows)
         return _add_profile(model, self.place, self.plugs.drift)
-
-    def _candidate(self, model: LoadedModel, examined: Examined) -> Candidate:
-        return _candidate(model, self.place, examined)
 
     def _certified(self, model: LoadedModel, certificate: Certificate) -> LoadedModel:
         certified = _add_certificate(model, certificate, self.plugs)
@@ -246,17 +202,6 @@ def _closing(backend: Backend) -> Iterator[None]:
 def _add_profile(model: LoadedModel, place: Place, settings: DriftSettings) -> LoadedModel:
     profile, findings = read_bundle_profile(place.directory, model_facts(model), settings)
     return replace(model, profile=profile, profile_findings=findings)
-
-
-def model_facts(model: LoadedModel) -> ModelFacts:
-    """What a profile of this model must be of."""
-    return ModelFacts(
-        model_digest=model.bundle.model_digest,
-        recipe_digest="" if model.recipe is None else model.recipe.digest,
-        labels=model.bundle.labels,
-        classes=model.classes,
-        policies=watchable_policies(model.tta),
-    )
 
 
 def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidate:

@@ -7,7 +7,7 @@ from types import TracebackType
 from batchproof_server.base.errors import Draining, InvalidInput
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from batchproof_server.tta.choice import TtaRequest

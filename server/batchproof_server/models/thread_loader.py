@@ -14,7 +14,8 @@ from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import LoadingPlugs, load_version
 from batchproof_server.models.served import ServedModel, self_checks
 from batchproof_server.models.warm_up import accepted_row
 from batchproof_server.proof.settings import Progress, Tell

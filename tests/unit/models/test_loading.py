@@ -15,7 +15,8 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, LoadingPlugs, load_version
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import LoadingPlugs, load_version
 from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
 from support.fakes import FakeClock, spec
 from support.plugs import scripted

@@ -12,7 +12,8 @@ from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import MAX_PROFILE_BYTES, PROFILE_NAME, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, load_version, model_facts
+from batchproof_server.models.loaded import LoadedModel, model_facts
+from batchproof_server.models.loading import load_version
 from batchproof_server.models.profiles import tta_reference
 from support.bundles_on_disk import PICTURES, RAW, write_bundle
 from support.drift_fixtures import augmented_profile, profile

@@ -10,12 +10,8 @@ import jsonschema
 import pytest
 
 from batchproof_server.proof.artefact.converted import Converted, digest_directory
-from batchproof_server.proof.certificate.certificate import (
-    Certificate,
-    CertificateDocument,
-    FindingRecord,
-    parse_certificate,
-)
+from batchproof_server.proof.certificate.certificate import Certificate, FindingRecord
+from batchproof_server.proof.certificate.document import CertificateDocument, parse_certificate
 from batchproof_server.proof.certificate.kept import (
     MAX_CERTIFICATE_BYTES,
     KeptCertificates,

@@ -29,7 +29,7 @@ from batchproof_server.drift.summarising import ProfiledModel, frame_of, summari
 from batchproof_server.drift.tta_reference import difference
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.profiles import read_profile, tta_reference
 from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes
 from batchproof_server.offline.datasets.reading import read_labelled

@@ -20,7 +20,8 @@ from batchproof_server.drift.profile_form import ModelFacts, canonical_json, pro
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.summarising import CannotProfile
 from batchproof_server.models.bundle import has_artefact
-from batchproof_server.models.loading import load_version, model_facts
+from batchproof_server.models.loaded import model_facts
+from batchproof_server.models.loading import load_version
 from batchproof_server.models.profiles import ProfileRefused, read_fitting_profile, read_profile
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.offline.reference_profile.plots import draw

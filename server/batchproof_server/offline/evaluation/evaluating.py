@@ -8,7 +8,7 @@ import numpy as np
 
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Count, Predict
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture, check_classes

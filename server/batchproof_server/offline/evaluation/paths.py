@@ -10,7 +10,7 @@ from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.models.loading import LoadedModel
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Count, Predict, ask
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture

@@ -7,12 +7,8 @@ from typing import Final
 
 from batchproof_server.base.files import read_text, write_whole
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
-from batchproof_server.proof.certificate.certificate import (
-    CERTIFICATE_NAME,
-    Certificate,
-    CertificateDocument,
-    parse_certificate,
-)
+from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
+from batchproof_server.proof.certificate.document import CertificateDocument, parse_certificate
 from batchproof_server.proof.certificate.signing import KeySignature, TrustedKeys
 
 MAX_CERTIFICATE_BYTES: Final = 4 << 20

@@ -13,7 +13,8 @@ from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import BackendFailed, InvalidInput, ServingError
 from batchproof_server.base.scores import score
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import load_version
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.answers import SingleAnswer, Tally, empty_tally, reference
 from batchproof_server.offline.evaluation.paths import (

@@ -18,7 +18,8 @@ from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import LoadedModel, load_version
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import load_version
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.evaluation.augmentation.fitting import Fitter, WeightsFit, split
 from batchproof_server.offline.evaluation.augmentation.paired import Paired

@@ -1,0 +1,63 @@
+"""A version that can execute: what was read, compiled and proven of it."""
+
+from dataclasses import dataclass, field
+
+from batchproof_server.base.backend import Backend
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
+from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.models.bundle import Bundle
+from batchproof_server.models.profiles import watchable_policies
+from batchproof_server.proof.certificate.certificate import Certificate
+from batchproof_server.tta.choice import SERVER_CHOICE, Choice
+from batchproof_server.tta.expansion import Expansion
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A version that can execute; not yet connected to the event loop.
+
+    Attributes:
+        batching: with the buckets that the certificate says are served.
+        output: with the name of the scores' output filled in.
+        expansion: makes rows of pictures; None for a model that takes tensors only.
+        certificate: None where no proof was asked for.
+        certificate_digest: the certificate's, computed once; empty without one.
+        execution_s: what each served bucket took alone on this machine; empty where no proof was
+            asked for.
+        classes: of its scores; 0 for a model whose output is raw.
+        profile: what its predictions are compared with; None without one, and where it was ignored.
+        profile_findings: why a profile was ignored.
+        tta: the policies of test-time augmentation.
+        recipe: of the expansion; None for a model that takes tensors only.
+    """
+
+    bundle: Bundle
+    backend: Backend
+    batching: BatchingSettings
+    output: OutputSettings
+    expansion: Expansion | None
+    certificate: Certificate | None = None
+    certificate_digest: str = ""
+    execution_s: tuple[float, ...] = ()
+    classes: int = 0
+    profile: KnownProfile | None = None
+    profile_findings: tuple[str, ...] = ()
+    tta: Choice = SERVER_CHOICE
+    recipe: Recipe | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        recipe = None if self.expansion is None else self.expansion.recipe
+        object.__setattr__(self, "recipe", recipe)
+
+
+def model_facts(model: LoadedModel) -> ModelFacts:
+    """What a profile of this model must be of."""
+    return ModelFacts(
+        model_digest=model.bundle.model_digest,
+        recipe_digest="" if model.recipe is None else model.recipe.digest,
+        labels=model.bundle.labels,
+        classes=model.classes,
+        policies=watchable_policies(model.tta),
+    )
