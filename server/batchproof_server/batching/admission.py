@@ -1,14 +1,15 @@
 """Whether one more task is accepted: a version that answers, room, and time before its deadline."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
-from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
+from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import Member
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.batching.shedding import not_ready
+from batchproof_server.batching.task import Limits, Task
 from batchproof_server.batching.watch import Watch
 from batchproof_server.devices.device import Device
 
@@ -93,25 +94,30 @@ class Admission:
         """A micro-batch took so long."""
         self._mean_execution_s += (execution_s - self._mean_execution_s) * _SHARE_OF_LATEST
 
-    def offer(self, task: Task[Member], now_s: float) -> None:
-        """Puts a task that is accepted into the queue.
+    def offer(self, task: Task[Member], now_s: float) -> Sequence[Task[Member]]:
+        """Puts a task that is accepted into the queue; returns what it displaces there.
 
         Raises:
             DeadlineExceeded: its deadline has passed.
             Draining, QueueFull, ModelNotReady: see ``check``.
+            ValueError: its inputs do not hold its rows, or it is of a size that is never executed.
         """
+        for array in task.payload.inputs.values():
+            if array.shape[0] != task.rows:
+                raise ValueError(f"the inputs do not hold {task.rows} rows")
         late = task.deadline is not None and task.deadline <= now_s
         if late and not self._queue.draining:
             raise DeadlineExceeded("the deadline had passed before the request was queued")
-        self.check(task.rows, task.deadline)
-        self._queue.offer(task, now_s)
+        self.check(task.rows, task.deadline, task.caller)
+        return self._queue.offer(task, now_s)
 
-    def check(self, rows: int, deadline_s: float | None) -> None:
+    def check(self, rows: int, deadline_s: float | None, caller: Hashable) -> None:
         """Returns when a task would be accepted, and probably answered by its deadline.
 
         Args:
             rows: of the task, or of all tasks of a large request.
             deadline_s: an instant of the clock; None waits as long as it takes.
+            caller: of the task; what others wait for behind it does not delay it.
 
         Raises:
             Draining: nothing new is accepted.
@@ -122,16 +128,18 @@ class Admission:
             raise not_ready(self._watch.trouble)
         queue = self._queue
         if queue.draining or queue.waiting_rows + rows > self._max_queued_rows:
-            queue.check_room(rows, self._retry_after_s())
+            queue.check_room(rows, self.retry_after_s(), caller)
         if deadline_s is None or not self._device.is_busy:
             return
         now_s = self._clock.now_s()
         wait_s = self._latency.wait_s(queue.waiting_rows + rows, now_s)
         if now_s + wait_s * CAUTION > deadline_s:
+            wait_s = self._latency.wait_s(queue.turns.rows_until(caller, rows), now_s)
+        if now_s + wait_s * CAUTION > deadline_s:
             raise QueueFull(
                 f"the answer would come in {wait_s:.3f} s and is wanted in "
                 f"{max(0.0, deadline_s - now_s):.3f} s",
-                self._retry_after_s(),
+                self.retry_after_s(),
             )
 
     def give_up(self, now_s: float) -> tuple[tuple[Task[Member], ...], float]:
@@ -146,7 +154,8 @@ class Admission:
         expected_s = self._latency.execution_s(bucket_for(rows, self._buckets_rows)) or 0.0
         return self._queue.give_up(now_s + expected_s * CAUTION), expected_s
 
-    def _retry_after_s(self) -> float:
+    def retry_after_s(self) -> float:
+        """When trying again makes sense."""
         # When all that waits and what runs now will have been executed.
         batches = self._queue.waiting_rows / self._buckets_rows[-1] + 1
         return batches * self._mean_execution_s

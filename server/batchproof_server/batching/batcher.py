@@ -1,8 +1,4 @@
-"""The asynchronous shell of the micro-batch queue: moves time and answers; decides nothing.
-
-The loop thread owns all state here. The device thread receives one immutable batch at a time and
-gives back one immutable result.
-"""
+"""The asynchronous shell of the micro-batch queue: moves time and answers; decides nothing."""
 
 import asyncio
 import math
@@ -17,10 +13,11 @@ from batchproof_server.batching.admission import Admission, LatencyModel, queue_
 from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.device_work import Accounts, Batch, DeviceWork
 from batchproof_server.batching.isolation import Isolation
-from batchproof_server.batching.microbatch import MicroBatchQueue, Task
+from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import BatchedRows, Member
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.batching.shedding import Shedding
+from batchproof_server.batching.task import Task
 from batchproof_server.batching.watch import TellTrouble, Watch
 from batchproof_server.devices.device import Device, Execution
 from batchproof_server.selfcheck.choosing import SelfChecks
@@ -29,9 +26,8 @@ from batchproof_server.selfcheck.choosing import SelfChecks
 # Contract
 #
 # Threads     Every method is called on the loop thread; one loop for the batcher's life. The device
-#             has one thread, so that one micro-batch is executed at a time.
-# Answers     submit returns or raises exactly once for each accepted task. The reply travels with
-#             its task and settling it twice is harmless.
+#             gets one immutable micro-batch at a time and gives back one immutable result.
+# Answers     submit returns or raises exactly once for each accepted task.
 # Privacy     What happens to one member (cancelled while waiting or executing, expired) changes
 #             nothing for the others. A cancelled task that still waits frees its rows.
 # Failure     Who makes the model fail gets InvalidInput, and the others their answers. When it
@@ -134,21 +130,26 @@ class Batcher:
         self._watch.listen(tell)
 
     async def submit(
-        self, inputs: Tensors, rows: int, deadline_s: float | None = None, request_id: str = ""
+        self,
+        inputs: Tensors,
+        rows: int,
+        deadline_s: float | None = None,
+        request_id: str = "",
+        caller: Hashable = "",
     ) -> BatchedRows:
         """Executes ``rows`` rows, others beside them or not, and returns their answers.
 
         Args:
-            inputs: checked against the signature; not changed, and not to be changed until the
-                answer is there.
+            inputs: checked against the signature; nobody changes them until the answer is there.
             rows: 1 to ``settings.max_batch_rows``.
             deadline_s: an instant of the clock; None waits as long as it takes.
             request_id: names the request should a self-check find its answer wrong.
+            caller: has a share of the queue.
 
         Raises:
             Draining: nothing new is accepted.
             DeadlineExceeded: the deadline passed before execution began.
-            QueueFull: too many rows wait, or too many for this deadline.
+            QueueFull: too many rows wait, or too many for this deadline, or of this caller.
             ModelNotReady: the version cannot answer now.
             InvalidInput: the model fails for these rows, and answers others.
             BackendFailed: the model raised or broke its contract; the cause is chained.
@@ -156,16 +157,16 @@ class Batcher:
         """
         now_s = self._clock.now_s()
         reply = asyncio.get_running_loop().create_future()
-        kind = self._kind_of(inputs) if self._open_inputs else None
-        task = Task(Member(inputs, reply, now_s, request_id), rows, deadline_s, kind)
-        for array in inputs.values():
-            if array.shape[0] != rows:
-                raise ValueError(f"the inputs do not hold {rows} rows")
+        open_inputs = self._open_inputs
+        kind = tuple(inputs[name].shape[1:] for name in open_inputs) if open_inputs else None
+        task = Task(Member(inputs, reply, now_s, request_id), rows, deadline_s, kind, caller)
         try:
-            self._admission.offer(task, now_s)
+            displaced = self._admission.offer(task, now_s)
         except ServingError as refusal:
             self._shedding.count(refusal)
             raise
+        if displaced:
+            self._shedding.displaced(displaced, self._admission.retry_after_s())
         self._schedule_pump()
         try:
             outcome = await reply
@@ -176,24 +177,22 @@ class Batcher:
             return outcome
         raise outcome()
 
-    def check_room(self, rows: int, deadline_s: float | None = None) -> None:
-        """Returns when ``submit`` would accept ``rows`` now; queues nothing.
-
-        A refusal counts as a shed request.
+    def check_room(self, rows: int, deadline_s: float | None = None, caller: Hashable = "") -> None:
+        """Returns when ``submit`` would accept ``rows`` now; a refusal counts as a shed request.
 
         Raises:
-            Draining: nothing new is accepted.
-            QueueFull: too many rows wait, or too many for this deadline.
-            ModelNotReady: the version cannot answer now.
+            Draining, QueueFull, ModelNotReady: as ``submit`` does.
         """
-        if (refusal := self.refusal(rows, deadline_s)) is not None:
+        if (refusal := self.refusal(rows, deadline_s, caller)) is not None:
             self._shedding.count(refusal)
             raise refusal
 
-    def refusal(self, rows: int, deadline_s: float | None = None) -> ServingError | None:
+    def refusal(
+        self, rows: int, deadline_s: float | None = None, caller: Hashable = ""
+    ) -> ServingError | None:
         """What ``check_room`` would raise; counts nothing."""
         try:
-            self._admission.check(rows, deadline_s)
+            self._admission.check(rows, deadline_s, caller)
         except ServingError as refusal:
             return refusal
         return None
@@ -215,9 +214,6 @@ class Batcher:
         self._shedding.closed((*self._isolation.withdraw_all(), *self._queue.withdraw_all()))
         self._alarm.cancel()
         self._report()
-
-    def _kind_of(self, inputs: Tensors) -> Hashable:
-        return tuple(inputs[name].shape[1:] for name in self._open_inputs)
 
     def _schedule_pump(self) -> None:
         if not self._pump_is_due:
@@ -241,20 +237,14 @@ class Batcher:
 
     def _start(self, now_s: float) -> None:
         is_apart = bool(self._isolation.incidents)
-        if is_apart and self._isolation.takes_turn() and self._start_piece(now_s):
+        if is_apart and self._isolation.takes_turn() and self._work.execute_apart(now_s):
             return
-        if self._start_waiting(now_s) or (is_apart and self._start_piece(now_s)):
+        if self._start_waiting(now_s) or (is_apart and self._work.execute_apart(now_s)):
             return
         if self._queue.settled and not self._watch.trouble:
             check = self._checks.take(now_s, self._device.idle_since_s)
             if check is not None:
                 self._work.execute_check(check, now_s)
-
-    def _start_piece(self, now_s: float) -> bool:
-        piece = self._apart.take(now_s)
-        if piece is not None:
-            self._work.execute_piece(piece, now_s)
-        return piece is not None
 
     def _start_waiting(self, now_s: float) -> bool:
         if self._queue.waiting_tasks > 1:
@@ -271,10 +261,9 @@ class Batcher:
 
     def _account(self, batch: Batch, execution: Execution) -> None:
         self._work.unfinished -= 1
-        is_over = self._queue.draining
-        self._accounts.add(batch, execution, is_last=is_over)
+        self._accounts.add(batch, execution, is_last=self._queue.draining)
         self._report()
-        if not is_over:
+        if not self._queue.draining:
             self._set_alarm()
 
     def _enter_trouble(self, reason: str) -> None:

@@ -10,7 +10,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import BatchRecord, Observer
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
-from batchproof_server.batching.apart import Apart, Piece
+from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
 from batchproof_server.batching.isolation import Fragment, Incident, Isolation, Members
 from batchproof_server.batching.replies import BatchedRows, backend_failed, settle
@@ -221,7 +221,7 @@ class DeviceWork:
             execution = self._device.execute_here(parts, batch.bucket_rows)
         if execution is None:
             finish = partial(self._finish, batch, None)
-            self._hand_over(parts, batch.bucket_rows, batch.taken_s, finish)
+            self._hand_over(parts, batch.bucket_rows, now_s, finish)
             return False
         self.unfinished += 1
         self._latency.finish(batch.bucket_rows, execution.execution_s)
@@ -229,13 +229,15 @@ class DeviceWork:
         self._answer(batch, execution, is_apart=is_apart)
         return is_apart
 
-    def execute_piece(self, piece: Piece, now_s: float) -> None:
-        """Executes some members of a micro-batch that failed."""
+    def execute_apart(self, now_s: float) -> bool:
+        """Executes some members of a micro-batch that failed; whether there were any."""
+        if (piece := self._apart.take(now_s)) is None:
+            return False
         fragment, parts, rows, bucket_rows = piece
         batch = Batch(fragment.members, rows, bucket_rows, now_s, is_again=True)
-        self._latency.start(batch.bucket_rows, batch.taken_s)
-        finish = partial(self._finish, batch, fragment)
-        self._hand_over(parts, batch.bucket_rows, batch.taken_s, finish)
+        self._latency.start(bucket_rows, now_s)
+        self._hand_over(parts, bucket_rows, now_s, partial(self._finish, batch, fragment))
+        return True
 
     def execute_check(self, check: Check, now_s: float) -> None:
         """Executes a self-check."""

@@ -14,7 +14,7 @@ from batchproof_server.base.errors import (
     ServingError,
 )
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.microbatch import Task
+from batchproof_server.batching.task import Task
 
 SHED_REASONS: Mapping[type[ServingError], str] = {
     DeadlineExceeded: "deadline",

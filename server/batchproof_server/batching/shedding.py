@@ -3,10 +3,16 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from batchproof_server.base.errors import DeadlineExceeded, Draining, ModelNotReady, ServingError
+from batchproof_server.base.errors import (
+    DeadlineExceeded,
+    Draining,
+    ModelNotReady,
+    QueueFull,
+    ServingError,
+)
 from batchproof_server.base.events import Observer, ShedRecord
-from batchproof_server.batching.microbatch import Task
 from batchproof_server.batching.replies import SHED_REASONS, Member, settle
+from batchproof_server.batching.task import Task
 
 Tasks = Iterable[Task[Member]]
 
@@ -58,6 +64,11 @@ class Shedding:
             )
             self._shed(task, partial(DeadlineExceeded, message), "deadline")
 
+    def displaced(self, tasks: Tasks, retry_after_s: float) -> None:
+        """The caller of these tasks held more of the queue than another, who needed the room."""
+        for task in tasks:
+            self._shed(task, partial(QueueFull, _DISPLACED, retry_after_s), "share")
+
     def not_ready(self, tasks: Tasks, reason: str) -> None:
         """The version cannot answer any more."""
         for task in tasks:
@@ -82,3 +93,6 @@ def not_ready(reason: str) -> ModelNotReady:
 
 
 _CLOSED = "the server or this version went away before the request was executed"
+_DISPLACED = (
+    "the queue is full, and this request gave way to one of another caller, who holds less of it"
+)
