@@ -221,12 +221,16 @@ async def test_a_stream_that_gives_way_answers_what_it_has_read_and_reads_no_mor
 
 
 def test_a_stream_that_gives_way_ends_soon_even_when_its_caller_reads_no_answers() -> None:
-    async def never(_answer: Any) -> None:
-        await asyncio.Event().wait()
+    class Unread(ScriptedMessages):
+        """The messages of a caller that reads no answers."""
+
+        async def write(self, answer: Any) -> None:
+            """There is never room for one."""
+            del answer
+            await asyncio.Event().wait()
 
     async def play() -> None:
-        streams, context = Streams(2, 1), ScriptedMessages()
-        context.write = never  # type: ignore[method-assign] # a caller that reads nothing
+        streams, context = Streams(2, 1), Unread()
         await opened(streams, "a")
         giving_way = serve(streams, context, caller="a")
         context.requests.put_nowait("read")

@@ -52,6 +52,13 @@ def test_a_large_task_is_paid_for_with_as_many_rounds() -> None:
     assert taken(queue) == ["a1"]
 
 
+def test_within_one_round_who_was_served_earlier_comes_first() -> None:
+    queue = queue_of(max_batch_rows=2)
+    offered(queue, "aaa")
+    offered(queue, "bb", rows=2)
+    assert [taken(queue) for _ in range(5)] == [["a0"], ["b0"], ["a1"], ["b1"], ["a2"]]
+
+
 def test_a_debt_outlives_the_queue_of_its_caller_but_not_that_of_all_others() -> None:
     queue = queue_of(max_queued_rows=40)
     offered(queue, "a", rows=4)
@@ -84,6 +91,13 @@ def test_who_holds_the_most_gives_way_with_its_latest_tasks_until_all_hold_the_s
     with pytest.raises(QueueFull):
         offered(queue, "a")
     assert queue.waiting_rows == 8
+
+
+def test_nobody_gives_way_to_a_caller_that_would_then_hold_more() -> None:
+    queue = queue_of(max_queued_rows=9)
+    offered(queue, "aaaaabbbb")
+    with pytest.raises(QueueFull):
+        offered(queue, "b")
 
 
 def test_room_for_several_rows_is_made_by_several_callers_or_not_at_all() -> None:
