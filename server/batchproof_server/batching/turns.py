@@ -47,8 +47,8 @@ class Turn(NamedTuple, Generic[Payload]):
 # Fairness    Of two callers that wait throughout, one is given at most as many rows more than the
 #             other as their two largest tasks have together; from the moment that both begin with
 #             nothing taken, at most one row more than the larger of the two.
-# Memory      A caller without tasks is remembered only while it owes rounds to others, and those
-#             are over once as many rounds are as its last task had rows.
+# Memory      A caller without tasks is remembered only while it owes rounds to others that wait,
+#             as many as its last task had rows; and the last of all until another one comes.
 # Room        Whoever holds the most gives way, latest task first, to a caller that would hold less.
 #             So a caller whose rows fit into its equal share always finds room, and a caller that
 #             holds no more than its equal share never gives way.
