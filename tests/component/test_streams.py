@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from batchproof_server.base.errors import Draining
+from batchproof_server.base.errors import Draining, QueueFull
 from batchproof_server.rpc.fronts.front import CallEnded
-from batchproof_server.rpc.streams import Streams
+from batchproof_server.rpc.streams import ENDING_S, Streams
 from support.fakes import settle_loop
+from support.virtual_time import run_virtually
 
 
 @dataclass
@@ -44,8 +45,10 @@ async def echo(request: Any) -> Any:
     return request
 
 
-def serve(streams: Streams, context: ScriptedMessages, answer: Any = echo) -> "asyncio.Task[None]":
-    return asyncio.create_task(streams.serve(cast("Any", context), answer))
+def serve(
+    streams: Streams, context: ScriptedMessages, answer: Any = echo, caller: str = ""
+) -> "asyncio.Task[None]":
+    return asyncio.create_task(streams.serve(cast("Any", context), answer, caller))
 
 
 async def test_answers_that_are_ready_together_are_written_one_after_the_other() -> None:
@@ -157,3 +160,116 @@ async def test_draining_waits_for_a_full_window_but_reads_no_more() -> None:
         await stream
     assert context.written == ["read"]
     assert context.requests.qsize() == 1
+
+
+async def opened(streams: Streams, callers: str, answer: Any = echo) -> "list[asyncio.Task[None]]":
+    """A stream of each caller."""
+    tasks = [serve(streams, ScriptedMessages(), answer, caller) for caller in callers]
+    await settle_loop()
+    return tasks
+
+
+async def test_the_latest_stream_of_whoever_has_the_most_gives_way_until_they_are_even() -> None:
+    streams = Streams(4, 1)
+    first = await opened(streams, "aaaa")
+    second = await opened(streams, "bb")
+    assert [task.done() for task in first] == [False, False, True, True]
+    assert not any(task.done() for task in second)
+    for task in first[2:]:
+        with pytest.raises(QueueFull, match="gave way to one of another caller"):
+            await task
+    (refused,) = await opened(streams, "b")
+    with pytest.raises(QueueFull, match="4 streams are open already"):
+        await refused
+    for task in (*first, *second):
+        task.cancel()
+
+
+async def test_a_caller_that_is_alone_has_every_stream_and_those_of_nobody_else() -> None:
+    streams = Streams(4, 1)
+    tasks = await opened(streams, "aaaaa")
+    assert [task.done() for task in tasks] == [False] * 4 + [True]
+    with pytest.raises(QueueFull):
+        await tasks[-1]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert not streams._open
+
+
+async def test_a_stream_that_gives_way_answers_what_it_has_read_and_reads_no_more() -> None:
+    streams, context, gate = Streams(2, 1), ScriptedMessages(), asyncio.Event()
+
+    async def gated(request: Any) -> Any:
+        await gate.wait()
+        return request
+
+    await opened(streams, "a")
+    giving_way = serve(streams, context, gated, "a")
+    for each in ("read", "unread"):
+        context.requests.put_nowait(each)
+    await settle_loop()
+    (polite,) = await opened(streams, "b")
+    await settle_loop()
+    assert not giving_way.done()
+    gate.set()
+    with pytest.raises(QueueFull):
+        await giving_way
+    assert context.written == ["read"]
+    assert context.requests.qsize() == 1
+    assert not polite.done()
+
+
+def test_a_stream_that_gives_way_ends_soon_even_when_its_caller_reads_no_answers() -> None:
+    class Unread(ScriptedMessages):
+        """The messages of a caller that reads no answers."""
+
+        async def write(self, answer: Any) -> None:
+            """There is never room for one."""
+            del answer
+            await asyncio.Event().wait()
+
+    async def play() -> None:
+        streams, context = Streams(2, 1), Unread()
+        await opened(streams, "a")
+        giving_way = serve(streams, context, caller="a")
+        context.requests.put_nowait("read")
+        await settle_loop()
+        polite = await opened(streams, "b")
+        started_s = asyncio.get_running_loop().time()
+        with pytest.raises(QueueFull):
+            await giving_way
+        assert asyncio.get_running_loop().time() - started_s == pytest.approx(ENDING_S)
+        assert not polite[0].done()
+
+    run_virtually(play())
+
+
+async def test_streams_that_end_for_others_are_bounded_too() -> None:
+    streams = Streams(4, 1)
+
+    async def never(_request: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def busy(callers: str) -> "list[asyncio.Task[None]]":
+        tasks = []
+        for caller in callers:
+            context = ScriptedMessages()
+            context.requests.put_nowait("read")
+            tasks.append(serve(streams, context, never, caller))
+        await settle_loop()
+        return tasks
+
+    tasks = await busy("aaaa")
+    for _ in range(2):
+        polite = await busy("bb")
+        for task in polite:
+            task.cancel()
+        await settle_loop()
+        tasks += await busy("aa")
+    assert not any(task.done() for task in tasks)
+    (refused,) = await busy("b")
+    with pytest.raises(QueueFull, match="4 streams are open already"):
+        await refused
+    for task in tasks:
+        task.cancel()

@@ -17,7 +17,8 @@ from hypothesis.stateful import (
 )
 
 from batchproof_server.base.errors import Draining, QueueFull
-from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
+from batchproof_server.batching.microbatch import MicroBatchQueue
+from batchproof_server.batching.task import Limits, Task
 
 HORIZON_TICKS = 40
 """Further ahead than any delay or deadline below."""

@@ -104,7 +104,8 @@ class ShedRecord(Event):
     """One request that was answered without execution.
 
     Attributes:
-        reason: ``queue_full``, ``deadline``, ``draining`` or ``decode_budget``.
+        reason: ``queue_full``, ``share``, ``deadline``, ``draining``, ``not_ready`` or
+            ``decode_budget``.
     """
 
     model: str

@@ -1,13 +1,16 @@
-"""Whether one more task is accepted: room in the queue, and time before its deadline."""
+"""Whether one more task is accepted: a version that answers, room, and time before its deadline."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.errors import QueueFull
+from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import Member
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.batching.shedding import not_ready
+from batchproof_server.batching.task import Limits, Task
+from batchproof_server.batching.watch import Watch
 from batchproof_server.devices.device import Device
 
 
@@ -54,9 +57,9 @@ class LatencyModel:
         return running_s + rows * self._row_s * self._slowness
 
 
-# Contract: lives on the loop thread; changes nothing. A deadline is a reason to refuse only while
-# the device is busy: what is executed is what the latency model learns from, so a wrong one mends
-# itself. What a refusal says is computed only when there is one.
+# Contract: lives on the loop thread. A deadline is a reason to refuse only
+# while the device is busy: what is executed is what the latency model learns from, so a wrong one
+# mends itself. What a refusal says is computed only when there is one.
 class Admission:
     """Decides for one queue.
 
@@ -65,7 +68,8 @@ class Admission:
         device: executes what was in the queue.
         latency: foretells.
         clock: says what time it is.
-        settings: how large a micro-batch may be.
+        settings: how large micro-batches may be.
+        watch: knows whether the version can answer at all.
     """
 
     def __init__(
@@ -75,12 +79,14 @@ class Admission:
         latency: LatencyModel,
         clock: Clock,
         settings: BatchingSettings,
+        watch: Watch,
     ) -> None:
         self._queue = queue
         self._device = device
         self._latency = latency
         self._clock = clock
-        self._max_batch_rows = settings.max_batch_rows
+        self._watch = watch
+        self._buckets_rows = settings.buckets_rows
         self._max_queued_rows = settings.max_queued_rows
         self._mean_execution_s = _FIRST_EXECUTION_S
 
@@ -88,34 +94,70 @@ class Admission:
         """A micro-batch took so long."""
         self._mean_execution_s += (execution_s - self._mean_execution_s) * _SHARE_OF_LATEST
 
-    def check(self, rows: int, deadline_s: float | None) -> None:
+    def offer(self, task: Task[Member], now_s: float) -> Sequence[Task[Member]]:
+        """Puts a task that is accepted into the queue; returns what it displaces there.
+
+        Raises:
+            DeadlineExceeded: its deadline has passed.
+            Draining, QueueFull, ModelNotReady: see ``check``.
+            ValueError: its inputs do not hold its rows, or it is of a size that is never executed.
+        """
+        for array in task.payload.inputs.values():
+            if array.shape[0] != task.rows:
+                raise ValueError(f"the inputs do not hold {task.rows} rows")
+        late = task.deadline is not None and task.deadline <= now_s
+        if late and not self._queue.draining:
+            raise DeadlineExceeded("the deadline had passed before the request was queued")
+        self.check(task.rows, task.deadline, task.caller)
+        return self._queue.offer(task, now_s)
+
+    def check(self, rows: int, deadline_s: float | None, caller: Hashable) -> None:
         """Returns when a task would be accepted, and probably answered by its deadline.
 
         Args:
             rows: of the task, or of all tasks of a large request.
             deadline_s: an instant of the clock; None waits as long as it takes.
+            caller: of the task; what others wait for behind it does not delay it.
 
         Raises:
             Draining: nothing new is accepted.
             QueueFull: too many rows wait, or too many for this deadline.
+            ModelNotReady: the version cannot answer now.
         """
+        if self._watch.trouble:
+            raise not_ready(self._watch.trouble)
         queue = self._queue
         if queue.draining or queue.waiting_rows + rows > self._max_queued_rows:
-            queue.check_room(rows, self._retry_after_s())
+            queue.check_room(rows, self.retry_after_s(), caller)
         if deadline_s is None or not self._device.is_busy:
             return
         now_s = self._clock.now_s()
         wait_s = self._latency.wait_s(queue.waiting_rows + rows, now_s)
         if now_s + wait_s * CAUTION > deadline_s:
+            wait_s = self._latency.wait_s(queue.turns.rows_until(caller, rows), now_s)
+        if now_s + wait_s * CAUTION > deadline_s:
             raise QueueFull(
                 f"the answer would come in {wait_s:.3f} s and is wanted in "
                 f"{max(0.0, deadline_s - now_s):.3f} s",
-                self._retry_after_s(),
+                self.retry_after_s(),
             )
 
-    def _retry_after_s(self) -> float:
+    def give_up(self, now_s: float) -> tuple[tuple[Task[Member], ...], float]:
+        """Removes those that the next micro-batch would answer too late, if more wait than fit in.
+
+        Returns:
+            The tasks, and how long that micro-batch will take.
+        """
+        rows = self._queue.next_rows()
+        if rows == self._queue.waiting_rows:
+            return (), 0.0
+        expected_s = self._latency.execution_s(bucket_for(rows, self._buckets_rows)) or 0.0
+        return self._queue.give_up(now_s + expected_s * CAUTION), expected_s
+
+    def retry_after_s(self) -> float:
+        """When trying again makes sense."""
         # When all that waits and what runs now will have been executed.
-        batches = self._queue.waiting_rows / self._max_batch_rows + 1
+        batches = self._queue.waiting_rows / self._buckets_rows[-1] + 1
         return batches * self._mean_execution_s
 
 
@@ -140,3 +182,23 @@ def bucket_for(rows: int, buckets_rows: Sequence[int]) -> int:
     if not 1 <= rows <= buckets_rows[-1]:
         raise ValueError(f"{rows} rows fit no bucket of {list(buckets_rows)}")
     return buckets_rows[bisect_left(buckets_rows, rows)]
+
+
+def queue_limits(settings: BatchingSettings, execution_s: tuple[float, ...]) -> Limits:
+    """The limits of a version's queue.
+
+    Args:
+        settings: sizes and limits.
+        execution_s: what each bucket took when nothing else ran; empty when that is not known.
+    """
+    return Limits(
+        max_batch_rows=settings.max_batch_rows,
+        max_queued_rows=settings.max_queued_rows,
+        max_queue_delay=settings.max_queue_delay_s,
+        buckets_rows=settings.buckets_rows,
+        buckets_cost=tuple(alone_s + _HAND_OVER_S for alone_s in execution_s),
+    )
+
+
+# From the end of one execution to the start of the next, beside what is executed.
+_HAND_OVER_S = 0.0002

@@ -1,6 +1,7 @@
-"""What observers are told of the self-check."""
+"""What observers are told of executions that no caller waits for."""
 
-from batchproof_server.base.events import SelfCheckRecord
+from batchproof_server.base.events import IsolationRecord, SelfCheckRecord
+from batchproof_server.batching.isolation import Incident
 from batchproof_server.devices.device import Execution, NotExecuted
 from batchproof_server.selfcheck.judging import Check, Skipped, judge
 
@@ -30,3 +31,8 @@ def skipped_record(model: str, version: int, skipped: Skipped) -> SelfCheckRecor
         request_id=skipped.request_id,
         reason=skipped.reason,
     )
+
+
+def isolated_record(model: str, version: int, incident: Incident) -> IsolationRecord:
+    """What became of a micro-batch whose members were executed apart."""
+    return IsolationRecord(model, version, incident.executions, incident.refused, incident.failed)

@@ -7,8 +7,8 @@ from functools import partial
 
 from batchproof_server.base.errors import BackendFailed, InvalidInput
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.microbatch import Task
 from batchproof_server.batching.replies import MakeRefusal, Member, backend_failed
+from batchproof_server.batching.task import Task
 
 Members = tuple[Task[Member], ...]
 

@@ -3,52 +3,16 @@
 import heapq
 import itertools
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias
 
 from batchproof_server.base.errors import Draining, QueueFull
 from batchproof_server.batching.cost import assumed_costs, cheapest_length
+from batchproof_server.batching.task import Limits, Payload, Task
+from batchproof_server.batching.turns import Line, Turn, Turns
 
-Payload = TypeVar("Payload")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds a queue. Times have the unit of the ``now`` that the methods are given.
-
-    Attributes:
-        max_batch_rows: rows of the largest micro-batch, 1 or more.
-        max_queued_rows: rows that may wait, at least ``max_batch_rows``.
-        max_queue_delay: how long a task may wait for others, 0 or more.
-        buckets_rows: what micro-batches are padded up to, ascending, the last being
-            ``max_batch_rows``; empty when nothing is padded.
-        buckets_cost: what executing each bucket takes, in any unit, above 0; empty when it is not
-            known.
-    """
-
-    max_batch_rows: int
-    max_queued_rows: int
-    max_queue_delay: float
-    buckets_rows: tuple[int, ...] = ()
-    buckets_cost: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)  # no slots: Python 3.11 cannot make Task[...](...) with both
-class Task(Generic[Payload]):
-    """What one request puts into the queue; equal only to itself.
-
-    Attributes:
-        payload: the caller's; the queue never looks at it.
-        rows: what the task adds to a micro-batch, 1 or more.
-        deadline: the instant from which executing it is pointless; None when there is none.
-        kind: tasks of different kinds never share a micro-batch.
-    """
-
-    payload: Payload
-    rows: int
-    deadline: float | None = None
-    kind: Hashable = None
+_Batch: TypeAlias = tuple[Task[Payload], ...]
 
 
 @dataclass(slots=True)
@@ -57,25 +21,28 @@ class _QueueEntry(Generic[Payload]):
     task: Task[Payload] | None
     arrival: float
     urgent: bool
+    line: Line[Payload]
 
 
 # Contract
 #
-# Fate        An accepted task meets exactly one: taken, expired or withdrawn.
-# Order       A micro-batch is a prefix, in order of arrival, of the live tasks of one kind, with
-#             at most max_batch_rows rows: the one whose bucket costs the least for each of its
-#             rows, and of several such the longest. A task is never split.
+# Fate        An accepted task meets exactly one: taken, expired, withdrawn or displaced.
+# Order       A micro-batch is a prefix, in order of turns, of the live tasks of one kind, with at
+#             most max_batch_rows rows: the one whose bucket costs the least for each of its rows,
+#             and of several such the longest. A task is never split. The turns of one caller are
+#             those of arrival; several callers take turns, as ``turns.py`` says.
 # Due         A micro-batch is due when max_batch_rows rows wait, when the oldest live task has
 #             waited for max_queue_delay, when waiting that long would let a task expire, or when
 #             the queue drains. With max_queue_delay = 0 that is whenever a live task waits.
-# Bound       waiting_rows <= max_queued_rows. An offer is refused when its rows do not fit or the
-#             queue drains; only then, and always then.
+# Bound       waiting_rows <= max_queued_rows. An offer is refused when the queue drains, or when
+#             its rows do not fit and no caller that holds more gives way; only then, and always
+#             then. Who gives way is displaced: its latest tasks, no more of them than make room.
 # Deadline    A task is expired from its deadline on (now >= deadline) and is never taken then.
 # Given up    give_up(before) leaves at least one task, or changes nothing.
 # Wait        With an idle device a task waits at most max_queue_delay; otherwise at most for the
-#             running micro-batch and those of the rows that arrived before it.
+#             running micro-batch and those of the rows whose turns come before its own.
 # Cost        offer, withdraw O(log n); take O(tasks taken); expire O(log n) for each task expired
-#             (amortised), n being the tasks that wait.
+#             (amortised), of n that wait. With several callers take and refusals O(callers) more.
 class MicroBatchQueue(Generic[Payload]):
     """A bounded queue which says what to execute next.
 
@@ -83,15 +50,19 @@ class MicroBatchQueue(Generic[Payload]):
         limits: fixed for the queue's life.
 
     Attributes:
-        waiting_rows: rows of the tasks that wait; only to be read, as is the other.
+        waiting_rows: rows of the tasks that wait; only to be read, as are the others.
         draining: whether ``drain`` was called.
+        turns: of the callers that wait.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._costs = limits.buckets_cost or assumed_costs(limits.buckets_rows)
-        # OrderedDict, not dict: taking from the front of a dict scans what was deleted before it.
         self._waiting: OrderedDict[Task[Payload], _QueueEntry[Payload]] = OrderedDict()
+        self.turns: Turns[Payload] = Turns()
+        self._lines = self.turns.lines
+        # What take returns once due, and whose turns those are when several callers wait.
+        self._next: tuple[_Batch[Payload], Sequence[Turn[Payload]]] | None = None
         self._deadlines: list[tuple[float, int, _QueueEntry[Payload]]] = []
         self._numbers = itertools.count()
         self._lapsed: list[Task[Payload]] = []
@@ -109,12 +80,15 @@ class MicroBatchQueue(Generic[Payload]):
         """Whether every accepted task has met its fate."""
         return not self._waiting and not self._lapsed
 
-    def check_room(self, rows: int, retry_after_s: float = 0.0) -> None:
-        """Returns when an offer of ``rows`` would be accepted.
+    def check_room(
+        self, rows: int, retry_after_s: float = 0.0, caller: Hashable = ""
+    ) -> Sequence[Task[Payload]]:
+        """Says which tasks an offer of ``rows`` would displace.
 
         Args:
             rows: rows of the task.
             retry_after_s: what a refusal tells the caller; the queue knows no durations.
+            caller: of the task.
 
         Raises:
             Draining: nothing new is accepted.
@@ -122,15 +96,21 @@ class MicroBatchQueue(Generic[Payload]):
         """
         if self.draining:
             raise Draining("nothing new is accepted: the server or this version is going away")
-        if self.waiting_rows + rows > self._limits.max_queued_rows:
-            raise QueueFull(
-                f"the queue holds {self.waiting_rows} of {self._limits.max_queued_rows} rows "
-                f"and has no room for {rows} more",
-                retry_after_s,
-            )
+        room_rows = self._limits.max_queued_rows - self.waiting_rows
+        if rows <= room_rows:
+            return ()
+        if displaced := self.turns.giving_way(caller, rows, room_rows):
+            return displaced
+        raise QueueFull(
+            f"the queue holds {self.waiting_rows} of {self._limits.max_queued_rows} rows "
+            f"and has no room for {rows} more",
+            retry_after_s,
+        )
 
-    def offer(self, task: Task[Payload], now: float, retry_after_s: float = 0.0) -> None:
-        """Accepts a task, or refuses it.
+    def offer(
+        self, task: Task[Payload], now: float, retry_after_s: float = 0.0
+    ) -> Sequence[Task[Payload]]:
+        """Accepts a task, or refuses it; removes and returns what it displaces.
 
         Args:
             task: of 1 to ``max_batch_rows`` rows, and not waiting already.
@@ -148,8 +128,13 @@ class MicroBatchQueue(Generic[Payload]):
             )
         if task in self._waiting:
             raise ValueError("the task waits already")
-        self.check_room(task.rows, retry_after_s)
+        displaced: Sequence[Task[Payload]] = ()
+        if self.draining or self.waiting_rows + task.rows > self._limits.max_queued_rows:
+            displaced = self.check_room(task.rows, retry_after_s, task.caller)
+        for each in displaced:
+            self._remove(each)
         self._admit(task, now)
+        return displaced
 
     def withdraw(self, task: Task[Payload]) -> bool:
         """Removes a task whose caller went away; whether it was still waiting."""
@@ -160,11 +145,10 @@ class MicroBatchQueue(Generic[Payload]):
 
     def withdraw_all(self) -> tuple[Task[Payload], ...]:
         """Removes and returns every task without a fate, in order of arrival."""
-        waiting = (*self._lapsed, *self._waiting)
-        self._lapsed.clear()
-        for task in tuple(self._waiting):
+        waiting, lapsed, self._lapsed = tuple(self._waiting), self._lapsed, []
+        for task in waiting:
             self._remove(task)
-        return waiting
+        return (*lapsed, *waiting)
 
     def expire(self, now: float) -> tuple[Task[Payload], ...]:
         """Removes and returns every task whose deadline is ``now`` or earlier, by deadline."""
@@ -192,7 +176,7 @@ class MicroBatchQueue(Generic[Payload]):
 
     def next_rows(self) -> int:
         """Rows of the micro-batch that ``take`` returns once it is due; 0 when nothing waits."""
-        return sum([task.rows for task in self._next_batch()]) if self._waiting else 0
+        return sum([task.rows for task in self._next_batch()[0]]) if self._waiting else 0
 
     def take(self, now: float) -> tuple[Task[Payload], ...]:
         """Removes and returns the next micro-batch if one is due; call it when the device is idle.
@@ -206,7 +190,9 @@ class MicroBatchQueue(Generic[Payload]):
         release_at = self._release_at()
         if release_at is None or release_at > now:
             return ()
-        batch = self._next_batch()
+        batch, turns = self._next_batch()
+        if turns:
+            self.turns.take(turns)
         for task in batch:
             self._remove(task)
         return batch
@@ -216,8 +202,8 @@ class MicroBatchQueue(Generic[Payload]):
 
         None when nothing waits. An instant that has passed means now.
         """
-        instants = (self._release_at(), self.expires_at())
-        return min((instant for instant in instants if instant is not None), default=None)
+        instants = [each for each in (self._release_at(), self.expires_at()) if each is not None]
+        return min(instants, default=None)
 
     def expires_at(self) -> float | None:
         """The earliest instant at which ``expire`` would return something; None without one."""
@@ -232,10 +218,19 @@ class MicroBatchQueue(Generic[Payload]):
         self.draining = True
 
     def _admit(self, task: Task[Payload], now: float) -> None:
+        line = self._lines.get(task.caller)
+        if line is None and self._waiting:
+            line = self.turns.open_line(task.caller)
+        elif line is None:
+            self._lines.clear()
+            line = self._lines[task.caller] = Line()
+        line.tasks[task] = None
+        line.rows += task.rows
         deadline = task.deadline
         urgent = deadline is not None and deadline <= now + self._limits.max_queue_delay
-        place = _QueueEntry(task, now, urgent)
+        place = _QueueEntry(task, now, urgent, line)
         self._waiting[task] = place
+        self._next = None
         self.waiting_rows += task.rows
         self._urgent_tasks += urgent
         if deadline is not None:
@@ -245,8 +240,14 @@ class MicroBatchQueue(Generic[Payload]):
     def _remove(self, task: Task[Payload]) -> None:
         place = self._waiting.pop(task)
         place.task = None
+        self._next = None
         self.waiting_rows -= task.rows
         self._urgent_tasks -= place.urgent
+        line = place.line
+        del line.tasks[task]
+        line.rows -= task.rows
+        if len(self._lines) > 1 and not line.tasks:
+            self.turns.close_line(task.caller, line, is_last=not self._waiting)
 
     def _lapse(self, now: float) -> None:
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -259,22 +260,32 @@ class MicroBatchQueue(Generic[Payload]):
         if not self._waiting:
             return None
         oldest = next(iter(self._waiting.values())).arrival
-        full = self.waiting_rows >= self._limits.max_batch_rows
-        if full or self._urgent_tasks or self.draining:
+        is_full = self.waiting_rows >= self._limits.max_batch_rows
+        if is_full or self._urgent_tasks or self.draining:
             return oldest
         return oldest + self._limits.max_queue_delay
 
-    def _next_batch(self) -> tuple[Task[Payload], ...]:
-        kind = next(iter(self._waiting)).kind
+    def _next_batch(self) -> tuple[_Batch[Payload], Sequence[Turn[Payload]]]:
+        if self._next is None:
+            if len(self._lines) == 1:
+                self._next = self._fitting(self._waiting), ()
+            else:
+                turns = self.turns.in_turn(self._limits.max_batch_rows)
+                batch = self._fitting([turn.task for turn in turns])
+                self._next = batch, turns[: len(batch)]
+        return self._next
+
+    def _fitting(self, tasks: Iterable[Task[Payload]]) -> _Batch[Payload]:
+        """Of the next tasks those that are executed together."""
         batch: list[Task[Payload]] = []
         room = self._limits.max_batch_rows
-        for task in self._waiting:
+        for task in tasks:
             room -= task.rows
-            if room < 0 or task.kind != kind:
+            if room < 0 or (batch and task.kind != batch[0].kind):
                 break
             batch.append(task)
         if len(batch) == 1:
-            return (batch[0],)
+            return tuple(batch)
         rows = [task.rows for task in batch]
         return tuple(batch[: cheapest_length(rows, self._limits.buckets_rows, self._costs)])
 

@@ -1,5 +1,6 @@
 """Whether a model version can answer at all, and who is told. Time is an argument."""
 
+import math
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -14,19 +15,31 @@ LOOK_AGAIN_S: Final = 1.0
 class Watch:
     """Remembers and tells whether a version can answer.
 
+    Args:
+        limit_s: an execution that takes longer is given up.
+
     Attributes:
         trouble: why the version cannot answer; empty while it can. Only to be read, as is the next.
         look_at_s: the next instant to look whether the trouble is over.
+        overdue_at_s: when the execution at hand is to be given up; whoever executes sets it.
+        limit_s: the argument.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float = math.inf) -> None:
         self.trouble = ""
         self.look_at_s = 0.0
+        self.overdue_at_s = math.inf
+        self.limit_s = limit_s
         self._tell: TellTrouble = _tell_nobody
 
     def listen(self, tell: TellTrouble) -> None:
         """Says who is told of trouble and of its end."""
         self._tell = tell
+
+    def overdue(self) -> str:
+        """Why the execution at hand is given up now; it is not watched any more."""
+        self.overdue_at_s = math.inf
+        return f"an execution did not end within {self.limit_s:.3g} s"
 
     def is_time_to_look(self, now_s: float) -> bool:
         """Whether to look if the trouble is over; the next time is later."""

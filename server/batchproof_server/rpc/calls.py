@@ -154,8 +154,8 @@ class Calls:
         started_s = self._clock.now_s()
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
         call = Call(readable_id or uuid.uuid4().hex, timeout_s, Caller(head.peer))
-        is_full = self._pressure.is_full
-        self._pressure.begin_request()
+        is_full = self._pressure.is_full_for(head.peer)
+        self._pressure.begin_request(head.peer)
         try:
             if is_full or (request_id and not readable_id):
                 self._refuse_one(call, request_id, is_readable=bool(readable_id))
@@ -174,7 +174,7 @@ class Calls:
             loop.call_soon(self._record, method.name, call, duration_s, "OK", "")
             return reply
         finally:
-            self._pressure.end_request()
+            self._pressure.end_request(head.peer)
         self._finish_failed(method.name, call, self._clock.now_s() - started_s, failure)
         return failure
 
@@ -287,7 +287,7 @@ class Gate:
         if name is None:
             return None
         try:
-            self._shedder.check(self._calls.timeout_s(head))
+            self._shedder.check(self._calls.timeout_s(head), head.peer)
         except QueueFull as full:
             request_id = _from_metadata(head)
             return self._calls.refuse(name, full, request_id, *self._shedder.only_model())

@@ -181,7 +181,8 @@ async def _serve(
         return outcome.content if isinstance(outcome, Reply) else refuse(outcome)
 
     try:
-        await streams.serve(messages, InOrder(answer).answer if method.keeps_order else answer)
+        in_form = InOrder(answer).answer if method.keeps_order else answer
+        await streams.serve(messages, in_form, head.peer)
     except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001 - the last resort of every stream

@@ -13,6 +13,8 @@ from batchproof_server.serving.predictor import Predictor
 _RETRY_AFTER_S = 0.1
 _WARY_S = 1.0
 _TRIED_EVERY_S = 0.1
+# Of the limit this part is kept, beyond it, for callers that have less than others.
+_SPARE_SHARE = 8
 
 
 WINDOW_S = 1.0
@@ -97,13 +99,18 @@ _MOST_MEANS = 3.0
 _UNKNOWN_MEAN_S = 0.03
 
 
-# Contract: lives on the loop thread. Of those that have too little time ten a second are let
-# through all the same, so that a wrong idea of what an answer takes mends itself.
+# Contract
+#
+# Lives on the loop thread. Of those that have too little time ten a second are let through all the
+# same, so that a wrong idea of what an answer takes mends itself. Shares: what is being answered
+# cannot be taken back, so a caller that would have fewer requests under way than another is let in
+# beyond the limit too, an eighth more at most. As many as end then are refused to those that have
+# more, until the caller has as many as they. A caller is remembered while it has any.
 class Pressure:
     """Counts the calls that are being answered and knows how long answers take.
 
     Args:
-        max_concurrent_requests: more than these at the same time are refused.
+        max_concurrent_requests: more than these at the same time are refused, but for shares.
         clock: says what time it is.
     """
 
@@ -111,6 +118,7 @@ class Pressure:
         self._max_concurrent_requests = max_concurrent_requests
         self._clock = clock
         self._running = 0
+        self._running_of: dict[str, int] = {}
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._pressed_s = -math.inf
         self._tried_s = -math.inf
@@ -122,8 +130,17 @@ class Pressure:
 
     @property
     def is_full(self) -> bool:
-        """Whether one more request would be refused."""
+        """Whether one more request would be refused to those that have the most."""
         return self._running >= self._max_concurrent_requests
+
+    def is_full_for(self, caller: str) -> bool:
+        """Whether one more request of this caller would be refused."""
+        if self._running < self._max_concurrent_requests:
+            return False
+        spare = max(1, self._max_concurrent_requests // _SPARE_SHARE)
+        if self._running >= self._max_concurrent_requests + spare:
+            return True
+        return max(self._running_of.values()) <= self._running_of.get(caller, 0) + 1
 
     @property
     def is_pressed(self) -> bool:
@@ -133,13 +150,17 @@ class Pressure:
         """
         return self.is_full or self._clock.now_s() - self._pressed_s < _WARY_S
 
-    def begin_request(self) -> None:
-        """One more request is being answered."""
+    def begin_request(self, caller: str) -> None:
+        """One more request of a caller is being answered."""
         self._running += 1
+        self._running_of[caller] = self._running_of.get(caller, 0) + 1
 
-    def end_request(self) -> None:
+    def end_request(self, caller: str) -> None:
         """One fewer is."""
         self._running -= 1
+        self._running_of[caller] -= 1
+        if not self._running_of[caller]:
+            del self._running_of[caller]
 
     def learn_answer(self, model: str, rows: int, duration_s: float) -> None:
         """A request was answered.
@@ -168,7 +189,7 @@ class Pressure:
         if model:
             self._paces[model].learn_late(duration_s, self._pressed_s)
 
-    def check_room(self, models: Iterable[str], timeout_s: float | None) -> None:
+    def check_room(self, models: Iterable[str], timeout_s: float | None, caller: str = "") -> None:
         """Returns when one more request may be answered in time.
 
         What waits inside gRPC has no other sign of having waited than how little time is left.
@@ -176,12 +197,13 @@ class Pressure:
         Args:
             models: of which it may ask one.
             timeout_s: what is left of the caller's time; None when there is no limit.
+            caller: who asks.
 
         Raises:
             QueueFull: too many are being answered; or of each model an answer to a single row
                 takes longer now than the caller has.
         """
-        if self.is_full:
+        if self.is_full_for(caller):
             raise self.too_many()
         if timeout_s is None:
             return
@@ -223,19 +245,20 @@ class LoadShedder:
             model.batcher.is_pressed for model in self._versions.ready()
         )
 
-    def check(self, timeout_s: float | None) -> None:
+    def check(self, timeout_s: float | None, caller: str = "") -> None:
         """Returns when some version would accept one row.
 
         Args:
             timeout_s: what is left of the caller's time; None when there is no limit.
+            caller: who asks.
 
         Raises:
             QueueFull: none would.
         """
         models = self._versions.ready()
-        self._pressure.check_room((model.name for model in models), timeout_s)
+        self._pressure.check_room((model.name for model in models), timeout_s, caller)
         deadline_s = self._predictor.deadline_s(timeout_s)
-        refusals = [model.batcher.refusal(1, deadline_s) for model in models]
+        refusals = [model.batcher.refusal(1, deadline_s, caller) for model in models]
         full = [each for each in refusals if isinstance(each, QueueFull)]
         # Where a version drains, the call goes on to be told so.
         if full and len(full) == len(models):

@@ -49,7 +49,7 @@ async def predict_with_early_exit(
 async def _predict(
     rounds: Rounds, request: PredictRequest, kept: KeptPictures
 ) -> tuple[Prediction, InputStatistics | None]:
-    request.model.batcher.check_room(len(request.images), request.deadline_s)
+    request.model.batcher.check_room(len(request.images), request.deadline_s, request.caller.peer)
     pictures = await rounds.decode(request, Plan(request.plan.policy, (IDENTITY,)), kept)
     inputs, places = statistics_of(pictures), [picture.kept for picture in pictures]
     first = await rounds.execute_pictures(request, pictures)

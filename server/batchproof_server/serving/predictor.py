@@ -128,7 +128,7 @@ class Predictor:
             _check_views(request, rows)
         if plan.early_exit is not None and not plan.is_plain:
             return await predict_with_early_exit(self._rounds, request)
-        model.batcher.check_room(rows * len(plan.views), request.deadline_s)
+        model.batcher.check_room(rows * len(plan.views), request.deadline_s, request.caller.peer)
         pictures = await self._rounds.decode(request, plan)
         inputs = statistics_of(pictures)
         executed = await self._rounds.execute_pictures(request, pictures)

@@ -143,14 +143,15 @@ class Rounds:
             QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
         """
         batcher, deadline_s = request.model.batcher, request.deadline_s
+        request_id, caller = request.request_id, request.caller.peer
         largest = batcher.max_batch_rows
         if rows <= largest:
-            only = await batcher.submit(tensors, rows, deadline_s, request.request_id)
+            only = await batcher.submit(tensors, rows, deadline_s, request_id, caller)
             request.trace.queued_s = max(request.trace.queued_s, only.queue_delay_s)
             return ModelOutputs(only.outputs, (only,))
-        batcher.check_room(rows, deadline_s)
+        batcher.check_room(rows, deadline_s, caller)
         executions = await all_or_none(
-            batcher.submit(part, count, deadline_s, request.request_id)
+            batcher.submit(part, count, deadline_s, request_id, caller)
             for part, count in _slices(tensors, rows, largest)
         )
         waited_s = max(execution.queue_delay_s for execution in executions)

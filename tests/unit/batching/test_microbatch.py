@@ -6,7 +6,8 @@ import weakref
 import pytest
 
 from batchproof_server.base.errors import Draining, QueueFull
-from batchproof_server.batching.microbatch import Limits, MicroBatchQueue, Task
+from batchproof_server.batching.microbatch import MicroBatchQueue
+from batchproof_server.batching.task import Limits, Task
 
 
 def queue_of(

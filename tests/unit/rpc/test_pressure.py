@@ -131,3 +131,45 @@ async def test_one_too_many_counts_as_shed_and_makes_the_server_look_first() -> 
     assert bench.is_pressed()
     bench.clock.advance(2)
     assert not bench.is_pressed()
+
+
+def under_way(pressure: Pressure, callers: str) -> None:
+    """One request of each caller, unless it is refused."""
+    for caller in callers:
+        assert not pressure.is_full_for(caller)
+        pressure.begin_request(caller)
+
+
+def test_a_caller_that_is_alone_has_every_place() -> None:
+    pressure = Pressure(16, FakeClock())
+    under_way(pressure, "a" * 16)
+    assert pressure.is_full
+    assert pressure.is_full_for("a")
+
+
+def test_who_has_fewer_requests_than_another_is_let_in_beyond_the_limit_an_eighth_more() -> None:
+    pressure = Pressure(16, FakeClock())
+    under_way(pressure, "a" * 16 + "bb")
+    assert pressure.is_full_for("b")
+    assert pressure.is_full_for("c")
+    with pytest.raises(QueueFull, match="16 requests are being answered already"):
+        pressure.check_room([], None, "b")
+
+
+def test_what_ends_of_those_that_have_more_goes_to_who_has_less_until_they_are_even() -> None:
+    pressure = Pressure(16, FakeClock())
+    under_way(pressure, "a" * 16)
+    for _ in range(8):
+        under_way(pressure, "b")
+        pressure.end_request("a")
+        assert pressure.is_full_for("a")
+    assert pressure.is_full_for("b")
+
+
+def test_a_caller_without_requests_is_forgotten() -> None:
+    pressure = Pressure(16, FakeClock())
+    for number in range(1000):
+        pressure.begin_request(f"peer {number}")
+        pressure.end_request(f"peer {number}")
+    assert pressure.is_idle
+    assert not pressure._running_of

@@ -1,0 +1,294 @@
+"""Micro-batches on the device: from the hand-over to the last account. Decides nothing."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from batchproof_server.base.clock import Clock
+from batchproof_server.base.events import BatchRecord, Observer
+from batchproof_server.base.signature import Tensors
+from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
+from batchproof_server.batching.apart import Apart
+from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
+from batchproof_server.batching.isolation import Fragment, Incident, Isolation, Members
+from batchproof_server.batching.replies import BatchedRows, backend_failed, settle
+from batchproof_server.batching.watch import Watch
+from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
+from batchproof_server.selfcheck.choosing import SelfChecks
+from batchproof_server.selfcheck.judging import Answered, Check
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The members of one micro-batch.
+
+    Attributes:
+        members: in the order of their rows.
+        rows: rows of all members.
+        bucket_rows: rows with the padding.
+        taken_s: when it was handed to the device.
+        is_again: whether its members were executed before, in a micro-batch that failed.
+    """
+
+    members: Members
+    rows: int
+    bucket_rows: int
+    taken_s: float
+    is_again: bool = False
+
+    def answer(self, execution: Execution) -> None:
+        """Gives each member its rows, or each its own BackendFailed."""
+        if isinstance(execution, NotExecuted):
+            for task in self.members:
+                settle(task, partial(backend_failed, execution.cause))
+            return
+        for task, outputs in zip(self.members, execution.parts, strict=True):
+            member = task.payload
+            if not member.reply.done():
+                rows = BatchedRows(
+                    outputs=outputs,
+                    rows=task.rows,
+                    bucket_rows=self.bucket_rows,
+                    queue_delay_s=self.taken_s - member.arrival_s,
+                    execution_s=execution.execution_s,
+                )
+                member.reply.set_result(rows)
+
+    def answered(self, executed: Executed) -> list[Answered]:
+        """What became of each member, for the self-check.
+
+        Whoever cancelled has no answer that could be wrong, and may use the inputs' memory again.
+        """
+        answered, position = [], 0
+        for task, outputs in zip(self.members, executed.parts, strict=True):
+            member = task.payload
+            if not member.reply.cancelled():
+                answered.append(
+                    Answered(
+                        request_id=member.request_id,
+                        kind=task.kind,
+                        inputs=member.inputs,
+                        outputs=outputs,
+                        rows=task.rows,
+                        position=position,
+                    )
+                )
+            position += task.rows
+        return answered
+
+    def record(self, model: str, version: int, execution: Execution) -> BatchRecord:
+        """What observers are told."""
+        return BatchRecord(
+            model=model,
+            version=version,
+            rows=self.rows,
+            bucket_rows=self.bucket_rows,
+            # The wait of a member was recorded when it was executed the first time.
+            queue_delays_s=()
+            if self.is_again
+            else tuple([self.taken_s - task.payload.arrival_s for task in self.members]),
+            execution_s=execution.execution_s,
+            failed=isinstance(execution, NotExecuted),
+        )
+
+
+# Contract: after the members of a micro-batch were answered, it is told of once.
+class Accounts:
+    """Tells of what was executed: observers, and those who learn from it.
+
+    Args:
+        model: its name, for records.
+        version: its version, for records.
+        observer: told of everything.
+        clock: says what time it is.
+        admission: learns how long micro-batches take.
+        isolation: learns that the model answers.
+        checks: learn what was answered.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - each learns something else
+        self,
+        model: str,
+        version: int,
+        observer: Observer,
+        clock: Clock,
+        admission: Admission,
+        isolation: Isolation,
+        checks: SelfChecks,
+    ) -> None:
+        self._model = model
+        self._version = version
+        self._observer = observer
+        self._clock = clock
+        self._admission = admission
+        self._isolation = isolation
+        self._checks = checks
+
+    def add(self, batch: Batch, execution: Execution, *, is_last: bool) -> None:
+        """A micro-batch came back.
+
+        Args:
+            batch: whose members were answered.
+            execution: what came of it.
+            is_last: whether nothing more of the version is to be checked.
+        """
+        self._observer.notify(batch.record(self._model, self._version, execution))
+        if isinstance(execution, NotExecuted):
+            return
+        self._admission.learn(execution.execution_s)
+        if self._isolation.known_row is None or self._isolation.model_failures:
+            for task in batch.members[:1]:
+                self._isolation.learn_answered(task.payload.inputs)
+        if not is_last and (tasks := batch.answered(execution)):
+            now_s = self._clock.now_s()
+            for skipped in self._checks.learn(tasks, batch.bucket_rows, now_s):
+                self._observer.notify(skipped_record(self._model, self._version, skipped))
+
+    def add_check(self, check: Check, execution: Execution) -> None:
+        """A self-check came back."""
+        self._observer.notify(checked_record(self._model, self._version, check, execution))
+
+    def add_incident(self, incident: Incident) -> None:
+        """It is known who made a micro-batch fail."""
+        self._observer.notify(isolated_record(self._model, self._version, incident))
+
+    def drop_checks(self) -> None:
+        """What waits to be checked never will be."""
+        for skipped in self._checks.drop():
+            self._observer.notify(skipped_record(self._model, self._version, skipped))
+
+
+# Contract: lives on the loop thread. What is handed over is accounted for once, after its members
+# were answered, and those after the next micro-batch went to the device.
+class DeviceWork:
+    """Hands work to the device of one model version, and gives back what comes of it.
+
+    Args:
+        device: idle whenever it is handed something.
+        clock: says what time it is.
+        latency: learns how long micro-batches take.
+        buckets_rows: ascending.
+        watch: knows from when on an execution takes too long.
+        apart: takes over the members of micro-batches that the model failed.
+        pump: hands the next work over, if there is any.
+        account: told of every micro-batch once its members are answered.
+        account_check: told of every self-check that came back.
+
+    Attributes:
+        unfinished: what was handed over and is not accounted for yet; ``account`` counts it off.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one end of the road
+        self,
+        *,
+        device: Device,
+        clock: Clock,
+        latency: LatencyModel,
+        buckets_rows: tuple[int, ...],
+        watch: Watch,
+        apart: Apart,
+        pump: Callable[[], None],
+        account: Callable[[Batch, Execution], None],
+        account_check: Callable[[Check, Execution], None],
+    ) -> None:
+        self._device = device
+        self._clock = clock
+        self._latency = latency
+        self._buckets_rows = buckets_rows
+        self._watch = watch
+        self._apart = apart
+        self._pump = pump
+        self._account = account
+        self._account_check = account_check
+        self.unfinished = 0
+
+    def execute(self, members: Members, now_s: float, *, is_last: bool) -> bool:
+        """Executes a micro-batch; whether it failed at once and its members wait to go apart.
+
+        Args:
+            members: just taken.
+            now_s: the instant.
+            is_last: whether nothing else waits: then a quick one is executed on this very thread.
+        """
+        parts = tuple([task.payload.inputs for task in members])
+        rows = sum([task.rows for task in members])
+        batch = Batch(members, rows, bucket_for(rows, self._buckets_rows), now_s)
+        self._latency.start(batch.bucket_rows, now_s)
+        execution = None
+        if is_last and self._is_quick(batch):
+            execution = self._device.execute_here(parts, batch.bucket_rows)
+        if execution is None:
+            finish = partial(self._finish, batch, None)
+            self._hand_over(parts, batch.bucket_rows, now_s, finish)
+            return False
+        self.unfinished += 1
+        self._latency.finish(batch.bucket_rows, execution.execution_s)
+        is_apart = self._is_apart(batch, None, execution)
+        self._answer(batch, execution, is_apart=is_apart)
+        return is_apart
+
+    def execute_apart(self, now_s: float) -> bool:
+        """Executes some members of a micro-batch that failed; whether there were any."""
+        if (piece := self._apart.take(now_s)) is None:
+            return False
+        fragment, parts, rows, bucket_rows = piece
+        batch = Batch(fragment.members, rows, bucket_rows, now_s, is_again=True)
+        self._latency.start(bucket_rows, now_s)
+        self._hand_over(parts, bucket_rows, now_s, partial(self._finish, batch, fragment))
+        return True
+
+    def execute_check(self, check: Check, now_s: float) -> None:
+        """Executes a self-check."""
+        finish = partial(self._finish_check, check)
+        self._hand_over(check.parts, check.bucket_rows, now_s, finish)
+
+    def _hand_over(
+        self, parts: tuple[Tensors, ...], bucket_rows: int, now_s: float, finish: Finish
+    ) -> None:
+        self.unfinished += 1
+        self._watch.overdue_at_s = now_s + self._watch.limit_s
+        self._device.execute(parts, bucket_rows, finish)
+
+    def _is_quick(self, batch: Batch) -> bool:
+        expected_s = self._latency.execution_s(batch.bucket_rows)
+        if expected_s is None or expected_s >= _QUICK_S:
+            return False
+        # What was measured had nothing to assemble: large inputs take longer to copy than to use.
+        arrays = (array for task in batch.members for array in task.payload.inputs.values())
+        return sum(array.nbytes for array in arrays) <= _QUICK_BYTES
+
+    def _finish(self, batch: Batch, fragment: Fragment | None, execution: Execution) -> None:
+        # The next micro-batch goes to the device before this one is answered: it must not wait.
+        self._watch.overdue_at_s = math.inf
+        self._latency.finish(batch.bucket_rows, self._clock.now_s() - batch.taken_s)
+        is_apart = self._is_apart(batch, fragment, execution)
+        self._pump()
+        self._answer(batch, execution, is_apart=is_apart)
+
+    def _is_apart(self, batch: Batch, fragment: Fragment | None, execution: Execution) -> bool:
+        """Whether somebody else answers the members, since the execution failed."""
+        if fragment is not None:
+            self._apart.learn(fragment, execution)
+            return isinstance(execution, NotExecuted)
+        if not isinstance(execution, NotExecuted) or self._watch.trouble:
+            return False
+        return self._apart.begin(batch.members, execution.cause)
+
+    def _answer(self, batch: Batch, execution: Execution, *, is_apart: bool) -> None:
+        if batch.members and not is_apart:
+            batch.answer(execution)
+        # The callers go on first; nobody waits for the accounting.
+        asyncio.get_running_loop().call_soon(self._account, batch, execution)
+
+    def _finish_check(self, check: Check, execution: Execution) -> None:
+        self.unfinished -= 1
+        self._watch.overdue_at_s = math.inf
+        self._pump()
+        self._account_check(check, execution)
+
+
+# Handing a micro-batch to the device thread and back takes as long as this.
+_QUICK_S = 0.0005
+_QUICK_BYTES = 1 << 21

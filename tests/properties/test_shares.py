@@ -1,0 +1,286 @@
+"""The shares of several callers in one queue, under any schedule, in integer ticks."""
+
+import itertools
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchproof_server.base.errors import QueueFull
+from batchproof_server.batching.microbatch import MicroBatchQueue
+from batchproof_server.batching.task import Limits, Task
+
+CALLERS = ("a", "b", "c", "d")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A task of one caller; ``patience`` None has no deadline."""
+
+    caller: str
+    rows: int
+    patience: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """The device is idle, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The caller of the task ``back`` before the latest accepted one goes away."""
+
+    back: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes, and what is late expires."""
+
+    ticks: int
+
+
+Step = Offer | Take | Withdraw | Tick
+
+offers = st.builds(
+    Offer, st.sampled_from(CALLERS), st.integers(1, 4), st.none() | st.integers(1, 9)
+)
+lasting = st.builds(Offer, st.sampled_from(CALLERS), st.integers(1, 4))
+schedules = st.lists(
+    st.one_of(
+        offers,
+        lasting,
+        lasting,
+        st.builds(Take),
+        st.builds(Take),
+        st.builds(Withdraw, st.integers(0, 9)),
+        st.builds(Tick, st.integers(1, 3)),
+    ),
+    max_size=80,
+)
+limits = st.builds(
+    Limits,
+    max_batch_rows=st.just(8),
+    max_queued_rows=st.integers(8, 24),
+    max_queue_delay=st.just(0),
+    buckets_rows=st.sampled_from([(), (8,), (2, 4, 8), (1, 3, 8)]),
+)
+LARGEST_TASK_ROWS = 4
+
+
+@dataclass
+class Play:
+    """A queue, and what became of every task."""
+
+    limits: Limits
+    now: int = 0
+    accepted: list[Task[int]] = field(default_factory=list)
+    fates: dict[str, list[Task[int]]] = field(default_factory=lambda: defaultdict(list))
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.queue: MicroBatchQueue[int] = MicroBatchQueue(self.limits)
+
+    def waiting(self) -> list[Task[int]]:
+        """Accepted tasks without a fate."""
+        gone = {id(task) for tasks in self.fates.values() for task in tasks}
+        return [task for task in self.accepted if id(task) not in gone]
+
+    def held(self) -> Counter[str]:
+        """Rows that wait, by caller."""
+        rows: Counter[str] = Counter()
+        for task in self.waiting():
+            rows[str(task.caller)] += task.rows
+        return rows
+
+    def do(self, step: Step) -> None:
+        """Takes one step."""
+        match step:
+            case Offer():
+                self.offer(step)
+            case Take():
+                self.take()
+            case Withdraw(back) if back < len(self.accepted):
+                task = self.accepted[-1 - back]
+                if self.queue.withdraw(task):
+                    self.fates["withdrawn"].append(task)
+            case Tick(ticks):
+                self.now += ticks
+                self.fates["expired"] += self.queue.expire(self.now)
+            case _:
+                pass
+
+    def offer(self, offer: Offer) -> bool:
+        """Offers a task and checks what the queue decides; whether it was accepted."""
+        deadline = None if offer.patience is None else self.now + offer.patience
+        task = Task(next(self.numbers), offer.rows, deadline, None, offer.caller)
+        held = self.held()
+        fits = held.total() + offer.rows <= self.limits.max_queued_rows
+        wanted = held[offer.caller] + offer.rows
+        share = self.limits.max_queued_rows / len({*held, offer.caller})
+        try:
+            displaced = self.queue.offer(task, self.now)
+        except QueueFull:
+            assert not fits, "a task was refused that fits"
+            assert wanted > share, "a caller was refused within its equal share"
+            return False
+        assert bool(displaced) is not fits, "tasks were displaced without need"
+        for each in displaced:
+            assert each.caller != offer.caller
+            assert held[str(each.caller)] > share, "a caller gave way within its equal share"
+        self.accepted.append(task)
+        self.fates["displaced"] += displaced
+        return True
+
+    def take(self) -> tuple[Task[int], ...]:
+        """Takes a micro-batch; work is conserved."""
+        late = [
+            task
+            for task in self.waiting()
+            if task.deadline is not None and task.deadline <= self.now
+        ]
+        taken = self.queue.take(self.now)
+        assert bool(taken) is (len(late) < len(self.waiting())), "the device idles while tasks wait"
+        self.fates["taken"] += taken
+        return taken
+
+
+@settings(max_examples=300)
+@given(limits=limits, schedule=schedules)
+def test_every_accepted_task_meets_exactly_one_fate_and_no_share_is_taken_away(
+    limits: Limits, schedule: list[Step]
+) -> None:
+    play = Play(limits)
+    for step in schedule:
+        play.do(step)
+        assert play.queue.waiting_rows <= limits.max_queued_rows
+    play.fates["expired"] += play.queue.expire(play.now)
+    while play.take():
+        pass
+    fates = [task.payload for tasks in play.fates.values() for task in tasks]
+    assert sorted(fates) == [task.payload for task in play.accepted]
+    for caller in CALLERS:
+        order = [task.payload for task in play.fates["taken"] if task.caller == caller]
+        assert order == sorted(order), "a caller was overtaken by itself"
+
+
+@settings(max_examples=300)
+@given(limits=limits, schedule=schedules)
+def test_of_two_callers_that_wait_throughout_none_gets_more_than_their_two_largest_tasks(
+    limits: Limits, schedule: list[Step]
+) -> None:
+    play = Play(limits)
+    # Rows that both were given, from every moment on since which both have waited.
+    since: dict[tuple[str, str], list[Counter[str]]] = defaultdict(list)
+    for step in schedule:
+        before = play.held()
+        taken = len(play.fates["taken"])
+        play.do(step)
+        held = play.held()
+        for pair in itertools.combinations(CALLERS, 2):
+            if not all(before[each] for each in pair):
+                since[pair].clear()
+            if isinstance(step, Take) and all(before[each] for each in pair):
+                _count_turns(since[pair], pair, before, play.fates["taken"][taken:])
+            if all(held[each] for each in pair):
+                since[pair].append(Counter())
+
+
+def _count_turns(
+    windows: list[Counter[str]],
+    pair: tuple[str, str],
+    before: Counter[str],
+    taken: list[Task[int]],
+) -> None:
+    left = Counter(before)
+    for task in taken:
+        if not all(left[each] for each in pair):
+            break
+        left[str(task.caller)] -= task.rows
+        for given_rows in windows:
+            given_rows[str(task.caller)] += task.rows
+            one, other = (given_rows[each] for each in pair)
+            assert abs(one - other) <= 2 * LARGEST_TASK_ROWS
+
+
+@given(
+    sizes=st.dictionaries(
+        st.sampled_from(CALLERS),
+        st.lists(st.integers(1, 4), min_size=12, max_size=12),
+        min_size=2,
+    ),
+    max_batch_rows=st.integers(4, 9),
+)
+def test_callers_that_begin_together_stay_within_one_row_and_the_largest_task(
+    sizes: dict[str, list[int]], max_batch_rows: int
+) -> None:
+    queue: MicroBatchQueue[int] = MicroBatchQueue(Limits(max_batch_rows, 1_000, 0))
+    largest = max(max(rows) for rows in sizes.values())
+    for number in range(12):
+        for caller, rows in sizes.items():
+            queue.offer(Task(number, rows[number], caller=caller), 0)
+    left = {caller: sum(rows) for caller, rows in sizes.items()}
+    given_rows: Counter[str] = Counter()
+    while all(left.values()):
+        for task in queue.take(0):
+            if all(left.values()):
+                given_rows[str(task.caller)] += task.rows
+            left[str(task.caller)] -= task.rows
+            counts = [given_rows[caller] for caller in sizes]
+            assert max(counts) - min(counts) <= 1 + largest
+
+
+@given(newcomers=st.lists(st.integers(0, 5), min_size=20, max_size=60), rows=st.integers(1, 4))
+def test_no_stream_of_newcomers_starves_who_waits(newcomers: list[int], rows: int) -> None:
+    queue: MicroBatchQueue[str] = MicroBatchQueue(Limits(4, 10_000, 0))
+    names = itertools.count()
+    for _ in range(3):
+        queue.offer(Task("waits", rows, caller="waits"), 0)
+    arrived, turns = 0, 0
+    for count in newcomers:
+        for _ in range(count):
+            queue.offer(Task("new", 1, caller=f"new {next(names)}"), 0)
+            arrived += 1
+        turns += 1
+        if any(task.payload == "waits" for task in queue.take(0)):
+            break
+    assert turns <= 3
+
+
+@settings(max_examples=300)
+@given(limits=limits, schedule=schedules)
+def test_a_caller_is_forgotten_with_its_last_task_and_its_debt(
+    limits: Limits, schedule: list[Step]
+) -> None:
+    play = Play(limits)
+    for step in schedule:
+        play.do(step)
+        lines = play.queue.turns.lines
+        held = play.held()
+        assert set(held) <= set(map(str, lines))
+        owing = [line for caller, line in lines.items() if not held[str(caller)]]
+        if held.total() and len(lines) > 1:
+            debts = [line.round - play.queue.turns.round for line in owing]
+            assert all(2 <= debt <= LARGEST_TASK_ROWS for debt in debts)
+        else:
+            assert len(lines) <= 1
+
+
+def test_thousands_of_callers_that_come_and_go_leave_nothing_behind() -> None:
+    queue: MicroBatchQueue[None] = MicroBatchQueue(Limits(4, 16, 0))
+    queue.offer(Task(None, 1, caller="stays"), 0)
+    for number in range(20_000):
+        task = Task(None, 4, caller=f"peer {number}")
+        queue.offer(task, 0)
+        if number % 2:
+            queue.withdraw(task)
+        else:
+            queue.take(0)
+        if queue.waiting_rows < 4:
+            queue.offer(Task(None, 1, caller="stays"), 0)
+        assert len(queue.turns.lines) <= 16
+    while queue.take(0):
+        pass
+    assert len(queue.turns.lines) <= 1

@@ -1,0 +1,41 @@
+"""The simulation of a greedy and a polite caller: every run gives the same figures."""
+
+import pytest
+
+from shares import GREEDY, LIMITS, POLITE, Outcome, Simulation
+
+DURATION_S = 4.0
+LONGEST_EXECUTION_S = max(LIMITS.buckets_cost)
+
+
+def played(*callers: str, has_shares: bool = True, greedy_rows: int = 1) -> Outcome:
+    simulation = Simulation(callers, has_shares=has_shares, greedy_rows=greedy_rows)
+    return simulation.run(DURATION_S)
+
+
+@pytest.mark.parametrize("greedy_rows", [1, 8, 32])
+def test_a_polite_caller_is_answered_within_three_executions_whatever_another_sends(
+    greedy_rows: int,
+) -> None:
+    outcome = played(GREEDY, POLITE, greedy_rows=greedy_rows)
+    assert outcome.refused[POLITE] == outcome.displaced[POLITE] == 0
+    assert outcome.answered[POLITE] >= outcome.asked[POLITE] - 2
+    assert max(outcome.latencies_s[POLITE]) <= 3 * LONGEST_EXECUTION_S
+
+
+def test_without_shares_nearly_all_of_its_requests_were_refused() -> None:
+    outcome = played(GREEDY, POLITE, has_shares=False)
+    assert outcome.refused[POLITE] > 0.9 * outcome.asked[POLITE]
+
+
+def test_a_greedy_caller_that_is_alone_gets_what_it_got_without_shares() -> None:
+    alone, before = played(GREEDY), played(GREEDY, has_shares=False)
+    assert alone == before
+    assert alone.displaced.total() == 0
+
+
+def test_the_device_is_never_idle_for_the_sake_of_shares() -> None:
+    outcome = played(GREEDY, POLITE)
+    assert outcome.busy_s >= DURATION_S
+    rows = outcome.answered.total()
+    assert rows >= played(GREEDY).answered.total() - 2 * LIMITS.max_batch_rows
