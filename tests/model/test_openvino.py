@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.backends.openvino import engine as openvino
@@ -23,6 +25,7 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import load_version
 from batchproof_server.proof.settings import Progress, ProofSettings
+from support.keys import write_keys
 from support.plugs import load
 
 BUCKETS = (1, 2, 4)
@@ -225,15 +228,21 @@ import sys
 for name in ("tensorflow", "keras", "h5py"):
     sys.modules[name] = None
 from pathlib import Path
+from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import load_version
 from batchproof_server.proof.settings import ProofSettings
 import numpy as np
-bundle, kept = map(Path, sys.argv[1:])
-config = Config(proof=ProofSettings(certificate_directory=str(kept)))
-model = load_version(Place("model", 1, bundle), loading_plugs(config))
+bundle, kept, *keys = map(Path, sys.argv[1:])
+proof = ProofSettings(certificate_directory=str(kept), trusted_keys=tuple(map(str, keys)))
+config = Config(proof=proof)
+try:
+    model = load_version(Place("model", 1, bundle), loading_plugs(config))
+except ModelRefused as refused:
+    sys.exit(" ".join(refused.findings))
 spec = model.backend.signature.inputs[0]
 rows = np.random.default_rng(0).random((4, *spec.row_shape), np.float32)
 (answer,) = model.backend.execute({spec.name: rows}).values()
@@ -247,18 +256,33 @@ def test_a_kept_conversion_starts_without_tensorflow_and_gives_the_same_bits(
     kept = tmp_path / "kept"
     config = Config(proof=ProofSettings(certificate_directory=str(kept)))
     first = load_version(Place("model", 1, bundle), loading_plugs(config))
-    said = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(bundle), str(kept)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    said = without_tensorflow(bundle, kept)
     spec = first.backend.signature.inputs[0]
     sizes = tuple(size or 1 for size in spec.row_shape)
     rows = np.random.default_rng(0).random((4, *sizes), np.float32)
     (answer,) = first.backend.execute({spec.name: rows}).values()
     assert first.certificate is not None
     assert said.stdout.split() == [first.certificate.digest, answer.tobytes().hex()]
+
+
+def without_tensorflow(*arguments: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_signed_bundle_is_served_without_tensorflow_and_an_unsigned_one_says_what_to_do(
+    bundle: Path, tmp_path: Path
+) -> None:
+    carried = tmp_path / "model" / "1"
+    shutil.copytree(bundle, carried)
+    key, public = write_keys(tmp_path)
+    refused = without_tensorflow(carried, tmp_path / "kept", public)
+    assert "certify BUNDLE --sign KEYFILE" in refused.stderr
+    assert main(["certify", str(carried), "--sign", str(key)]) == 0
+    assert without_tensorflow(carried, tmp_path / "kept", public).returncode == 0
+    weights = carried / "converted" / "model.bin"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    assert without_tensorflow(carried, tmp_path / "kept", public).returncode == 1
 
 
 def test_a_conversion_that_was_changed_is_made_and_proven_anew(

@@ -47,6 +47,7 @@ class ArtefactKind:
         parts: for an artefact that is a directory, what of the directory belongs to it: files, and
             folders with a slash at the end. Empty where ``file`` is the artefact.
         packages: distributions that open it, for certificates.
+        module: what open() imports; empty where that is nothing from outside.
         add_flavour: registers the decoders and resizers that are there because it is open.
         unalterable: why ``repair`` never writes such an artefact and what helps instead; empty
             where there is nothing to repair.
@@ -59,6 +60,7 @@ class ArtefactKind:
     open: Callable[[Path, EngineSettings], Source]
     parts: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    module: str = ""
     audit_program: Callable[[Path], tuple[Finding, ...]] = no_program
     add_flavour: Callable[[Plugs], None] = no_flavour
     unalterable: str = ""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -57,10 +58,21 @@ def open_audited(kind: ArtefactKind, artefact: Path, settings: EngineSettings) -
         ModelRefused: the artefact is missing, broken, not safe to load, or of a kind that is not
             served; or it cannot be repaired.
     """
+    _check_installed(kind, artefact)
     findings = check_safe(kind, artefact)
     source = kind.open(artefact, settings)
     repairs = source.repair()
     return Opened(artefact.name, source, kind.packages, (*findings, *source.audit()), repairs)
+
+
+def _check_installed(kind: ArtefactKind, artefact: Path) -> None:
+    if kind.module and find_spec(kind.module) is None:
+        sentence = (
+            f"{artefact.name}: {kind.module}, which opens it, is not installed; install it, or "
+            "run `batchproof-server certify BUNDLE --sign KEYFILE` where it is and name the public "
+            "key in proof.trusted_keys"
+        )
+        raise ModelRefused("the library that opens the artefact is missing", (sentence,))
 
 
 def examine(

@@ -87,6 +87,15 @@ class Looping(Protocol):
 
 
 @runtime_checkable
+class Shrinking(Protocol):
+    """A backend whose buckets take memory each."""
+
+    def keep_buckets(self, buckets_rows: Collection[int]) -> None:
+        """Releases all other buckets, which are never executed again."""
+        ...
+
+
+@runtime_checkable
 class Stateful(Protocol):
     """A backend whose model has variables that it can show."""
 

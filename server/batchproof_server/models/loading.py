@@ -15,7 +15,7 @@ from batchproof_server.backends.examining import (
     reopen,
 )
 from batchproof_server.backends.plug_list import AUTO
-from batchproof_server.base.backend import Backend, EngineSettings
+from batchproof_server.base.backend import Backend, EngineSettings, Shrinking
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.batching.settings import BatchingSettings
@@ -144,7 +144,7 @@ class _Loading:
                 model = self._fit(examined.backend, examined.compiled_rows[:1])
                 certificate = prove.reuse(_candidate(model, self.place, examined))
                 if certificate is not None:
-                    return self._certified(model, certificate)
+                    return self._certified(model, examined, certificate)
             examined.backend.close()
         return None
 
@@ -175,18 +175,22 @@ class _Loading:
             reference = reference_of(opened, engine, self.plugs.engines, rows, settings)
             candidate = _candidate(model, self.place, examined)
             certificate = prove(replace(candidate, reference=reference, passed_over=passed_over))
-            return self._certified(model, certificate)
+            return self._certified(model, examined, certificate)
 
     def _fit(self, backend: Backend, warm_rows: tuple[int, ...]) -> LoadedModel:
         model = _fit(self.bundle, backend, self.batching, self.plugs, warm_rows)
         return _add_profile(model, self.place, self.plugs.drift)
 
-    def _certified(self, model: LoadedModel, certificate: Certificate) -> LoadedModel:
+    def _certified(
+        self, model: LoadedModel, examined: Examined, certificate: Certificate
+    ) -> LoadedModel:
         certified = _add_certificate(model, certificate, self.plugs)
+        if isinstance(certified.backend, Shrinking):
+            certified.backend.keep_buckets(certified.batching.buckets_rows)
         took_s = measure_execution_s(
             certified.backend, certified.batching.buckets_rows, self.plugs.clock
         )
-        return replace(certified, execution_s=took_s)
+        return replace(certified, execution_s=took_s, converted=examined.converted)
 
 
 @contextmanager

@@ -22,5 +22,6 @@ KIND: Final = LayeredKind(
     audit=audit_files,
     open=_open,
     packages=("keras",),
+    module="keras",
     add_flavour=add_flavour,
 )

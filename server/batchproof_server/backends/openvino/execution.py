@@ -3,7 +3,7 @@
 Importing this module imports OpenVINO.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,6 +97,10 @@ class OpenVinoBackend:
         finally:
             for number, tensor in enumerate(bucket.empty):
                 request.set_input_tensor(number, tensor)
+
+    def keep_buckets(self, buckets_rows: Collection[int]) -> None:
+        """Releases all other buckets: each has a copy of the weights."""
+        self._buckets = {rows: self._buckets[rows] for rows in buckets_rows}
 
     def close(self) -> None:
         """Drops the compiled models."""

@@ -36,6 +36,7 @@ KIND: Final = ArtefactKind(
     audit=audit_files,
     audit_program=_audit_program,
     open=_open,
+    module="tensorflow",
     # Everything else in the directory is the bundle's.
     parts=(
         *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb"),

@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import Namespace
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
@@ -15,6 +15,7 @@ from batchproof_server.commands.terminal import ProgressLine, write, write_error
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place, discover
 from batchproof_server.models.loading import load_version
+from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
 from batchproof_server.proof.artefact.key_files import read_signing_key
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
 from batchproof_server.proof.certificate.kept import write_certificate
@@ -42,16 +43,17 @@ def certify(arguments: Namespace) -> int:
         if fault_text := _engine_fault(place, arguments.engine):
             write_error(fault_text)
             return USAGE
-        certificate = proven(place, config)
+        proof = prove(place, config)
     except ModelRefused as refused:
         _write_refused(place, refused, as_json=arguments.json)
         return FINDINGS
+    certificate = proof.certificate
     fails = certificate.verdict in _refused(config.proof)
     signature = None if key is None or fails else key.sign(certificate.digest)
     write(certificate.to_json(signature) if arguments.json else report(certificate, signature))
     if fails:
         return FINDINGS
-    return _keep(certificate, place, signature) if arguments.write or signature else OK
+    return _keep(proof, place, signature) if arguments.write or signature else OK
 
 
 def _refused(settings: ProofSettings) -> tuple[str, ...]:
@@ -72,7 +74,29 @@ def only_bundle(path: Path) -> Place:
     return places[0]
 
 
-def proven(place: Place, config: Config) -> Certificate:
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a proof leaves.
+
+    Attributes:
+        converted: what the engine made of the artefact; None where it executes that as it is.
+    """
+
+    certificate: Certificate
+    converted: Converted | None
+
+    def keep(self, bundle: Path, signature: KeySignature | None = None) -> None:
+        """Writes both into a bundle.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        if self.converted is not None:
+            self.converted.keep(bundle / CONVERTED_NAME)
+        write_certificate(self.certificate, bundle / CERTIFICATE_NAME, signature)
+
+
+def prove(place: Place, config: Config) -> Proof:
     """Proves a bundle anew, whatever certificates there are; writes nothing.
 
     Raises:
@@ -86,7 +110,7 @@ def proven(place: Place, config: Config) -> Certificate:
     loaded.backend.close()
     if loaded.certificate is None:
         raise ModelRefused("no proof was made")  # unreachable: the plugs prove
-    return loaded.certificate
+    return Proof(loaded.certificate, loaded.converted)
 
 
 def _engine_fault(place: Place, engine: str | None) -> str | None:
@@ -110,9 +134,9 @@ def _write_refused(place: Place, refused: ModelRefused, *, as_json: bool) -> Non
         write(f"  {finding}")
 
 
-def _keep(certificate: Certificate, place: Place, signature: KeySignature | None) -> int:
+def _keep(proof: Proof, place: Place, signature: KeySignature | None) -> int:
     try:
-        write_certificate(certificate, place.directory / CERTIFICATE_NAME, signature)
+        proof.keep(place.directory, signature)
     except OSError as fault:
         reason = fault.strerror or type(fault).__name__
         write_error(f"{place.directory / CERTIFICATE_NAME}: cannot be written ({reason})")

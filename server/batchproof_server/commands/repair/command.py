@@ -10,14 +10,14 @@ from batchproof_server.backends.artefact import LayeredKind
 from batchproof_server.backends.examining import check_safe
 from batchproof_server.backends.source import LayeredSource
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle, proven
+from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle, prove
 from batchproof_server.commands.report import report
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.drift.profile_form import PROFILE_NAME
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place
+from batchproof_server.proof.artefact.converted import CONVERTED_NAME
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME
-from batchproof_server.proof.certificate.kept import write_certificate
 
 
 def repair(arguments: Namespace) -> int:
@@ -59,11 +59,11 @@ def _repair(place: Place, out: Path, config: Config) -> int:
     for each in repairs:
         write(f"repaired  {each.where}: {each.change}")
     mended = only_bundle(out)
-    certificate = proven(mended, config)
-    write(report(certificate))
-    if certificate.verdict == "unproven":
+    proof = prove(mended, config)
+    write(report(proof.certificate))
+    if proof.certificate.verdict == "unproven":
         return FINDINGS
-    write_certificate(certificate, out / CERTIFICATE_NAME)
+    proof.keep(out)
     return OK
 
 
@@ -82,5 +82,5 @@ def _write_bundle(source: LayeredSource, artefact: str, directory: Path, out: Pa
 
 
 def _not_copied(top: bool, artefact: str) -> set[str]:  # noqa: FBT001 - said at the only call
-    # The profile is of the model as it was: the mended one answers otherwise.
-    return {artefact, CERTIFICATE_NAME, PROFILE_NAME} if top else set()
+    # These are of the model as it was: the mended one answers otherwise.
+    return {artefact, CERTIFICATE_NAME, CONVERTED_NAME, PROFILE_NAME} if top else set()
