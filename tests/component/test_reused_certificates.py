@@ -215,7 +215,7 @@ def test_a_certificate_in_the_bundle_is_somebody_elses_word(tmp_path: Path) -> N
         assert bench.steps() == ["certificate ignored", "probing"]
         assert bench.told[0].detail == (
             "certificate.json: it lies in the bundle without a signature, and only certificates "
-            "that this server made or a key of proof.trusted_keys signed are proof"
+            "that this server made, or that a key of proof.trusted_keys signed, are proof"
         )
 
 

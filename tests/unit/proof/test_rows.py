@@ -79,7 +79,16 @@ def test_unknown_sizes_behind_the_rows_do_no_harm() -> None:
     assert reshaped(Rows(0), 4, (4, None, None, 3), (4, None, 3)) == Rows(0)
     assert reshaped(Rows(0), 4, (4, None, 3), (None, 3)) == Rows(0, 1, None)
     assert reshaped(Rows(0, 1, None), 4, (None, 3), (4, None, 3)) == Rows(0)
-    assert reshaped(Rows(1), 4, (None, 4, 3), (None, 12)) == Rows(1, 1, 3)
+
+
+def test_a_single_unknown_size_follows_from_the_number_of_elements() -> None:
+    assert reshaped(Rows(0), 4, (None, 1, 2, 3), (None, 6)) == Rows(0)
+    assert reshaped(Rows(1), 4, (5, None, 3), (None, 3)) == Rows(0, 5)
+    assert reshaped(Rows(1), 4, (5, None, 3), (5, None, 3)) == Rows(1)
+
+
+def test_rows_behind_a_size_that_is_not_known_are_lost() -> None:
+    assert reshaped(Rows(1), 4, (None, 4, 3), (None, 12)) is None
 
 
 @pytest.mark.parametrize(

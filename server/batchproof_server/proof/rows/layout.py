@@ -102,10 +102,7 @@ def reshaped(rows: Rows, count: int, old: Shape, new: Shape) -> Rows | None:
     old = _known_by_rows(rows, count, old)
     new = _known_by_elements(old, new)
     before = _product((*old[: rows.axis], rows.outer * count))
-    if before is not None and (found := _by_prefix(before, count, new)):
-        return found
-    after = _product((rows.inner, *old[rows.axis + 1 :]))
-    return None if after is None else _by_suffix(after, count, new)
+    return None if before is None else _by_prefix(before, count, new)
 
 
 def _known_by_rows(rows: Rows, count: int, shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -136,18 +133,6 @@ def _by_prefix(blocks: int, count: int, new: Sequence[int | None]) -> Rows | Non
             return Rows(axis, pieces // count, None) if pieces % count == 0 else None
         if size % pieces == 0 and pieces % count == 0:
             return Rows(axis, pieces // count, size // pieces)
-    return None
-
-
-def _by_suffix(stride: int, count: int, new: Sequence[int | None]) -> Rows | None:
-    """Cuts ``new`` into pieces of ``stride`` elements, counted from the back."""
-    for axis in reversed(range(len(new))):
-        passed, size = _product(new[axis + 1 :]), new[axis]
-        if passed is None or passed == 0 or stride % passed or size is None:
-            return None
-        inner = stride // passed
-        if inner and size % (inner * count) == 0:
-            return Rows(axis, size // (inner * count), inner)
     return None
 
 
