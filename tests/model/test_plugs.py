@@ -8,17 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pytest
 
 from batchproof_server.backends.artefact import ArtefactKind, LayeredKind
 from batchproof_server.backends.engine import Engine
 from batchproof_server.backends.examining import engines_for
+from batchproof_server.backends.keras import kind as keras
+from batchproof_server.backends.openvino import engine as openvino
 from batchproof_server.backends.plug_list import artefact_kinds, engines
-from batchproof_server.backends.source import Source
+from batchproof_server.backends.source import IntermediateSource, Source
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from support.backend_contract import pick, random_rows, same_bits
 from support.model_fixtures import save_cnn, save_exported
+from support.onnx_files import linear_model
 
 SETTINGS: Final = EngineSettings()
 BUCKETS_ROWS: Final = (1, 2, 4)
@@ -37,10 +41,26 @@ def save_saved_model(directory: Path) -> None:
     shutil.copytree(save_exported(directory), directory, dirs_exist_ok=True)
 
 
+def save_openvino_ir(directory: Path) -> None:
+    elsewhere = directory / "made of"
+    elsewhere.mkdir()
+    source = keras.KIND.open(save_cnn(elsewhere), SETTINGS)
+    source.repair()
+    converted = openvino.ENGINE.own(source, BUCKETS_ROWS)
+    assert isinstance(converted, IntermediateSource)
+    converted.write(directory)
+
+
+def save_onnx(directory: Path) -> None:
+    (directory / "model.onnx").write_bytes(linear_model(np.ones((6, 4), np.float32)))
+
+
 # The name of a kind -> what puts an artefact of it into a directory.
 SAVE: dict[str, Callable[[Path], object]] = {
     "keras": save_keras,
     "saved_model": save_saved_model,
+    "openvino_ir": save_openvino_ir,
+    "onnx": save_onnx,
     "affine": save_affine,
 }
 KINDS = {kind.name: kind for kind in artefact_kinds()}
@@ -101,6 +121,8 @@ AUDIT = """
 import sys
 from pathlib import Path
 from batchproof_server.backends.examining import engines_for
+from batchproof_server.backends.keras import kind as keras
+from batchproof_server.backends.openvino import engine as openvino
 from batchproof_server.backends.plug_list import artefact_kinds
 
 (kind,) = [kind for kind in artefact_kinds() if kind.name == sys.argv[1]]
@@ -159,7 +181,7 @@ def test_an_engine_compiles_every_bucket_and_bucket_1_too(
 ) -> None:
     source = opened(kind, bundles)
     source.repair()
-    backend = engine.compile(source, BUCKETS_ROWS, SETTINGS)
+    backend = engine.compile(engine.own(source, BUCKETS_ROWS), BUCKETS_ROWS, SETTINGS)
     assert backend.signature == source.signature(BUCKETS_ROWS)
     assert backend.engine.startswith(engine.name)
     for rows in BUCKETS_ROWS:
@@ -176,8 +198,8 @@ def test_a_source_belongs_to_no_engine_and_may_be_compiled_twice(
     kind: ArtefactKind, engine: Engine, bundles: dict[str, Path]
 ) -> None:
     source = opened(kind, bundles)
-    first = engine.compile(source, (2, 4), SETTINGS)
-    second = engine.compile(source, (4,), SETTINGS)
+    first = engine.compile(engine.own(source, (2, 4)), (2, 4), SETTINGS)
+    second = engine.compile(engine.own(source, (4,)), (4,), SETTINGS)
     inputs = random_rows(first, 4, 0)
     answers = first.execute(inputs)
     first.close()

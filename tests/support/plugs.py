@@ -26,8 +26,8 @@ def load(
 ) -> Backend:
     """Opens an artefact and compiles it, by default with its own library; judges nothing."""
     source = kind.open(artefact, settings)
-    own = engines_for(source, engines or plug_list.engines())[-1]
-    return own.compile(source, buckets_rows, settings)
+    engine = engines_for(source, engines or plug_list.engines())[-1]
+    return engine.compile(engine.own(source, buckets_rows), buckets_rows, settings)
 
 
 @dataclass

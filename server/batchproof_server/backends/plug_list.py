@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ARTEFACT_KINDS: Mapping[str, str] = {
     "keras": "batchproof_server.backends.keras.kind",
     "saved_model": "batchproof_server.backends.saved_model.kind",
+    "openvino_ir": "batchproof_server.backends.openvino_ir.kind",
+    "onnx": "batchproof_server.backends.onnx.kind",
     "affine": "batchproof_server.backends.affine.kind",
 }
 # The name of an engine -> the module whose ``ENGINE`` it is; the first that accepts a source, and

@@ -1,0 +1,1 @@
+"""The artefact kind ONNX, as OpenVINO reads it."""
