@@ -186,7 +186,7 @@ def test_a_certificate_is_reused_by_a_new_process_of_the_same_kind(tmp_path: Pat
     kept = {"certificate_directory": str(tmp_path / "kept")}
     first, second = loaded(version, **kept), loaded(version, **kept)
     assert first.certificate == second.certificate
-    assert len(list((tmp_path / "kept").iterdir())) == 1
+    assert {path.suffix for path in (tmp_path / "kept").iterdir()} == {".json", ".converted"}
 
 
 def test_the_state_of_a_model_changes_with_any_of_its_variables(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_repair_writes_a_bundle_that_is_good_for_any_server(
     assert "repaired" in said.out
     assert "PROVEN" in said.out
     assert sorted(path.name for path in out.iterdir()) == [
-        "batchproof.toml", "certificate.json", "labels.txt", "model.keras",
+        "batchproof.toml", "certificate.json", "converted", "labels.txt", "model.keras",
     ]  # fmt: skip
     certificate = parse_certificate((out / "certificate.json").read_text()).certificate
     assert (certificate.model, certificate.version) == ("mended", 7)

@@ -138,6 +138,7 @@ def _compile_bucket(
     settings: EngineSettings,
 ) -> _Bucket:
     shapes = {number: [rows, *_sizes(spec)] for number, spec in enumerate(signature.inputs)}
+    _check_rows(model, rows)
     try:
         fixed = model.clone()
         fixed.reshape(shapes)
@@ -149,6 +150,19 @@ def _compile_bucket(
     forms = {spec.name: (spec.dtype, (rows, *_sizes(spec))) for spec in signature.inputs}
     empty = tuple(openvino.Tensor(np.zeros(shape, dtype)) for dtype, shape in forms.values())
     return _Bucket(compiled.create_infer_request(), forms, empty)
+
+
+def _check_rows(model: openvino.Model, rows: int) -> None:
+    """Refuses another row count than the model was built for; OpenVINO would try to change it.
+
+    Raises:
+        ModelRefused: it was built for another.
+    """
+    for port in model.inputs:
+        built = port.partial_shape[0]
+        if built.is_static and built.get_length() != rows:
+            sentence = f"OpenVINO, {rows} rows: the model was built for {built.get_length()} rows"
+            raise ModelRefused("the model has a fixed number of rows", (sentence,))
 
 
 def _sizes(spec: TensorSpec) -> tuple[int, ...]:
