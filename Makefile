@@ -25,7 +25,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 .PHONY: help demo test test-long check format types layers lint-proto lint-image pytest venv interop system \
-        test-pythons bench generate monitor stubs lock clean
+        test-pythons test-grpcio-oldest bench generate monitor stubs lock clean
 
 help: ## list the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ demo: $(DEMO)/.installed ## serve the embedded model, classify a real picture, a
 test: ## everything that CI runs
 	@$(MAKE) system
 	@$(MAKE) check
+	@$(MAKE) test-grpcio-oldest
 	@$(MAKE) pytest
 
 test-long: venv ## the searches of the properties again, with 2,000 examples each
@@ -74,6 +75,9 @@ pytest: venv interop ## the tests with branch coverage
 
 test-pythons: venv ## the fast tests on every Python from 3.11 to 3.13 that is found here
 	@scripts/test-pythons $(BIN)/uv
+
+test-grpcio-oldest: ## the tests of the port with the oldest grpcio that is allowed
+	@scripts/test-grpcio-oldest "$(PYTHON)"
 
 venv: $(VENV)/.installed ## the development environment, in .venv
 
@@ -117,6 +121,8 @@ lock: venv ## resolve requirements/ again; UPGRADE=--upgrade moves every pin to 
 	    --constraint requirements/build.txt --output-file requirements/dev.txt
 	@$(UV_COMPILE) pyproject.toml --group interop --override requirements/interop.overrides \
 	    --output-file requirements/interop.txt
+	@$(UV_COMPILE) pyproject.toml --extra server --extra load --group dev \
+	    --override requirements/grpcio-oldest.overrides --output-file requirements/grpcio-oldest.txt
 
 clean: ## remove what was built, and the virtual environments
 	@rm -rf $(VENV) $(DEMO) $(INTEROP) build dist htmlcov .coverage .coverage.* .hypothesis .pytest_cache \

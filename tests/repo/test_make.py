@@ -15,6 +15,7 @@ TARGETS = {
     "check",
     "pytest",
     "test-pythons",
+    "test-grpcio-oldest",
     "stubs",
     "lock",
     "clean",

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from repo.checkout import ROOT, project_table
 
-FILES = ("build", "cpu", "dev", "interop", "stubs")
+FILES = ("build", "cpu", "dev", "grpcio-oldest", "interop", "stubs")
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -29,6 +29,7 @@ def test_every_line_is_a_pin_with_a_hash(name: str) -> None:
     [
         ("cpu", ("", "server", "cpu", "load")),
         ("dev", ("", "server", "cpu", "plots", "load", "group build", "group dev")),
+        ("grpcio-oldest", ("", "server", "load", "group dev")),
         ("build", ("group build",)),
         ("interop", ("", "group interop")),
         ("stubs", ("group stubs",)),
@@ -52,6 +53,17 @@ def test_development_uses_the_very_versions_that_are_shipped(smaller: str) -> No
     shipped, developed = _pins(smaller), _pins("dev")
 
     assert {name: developed.get(name) for name in shipped} == shipped
+
+
+def test_the_oldest_grpcio_that_is_allowed_is_the_one_that_is_tried() -> None:
+    project = project_table()["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["server"]]
+    bounds = [Requirement(line) for line in lines if line.startswith("grpcio")]
+    pins = _pins("grpcio-oldest")
+
+    assert len(bounds) == 3
+    assert [str(each.specifier) for each in bounds] == [">=1.76"] * 3
+    assert [pins[each.name] for each in bounds] == [{"1.76.0"}] * 3
 
 
 def test_no_extra_and_no_pin_is_without_a_lower_bound() -> None:

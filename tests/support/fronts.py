@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import CallHead, MakeFront, Status
 from batchproof_server.rpc.fronts.grpc_aio.server import GrpcAioFront
 
-FRONTS: Final[Mapping[str, MakeFront]] = {"grpc_aio": GrpcAioFront}
+FRONTS: Final[Mapping[str, MakeFront]] = {
+    "grpc_aio": GrpcAioFront,
+    "completion_queue": CompletionQueueFront,
+}
 
 
 @dataclass

@@ -209,4 +209,4 @@ async def refused(serving: Running, asked: pb.PredictRequest) -> aio.AioRpcError
 
 def trailer(error: aio.AioRpcError) -> dict[str, Any]:
     """The trailing metadata of an error."""
-    return dict(error.trailing_metadata())
+    return dict(tuple(error.trailing_metadata()))  # as pairs: an old one is no mapping

@@ -54,7 +54,7 @@ async def test_numbers_are_answered_in_typed_fields_with_who_answered(stub: Any)
     np.testing.assert_array_equal(scores(answer), [[3, 5, 7], [11, 13, 15]])
     spec = answer.model_spec
     assert (spec.name, spec.version.value, spec.signature_name) == ("logits", 1, "serving_default")
-    trailing = dict(await call.trailing_metadata())
+    trailing = dict(tuple(await call.trailing_metadata()))
     assert len(trailing["x-request-id"]) == 32
     assert len(trailing["x-model-digest"]) == 64
     assert trailing["x-recipe-digest"] == ""
@@ -63,7 +63,7 @@ async def test_numbers_are_answered_in_typed_fields_with_who_answered(stub: Any)
 async def test_the_callers_request_id_is_taken_and_echoed(serving: Running, stub: Any) -> None:
     call = stub.Predict(predict(), metadata=(("x-request-id", "mine"),))
     await call
-    assert dict(await call.trailing_metadata())["x-request-id"] == "mine"
+    assert dict(tuple(await call.trailing_metadata()))["x-request-id"] == "mine"
     await serving.log.ended(1)
     (record,) = serving.log.requests()
     known = {"method", "request_id", "model", "version", "rows", "code"}

@@ -27,7 +27,7 @@ from batchproof_server.observing.logs import LogFormat, LogLevel
 from batchproof_server.outcomes.recent import OutcomeSettings
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
 from batchproof_server.proof.settings import ProofSettings
-from batchproof_server.rpc.settings import RpcSettings
+from batchproof_server.rpc.settings import FrontName, RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.predictor import RequestLimits
@@ -44,6 +44,7 @@ class ServerSettings:
     Attributes:
         host: both ports listen on it.
         grpc_port: 0 takes a free one.
+        front: what speaks HTTP/2 there; ``auto`` is the quickest that works with this grpcio.
         http_port: metrics and probes; 0 takes a free one.
         lame_duck_s: after SIGTERM, how long to go on accepting while health says NOT_SERVING, so
             that load balancers can notice.
@@ -54,6 +55,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     grpc_port: int = 8500
+    front: FrontName = "auto"
     http_port: int = 8080
     lame_duck_s: float = 0.0
     grace_s: float = 30.0

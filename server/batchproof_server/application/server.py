@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
@@ -22,8 +23,8 @@ from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
+from batchproof_server.rpc.fronts.choosing import FrontOfChoice
 from batchproof_server.rpc.fronts.front import Front, MakeFront
-from batchproof_server.rpc.fronts.grpc_aio.server import GrpcAioFront
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.native.outcomes import OutcomeReports
@@ -121,9 +122,17 @@ def compose(
     *,
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
     log_versions: bool = True,
-    make_front: MakeFront = GrpcAioFront,
+    make_front: MakeFront | None = None,
 ) -> Server:
     """Builds the server; opens and loads nothing.
+
+    Args:
+        config: everything that can be set.
+        places: of the versions.
+        logger: gets the lines.
+        plugs: what loads and proves.
+        log_versions: whether to write what becomes of versions.
+        make_front: in place of the one that is configured.
 
     Raises:
         ValueError: a version label stands for a version that does not exist.
@@ -141,6 +150,7 @@ def compose(
     shedder = LoadShedder(core.predictor, core.versions, pressure)
     services = _services(config, core, observing, build_version)
     routes = make_routes(services, calls, streams, shedder, health)
+    make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     operations = HttpServer(pages, log.write_failure)

@@ -44,6 +44,11 @@ def epoch_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def epoch_s() -> float:
+    """Seconds since the beginning of 1970, UTC."""
+    return time.time()
+
+
 def utc_now() -> str:
     """The date and time in UTC to the second, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -29,6 +29,19 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontChosen(Event):
+    """What speaks HTTP/2 on the gRPC port, from now on.
+
+    Attributes:
+        front: its name.
+        instead_because: why it serves in place of a quicker one; empty when it does not.
+    """
+
+    front: str
+    instead_because: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRecord(Event):
     """One finished RPC.
 

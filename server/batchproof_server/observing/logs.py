@@ -19,6 +19,7 @@ from batchproof.text import printable
 from batchproof_server.base.errors import cut
 from batchproof_server.base.events import (
     BatchRecord,
+    FrontChosen,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -113,6 +114,7 @@ class LogObserver:
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a line."""
         subscriptions: tuple[Subscription[Any], ...] = (
+            Subscription(FrontChosen, self.write_front),
             Subscription(RequestRecord, self.write_request),
             Subscription(BatchRecord, self.write_batch),
             Subscription(ShedRecord, self.write_shed),
@@ -121,6 +123,13 @@ class LogObserver:
         if self._log_versions:
             return (*subscriptions, Subscription(VersionChanged, self.write_version))
         return subscriptions
+
+    def write_front(self, chosen: FrontChosen) -> None:
+        """Writes which front serves; one that had to take the place of another is a warning."""
+        if chosen.instead_because:
+            self._logger.warning("front", front=chosen.front, because=chosen.instead_because)
+        else:
+            self._logger.info("front", front=chosen.front)
 
     def write_request(self, record: RequestRecord) -> None:
         """Writes one line; with the caller's message when there is one."""

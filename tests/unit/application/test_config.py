@@ -170,6 +170,39 @@ def test_a_limit_of_zero_is_refused(name: str) -> None:
         parse_settings(RpcSettings, {name: 0})
 
 
+@pytest.mark.parametrize(
+    ("rpc", "sentence"),
+    [
+        (
+            {"max_message_bytes": 9, "max_bytes_in_flight": 8},
+            "rpc: max_bytes_in_flight is 8, expected max_message_bytes, which is 9, or more",
+        ),
+        (
+            {"max_message_bytes": 1 << 31, "max_bytes_in_flight": 1 << 31},
+            "rpc: max_message_bytes is 2147483648, expected 2147483647 at most",
+        ),
+        (
+            {"message_timeout_s": 0},
+            "rpc: message_timeout_s is 0.0, expected 0.001 to 2000000",
+        ),
+        (
+            {"connections": {"max_calls": 0}},
+            "rpc.connections: max_calls is 0, expected 1 to 2147483647",
+        ),
+        (
+            {"connections": {"max_age_s": math.nan}},
+            "rpc.connections: max_age_s is nan, expected 0 to 2000000",
+        ),
+        (
+            {"connections": {"keepalive_timeout_s": 0.0}},
+            "rpc.connections: keepalive_timeout_s is 0.0, expected 0.001 to 2000000",
+        ),
+    ],
+)
+def test_a_port_that_makes_no_sense_is_refused(rpc: dict[str, Any], sentence: str) -> None:
+    assert faults(None, {"rpc": rpc}) == (sentence,)
+
+
 @pytest.mark.parametrize("text", ["[server", "x = 1\nx = 2\n", "x = " + "1" * 5000])
 def test_a_file_that_is_not_toml_is_a_fault_with_its_name(tmp_path: Path, text: str) -> None:
     file = written(tmp_path, text)

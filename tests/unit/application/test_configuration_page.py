@@ -22,8 +22,11 @@ def test_the_page_shows_every_key_with_its_default(tmp_path: Path) -> None:
 
     for section, settings in asdict(Config()).items():
         assert f"[{section}]" in file.read_text(encoding="utf-8")
-        for key in settings:
-            assert key == "tls" or f"\n{key} = " in file.read_text(encoding="utf-8")
+        for key, value in settings.items():
+            if key == "connections":
+                assert all(f"\n{each} = " in file.read_text(encoding="utf-8") for each in value)
+            else:
+                assert key == "tls" or f"\n{key} = " in file.read_text(encoding="utf-8")
 
 
 def test_the_tls_example_is_understood(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
+    FrontChosen,
     QueueChanged,
     RequestRecord,
     SelfCheckRecord,
@@ -192,6 +193,15 @@ def test_a_long_text_is_cut(stream: io.StringIO) -> None:
     (line,) = lines(stream)
     assert line["message"] == "m" * 300 + "..."
     assert line["request_id"] == "i" * 300 + "..."
+
+
+def test_the_front_is_a_line_and_one_in_place_of_another_a_warning(stream: io.StringIO) -> None:
+    log = LogObserver(configure_logs("info", "json", stream))
+    log.write_front(FrontChosen("completion_queue", ""))
+    log.write_front(FrontChosen("grpc_aio", "grpcio 9 has no Server"))
+    plain, warning = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (plain["front"], plain["level"]) == ("completion_queue", "info")
+    assert (warning["because"], warning["level"]) == ("grpcio 9 has no Server", "warning")
 
 
 def test_a_failed_micro_batch_is_an_error(stream: io.StringIO) -> None:

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
+    FrontChosen,
     PredictionRecord,
     QueueChanged,
     RequestRecord,
@@ -110,6 +111,7 @@ def label_values(metrics: Metrics, family: str, label: str) -> set[str]:
 
 
 def everything_once(metrics: Metrics) -> None:
+    metrics.keep_front(FrontChosen("completion_queue", ""))
     metrics.count_request(request())
     metrics.count_batch(batch(5, (0.001, 0.002)))
     metrics.count_decoding(DecodeRecord("PNG", 0.0007))
@@ -275,6 +277,12 @@ def test_a_version_that_drains_still_shows_what_answers(metrics: Metrics) -> Non
 
 def test_the_build_is_shown(metrics: Metrics) -> None:
     assert value(metrics, "build_info", {"version": "0.1.0"}) == 1
+
+
+def test_the_front_is_shown_once_it_was_chosen(metrics: Metrics) -> None:
+    assert "batchproof_front_info" not in metrics.exposition()[0].decode()
+    metrics.keep_front(FrontChosen("grpc_aio", "no other works"))
+    assert value(metrics, "front_info", {"front": "grpc_aio"}) == 1
 
 
 def test_an_announced_version_has_its_series_at_zero(metrics: Metrics) -> None:

@@ -17,6 +17,7 @@ from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
     DecodeRecord,
+    FrontChosen,
     IsolationRecord,
     PredictionRecord,
     QueueChanged,
@@ -86,6 +87,7 @@ class Metrics(Collector):
 
     def __init__(self, build_version: str, others: Iterable[Collector] = ()) -> None:
         self._build_version = build_version
+        self._front = ""
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
         self._families = {spec.name: Family(spec, self._admission) for spec in _SPECS}
@@ -109,6 +111,7 @@ class Metrics(Collector):
             Subscription(QueueChanged, self.keep_queue_rows),
             Subscription(SelfCheckRecord, self.count_self_check),
             Subscription(VersionChanged, self.follow_version),
+            Subscription(FrontChosen, self.keep_front),
         )
 
     def count_request(self, record: RequestRecord) -> None:
@@ -162,6 +165,10 @@ class Metrics(Collector):
         """Counts the refusal."""
         with self._lock:
             self._families["shed"].add((record.model, record.version, record.reason))
+
+    def keep_front(self, chosen: FrontChosen) -> None:
+        """Remembers which one serves."""
+        self._front = chosen.front
 
     def keep_queue_rows(self, change: QueueChanged) -> None:
         """Remembers the rows that wait."""
@@ -236,6 +243,9 @@ class Metrics(Collector):
         yield _model_info(models)
         build = {"version": self._build_version}
         yield core.InfoMetricFamily(f"{PREFIX}build", "The version of the server.", value=build)
+        if self._front:
+            text, front = "What speaks HTTP/2 on the gRPC port.", {"front": self._front}
+            yield core.InfoMetricFamily(f"{PREFIX}front", text, value=front)
 
 
 def _model_info(models: Mapping[ModelVersion, VersionFacts]) -> core.Metric:

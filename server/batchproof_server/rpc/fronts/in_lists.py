@@ -25,7 +25,7 @@ SendOutcomes: TypeAlias = Callable[[Sequence[tuple[int, Reply | Status]]], None]
 # What is begun in one list is begun in the same turn of the loop and in its order, so that it can
 # be executed in one micro-batch. Each call that was begun is sent exactly once, unless it was
 # cancelled, or its stream ended with it; the outcomes of one turn are sent in one list, in the next
-# turn. Lives on the loop thread.
+# turn, or at once where no other call is going on. Lives on the loop thread.
 class InLists:
     """Hands lists of calls to routes, and their outcomes back in lists.
 
@@ -38,6 +38,7 @@ class InLists:
         self._routes = routes
         self._send = send
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
         self._ready: list[tuple[int, Reply | Status]] = []
 
     def begin(self, bodies: Iterable[Body]) -> None:
@@ -53,13 +54,30 @@ class InLists:
     def cancel(self, call_ids: Iterable[int]) -> None:
         """Nobody waits for these calls any more; harmless for those that are over."""
         for call_id in call_ids:
-            if (task := self._running.get(call_id)) is not None:
+            if (task := self._running.pop(call_id, None)) is not None:
+                self._cancelled.add(task)
+                task.add_done_callback(self._cancelled.discard)
                 task.cancel()
+
+    async def end(self, patience_s: float) -> None:
+        """Cancels what is left, and returns when its work has ended.
+
+        Args:
+            patience_s: for work that does not end although it was cancelled.
+        """
+        self.cancel(tuple(self._running))
+        if self._cancelled:
+            await asyncio.wait(self._cancelled, timeout=patience_s)
 
     def _start(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
         task = asyncio.get_running_loop().create_task(self._settle(head, work))
         self._running[head.id] = task
-        task.add_done_callback(lambda _: self._running.pop(head.id))
+        task.add_done_callback(partial(self._end_one, head.id))
+
+    def _end_one(self, call_id: int, task: asyncio.Task[None]) -> None:
+        # Work may let a cancellation out that nobody asked for.
+        if self._running.pop(call_id, None) is not None and task.cancelled():
+            self._settle_with(call_id, _GIVEN_UP)
 
     async def _settle(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
         try:
@@ -69,16 +87,23 @@ class InLists:
         except Exception as fault:  # noqa: BLE001 - whatever a route does, its caller is answered
             _report(head, fault)
             outcome = _FAULT
-        if not self._ready:
+        self._settle_with(head.id, outcome)
+
+    def _settle_with(self, call_id: int, outcome: Reply | Status) -> None:
+        self._ready.append((call_id, outcome))
+        if len(self._running) <= 1:
+            self._send_ready()  # of a call without company, before the loop turns to the accounting
+        elif len(self._ready) == 1:
             asyncio.get_running_loop().call_soon(self._send_ready)
-        self._ready.append((head.id, outcome))
 
     def _send_ready(self) -> None:
         ready, self._ready = self._ready, []
-        self._send(ready)
+        if ready:
+            self._send(ready)
 
 
 _FAULT: Final = Status(Code.INTERNAL, "internal error")
+_GIVEN_UP: Final = Status(Code.UNAVAILABLE, "the request was given up; try again")
 
 
 def _report(head: CallHead, fault: Exception) -> None:

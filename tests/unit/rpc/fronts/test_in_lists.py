@@ -16,7 +16,7 @@ from batchproof_server.rpc.fronts.front import (
     Status,
 )
 from batchproof_server.rpc.fronts.in_lists import InLists
-from support.fakes import settle_loop
+from support.fakes import PATIENCE_S, settle_loop
 from support.fronts import NoGate
 
 
@@ -142,3 +142,29 @@ async def test_a_stream_that_ended_with_its_call_is_not_sent() -> None:
 async def test_a_method_without_a_route_is_the_business_of_the_front() -> None:
     with pytest.raises(KeyError):
         Bench().lists.begin([body(1, "/unknown")])
+
+
+async def test_a_call_without_company_is_sent_at_once() -> None:
+    bench = Bench()
+    bench.gate.set()
+    bench.lists.begin([body(1)])
+    await asyncio.sleep(0)
+    assert bench.sent == [[(1, Reply(b"1"))]]
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_told_to_its_caller() -> None:
+    bench = Bench()
+    bench.lists.begin([body(1), body(2)])
+    await settle_loop()
+    bench.lists._running[1].cancel()
+    await settle_loop()
+    assert bench.sent == [[(1, Status(Code.UNAVAILABLE, "the request was given up; try again"))]]
+
+
+async def test_the_end_cancels_what_is_left_and_waits_for_it() -> None:
+    bench = Bench()
+    bench.lists.begin([body(1), body(2)])
+    await settle_loop()
+    await bench.lists.end(PATIENCE_S)
+    assert (bench.cancelled, bench.sent) == ([1, 2], [])
+    await bench.lists.end(PATIENCE_S)

@@ -2,15 +2,13 @@
 
 import itertools
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import grpc
 from grpc import aio
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.files import read_start
-from batchproof_server.base.listener import PortUnavailable
+from batchproof_server.rpc.fronts.credentials import server_credentials
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
     CallEnded,
@@ -21,15 +19,12 @@ from batchproof_server.rpc.fronts.front import (
     ServeStream,
     Status,
 )
-from batchproof_server.rpc.settings import RpcSettings, TlsSettings
+from batchproof_server.rpc.fronts.port import address_of, cannot_listen, port_options
+from batchproof_server.rpc.settings import RpcSettings
 
 _Context: TypeAlias = aio.ServicerContext[Any, Any]
 _Details: TypeAlias = grpc.HandlerCallDetails
 _Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-
-# Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
-_MOST_PENDING = 1 << 14
-_MAX_PEM_BYTES = 4 << 20
 
 
 class GrpcAioFront:
@@ -53,33 +48,20 @@ class GrpcAioFront:
             PortUnavailable: it is taken, or the host or the certificates do not do.
         """
         self._server = self._make_server()
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = address_of(host, port)
         tls = self._settings.tls
         try:
             if tls is None:
                 bound = self._server.add_insecure_port(address)
             else:
-                bound = self._server.add_secure_port(address, _credentials(tls))
+                bound = self._server.add_secure_port(address, server_credentials(tls))
         except RuntimeError as fault:
-            reasons = "it is taken, or no address of this host"
-            if tls is not None:
-                reasons += ", or the certificate and the key do not do"
-            raise PortUnavailable(f"gRPC cannot listen on {address}: {reasons}") from fault
+            raise cannot_listen(address, self._settings) from fault
         await self._server.start()
         return bound
 
     def _make_server(self) -> aio.Server:
-        server = aio.server(
-            options=(
-                ("grpc.max_receive_message_length", self._settings.max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-                # gRPC cancels what goes beyond, which looks as if the caller had.
-                ("grpc.server.max_pending_requests", _MOST_PENDING),
-                ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
-                # A second server on a taken port must fail, not share it.
-                ("grpc.so_reuseport", 0),
-            )
-        )
+        server = aio.server(options=port_options(self._settings))
         server.add_generic_rpc_handlers((self._handlers,))
         return server
 
@@ -87,24 +69,6 @@ class GrpcAioFront:
         """Refuses new calls, and returns when the others are over or ``grace_s`` is."""
         if self._server is not None:
             await self._server.stop(grace_s)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        content = read_start(file, _MAX_PEM_BYTES)
-    except OSError as fault:
-        raise PortUnavailable(f"TLS: {file} cannot be read") from fault
-    if len(content) > _MAX_PEM_BYTES:
-        raise PortUnavailable(f"TLS: {file} has more than {_MAX_PEM_BYTES} bytes")
-    return content
-
-
-def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
-    pair = (_read(tls.key), _read(tls.certificate))
-    client_ca = None if tls.client_ca is None else _read(tls.client_ca)
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
-    )
 
 
 # grpc.aio asks it for a handler when the head of a call is there, and hands the rest of the call to

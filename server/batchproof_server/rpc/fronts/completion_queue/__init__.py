@@ -1,0 +1,1 @@
+"""The front on grpcio's completion queue: calls come and go in lists."""

@@ -1,0 +1,161 @@
+"""What a front keeps in its books: who may be read now, how long that may take, who is next."""
+
+from collections import deque
+from typing import Final
+
+
+# Contract
+#
+# ``held_bytes`` is the sum over all calls of what each is counted as: ``reading_bytes`` for a
+# message that is being read, its size once it is there, nothing once it was given back. A read
+# begins only while there is room for what it counts as, or while nothing at all is held; those that
+# must wait begin in the order in which they asked. So the sum passes the limit only by what the
+# messages under way turn out to be larger than they counted as. Nothing is held for a call that was
+# forgotten, whatever comes for it later.
+class Room:
+    """Bytes in flight over all calls.
+
+    Args:
+        max_bytes: the limit of the sum.
+        reading_bytes: what a message that is being read counts as.
+    """
+
+    def __init__(self, max_bytes: int, reading_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._reading_bytes = reading_bytes
+        self._reading: set[int] = set()
+        self._held: dict[int, deque[int]] = {}
+        self._waiting: dict[int, None] = {}
+        self.held_bytes = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait to be read."""
+        return len(self._waiting)
+
+    def is_waiting(self, call_id: int) -> bool:
+        """Whether a call waits to be read."""
+        return call_id in self._waiting
+
+    @property
+    def reads(self) -> int:
+        """How many more reads there is room for, and none that waits for it."""
+        if self._waiting:
+            return 0
+        return max(0, (self._max_bytes - self.held_bytes) // self._reading_bytes)
+
+    def ask(self, call_id: int) -> bool:
+        """Whether the next message of a call may be read now; else it waits for its turn."""
+        if self._waiting or not self._fits():
+            self._waiting[call_id] = None
+            return False
+        self.begin(call_id)
+        return True
+
+    def begin(self, call_id: int) -> None:
+        """The next message of a call is being read, whether or not there is room."""
+        self._reading.add(call_id)
+        self.held_bytes += self._reading_bytes
+
+    def arrived(self, call_id: int, size_bytes: int) -> None:
+        """The message that was being read is there; of a call that was forgotten it is nothing."""
+        if call_id in self._reading:
+            self._reading.remove(call_id)
+            self.held_bytes += size_bytes - self._reading_bytes
+            self._held.setdefault(call_id, deque()).append(size_bytes)
+
+    def give_back(self, call_id: int) -> None:
+        """The oldest message of a call has been answered."""
+        if sizes := self._held.get(call_id):
+            self.held_bytes -= sizes.popleft()
+
+    def forget(self, call_id: int) -> None:
+        """A call is over."""
+        self._waiting.pop(call_id, None)
+        self.held_bytes -= sum(self._held.pop(call_id, ()))
+        if call_id in self._reading:
+            self._reading.remove(call_id)
+            self.held_bytes -= self._reading_bytes
+
+    def next_reads(self) -> list[int]:
+        """The calls whose turn has come: they are being read from now on."""
+        turns: list[int] = []
+        while self._waiting and self._fits():
+            call_id = next(iter(self._waiting))
+            del self._waiting[call_id]
+            self.begin(call_id)
+            turns.append(call_id)
+        return turns
+
+    def _fits(self) -> bool:
+        return not self.held_bytes or self.held_bytes + self._reading_bytes <= self._max_bytes
+
+
+# Contract: every call is patient for the same time, so they run out in the order of their coming.
+class Patience:
+    """Calls whose message must come within a time.
+
+    Args:
+        timeout_s: of each.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._until_s: dict[int, float] = {}
+
+    @property
+    def due_at_s(self) -> float | None:
+        """When the next one runs out; None when nobody waits."""
+        return next(iter(self._until_s.values()), None)
+
+    def begin(self, call_id: int, now_s: float) -> None:
+        """The headers of a call are there."""
+        self._until_s[call_id] = now_s + self._timeout_s
+
+    def end(self, call_id: int) -> None:
+        """Its message is there too, or the call is over."""
+        self._until_s.pop(call_id, None)
+
+    def run_out(self, now_s: float) -> list[int]:
+        """The calls that have waited for too long; they are waited for no more."""
+        late: list[int] = []
+        for call_id, until_s in self._until_s.items():
+            if until_s > now_s:
+                break
+            late.append(call_id)
+        for call_id in late:
+            del self._until_s[call_id]
+        return late
+
+
+# Contract
+#
+# Shared by two threads without a lock: each number is written by one of them only. The thread that
+# takes calls begins the reads; the one that decides allows them. It counts those that it was told
+# of, so that what is on its way between the two is never allowed twice.
+class Allowance:
+    """How many reads one thread may begin before the other has been asked."""
+
+    def __init__(self) -> None:
+        self._begun = 0  # written where calls are taken
+        self._told = 0  # written where it is decided, as is the next one
+        self._allowed = 0
+
+    def take(self) -> bool:
+        """Whether one more read may begin; asked where calls are taken."""
+        if self._begun >= self._allowed:
+            return False
+        self._begun += 1
+        return True
+
+    def note(self, begun: int) -> None:
+        """So many reads, which were allowed, have begun; told where it is decided."""
+        self._told += begun
+
+    def allow(self, reads: int) -> None:
+        """So many more than those that were noted may begin; said where it is decided."""
+        self._allowed = self._told + min(reads, _MOST_AT_ONCE)
+
+
+# A list of this length is as good as a longer one, and what is refused unread must not be read.
+_MOST_AT_ONCE: Final = 256

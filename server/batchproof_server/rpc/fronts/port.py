@@ -1,0 +1,68 @@
+"""What every front asks of gRPC's C core for a port: its address and its options."""
+
+from typing import Final
+
+from batchproof_server.base.listener import PortUnavailable
+from batchproof_server.rpc.settings import ConnectionSettings, RpcSettings
+
+# Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
+_MOST_PENDING: Final = 1 << 14
+
+
+def address_of(host: str, port: int) -> str:
+    """As gRPC takes it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def cannot_listen(address: str, settings: RpcSettings) -> PortUnavailable:
+    """The error of a port that gRPC does not open; it does not say why."""
+    reasons = "it is taken, or no address of this host"
+    if settings.tls is not None:
+        reasons += ", or the certificate and the key do not do"
+    return PortUnavailable(f"gRPC cannot listen on {address}: {reasons}")
+
+
+def port_options(settings: RpcSettings) -> tuple[tuple[str, int], ...]:
+    """The channel options of a server."""
+    return (
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        # gRPC cancels what goes beyond, which looks as if the caller had.
+        ("grpc.server.max_pending_requests", _MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
+        # A second server on a taken port must fail, not share it.
+        ("grpc.so_reuseport", 0),
+        # Whoever connects and says nothing: by default two minutes.
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        *_connection_options(settings.connections),
+    )
+
+
+_HANDSHAKE_MS: Final = 10_000
+
+
+def _connection_options(settings: ConnectionSettings) -> list[tuple[str, int]]:
+    options = [("grpc.max_concurrent_streams", settings.max_calls)]
+    if settings.max_age_s:
+        options += [
+            ("grpc.max_connection_age_ms", _ms(settings.max_age_s)),
+            ("grpc.max_connection_age_grace_ms", _ms(settings.age_grace_s)),
+        ]
+    if settings.max_idle_s:
+        options.append(("grpc.max_connection_idle_ms", _ms(settings.max_idle_s)))
+    if settings.keepalive_s:
+        timeout_ms = _ms(settings.keepalive_timeout_s)
+        options += [
+            ("grpc.keepalive_time_ms", _ms(settings.keepalive_s)),
+            ("grpc.keepalive_timeout_ms", timeout_ms),
+            # Without it a peer that stopped is not noticed for a minute.
+            ("grpc.http2.ping_timeout_ms", timeout_ms),
+            # Also where no call is open, and more than twice between two of them.
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
+    return options
+
+
+def _ms(duration_s: float) -> int:
+    return max(1, round(duration_s * 1000))
