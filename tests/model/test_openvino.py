@@ -1,5 +1,6 @@
 """What is OpenVINO's own: it tells nobody, and refuses what it would compute otherwise."""
 
+import gc
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import tensorflow as tf
 from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.backends.keras import kind as keras_kind
 from batchproof_server.backends.openvino import engine as openvino
 from batchproof_server.backends.saved_model import kind as saved_model
 from batchproof_server.base.backend import EngineSettings
@@ -25,7 +27,9 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import load_version
 from batchproof_server.proof.settings import Progress, ProofSettings
+from support.backend_contract import random_rows
 from support.keys import write_keys
+from support.model_fixtures import save_two_headed
 from support.plugs import load
 
 BUCKETS = (1, 2, 4)
@@ -295,3 +299,20 @@ def test_a_conversion_that_was_changed_is_made_and_proven_anew(
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
     load_version(Place("model", 1, bundle), loading_plugs(config, told.append))
     assert "it is not what the certificate is of" in told[0].detail
+
+
+def test_what_was_converted_keeps_its_weights_when_the_library_lets_go_of_them(
+    tmp_path: Path,
+) -> None:
+    artefact = save_two_headed(tmp_path)
+    known = load(keras_kind.KIND, artefact, BUCKETS)
+    rows = random_rows(known, 4, 0)
+    expected = known.execute(rows)
+    for _ in range(5):
+        backend = load(keras_kind.KIND, artefact, BUCKETS, engines=(openvino.ENGINE,))
+        gc.collect()
+        # What is given back is taken again, and overwritten.
+        taken = [np.full(size, 1e30, np.float32) for size in range(1, 4_000)]
+        for name, answer in backend.execute(rows).items():
+            np.testing.assert_allclose(answer, expected[name], rtol=1e-4, atol=1e-4)
+        del taken

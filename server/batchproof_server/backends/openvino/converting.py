@@ -47,7 +47,9 @@ def convert(source: GraphSource, buckets_rows: tuple[int, ...]) -> OpenVinoSourc
         if spec.dtype.itemsize > _WORD_BYTES
     )
     try:
-        model = openvino.convert_model(_numbered(function, signature))
+        # Weights that are shared with TensorFlow lie in memory that nothing keeps: it is given away
+        # when the variables are collected, and the model answers with whatever stands there then.
+        model = openvino.convert_model(_numbered(function, signature), share_weights=False)
     except Exception as fault:  # OpenVINO and TensorFlow raise what they like
         raise ModelRefused(
             "the model cannot be converted", (f"OpenVINO: {first_line(str(fault), fault)}",)
