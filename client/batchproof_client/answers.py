@@ -47,6 +47,7 @@ class Prediction:
         entropy: of the probabilities, in nats.
         margin: the highest probability minus the second highest.
         tta: how the views of the row agreed; None when nothing was augmented or asked for.
+        handle: to report its ground truth with, later; empty when the server takes none.
     """
 
     classes: tuple[ScoredClass, ...]
@@ -55,6 +56,7 @@ class Prediction:
     entropy: float
     margin: float
     tta: RowAugmentation | None = None
+    handle: str = ""
 
     @property
     def top(self) -> ScoredClass:
@@ -145,6 +147,15 @@ class PredictResult:
             ValueError: there is not exactly one row, or ``top_k`` was 0.
         """
         return self.only.top
+
+    @property
+    def handle(self) -> str:
+        """The handle of the only row.
+
+        Raises:
+            ValueError: there is not exactly one row.
+        """
+        return self.only.handle
 
 
 @dataclass(frozen=True, slots=True, eq=False)

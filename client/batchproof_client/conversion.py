@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from batchproof.handles import handle_to_text
 from batchproof.tensors import TensorError, dtype_of, from_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.answers import (
@@ -101,6 +102,7 @@ def _prediction(row: pb.RowPrediction) -> Prediction:
         entropy=row.entropy,
         margin=row.margin,
         tta=row_augmentation_of(row.tta) if row.HasField("tta") else None,
+        handle=handle_to_text(row.handle),
     )
 
 

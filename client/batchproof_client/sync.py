@@ -245,11 +245,19 @@ class Client:
         return self._thread.run(self._core.health(model, timeout_s=timeout_s))
 
     def report_outcome(
-        self, request_id: str, label: str | int, *, row: int = 0, timeout_s: float | None = None
+        self,
+        request_id: str = "",
+        label: str | int = "",
+        *,
+        row: int = 0,
+        handle: str = "",
+        timeout_s: float | None = None,
     ) -> AcceptedOutcome:
-        """Tells the server what a row that it answered really was."""
+        """Tells the server what a row that was answered really was."""
         return self._thread.run(
-            self._core.report_outcome(request_id, label, row=row, timeout_s=timeout_s)
+            self._core.report_outcome(
+                request_id, label, row=row, handle=handle, timeout_s=timeout_s
+            )
         )
 
     def report_outcomes(

@@ -170,20 +170,22 @@ class PredictResponse(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowPrediction, _Mapping]]] = ..., outputs: _Optional[_Mapping[str, Tensor]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class RowPrediction(_message.Message):
-    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta")
+    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta", "handle")
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     LOGITS_FIELD_NUMBER: _ClassVar[int]
     ENTROPY_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
     TTA_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
     classes: _containers.RepeatedCompositeFieldContainer[ScoredClass]
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     logits: _containers.RepeatedScalarFieldContainer[float]
     entropy: float
     margin: float
     tta: RowAugmentation
-    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ..., tta: _Optional[_Union[RowAugmentation, _Mapping]] = ...) -> None: ...
+    handle: bytes
+    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ..., tta: _Optional[_Union[RowAugmentation, _Mapping]] = ..., handle: _Optional[bytes] = ...) -> None: ...
 
 class RowAugmentation(_message.Message):
     __slots__ = ("views_executed", "exited_early", "flip_rate", "mutual_information", "confidence_stddev", "views")
@@ -306,16 +308,18 @@ class ReportOutcomeRequest(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("request_id", "row", "class_index", "label")
+    __slots__ = ("request_id", "row", "class_index", "label", "handle")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
     CLASS_INDEX_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     row: int
     class_index: int
     label: str
-    def __init__(self, request_id: _Optional[str] = ..., row: _Optional[int] = ..., class_index: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
+    handle: bytes
+    def __init__(self, request_id: _Optional[str] = ..., row: _Optional[int] = ..., class_index: _Optional[int] = ..., label: _Optional[str] = ..., handle: _Optional[bytes] = ...) -> None: ...
 
 class ReportOutcomeResponse(_message.Message):
     __slots__ = ("results",)

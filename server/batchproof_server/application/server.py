@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,10 @@ from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
+from batchproof_server.outcomes.handle import SealingKey
+from batchproof_server.outcomes.keys import process_key, read_keys
+from batchproof_server.outcomes.sealing import Sealer
+from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.front import Front, MakeFront
@@ -33,6 +38,7 @@ from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
+from batchproof_server.serving.predictor import SealRows
 from batchproof_server.web.operations import HttpServer
 from batchproof_server.web.pages import Pages
 
@@ -126,14 +132,15 @@ def compose(
     """Builds the server; opens and loads nothing.
 
     Raises:
-        ValueError: a version label stands for a version that does not exist.
+        ValueError: a version label stands for a version that does not exist, or the keys of
+            handles cannot be read.
     """
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
     log = LogObserver(logger, log_versions=log_versions)
     observing = _compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
     told = Told(observer, log.write_proof_progress, log.write_failure)
-    core = build_core(config, told, places, plugs=plugs)
+    core = build_core(config, told, places, plugs=plugs, seal_rows=observing.seal_rows)
     heartbeat = Heartbeat(clock)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
@@ -196,18 +203,29 @@ class _Observing:
     drift: DriftMetrics
     statistics: Statistics
     outcomes: OutcomeDesk
+    seal_rows: SealRows | None
     health: Health
 
 
 def _compose_observing(
     config: Config, build_version: str, clock: Clock, log: LogObserver
 ) -> _Observing:
-    outcome_metrics = OutcomeMetrics()
-    outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
+    outcome_metrics, settings = OutcomeMetrics(), config.outcomes
+    keys = _handle_keys(settings, log)
+    outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
+    seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
     drift = DriftMetrics(log.write_failure)
     metrics = Metrics(build_version, (outcome_metrics, drift))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health)
     observer = Observers(subscribers, on_failure=log.write_failure)
-    return _Observing(observer, metrics, drift, statistics, outcomes, health)
+    return _Observing(observer, metrics, drift, statistics, outcomes, seal_rows, health)
+
+
+def _handle_keys(settings: OutcomeSettings, log: LogObserver) -> tuple[SealingKey, ...]:
+    if settings.key_file is not None:
+        return read_keys(settings.key_file)
+    if settings.enabled:
+        log.write_process_key()
+    return process_key()

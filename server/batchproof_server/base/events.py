@@ -174,6 +174,7 @@ class PredictionRecord(Event):
         flip_rate: float64 [rows], share of the views with another best class than the answer; None
             without augmentation.
         mutual_information: float64 [rows], disagreement of the views in nats; None without.
+        handles: of the rows, with which their outcomes are reported; none where nobody takes any.
     """
 
     model: str
@@ -191,6 +192,7 @@ class PredictionRecord(Event):
     early_exits: int = 0
     flip_rate: npt.NDArray[Any] | None = None
     mutual_information: npt.NDArray[Any] | None = None
+    handles: tuple[bytes, ...] = ()
 
 
 class Observer(Protocol):

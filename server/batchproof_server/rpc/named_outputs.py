@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from batchproof.handles import handle_to_text
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
@@ -9,8 +10,9 @@ from batchproof_server.serving.request import Prediction
 
 PROBABILITIES = "probabilities"
 LABEL = "label"
+HANDLE = "handle"
 # Of a model with scores, and only when asked for by name; an output of the model's own goes first.
-EXTRAS = (PROBABILITIES, LABEL)
+EXTRAS = (PROBABILITIES, LABEL, HANDLE)
 
 
 def own_outputs(model: ServedModel) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ def check_classifiable(model: ServedModel, name: str, top_k: int) -> None:
 
 
 def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
-    """One output, rows on axis 0; labels are an array of objects, which are bytes.
+    """One output, rows on axis 0; labels and handles are arrays of objects, which are bytes.
 
     Args:
         prediction: the answer.
@@ -55,12 +57,20 @@ def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
         return prediction.outputs[name]
     if name == PROBABILITIES:
         return scores.probabilities
+    if name == HANDLE:
+        return _byte_strings([[text] for text in handle_texts(prediction)])
     return _byte_strings(
         [
             [model.label(index) for index in scores.ranking(row, top_k)]
             for row in range(len(scores.probabilities))
         ]
     )
+
+
+def handle_texts(prediction: Prediction) -> list[str]:
+    """The handle of each row as text; empty where the server takes no outcomes."""
+    handles = prediction.handles or [b""] * len(next(iter(prediction.outputs.values())))
+    return [handle_to_text(handle) for handle in handles]
 
 
 def classified(prediction: Prediction, name: str, top_k: int) -> Array:

@@ -151,6 +151,8 @@ def write_prediction(
     for row in range(len(prediction.scores.entropy)):
         _write_row(response.rows.add(), prediction.scores, row, model, top_k)
         _write_vectors(response.rows[row], prediction.scores, row, options)
+        if prediction.handles:
+            response.rows[row].handle = prediction.handles[row]
         if prediction.augmentation is not None:
             result = prediction.augmentation.results[row]
             write_row_augmentation(response.rows[row].tta, result, options.tta)

@@ -1,0 +1,40 @@
+"""Gives every row of an answer its handle."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from batchproof_server.base.signature import Array
+from batchproof_server.outcomes.answered import NONCE_BYTES
+from batchproof_server.outcomes.handle import SealingKey, seal_rows
+
+
+class Sealer:
+    """Seals answers.
+
+    Args:
+        key: known to every server that is to take their outcomes.
+        epoch_ms: what time it is.
+        random_bytes: so many that no two answers share them.
+    """
+
+    def __init__(
+        self, key: SealingKey, epoch_ms: Callable[[], int], random_bytes: Callable[[int], bytes]
+    ) -> None:
+        self._key = key
+        self._epoch_ms = epoch_ms
+        self._random_bytes = random_bytes
+
+    def seal(self, model: str, version: int, probabilities: Array) -> tuple[bytes, ...]:
+        """The handle of each row.
+
+        Args:
+            model: answered.
+            version: its number.
+            probabilities: float32 [rows, classes].
+        """
+        best = probabilities.argmax(axis=1)
+        scores = np.take_along_axis(probabilities, best[:, np.newaxis], axis=1)[:, 0]
+        rows = zip(best.tolist(), scores.tolist(), strict=True)
+        nonce = self._random_bytes(NONCE_BYTES)
+        return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)
