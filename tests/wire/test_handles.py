@@ -44,7 +44,7 @@ def key_file(folder: Path, keys: tuple[str, ...]) -> Path:
 async def serving(models: Path, *keys: str, **settings: object) -> AsyncIterator[Running]:
     """A server with these keys; without any it draws one."""
     if keys:
-        settings["key_file"] = key_file(models.parent, keys)
+        settings["key_file"] = str(key_file(models.parent, keys))
     config = Config(outcomes=OutcomeSettings(**settings))  # type: ignore[arg-type] # as given
     async with running(models, config) as started:
         yield started

@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
@@ -224,8 +225,8 @@ def _compose_observing(
 
 
 def _handle_keys(settings: OutcomeSettings, log: LogObserver) -> tuple[SealingKey, ...]:
-    if settings.key_file is not None:
-        return read_keys(settings.key_file)
+    if settings.key_file:
+        return read_keys(Path(settings.key_file))
     if settings.enabled:
         log.write_process_key()
     return process_key()

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
 from batchproof_server.base.signature import Array
 from batchproof_server.outcomes.answered import NONCE_BYTES
 from batchproof_server.outcomes.handle import SealingKey, seal_rows
@@ -33,8 +31,7 @@ class Sealer:
             version: its number.
             probabilities: float32 [rows, classes].
         """
-        best = probabilities.argmax(axis=1)
-        scores = np.take_along_axis(probabilities, best[:, np.newaxis], axis=1)[:, 0]
-        rows = zip(best.tolist(), scores.tolist(), strict=True)
+        classes, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        rows = zip(classes.tolist(), scores.tolist(), strict=True)
         nonce = self._random_bytes(NONCE_BYTES)
         return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)

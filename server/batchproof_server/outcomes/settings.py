@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -16,7 +15,7 @@ class OutcomeSettings:
 
     Attributes:
         enabled: whether answers carry handles and outcomes are taken.
-        key_file: the keys of handles, one a line, the first seals and all open; None takes a random
+        key_file: the keys of handles, one a line, the first seals, all open; empty takes a random
             key, which ends with the process.
         max_age_s: how long after an answer its outcome is accepted.
         max_counted_bytes: of the handles that were counted, which do not count again; beyond them
@@ -29,7 +28,7 @@ class OutcomeSettings:
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     enabled: bool = True
-    key_file: Path | None = None
+    key_file: str = ""
     max_age_s: float = 2_592_000.0
     max_counted_bytes: int = 64_000_000
     accept_request_ids: bool = False
