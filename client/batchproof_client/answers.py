@@ -150,11 +150,7 @@ class PredictResult:
 
     @property
     def handle(self) -> str:
-        """The handle of the only row.
-
-        Raises:
-            ValueError: there is not exactly one row.
-        """
+        """The handle of the only row; raises as ``only`` does."""
         return self.only.handle
 
 
@@ -200,6 +196,8 @@ class OutputKind(Enum):
     LOGITS = pb.OUTPUT_KIND_LOGITS
     PROBABILITIES = pb.OUTPUT_KIND_PROBABILITIES
     RAW = pb.OUTPUT_KIND_RAW
+    BINARY_LOGIT = pb.OUTPUT_KIND_BINARY_LOGIT
+    BINARY_PROBABILITY = pb.OUTPUT_KIND_BINARY_PROBABILITY
 
 
 class Verdict(Enum):

@@ -28,6 +28,8 @@ class OutputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTPUT_KIND_LOGITS: _ClassVar[OutputKind]
     OUTPUT_KIND_PROBABILITIES: _ClassVar[OutputKind]
     OUTPUT_KIND_RAW: _ClassVar[OutputKind]
+    OUTPUT_KIND_BINARY_LOGIT: _ClassVar[OutputKind]
+    OUTPUT_KIND_BINARY_PROBABILITY: _ClassVar[OutputKind]
 
 class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -57,6 +59,8 @@ OUTPUT_KIND_UNSPECIFIED: OutputKind
 OUTPUT_KIND_LOGITS: OutputKind
 OUTPUT_KIND_PROBABILITIES: OutputKind
 OUTPUT_KIND_RAW: OutputKind
+OUTPUT_KIND_BINARY_LOGIT: OutputKind
+OUTPUT_KIND_BINARY_PROBABILITY: OutputKind
 DATA_TYPE_UNSPECIFIED: DataType
 DATA_TYPE_BOOL: DataType
 DATA_TYPE_INT8: DataType

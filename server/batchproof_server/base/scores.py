@@ -5,11 +5,11 @@ Every figure of a row is computed from that row alone, so it does not depend on 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.output import BINARY, LOGITS, ScoresKind
 from batchproof_server.base.signature import Array
 
 
@@ -35,25 +35,68 @@ class Scores:
         return [int(index) for index in order]
 
 
-def score(output: Array, kind: Literal["logits", "probabilities"]) -> Scores:
-    """Scores the rows of ``output``, [rows, classes] of a floating dtype.
+def score(output: Array, kind: ScoresKind) -> Scores:
+    """Scores the rows of ``output``, of a floating dtype and in the form of its kind.
 
     Raises:
         InvalidInput: as ``probabilities_of``.
     """
-    logits = output.astype(np.float32, copy=False) if kind == "logits" else None
+    logits = None
+    if kind in LOGITS:
+        logits = class_scores(output, kind).astype(np.float32, copy=False)
     return score_probabilities(probabilities_of(output, kind), logits)
+
+
+def class_scores(output: Array, kind: ScoresKind) -> Array:
+    """One column a class: [rows, classes], of the dtype of ``output``.
+
+    Of a binary model the columns are those of the first and the second class: ``1 - p`` and ``p``,
+    or the logits ``0`` and ``z``, whose softmax is ``1 - sigmoid(z)`` and ``sigmoid(z)``.
+
+    Args:
+        output: [rows, classes]; of a binary model [rows, 1] or [rows].
+        kind: what it is.
+    """
+    if kind not in BINARY:
+        return output
+    second = output.reshape(len(output))
+    first = np.zeros_like(second) if kind == "binary_logit" else 1 - second
+    return np.stack([first, second], axis=1)
+
+
+def output_of(probabilities: Array, kind: ScoresKind) -> Array:
+    """The output of which ``probabilities_of`` would make these: float64.
+
+    Logits are logarithms, of a probability of at least 1e-300.
+
+    Args:
+        probabilities: float64 [rows, classes].
+        kind: of the output.
+
+    Returns:
+        [rows, classes]; of a binary model [rows].
+    """
+    values = probabilities
+    if kind in LOGITS:
+        values = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
+    if kind not in BINARY:
+        return values
+    second: Array = values[:, 1] - values[:, 0] if kind == "binary_logit" else values[:, 1]
+    return second
+
+
+_LEAST_PROBABILITY = 1e-300
 
 
 def probabilities_of(
     output: Array,
-    kind: Literal["logits", "probabilities"],
+    kind: ScoresKind,
     name_of: Callable[[int], str] = "row {}".format,
 ) -> Array:
     """The probabilities of the rows of ``output``, float64 [rows, classes].
 
     Args:
-        output: [rows, classes] of a floating dtype.
+        output: of a floating dtype, in the form of its kind.
         kind: what it is.
         name_of: what a row is called in an error.
 
@@ -61,14 +104,14 @@ def probabilities_of(
         InvalidInput: the output is not finite. A model whose load succeeded answers finitely, so it
             is the input that went beyond what the model can compute.
     """
-    finite = np.isfinite(output).all(axis=1)
+    finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
     if not finite.all():
         raise InvalidInput(
             f"the model's output for {name_of(int(np.argmin(finite)))} is not finite; expected an "
             "input within the range that the model can compute"
         )
-    exact = output.astype(np.float64)
-    return _softmax(exact) if kind == "logits" else exact
+    exact = class_scores(output.astype(np.float64), kind)
+    return _softmax(exact) if kind in LOGITS else exact
 
 
 def score_probabilities(probabilities: Array, logits: Array | None) -> Scores:

@@ -36,6 +36,8 @@ def check_classifiable(model: ServedModel, name: str, top_k: int) -> None:
     """
     if top_k < 1:
         raise InvalidInput(f'output "{name}": classification is {top_k}, expected 1 or more')
+    if model.loaded.output.is_binary and name == model.loaded.output.name:
+        return
     specs = {spec.name: spec for spec in model.loaded.backend.signature.outputs}
     spec = specs.get(name)
     if spec is None or len(spec.row_shape) != 1 or spec.dtype.kind not in "iuf":
@@ -78,13 +80,13 @@ def classified(prediction: Prediction, name: str, top_k: int) -> Array:
 
     Args:
         prediction: the answer.
-        name: an output [rows, classes] of the model's own.
+        name: an output [rows, classes] of the model's own, or the one of a binary model.
         top_k: at most so many.
     """
-    values = prediction.outputs[name]
-    labels = prediction.model.loaded.bundle.labels
-    if name != prediction.model.loaded.output.name:
-        labels = ()
+    values, loaded = prediction.outputs[name], prediction.model.loaded
+    labels = loaded.bundle.labels if name == loaded.output.name else ()
+    if loaded.output.is_binary and name == loaded.output.name and prediction.scores is not None:
+        values = prediction.scores.probabilities  # one value would name one class of two
     order = np.argsort(-values.astype(np.float64), axis=1, kind="stable")[:, :top_k]
     return _byte_strings(
         [

@@ -29,6 +29,8 @@ _DEFAULT_TOP_K = 5
 _OUTPUT_KINDS = {
     "logits": pb.OUTPUT_KIND_LOGITS,
     "probabilities": pb.OUTPUT_KIND_PROBABILITIES,
+    "binary_logit": pb.OUTPUT_KIND_BINARY_LOGIT,
+    "binary_probability": pb.OUTPUT_KIND_BINARY_PROBABILITY,
     "raw": pb.OUTPUT_KIND_RAW,
 }
 _VERDICTS = {
@@ -119,7 +121,7 @@ def _check_scores(options: pb.PredictOptions, model: ServedModel) -> None:
     if options.HasField("diagnosis"):
         raise NotImplementedYet("options.diagnosis: this server cannot diagnose yet")
     kind = model.loaded.output.kind
-    if options.return_logits and kind != "logits":
+    if options.return_logits and not model.loaded.output.has_logits:
         raise InvalidInput(f'options.return_logits: the output of model "{model.name}" is {kind}')
     if kind == "raw" and (options.return_probabilities or options.HasField("top_k")):
         raise InvalidInput(f'options: the output of model "{model.name}" is raw, it has no classes')
