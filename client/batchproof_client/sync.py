@@ -19,13 +19,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from batchproof_client.answers import (
-    Health,
-    ModelDescription,
-    ModelSummary,
-    PredictResult,
-    StreamAnswer,
-)
+from batchproof_client.answers import ModelDescription, ModelSummary, PredictResult, StreamAnswer
 from batchproof_client.augmentation import Augmentation
 from batchproof_client.client import (
     DEFAULT_MAX_IN_FLIGHT,
@@ -40,6 +34,7 @@ from batchproof_client.connection import (
 )
 from batchproof_client.errors import ClientClosed
 from batchproof_client.inputs import Image, PredictRequest
+from batchproof_client.kinds import Health
 from batchproof_client.outcomes import AcceptedOutcome, Outcome, OutcomeResult
 from batchproof_client.retry import RetryPolicy
 

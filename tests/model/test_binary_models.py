@@ -1,6 +1,7 @@
 """Real Keras models with one output, from their file to evaluation, profile and augmentation."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,35 @@ def test_its_augmentation_is_evaluated(bundle: Path, data: Path, capsys: Capture
     result = document(capsys)
     assert {trial["aggregation"] for trial in result["trials"]} == {"mean", "logit_mean"}
     assert result["plain"]["figures"]["accuracy"] > 0.9
+
+
+def test_with_a_threshold_evaluation_and_profile_go_by_it(
+    bundle: Path, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    careful = tmp_path / "1"
+    shutil.copytree(bundle, careful)
+    manifest = careful / "batchproof.toml"
+    manifest.write_text(
+        manifest.read_text().replace('" }\nrecipe', '", threshold = 0.97 }\nrecipe')
+    )
+    found = []
+    for each in (bundle, careful):
+        assert main(["evaluate", str(each), "--data", str(data), "--json"]) == 0
+        found.append(document(capsys))
+    plain, result = found
+    assert result["verdict"] == "same"
+    assert result["second_class"]["recall"] < plain["second_class"]["recall"]
+    assert result["second_class"]["precision"] >= plain["second_class"]["precision"]
+    assert result["second_class"]["roc_auc"] == plain["second_class"]["roc_auc"]
+    out = tmp_path / "profile.json"
+    assert main(["profile", str(careful), "--data", str(data), "-o", str(out)]) == 0
+    answered = sum(each["pictures"] for each in result["confusion"] if each["answer"] == 1)
+    profile = parse_profile(out.read_text())
+    assert sum(each.right for each in profile.classes) == result["paths"][0]["right"]
+    assert list(profile.class_counts) == [160 - answered, answered]
+    capsys.readouterr()
+    given = ["--data", str(data), "--limit", "60", "--policies", "flip", "--json"]
+    assert main(["tta", "evaluate", str(careful), *given]) == 0
+    limited = document(capsys)["plain"]["figures"]["accuracy"]
+    assert main(["evaluate", str(careful), "--data", str(data), "--limit", "60", "--json"]) == 0
+    assert document(capsys)["paths"][0]["accuracy"] == limited

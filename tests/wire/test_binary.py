@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from batchproof.compat import inference_pb2 as oip
 from batchproof.v1 import prediction_pb2 as pb
+from batchproof_client import AsyncClient, OutputKind
 from support.bundles_on_disk import PICTURES, picture, write_bundle
 from support.compat_requests import content, infer, open_inference, predict, prediction, scores
-from support.running import Running, request, running
+from support.running import Running, failure, request, running
 from wire.test_outcomes import series
 
 # Of the affine bundles: scores = scale * first element + offset.
@@ -148,7 +150,7 @@ async def test_outcomes_count_against_the_answered_class(both: Running) -> None:
 async def test_a_kind_that_does_not_fit_the_output_is_refused_with_the_mend(
     tmp_path: Path, manifest: str, keys: dict[str, object], says: str
 ) -> None:
-    write_bundle(tmp_path / "m" / "1", manifest, **keys)
+    write_bundle(tmp_path / "m" / "1", manifest, **keys)  # type: ignore[arg-type] # no shape
     async with running(tmp_path) as serving:
         (model,) = (await serving.stub.ListModels(pb.ListModelsRequest())).models
         assert model.state == pb.MODEL_STATE_FAILED
@@ -161,3 +163,77 @@ async def test_labels_of_a_binary_model_are_two(tmp_path: Path) -> None:
     async with running(tmp_path) as serving:
         (model,) = (await serving.stub.ListModels(pb.ListModelsRequest())).models
         assert list(model.findings) == ["labels: 1 for 2 classes"]
+
+
+@pytest.fixture
+async def careful(tmp_path: Path) -> AsyncIterator[Running]:
+    """``careful`` says shoe only above 0.9; its rows are pictures of one grey."""
+    manifest = PICTURES.replace('"logits"', '"binary_logit"\nthreshold = 0.9')
+    folder = write_bundle(
+        tmp_path / "careful" / "1", manifest, shape=(2, 2, 3), classes=1, scale=0.02, offset=-2.0
+    )
+    (folder / "labels.txt").write_text("boot\nshoe\n")
+    async with running(tmp_path) as started:
+        yield started
+
+
+def of_picture(level: int, **tta: object) -> pb.PredictRequest:
+    options = pb.PredictOptions(return_probabilities=True)
+    if tta:
+        options.tta.MergeFrom(pb.TestTimeAugmentation(**tta))  # type: ignore[arg-type] # as given
+    return pb.PredictRequest(images=pb.EncodedImages(contents=[picture(level)]), options=options)
+
+
+# 0.02 * 160 - 2 is a logit of 1.2, a probability of 0.77; that of 240 is 0.94.
+@pytest.mark.parametrize("tta", [{}, {"policy": "flip"}, {"policy": "flip", "early_exit": 0.5}])
+async def test_above_the_threshold_and_only_there_the_answer_is_the_second_class(
+    careful: Running, tta: dict[str, object]
+) -> None:
+    (below,) = (await careful.stub.Predict(of_picture(160, **tta))).rows
+    (above,) = (await careful.stub.Predict(of_picture(240, **tta))).rows
+    assert [each.label for each in below.classes] == ["boot", "shoe"]
+    assert [each.score for each in below.classes] == pytest.approx([0.2315, 0.7685], abs=1e-4)
+    assert [each.label for each in above.classes] == ["shoe", "boot"]
+    assert below.tta.flip_rate == above.tta.flip_rate == 0
+    assert not below.tta.exited_early  # 0.23 is not sure, whatever the other class has
+    assert above.tta.exited_early == ("early_exit" in tta)
+
+
+async def test_outcomes_and_labels_go_by_the_threshold(careful: Running) -> None:
+    (row,) = (await careful.stub.Predict(of_picture(160))).rows
+    outcome = pb.Outcome(handle=row.handle, label="shoe")
+    response = await careful.stub.ReportOutcome(pb.ReportOutcomeRequest(outcomes=[outcome]))
+    accepted = response.results[0].accepted
+    assert (accepted.is_correct, accepted.predicted.label) == (False, "boot")
+    assert accepted.predicted.score == pytest.approx(0.2315, abs=1e-4)
+
+
+async def test_votes_are_refused_where_a_threshold_decides(careful: Running) -> None:
+    error = await failure(careful.stub.Predict(of_picture(160, policy="flip", aggregation="vote")))
+    assert error.code().name == "INVALID_ARGUMENT"
+    assert 'the aggregation "vote" counts views, and the model decides at 0.9' in str(
+        error.details()
+    )
+
+
+async def test_a_policy_that_votes_is_refused_with_the_model(tmp_path: Path) -> None:
+    policies = '[tta.policies.crowd]\nviews = ["identity", "hflip"]\naggregation = "vote"\n'
+    manifest = PICTURES.replace('"logits"', '"binary_logit"\nthreshold = 0.9') + policies
+    write_bundle(tmp_path / "m" / "1", manifest, shape=(2, 2, 3), classes=1)
+    async with running(tmp_path) as serving:
+        (model,) = (await serving.stub.ListModels(pb.ListModelsRequest())).models
+        assert model.state == pb.MODEL_STATE_FAILED
+        assert "counts views" in model.findings[0]
+
+
+async def test_the_threshold_is_told_over_each_protocol_that_describes_models(
+    careful: Running, both: Running
+) -> None:
+    async with AsyncClient(careful.address) as client:
+        known = await client.get_model("careful")
+    assert (known.output_kind, known.threshold) == (OutputKind.BINARY_LOGIT, 0.9)
+    async with AsyncClient(both.address) as client:
+        assert (await client.get_model("share")).threshold is None
+    asked = oip.ModelMetadataRequest(name="careful")
+    properties = (await open_inference(careful.channel).ModelMetadata(asked)).properties
+    assert (properties["output_kind"], properties["output_threshold"]) == ("binary_logit", "0.9")

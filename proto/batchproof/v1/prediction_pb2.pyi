@@ -386,7 +386,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json")
+    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json", "threshold")
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -408,6 +408,7 @@ class GetModelResponse(_message.Message):
     TTA_LIMITS_FIELD_NUMBER: _ClassVar[int]
     PROFILE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PROFILE_JSON_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     summary: ModelSummary
     description: str
     model_digest: str
@@ -429,7 +430,8 @@ class GetModelResponse(_message.Message):
     tta_limits: TtaLimits
     profile_digest: str
     profile_json: str
-    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ...) -> None: ...
+    threshold: float
+    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class TtaPolicy(_message.Message):
     __slots__ = ("name", "views", "aggregation", "early_exit", "policy_digest", "weights_digest", "warnings")

@@ -165,6 +165,7 @@ class PredictionRecord(Event):
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
+        decided: int64 [rows], the class that was the answer.
         inputs: what was seen of the rows before the model; None where nobody wants it.
         policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
         policy_digest: of its views, aggregation and early exit; empty without.
@@ -184,6 +185,7 @@ class PredictionRecord(Event):
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
+    decided: npt.NDArray[Any]
     inputs: InputStatistics | None = None
     policy: str = ""
     policy_digest: str = ""

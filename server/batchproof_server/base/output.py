@@ -28,12 +28,15 @@ class OutputSettings:
             anything else and is returned as it is.
         name: which output holds the scores; may be left out when there is one output, and must be
             when the kind is ``raw``.
+        threshold: of a binary model: the answer is the second class when its probability is above
+            this; None is the more probable class, the first of a tie.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     kind: OutputKind
     name: str | None = None
+    threshold: float | None = None
 
     @property
     def is_binary(self) -> bool:
@@ -58,6 +61,14 @@ class OutputSettings:
     def __post_init__(self) -> None:
         if self.kind == "raw" and self.name is not None:
             raise ValueError(f'name is "{self.name}", expected none: raw outputs hold no scores')
+        if self.threshold is not None:
+            self._check_threshold(self.threshold)
+
+    def _check_threshold(self, threshold: float) -> None:
+        if not self.is_binary:
+            raise ValueError(f'threshold is {threshold}, expected none: kind is "{self.kind}"')
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold is {threshold}, expected above 0 and below 1")
 
 
 RAW_OUTPUT = OutputSettings("raw")

@@ -22,21 +22,55 @@ class Scores:
         logits: float32 [rows, classes], or None when the model answers with probabilities.
         entropy: float64 [rows], Shannon entropy in nats.
         margin: float64 [rows], highest minus second highest probability.
+        decided: int64 [rows], the class that is the answer.
     """
 
     probabilities: Array
     logits: Array | None
     entropy: Array
     margin: Array
+    decided: Array
 
     def ranking(self, row: int, top_k: int) -> list[int]:
-        """The class indices of a row, best first, at most ``top_k``; ties go to the lower index."""
-        order = np.argsort(-self.probabilities[row], kind="stable")[:top_k]
-        return [int(index) for index in order]
+        """The classes of a row, at most ``top_k``: the answer, then the others, best first.
+
+        Ties go to the lower index.
+        """
+        order = np.argsort(-self.probabilities[row], kind="stable")
+        first = self.decided[row]
+        if order[0] != first:
+            order = np.array([first, *order[order != first]])
+        return [int(index) for index in order[:top_k]]
 
 
-def score(output: Array, kind: ScoresKind) -> Scores:
-    """Scores the rows of ``output``, of a floating dtype and in the form of its kind.
+def decisions(probabilities: Array, threshold: float | None) -> Array:
+    """The class that is the answer to each row: int64 [rows].
+
+    Args:
+        probabilities: [rows, classes].
+        threshold: the second of two classes is the answer when its probability is above this; None
+            for the most probable class, of a tie the one with the lower index.
+    """
+    if threshold is None:
+        most_probable: Array = probabilities.argmax(axis=1)
+        return most_probable
+    above: Array = (probabilities[:, 1] > threshold).astype(np.int64)
+    return above
+
+
+def confidences_of(probabilities: Array, decided: Array) -> Array:
+    """The probability of the answer to each row: [rows]."""
+    confidences: Array = probabilities[np.arange(len(decided)), decided]
+    return confidences
+
+
+def score(output: Array, kind: ScoresKind, threshold: float | None = None) -> Scores:
+    """Scores the rows of ``output``.
+
+    Args:
+        output: of a floating dtype and in the form of its kind.
+        kind: what it is.
+        threshold: as of ``decisions``.
 
     Raises:
         InvalidInput: as ``probabilities_of``.
@@ -44,7 +78,7 @@ def score(output: Array, kind: ScoresKind) -> Scores:
     logits = None
     if kind in LOGITS:
         logits = class_scores(output, kind).astype(np.float32, copy=False)
-    return score_probabilities(probabilities_of(output, kind), logits)
+    return score_probabilities(probabilities_of(output, kind), logits, threshold)
 
 
 def class_scores(output: Array, kind: ScoresKind) -> Array:
@@ -114,19 +148,24 @@ def probabilities_of(
     return _softmax(exact) if kind in LOGITS else exact
 
 
-def score_probabilities(probabilities: Array, logits: Array | None) -> Scores:
+def score_probabilities(
+    probabilities: Array, logits: Array | None, threshold: float | None = None
+) -> Scores:
     """Scores rows of float64 probabilities [rows, classes].
 
     Args:
         probabilities: each row sums to 1.
         logits: float32 [rows, classes], or None where there are none.
+        threshold: as of ``decisions``, which is made on what the caller gets: float32.
     """
+    given = probabilities.astype(np.float32)
     best = np.sort(probabilities, axis=1)[:, ::-1]
     return Scores(
-        probabilities=probabilities.astype(np.float32),
+        probabilities=given,
         logits=logits,
         entropy=_entropy(probabilities),
         margin=best[:, 0] - best[:, 1] if best.shape[1] > 1 else best[:, 0],
+        decided=decisions(given, threshold),
     )
 
 

@@ -145,7 +145,9 @@ def tta_choice(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) ->
         raise ModelRefused("the model cannot be augmented", findings)
     digest = "" if recipe is None else recipe.digest
     try:
-        return choice_of(settings, bundle.tta_weights, bundle.model_digest, digest)
+        return choice_of(
+            settings, bundle.tta_weights, bundle.model_digest, digest, output.threshold
+        )
     except InvalidSettings as invalid:
         raise ModelRefused("the augmentation does not fit the model", invalid.faults) from invalid
 

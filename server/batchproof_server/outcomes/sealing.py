@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from batchproof_server.base.signature import Array
+from batchproof_server.base.scores import Scores, confidences_of
 from batchproof_server.outcomes.answered import NONCE_BYTES
 from batchproof_server.outcomes.handle import SealingKey, seal_rows
 
@@ -23,15 +23,15 @@ class Sealer:
         self._epoch_ms = epoch_ms
         self._random_bytes = random_bytes
 
-    def seal(self, model: str, version: int, probabilities: Array) -> tuple[bytes, ...]:
+    def seal(self, model: str, version: int, scores: Scores) -> tuple[bytes, ...]:
         """The handle of each row.
 
         Args:
             model: answered.
             version: its number.
-            probabilities: float32 [rows, classes].
+            scores: of the rows.
         """
-        classes, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        rows = zip(classes.tolist(), scores.tolist(), strict=True)
+        confidences = confidences_of(scores.probabilities, scores.decided)
+        rows = zip(scores.decided.tolist(), confidences.tolist(), strict=True)
         nonce = self._random_bytes(NONCE_BYTES)
         return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)

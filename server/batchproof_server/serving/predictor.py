@@ -15,7 +15,7 @@ from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.events import Observer
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores, score
-from batchproof_server.base.signature import Array, Tensors, check_finite
+from batchproof_server.base.signature import Tensors, check_finite
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
@@ -34,8 +34,8 @@ from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, row_result
 
 Result = TypeVar("Result")
-# From model, version and probabilities [rows, classes] to the handle of each row.
-SealRows: TypeAlias = Callable[[str, int, Array], tuple[bytes, ...]]
+# From model, version and scores to the handle of each row.
+SealRows: TypeAlias = Callable[[str, int, Scores], tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,8 @@ class Predictor:
     async def _sealed(
         self, prediction: Prediction, scores: Scores, seal_rows: SealRows
     ) -> Prediction:
-        model, probabilities = prediction.model, scores.probabilities
-        work = partial(seal_rows, model.name, model.version, probabilities)
-        values = probabilities.size + _VALUES_OF_A_SEAL * len(probabilities)
+        work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
+        values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
         return replace(prediction, handles=await self._off_loop.run(work, values=values))
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
@@ -189,7 +188,7 @@ class Predictor:
         output, scores = request.model.loaded.output, None
         if output.kind != "raw" and output.name is not None:
             array = executed.outputs[output.name]
-            work = partial(score, array, output.kind)
+            work = partial(score, array, output.kind, output.threshold)
             scores = await self._off_loop.run(work, rows=rows, values=array.size)
         augmentation = None
         if request.names_views and scores is not None:

@@ -29,6 +29,7 @@ def record_of(
         logits=scores.logits,
         entropy=scores.entropy,
         margin=scores.margin,
+        decided=scores.decided,
         inputs=inputs,
         handles=prediction.handles,
     )

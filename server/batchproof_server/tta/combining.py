@@ -98,4 +98,4 @@ def answer(
     name, kind = output.scores()
     like = plain[name]
     aggregate = output_of(probabilities, kind).astype(like.dtype).reshape(like.shape)
-    return score_probabilities(probabilities, None), {**plain, name: aggregate}
+    return score_probabilities(probabilities, None, output.threshold), {**plain, name: aggregate}

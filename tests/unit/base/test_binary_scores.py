@@ -10,7 +10,14 @@ from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.output import BINARY, LOGITS, OutputSettings, ScoresKind
-from batchproof_server.base.scores import class_scores, output_of, probabilities_of, score
+from batchproof_server.base.scores import (
+    class_scores,
+    confidences_of,
+    decisions,
+    output_of,
+    probabilities_of,
+    score,
+)
 from batchproof_server.base.signature import Array
 
 KINDS: tuple[ScoresKind, ...] = ("binary_logit", "binary_probability")
@@ -114,3 +121,40 @@ def test_only_an_output_with_a_name_and_scores_has_scores() -> None:
     for settings in (OutputSettings("raw"), OutputSettings("logits")):
         with pytest.raises(ValueError, match="holds no scores"):
             settings.scores()
+
+
+@given(shares, st.floats(2**-10, 1 - 2**-10, width=32))
+def test_the_second_class_is_the_answer_above_the_threshold(p: Array, threshold: float) -> None:
+    scores = score(p, "binary_probability", threshold)
+    given_p = scores.probabilities[:, 1]
+    assert scores.decided.tolist() == [int(each > threshold) for each in given_p]
+    for row in range(len(p)):
+        first = int(scores.decided[row])
+        assert scores.ranking(row, 5) == [first, 1 - first]
+        assert scores.ranking(row, 1) == [first]
+    plain = score(p, "binary_probability")
+    for name in ("probabilities", "entropy", "margin"):
+        assert getattr(scores, name).tobytes() == getattr(plain, name).tobytes()
+
+
+@given(
+    hnp.arrays(
+        np.float32, st.tuples(lengths, st.integers(1, 5)), elements=st.floats(0, 1, width=32)
+    )
+)
+def test_without_a_threshold_the_answer_is_the_most_probable_class(p: Array) -> None:
+    decided = decisions(p, None)
+    np.testing.assert_array_equal(decided, p.argmax(axis=1))
+    np.testing.assert_array_equal(confidences_of(p, decided), p.max(axis=1))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
+def test_a_threshold_lies_between_0_and_1(threshold: float) -> None:
+    with pytest.raises(ValueError, match="expected above 0 and below 1"):
+        OutputSettings("binary_logit", "y", threshold)
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities", "raw"])
+def test_only_a_binary_model_has_a_threshold(kind: ScoresKind) -> None:
+    with pytest.raises(ValueError, match=f'threshold is 0.5, expected none: kind is "{kind}"'):
+        OutputSettings(kind, None, 0.5)

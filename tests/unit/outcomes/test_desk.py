@@ -44,7 +44,9 @@ class Place:
         some, nonce = np.ones(1), next(self.nonces).to_bytes(12)
         handles = seal_rows(KEY, "m", version, [(1, 0.75)], NOW_MS, nonce)
         self.observers.notify(
-            PredictionRecord("m", version, request_id, scores, None, some, some, handles=handles)
+            PredictionRecord(
+                "m", version, request_id, scores, None, some, some, np.array([1]), handles=handles
+            )
         )
 
     def series(self) -> set[tuple[str, ...]]:

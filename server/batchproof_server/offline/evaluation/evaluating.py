@@ -90,7 +90,8 @@ class Evaluator:
         answers = await ask_one_by_one(ask, pictures, self.begin("one at a time"))
         known = reference(answers)
         paths = self._companies(len(pictures))
-        judge = Judge(scores_kind(self.model), truth, known)
+        threshold = self.model.output.threshold
+        judge = Judge(scores_kind(self.model), truth, known, threshold)
         count = self.begin("together in this process")
         await execute_together(recipe, pictures, paths, judge, count)
         subject = subject_of(self.model, data, len(pictures), pictures_there, classes)

@@ -245,6 +245,8 @@ def write_model(status: VersionStatus, versions: Versions) -> pb.GetModelRespons
     response.inputs.extend(_write_spec(spec) for spec in loaded.backend.signature.inputs)
     response.outputs.extend(_write_spec(spec) for spec in loaded.backend.signature.outputs)
     response.output_kind = _OUTPUT_KINDS[loaded.output.kind]
+    if loaded.output.threshold is not None:
+        response.threshold = loaded.output.threshold
     response.labels.extend(loaded.bundle.labels)
     response.buckets_rows.extend(loaded.batching.buckets_rows)
     response.max_request_rows = status.served.max_request_rows
