@@ -185,6 +185,7 @@ class Bench:
             np.stack([row.probabilities for row in rows if row.probabilities is not None]),
             np.stack([row.logits for row in rows if row.logits is not None]),
             np.array([row.entropy for row in rows]),
+            np.array([row.top.index for row in rows]),
         )
         inputs = input_statistics([decode_image(self._recipe, each).seen for each in chunk])
         values = {**signals.values, **input_values([inputs])}

@@ -98,7 +98,7 @@ def _report(
             kind = kinds[random.choice(len(kinds), p=[each.share for each in kinds])]
             try:
                 answer = client.predict(corrupted(file.read_bytes(), kind.steps, seed=turn))
-                client.report_outcome(answer.request_id, label)
+                client.report_outcome(handle=answer.handle, label=label)
             except BatchproofError as error:
                 print(f"traffic: {error}", file=sys.stderr, flush=True)
 

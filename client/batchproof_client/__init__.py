@@ -10,18 +10,14 @@
 
 from batchproof_client.answers import (
     Execution,
-    Health,
     ModelDescription,
-    ModelState,
     ModelSummary,
-    OutputKind,
     Prediction,
     PredictResult,
     Provenance,
     ScoredClass,
     StreamAnswer,
     TensorSpec,
-    Verdict,
 )
 from batchproof_client.augmentation import (
     AppliedAugmentation,
@@ -52,6 +48,7 @@ from batchproof_client.errors import (
     Unavailable,
 )
 from batchproof_client.inputs import PredictRequest
+from batchproof_client.kinds import Health, ModelState, OutputKind, Verdict
 from batchproof_client.outcomes import AcceptedOutcome, Outcome, OutcomeResult
 from batchproof_client.retry import RetryPolicy
 from batchproof_client.sync import Client

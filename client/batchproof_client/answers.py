@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.augmentation import (
     AppliedAugmentation,
     RowAugmentation,
@@ -16,6 +14,7 @@ from batchproof_client.augmentation import (
     TtaPolicy,
 )
 from batchproof_client.errors import BatchproofError
+from batchproof_client.kinds import ModelState, OutputKind, Verdict
 
 Array: TypeAlias = npt.NDArray[Any]
 Float32: TypeAlias = npt.NDArray[np.float32]
@@ -47,6 +46,7 @@ class Prediction:
         entropy: of the probabilities, in nats.
         margin: the highest probability minus the second highest.
         tta: how the views of the row agreed; None when nothing was augmented or asked for.
+        handle: to report its ground truth with, later; empty when the server takes none.
     """
 
     classes: tuple[ScoredClass, ...]
@@ -55,6 +55,7 @@ class Prediction:
     entropy: float
     margin: float
     tta: RowAugmentation | None = None
+    handle: str = ""
 
     @property
     def top(self) -> ScoredClass:
@@ -146,6 +147,11 @@ class PredictResult:
         """
         return self.only.top
 
+    @property
+    def handle(self) -> str:
+        """The handle of the only row; raises as ``only`` does."""
+        return self.only.handle
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamAnswer:
@@ -170,42 +176,6 @@ class StreamAnswer:
         if self.result is not None:
             return self.result
         raise self.error or BatchproofError("the stream has no answer", request_id=self.request_id)
-
-
-class ModelState(Enum):
-    """The life of a model version."""
-
-    UNSPECIFIED = pb.MODEL_STATE_UNSPECIFIED
-    LOADING = pb.MODEL_STATE_LOADING
-    READY = pb.MODEL_STATE_READY
-    FAILED = pb.MODEL_STATE_FAILED
-    DRAINING = pb.MODEL_STATE_DRAINING
-
-
-class OutputKind(Enum):
-    """What a model's output means."""
-
-    UNSPECIFIED = pb.OUTPUT_KIND_UNSPECIFIED
-    LOGITS = pb.OUTPUT_KIND_LOGITS
-    PROBABILITIES = pb.OUTPUT_KIND_PROBABILITIES
-    RAW = pb.OUTPUT_KIND_RAW
-
-
-class Verdict(Enum):
-    """What the proof of a model version came to."""
-
-    UNSPECIFIED = pb.VERDICT_UNSPECIFIED
-    PROVEN = pb.VERDICT_PROVEN
-    UNPROVEN = pb.VERDICT_UNPROVEN
-    PROBED = pb.VERDICT_PROBED
-
-
-class Health(Enum):
-    """The answer of the standard health service."""
-
-    UNKNOWN = 0
-    SERVING = 1
-    NOT_SERVING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +237,8 @@ class ModelDescription:
         tta_policies: those that may be asked for; none for a model that takes no augmentation.
         tta_default_policy: of pictures that come without a word about it.
         tta_limits: None for a model that takes no augmentation.
+        threshold: the second of two classes is the answer above it; None where the most probable
+            class is.
     """
 
     summary: ModelSummary
@@ -288,3 +260,4 @@ class ModelDescription:
     tta_policies: tuple[TtaPolicy, ...] = ()
     tta_default_policy: str = ""
     tta_limits: TtaLimits | None = None
+    threshold: float | None = None

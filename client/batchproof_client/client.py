@@ -10,7 +10,6 @@ from grpc_health.v1 import health_pb2
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.answers import (
-    Health,
     ModelDescription,
     ModelSummary,
     PredictResult,
@@ -40,6 +39,7 @@ from batchproof_client.inputs import (
     touches_files,
     write_tensors,
 )
+from batchproof_client.kinds import Health
 from batchproof_client.reporting import OutcomeReports
 from batchproof_client.retry import Retrier, RetryPolicy
 from batchproof_client.streaming import Stream, Window

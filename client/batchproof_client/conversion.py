@@ -5,21 +5,19 @@ from typing import TypeVar
 
 import numpy as np
 
+from batchproof.handles import handle_to_text
 from batchproof.tensors import TensorError, dtype_of, from_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.answers import (
     Execution,
     Float32,
     ModelDescription,
-    ModelState,
     ModelSummary,
-    OutputKind,
     Prediction,
     PredictResult,
     Provenance,
     ScoredClass,
     TensorSpec,
-    Verdict,
 )
 from batchproof_client.augmentation import (
     applied_augmentation_of,
@@ -28,6 +26,7 @@ from batchproof_client.augmentation import (
     row_augmentation_of,
 )
 from batchproof_client.errors import ServerFailed
+from batchproof_client.kinds import ModelState, OutputKind, Verdict
 
 Kind = TypeVar("Kind", bound=Enum)
 
@@ -87,6 +86,7 @@ def description_of(response: pb.GetModelResponse) -> ModelDescription:
         tta_policies=tuple(policy_of(each) for each in response.tta_policies),
         tta_default_policy=response.tta_default_policy,
         tta_limits=limits_of(response.tta_limits) if response.HasField("tta_limits") else None,
+        threshold=response.threshold if response.HasField("threshold") else None,
     )
 
 
@@ -101,6 +101,7 @@ def _prediction(row: pb.RowPrediction) -> Prediction:
         entropy=row.entropy,
         margin=row.margin,
         tta=row_augmentation_of(row.tta) if row.HasField("tta") else None,
+        handle=handle_to_text(row.handle),
     )
 
 

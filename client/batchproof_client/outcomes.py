@@ -7,6 +7,7 @@ from typing import Final
 
 import grpc
 
+from batchproof.handles import HandleError, handle_from_text
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.answers import ScoredClass
 from batchproof_client.errors import (
@@ -28,14 +29,16 @@ class Outcome:
     """What one row of an answered request really was.
 
     Attributes:
-        request_id: of the answer.
+        request_id: of the answer, where the server accepts it in the place of a handle.
         label: a label of the model, or a class index as ``int``.
-        row: its place in the request, from 0.
+        row: its place in the request, from 0; only beside a request id.
+        handle: of the answered row, the text that its answer came with.
     """
 
-    request_id: str
-    label: str | int
+    request_id: str = ""
+    label: str | int = ""
     row: int = 0
+    handle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def messages_of(
     """Writes outcomes as messages that the server accepts, each with what it holds.
 
     Raises:
-        LocalInputError: a row or a class index is no number that can be sent.
+        LocalInputError: a handle cannot be read, stands beside a request id, or both are missing;
+            or a row or a class index is no number that can be sent.
     """
     rest = iter(outcomes)
     while part := tuple(islice(rest, MAX_OUTCOMES)):
@@ -95,12 +99,23 @@ def messages_of(
 
 
 def _message(outcome: Outcome) -> pb.Outcome:
+    if bool(outcome.handle) == bool(outcome.request_id) or (outcome.handle and outcome.row):
+        raise LocalInputError("expected either a handle, or a request id and a row of it")
     message = pb.Outcome(request_id=outcome.request_id, row=_checked("row", outcome.row))
+    if outcome.handle:
+        message.handle = _handle(outcome.handle)
     if isinstance(outcome.label, str):
         message.label = outcome.label
     else:
         message.class_index = _checked("class index", outcome.label)
     return message
+
+
+def _handle(text: str) -> bytes:
+    try:
+        return handle_from_text(text)
+    except HandleError as fault:
+        raise LocalInputError(str(fault)) from fault
 
 
 def _checked(name: str, number: int) -> int:

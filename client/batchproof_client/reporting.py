@@ -21,23 +21,34 @@ class OutcomeReports:
     _connection: Connection
 
     async def report_outcome(
-        self, request_id: str, label: str | int, *, row: int = 0, timeout_s: float | None = None
+        self,
+        request_id: str = "",
+        label: str | int = "",
+        *,
+        row: int = 0,
+        handle: str = "",
+        timeout_s: float | None = None,
     ) -> AcceptedOutcome:
-        """Tells the server what a row that it answered really was.
+        """Tells the server what a row that was answered really was.
 
         Args:
-            request_id: of the answer (``result.request_id``).
+            request_id: of the answer (``result.request_id``), where the server accepts it in the
+                place of a handle.
             label: a label of the model, or a class index as ``int``.
-            row: its place in that request.
+            row: its place in that request; only beside a request id.
+            handle: of the row (``result.handle``, or ``result.rows[n].handle``).
             timeout_s: until the answer, retries included; None for the client's.
 
         Raises:
-            AnswerNotFound: the server does not know the answer, or it is too old.
+            LocalInputError: the handle cannot be read, or there is not either a handle or an id.
+            AnswerNotFound: the server does not know the answer or its key, or it is too old.
             OutcomeAlreadyReported: the row has its outcome.
-            InvalidRequest: the answer has no such row or class.
+            InvalidRequest: the handle was changed, a request id is not accepted, or the answer has
+                no such row or class.
+            NotSupported: the server takes no outcomes.
             BatchproofError: the server could not answer.
         """
-        outcome = Outcome(request_id, label, row)
+        outcome = Outcome(request_id, label, row, handle)
         (result,) = await self.report_outcomes([outcome], timeout_s=timeout_s)
         return result.unwrap()
 
@@ -51,7 +62,7 @@ class OutcomeReports:
             timeout_s: for each call; None for the client's.
 
         Raises:
-            LocalInputError: a row or a class index is no number that can be sent.
+            LocalInputError: an outcome cannot be sent; those before it may have been.
             BatchproofError: the server could not answer; calls before it counted.
         """
         results: list[OutcomeResult] = []

@@ -19,13 +19,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from batchproof_client.answers import (
-    Health,
-    ModelDescription,
-    ModelSummary,
-    PredictResult,
-    StreamAnswer,
-)
+from batchproof_client.answers import ModelDescription, ModelSummary, PredictResult, StreamAnswer
 from batchproof_client.augmentation import Augmentation
 from batchproof_client.client import (
     DEFAULT_MAX_IN_FLIGHT,
@@ -40,6 +34,7 @@ from batchproof_client.connection import (
 )
 from batchproof_client.errors import ClientClosed
 from batchproof_client.inputs import Image, PredictRequest
+from batchproof_client.kinds import Health
 from batchproof_client.outcomes import AcceptedOutcome, Outcome, OutcomeResult
 from batchproof_client.retry import RetryPolicy
 
@@ -245,11 +240,19 @@ class Client:
         return self._thread.run(self._core.health(model, timeout_s=timeout_s))
 
     def report_outcome(
-        self, request_id: str, label: str | int, *, row: int = 0, timeout_s: float | None = None
+        self,
+        request_id: str = "",
+        label: str | int = "",
+        *,
+        row: int = 0,
+        handle: str = "",
+        timeout_s: float | None = None,
     ) -> AcceptedOutcome:
-        """Tells the server what a row that it answered really was."""
+        """Tells the server what a row that was answered really was."""
         return self._thread.run(
-            self._core.report_outcome(request_id, label, row=row, timeout_s=timeout_s)
+            self._core.report_outcome(
+                request_id, label, row=row, handle=handle, timeout_s=timeout_s
+            )
         )
 
     def report_outcomes(

@@ -37,17 +37,17 @@ ROWS = np.array([[0.0, 2.0, 1.0], [5.0, 5.0, 4.0]])
 LOGITS = OutputSettings("logits", "y")
 
 
-async def test_a_model_with_scores_has_two_outputs_more_and_a_raw_one_has_not() -> None:
+async def test_a_model_with_scores_has_three_outputs_more_and_a_raw_one_has_not() -> None:
     with engine_bench(NamedBackend("y"), output=LOGITS) as bench:
         assert own_outputs(bench.model) == ("y",)
-        assert known_outputs(bench.model) == ("y", "probabilities", "label")
+        assert known_outputs(bench.model) == ("y", "probabilities", "label", "handle")
     with engine_bench(NamedBackend("y")) as bench:
         assert known_outputs(bench.model) == ("y",)
 
 
 async def test_a_models_own_output_goes_before_an_extra_of_the_same_name() -> None:
     with engine_bench(NamedBackend("y", "label"), output=LOGITS) as bench:
-        assert known_outputs(bench.model) == ("y", "label", "probabilities")
+        assert known_outputs(bench.model) == ("y", "label", "probabilities", "handle")
         answer = await bench.engine.predict_tensors(bench.model, {"x": ROWS}, NO_HURRY_S)
     np.testing.assert_array_equal(output(answer, "label"), ROWS)
 

@@ -7,21 +7,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.outcomes.recent import (
-    AnsweredRow,
-    OutcomeRefusal,
-    OutcomeSettings,
-    PredictedRows,
-    RecentAnswers,
-)
+from batchproof_server.outcomes.answered import AnsweredRow, OutcomeRefusal
+from batchproof_server.outcomes.recent import PredictedRows, RecentAnswers
+from batchproof_server.outcomes.settings import OutcomeSettings
 
 MAX_AGE_S = 10
+NONCE = bytes(12)
 
 
 def answer(rows: int = 1, first: int = 0, model: str = "m") -> PredictedRows:
     predicted = np.arange(first, first + rows, dtype=np.uint32)
     confidences = np.full(rows, 0.5, np.float32)
-    return PredictedRows(model, 1, 1_000, predicted.tobytes(), confidences.tobytes())
+    return PredictedRows(model, 1, predicted.tobytes(), confidences.tobytes())
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Life:
             case Wait(duration_s):
                 self.now_s += duration_s
             case Remember(request_id, rows, first):
-                self.memory.remember(request_id, answer(rows, first), self.now_s)
+                self.memory.remember(request_id, answer(rows, first), self.now_s, NONCE)
             case Report(request_id, row):
                 found = self.memory.find(request_id, row, self.now_s)
                 if isinstance(found, AnsweredRow):
@@ -133,7 +130,7 @@ def test_the_oldest_answers_are_forgotten_and_no_more_than_needed(
 ) -> None:
     memory = RecentAnswers(OutcomeSettings(max_remembered_rows=max_rows))
     for number, rows in enumerate(sizes):
-        memory.remember(str(number), answer(rows), number)
+        memory.remember(str(number), answer(rows), number, NONCE)
 
     kept: list[int] = []
     for number, rows in reversed(list(enumerate(sizes))):
@@ -153,7 +150,7 @@ def test_the_oldest_answers_are_forgotten_and_no_more_than_needed(
 def remembering(*answers: PredictedRows, at_s: Callable[[int], float] = float) -> RecentAnswers:
     memory = RecentAnswers(OutcomeSettings(max_age_s=MAX_AGE_S))
     for number, each in enumerate(answers):
-        memory.remember("x", each, at_s(number))
+        memory.remember("x", each, at_s(number), NONCE)
     return memory
 
 
@@ -161,7 +158,7 @@ def test_an_answer_that_was_given_again_is_the_same_answer_and_keeps_its_outcome
     memory = remembering(answer(2))
     assert isinstance(memory.find("x", 0, 1), AnsweredRow)
     memory.mark_reported("x", 0)
-    memory.remember("x", answer(2), 2)
+    memory.remember("x", answer(2), 2, NONCE)
     assert memory.find("x", 0, 2) is OutcomeRefusal.ALREADY_REPORTED
     assert isinstance(memory.find("x", 1, 2), AnsweredRow)
     assert memory.rows == 2

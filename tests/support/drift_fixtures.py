@@ -54,6 +54,7 @@ def record(
         logits=scores.logits,
         entropy=scores.entropy,
         margin=scores.margin,
+        decided=scores.decided,
         inputs=_inputs(rows, seed) if inputs else None,
     )
 
@@ -62,7 +63,7 @@ def signals(rows: int, classes: int = 3, seed: int = 0) -> Signals:
     """The signals of ``record``, but those of test-time augmentation."""
     made = record(rows, classes, seed)
     assert made.inputs is not None
-    known = prediction_signals(made.probabilities, made.logits, made.entropy)
+    known = prediction_signals(made.probabilities, made.logits, made.entropy, made.decided)
     values = {**known.values, **input_values([made.inputs])}
     assert set(values) <= set(NUMERIC_SIGNALS)
     return Signals(known.classes, values, known.log_probabilities)

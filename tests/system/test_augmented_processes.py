@@ -10,7 +10,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from system.bundles import EMBEDDED, encoded, samples
 from system.conftest import Serve
 from system.process import Samples, ServerProcess
-from system.traffic import ask, connected, images
+from system.traffic import ask, bits, connected, images
 
 pytestmark = pytest.mark.xdist_group("embedded")
 
@@ -38,7 +38,7 @@ async def rows(server: ServerProcess, pictures: list[bytes], neighbours: int = 0
     assert {outcome.code for outcome in outcomes} == {"OK"}
     answer = outcomes[-1].answer
     assert answer is not None
-    return [row.SerializeToString(deterministic=True) for row in answer.rows]
+    return [bits(row) for row in answer.rows]
 
 
 async def test_two_processes_and_a_restarted_one_give_a_picture_the_same_bits(

@@ -101,8 +101,8 @@ async def _rows(server: ServerProcess, pixels: NDArray[np.uint8]) -> list[pb.Row
             assert answer is not None
             rows.extend(answer.rows)
             outcomes = [
-                pb.Outcome(request_id=answer.request_id, row=row, class_index=label)
-                for row, label in enumerate(_labels(part))
+                pb.Outcome(handle=row.handle, class_index=label)
+                for row, label in zip(answer.rows, _labels(part), strict=True)
             ]
             await stub.ReportOutcome(pb.ReportOutcomeRequest(outcomes=outcomes), timeout=PATIENCE_S)
     return rows

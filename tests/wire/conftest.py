@@ -30,8 +30,8 @@ async def serving(tmp_path: Path) -> AsyncIterator[Running]:
     labels = "".join(f"{name}\n" for name in ("cat", "dog", "owl"))
     write_bundle(tmp_path / "logits" / "1")
     (tmp_path / "logits" / "1" / "labels.txt").write_text(labels)
-    one = {"shape": (4,), "classes": 1, "scale": 0.0}
-    write_bundle(tmp_path / "probabilities" / "1", PROBABILITIES, **one)  # type: ignore[arg-type] # keys
+    even = {"shape": (4,), "classes": 2, "scale": 0.0, "offset": 0.5}
+    write_bundle(tmp_path / "probabilities" / "1", PROBABILITIES, **even)  # type: ignore[arg-type] # keys
     write_bundle(tmp_path / "raw" / "1", RAW)
     write_bundle(tmp_path / "pictures" / "1", PICTURES, shape=(2, 2, 3))
     write_bundle(tmp_path / "several" / "1", "max_request_rows = 3\n" + LOGITS)

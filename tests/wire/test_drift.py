@@ -91,7 +91,7 @@ def expected(reference: ReferenceProfile, images: Array) -> DriftCounts:
     rows = images.astype(np.float32)
     logits = rows.reshape(len(rows), -1)[:, :3] * np.float32(0.02) + np.float32(1)
     scores = score(logits, "logits")
-    known = prediction_signals(scores.probabilities, scores.logits, scores.entropy)
+    known = prediction_signals(scores.probabilities, scores.logits, scores.entropy, scores.decided)
     seen = InputStatistics(
         lumas=tuple(reduce_luma(each)[0] for each in images),
         aspect_ratios=np.ones(len(images)),

@@ -1,4 +1,4 @@
-"""ReportOutcome: labels that arrive later, over real gRPC, and the series that they become."""
+"""ReportOutcome by request id, over real gRPC, and the series that outcomes become."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.application.config import Config
-from batchproof_server.outcomes.recent import OutcomeSettings
+from batchproof_server.outcomes.answered import OutcomeRefusal
+from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.rpc.native.outcomes import MAX_OUTCOMES
 from support.bundles_on_disk import LOGITS, RAW, write_bundle
 from support.running import Running, failure, request, running
@@ -27,7 +28,7 @@ async def pets(tmp_path: Path) -> AsyncIterator[Running]:
         if labels:
             (folder / "labels.txt").write_text(labels.replace(" ", "\n"))
     write_bundle(tmp_path / "raw" / "1", RAW)
-    settings = OutcomeSettings(max_remembered_rows=4)
+    settings = OutcomeSettings(accept_request_ids=True, max_remembered_rows=4)
     async with running(tmp_path, Config(outcomes=settings)) as started:
         yield started
 
@@ -113,7 +114,7 @@ async def test_every_series_stands_at_zero_before_the_first_outcome(pets: Runnin
         ("outcome_classes_total", 3 * 3 * 2),
         ("outcome_calibration_total", 3 * 10 * 2),
         ("outcome_calibration_confidence_sum_total", 3 * 10),
-        ("outcomes_refused_total", 4 * 6),
+        ("outcomes_refused_total", 4 * len(OutcomeRefusal)),
     ):
         values = series(pets, family)
         assert len(values) == count, family
@@ -184,7 +185,7 @@ async def test_a_row_is_reported_once(pets: Running) -> None:
 
 async def test_an_answer_that_is_too_old_takes_no_outcome(tmp_path: Path) -> None:
     write_bundle(tmp_path / "pets" / "1", LOGITS)
-    settings = OutcomeSettings(max_age_s=1e-9)
+    settings = OutcomeSettings(accept_request_ids=True, max_age_s=1e-9)
     async with running(tmp_path, Config(outcomes=settings)) as serving:
         await predict(serving, "a", BEST_IS_OWL)
         says = 'request "a": its answer is too old, outcomes are closed'

@@ -133,8 +133,8 @@ async def test_probabilities_and_logits_come_on_request(serving: Running) -> Non
     assert list(answer.rows[0].probabilities) == pytest.approx(SOFTMAX)
     assert list(answer.rows[0].logits) == [3.0, 5.0, 7.0]
     answer = await serving.stub.Predict(request(model="probabilities", return_probabilities=True))
-    assert list(answer.rows[0].probabilities) == [1.0]
-    assert answer.rows[0].margin == 1.0
+    assert list(answer.rows[0].probabilities) == [0.5, 0.5]
+    assert answer.rows[0].margin == 0.0
 
 
 async def test_a_request_id_is_taken_from_the_message_then_the_metadata_or_else_made(

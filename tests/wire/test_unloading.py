@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from batchproof.v1 import prediction_pb2 as pb
-from support.bundles_on_disk import LOGITS, write_bundle
+from support.bundles_on_disk import LOGITS, RAW, write_bundle
 from support.fakes import GatedBackend, until
 from support.running import Running, failure, gated_request, refused, request, running
 
@@ -67,7 +67,7 @@ async def test_a_model_without_a_version_is_not_found_until_it_is_loaded_again(
 async def test_what_was_accepted_is_answered_before_the_version_is_released(
     tmp_path: Path,
 ) -> None:
-    write_bundle(tmp_path / "slow" / "1")
+    write_bundle(tmp_path / "slow" / "1", RAW)
     slow = GatedBackend(1)
     async with running(tmp_path, gated={"slow": slow}) as serving:
         waiting = [asyncio.ensure_future(serving.stub.Predict(gated_request(1))) for _ in range(9)]

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from batchproof_client.augmentation import Augmentation
+from batchproof_client.commands.numbers import at_least_0, at_least_1, positive
+from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
 from batchproof_client.commands.tta_options import add_tta_options, tta_of
 from batchproof_client.connection import TlsOptions
 from batchproof_client.loadtest.options import add_options, settings_of
@@ -48,6 +50,7 @@ class PredictArguments:
         top_k: classes to show.
         probabilities: whether to show all probabilities.
         concurrency: requests under way.
+        handles: whether to show the handle of each row.
         tta: what to ask for; None leaves it to the model.
     """
 
@@ -57,6 +60,7 @@ class PredictArguments:
     top_k: int
     probabilities: bool
     concurrency: int
+    handles: bool = False
     tta: Augmentation | None = None
 
 
@@ -96,7 +100,7 @@ class ReportOutcomeArguments:
     """``batchproof report-outcome``.
 
     Attributes:
-        outcomes: a CSV file, or else one outcome.
+        outcomes: a file, or else one outcome.
     """
 
     server: ServerArguments
@@ -134,6 +138,7 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
                 top_k=parsed.top_k,
                 probabilities=parsed.probabilities,
                 concurrency=parsed.concurrency,
+                handles=parsed.handles,
                 tta=tta_of(parsed),
             )
         case "models":
@@ -142,20 +147,9 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
             compare = None if parsed.compare is None else tuple(parsed.compare)
             return LoadArguments(server, load=compare or settings_of(parsed))
         case "report-outcome":
-            return ReportOutcomeArguments(server, outcomes=_outcomes(parsed))
+            return ReportOutcomeArguments(server, outcomes=outcomes_of(parsed))
         case _:
             return StatusArguments(server, wait_s=parsed.wait)
-
-
-def _outcomes(parsed: argparse.Namespace) -> Path | Outcome:
-    truths = [each for each in (parsed.label, parsed.class_index) if each is not None]
-    if parsed.file is not None:
-        if parsed.request_id is not None or truths or parsed.row is not None:
-            raise UsageError("--file holds the outcomes, expected no other")
-        return Path(parsed.file)
-    if parsed.request_id is None or len(truths) != 1:
-        raise UsageError("expected REQUEST_ID with --label or --class-index, or --file")
-    return Outcome(parsed.request_id, truths[0], parsed.row or 0)
 
 
 def _tls(parsed: argparse.Namespace) -> TlsOptions | None:
@@ -177,7 +171,7 @@ def _parser(default_server: str) -> _Parser:
             "load", parents=[common], help="send traffic and measure how the server stands it"
         )
     )
-    _add_report_outcome(
+    add_outcome_options(
         commands.add_parser(
             "report-outcome", parents=[common], help="say what pictures really were"
         )
@@ -187,7 +181,7 @@ def _parser(default_server: str) -> _Parser:
     )
     status.add_argument(
         "--wait",
-        type=_positive,
+        type=positive,
         default=0.0,
         metavar="SECONDS",
         help="wait until the server is serving",
@@ -200,28 +194,19 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "images", nargs="+", metavar="IMAGE", help='a file, a folder or a pattern ("shots/*.png")'
     )
     parser.add_argument("--model", metavar="NAME[:VERSION|@LABEL]")
-    parser.add_argument("--top-k", type=_at_least_0, default=5, metavar="N", help="default 5")
+    parser.add_argument("--top-k", type=at_least_0, default=5, metavar="N", help="default 5")
     parser.add_argument(
         "--probabilities", action="store_true", help="show the probabilities of all classes"
     )
     parser.add_argument(
-        "--concurrency", type=_at_least_1, default=8, metavar="N", help="requests under way; 8"
+        "--concurrency", type=at_least_1, default=8, metavar="N", help="requests under way; 8"
+    )
+    parser.add_argument(
+        "--handles",
+        action="store_true",
+        help="show the handle of each answer, for report-outcome; --json always has it",
     )
     add_tta_options(parser)
-
-
-def _add_report_outcome(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "request_id", nargs="?", metavar="REQUEST_ID", help="of the answer, as predict --json shows"
-    )
-    parser.add_argument("--row", type=_at_least_0, metavar="N", help="of that request; 0")
-    parser.add_argument("--label", help="what the picture really was")
-    parser.add_argument("--class-index", type=_at_least_0, metavar="N", help="in place of --label")
-    parser.add_argument(
-        "--file",
-        metavar="FILE",
-        help="a CSV file with the columns request_id, label (or class_index) and, if any, row",
-    )
 
 
 def _common(default_server: str) -> _Parser:
@@ -233,7 +218,7 @@ def _common(default_server: str) -> _Parser:
         help=f"default: $BATCHPROOF_SERVER or {DEFAULT_SERVER}",
     )
     common.add_argument(
-        "--timeout-s", type=_positive, default=10.0, metavar="SECONDS", help="for each call; 10"
+        "--timeout-s", type=positive, default=10.0, metavar="SECONDS", help="for each call; 10"
     )
     common.add_argument("--json", action="store_true", help="one JSON object a line")
     common.add_argument(
@@ -244,31 +229,3 @@ def _common(default_server: str) -> _Parser:
     common.add_argument("--tls-key", metavar="FILE", help="the client's key")
     common.add_argument("--tls-server-name", metavar="NAME", help="to expect in the certificate")
     return common
-
-
-def _positive(text: str) -> float:
-    number = _number(float, text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
-
-
-def _at_least_0(text: str) -> int:
-    number = _number(int, text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return int(number)
-
-
-def _at_least_1(text: str) -> int:
-    number = _at_least_0(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("0 is below 1")
-    return number
-
-
-def _number(kind: type[int] | type[float], text: str) -> float:
-    try:
-        return kind(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number') from None

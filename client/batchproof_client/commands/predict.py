@@ -67,7 +67,7 @@ async def predict(client: AsyncClient, arguments: PredictArguments) -> int:
                 outcomes.append(outcome)
             bar.advance(bar.task_ids[0])
     if not arguments.server.json:
-        _show(outcomes, model.labels, probabilities=arguments.probabilities)
+        _show(outcomes, model.labels, arguments)
     return 1 if failed else 0
 
 
@@ -121,6 +121,7 @@ def _row_record(row: Prediction) -> dict[str, object]:
         "classes": [asdict(each) for each in row.classes],
         "entropy": row.entropy,
         "margin": row.margin,
+        "handle": row.handle,
     }
     if row.probabilities is not None:
         record["probabilities"] = row.probabilities.tolist()
@@ -143,10 +144,8 @@ def _error_record(error: BatchproofError | None) -> dict[str, object]:
     }
 
 
-def _show(outcomes: Sequence[Outcome], labels: Sequence[str], *, probabilities: bool) -> None:
-    rows = [
-        row for outcome in outcomes for row in _rows(outcome, labels, probabilities=probabilities)
-    ]
+def _show(outcomes: Sequence[Outcome], labels: Sequence[str], arguments: PredictArguments) -> None:
+    rows = [row for outcome in outcomes for row in _rows(outcome, labels, arguments)]
     write_table(_HEADINGS, rows, caption=_caption(outcomes))
     for warning in _warnings(outcomes):
         write_error(f"warning: {warning}")
@@ -158,7 +157,7 @@ def _warnings(outcomes: Iterable[Outcome]) -> Iterable[str]:
 
 
 def _rows(
-    outcome: Outcome, labels: Sequence[str], *, probabilities: bool
+    outcome: Outcome, labels: Sequence[str], arguments: PredictArguments
 ) -> Iterator[Sequence[str]]:
     result = outcome.result
     if result is None:
@@ -169,7 +168,10 @@ def _rows(
     for row in result.rows:
         for rank, each in enumerate(row.classes, start=1):
             yield (outcome.name, str(rank), each.label, f"{each.score:.4f}")
-        if probabilities:
+        if arguments.handles:
+            shown = row.handle or "none, the server takes no outcomes"
+            yield (outcome.name, "", f"handle {shown}", "")
+        if arguments.probabilities:
             yield (outcome.name, "", "probabilities", _probabilities(row))
         if row.tta is not None:
             yield from ((outcome.name, *cells) for cells in _augmentation(row.tta, labels))

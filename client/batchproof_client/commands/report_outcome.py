@@ -1,7 +1,8 @@
-"""``batchproof report-outcome``: what pictures really were, from a CSV file or for one answer."""
+"""``batchproof report-outcome``: what pictures really were, from a file or for one answer."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,10 @@ from batchproof_client.commands.terminal import write_error, write_json, write_l
 from batchproof_client.errors import LocalInputError
 from batchproof_client.outcomes import Outcome, OutcomeResult
 
-_COLUMNS: Final = frozenset({"request_id", "row", "label", "class_index"})
+_ANSWERS: Final = frozenset({"handle", "request_id"})
+_TRUTHS: Final = frozenset({"label", "class_index"})
+_NUMBERS: Final = frozenset({"row", "class_index"})
+_COLUMNS: Final = _ANSWERS | _TRUTHS | _NUMBERS
 
 
 async def report_outcome(client: AsyncClient, arguments: ReportOutcomeArguments) -> int:
@@ -33,23 +37,27 @@ async def report_outcome(client: AsyncClient, arguments: ReportOutcomeArguments)
 
 
 def read_outcomes(file: Path) -> list[Outcome]:
-    """Reads a CSV file with a heading.
+    """Reads a CSV file with a heading, or JSON lines from a file whose name ends with ``.jsonl``.
 
     Raises:
         LocalInputError: it cannot be read, or with the line of the first fault.
     """
+    is_json = file.suffix == ".jsonl"
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            return list(_rows(file, opened))
+            return list(_objects(file, opened) if is_json else _rows(file, opened))
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise LocalInputError(f"{file}: cannot be read as CSV: {fault}") from fault
+        kind = "JSON lines" if is_json else "CSV"
+        raise LocalInputError(f"{file}: cannot be read as {kind}: {fault}") from fault
 
 
 def _rows(file: Path, lines: Iterator[str]) -> Iterator[Outcome]:
     reader = csv.DictReader(lines, restkey="", restval="", strict=True)
     columns = set(reader.fieldnames or ())
-    if "request_id" not in columns or not columns & {"label", "class_index"}:
-        raise LocalInputError(f"{file}: expected the columns request_id and label or class_index")
+    if not columns & _ANSWERS or not columns & _TRUTHS:
+        raise LocalInputError(
+            f"{file}: expected the columns handle (or request_id) and label (or class_index)"
+        )
     if unknown := columns - _COLUMNS:
         raise LocalInputError(f'{file}: column "{min(unknown)}" is unknown')
     for row in reader:
@@ -59,18 +67,46 @@ def _rows(file: Path, lines: Iterator[str]) -> Iterator[Outcome]:
             raise LocalInputError(f"{file}: line {reader.line_num}: {fault}") from None
 
 
+def _objects(file: Path, lines: Iterable[str]) -> Iterator[Outcome]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield _outcome(_texts(line))
+            except ValueError as fault:
+                raise LocalInputError(f"{file}: line {number}: {fault}") from None
+
+
+def _texts(line: str) -> dict[str, str]:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError("is no JSON object")  # noqa: TRY004 - as every other fault of a line
+    for key, value in values.items():
+        if key not in _COLUMNS:
+            raise ValueError(f'key "{key}" is unknown')
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if not (is_number if key in _NUMBERS else isinstance(value, str)):
+            kind = "a number" if key in _NUMBERS else "a text"
+            raise ValueError(f'"{key}" is {json.dumps(value)[:80]}, expected {kind}')
+    return {key: str(value) for key, value in values.items()}
+
+
 def _outcome(row: Mapping[str, str]) -> Outcome:
     if "" in row:
         raise ValueError("has more cells than there are columns")
-    request_id, label, index = (
-        row.get(name, "") for name in ("request_id", "label", "class_index")
+    handle, request_id, label, index, place = (
+        row.get(name, "") for name in ("handle", "request_id", "label", "class_index", "row")
     )
-    if not request_id:
-        raise ValueError("request_id is empty")
+    if bool(handle) == bool(request_id):
+        raise ValueError("expected either handle or request_id")
+    if handle and place:
+        raise ValueError("a handle is of one row, expected no row beside it")
     if bool(label) == bool(index):
         raise ValueError("expected either label or class_index")
     truth = label or _number("class_index", index)
-    return Outcome(request_id, truth, _number("row", row.get("row") or "0"))
+    return Outcome(request_id, truth, _number("row", place or "0"), handle)
 
 
 def _number(column: str, text: str) -> int:
@@ -80,7 +116,10 @@ def _number(column: str, text: str) -> int:
 
 
 def _record(result: OutcomeResult) -> dict[str, object]:
-    record: dict[str, object] = {"request_id": result.outcome.request_id, "row": result.outcome.row}
+    outcome = result.outcome
+    record: dict[str, object] = {"request_id": outcome.request_id, "row": outcome.row}
+    if outcome.handle:
+        record = {"handle": outcome.handle}
     accepted = result.accepted
     if accepted is None:
         return record | {"error": str(result.error), "kind": type(result.error).__name__}

@@ -5,11 +5,11 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from batchproof_client.answers import Health
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import StatusArguments
 from batchproof_client.commands.terminal import write_json, write_table
 from batchproof_client.errors import BatchproofError, DeadlineExceeded, ModelNotFound, Unavailable
+from batchproof_client.kinds import Health
 
 _FIRST_POLL_S: Final = 0.05
 _LAST_POLL_S: Final = 1.0

@@ -28,6 +28,8 @@ class OutputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTPUT_KIND_LOGITS: _ClassVar[OutputKind]
     OUTPUT_KIND_PROBABILITIES: _ClassVar[OutputKind]
     OUTPUT_KIND_RAW: _ClassVar[OutputKind]
+    OUTPUT_KIND_BINARY_LOGIT: _ClassVar[OutputKind]
+    OUTPUT_KIND_BINARY_PROBABILITY: _ClassVar[OutputKind]
 
 class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -57,6 +59,8 @@ OUTPUT_KIND_UNSPECIFIED: OutputKind
 OUTPUT_KIND_LOGITS: OutputKind
 OUTPUT_KIND_PROBABILITIES: OutputKind
 OUTPUT_KIND_RAW: OutputKind
+OUTPUT_KIND_BINARY_LOGIT: OutputKind
+OUTPUT_KIND_BINARY_PROBABILITY: OutputKind
 DATA_TYPE_UNSPECIFIED: DataType
 DATA_TYPE_BOOL: DataType
 DATA_TYPE_INT8: DataType
@@ -170,20 +174,22 @@ class PredictResponse(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowPrediction, _Mapping]]] = ..., outputs: _Optional[_Mapping[str, Tensor]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class RowPrediction(_message.Message):
-    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta")
+    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta", "handle")
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     LOGITS_FIELD_NUMBER: _ClassVar[int]
     ENTROPY_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
     TTA_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
     classes: _containers.RepeatedCompositeFieldContainer[ScoredClass]
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     logits: _containers.RepeatedScalarFieldContainer[float]
     entropy: float
     margin: float
     tta: RowAugmentation
-    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ..., tta: _Optional[_Union[RowAugmentation, _Mapping]] = ...) -> None: ...
+    handle: bytes
+    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ..., tta: _Optional[_Union[RowAugmentation, _Mapping]] = ..., handle: _Optional[bytes] = ...) -> None: ...
 
 class RowAugmentation(_message.Message):
     __slots__ = ("views_executed", "exited_early", "flip_rate", "mutual_information", "confidence_stddev", "views")
@@ -306,16 +312,18 @@ class ReportOutcomeRequest(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("request_id", "row", "class_index", "label")
+    __slots__ = ("request_id", "row", "class_index", "label", "handle")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
     CLASS_INDEX_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     row: int
     class_index: int
     label: str
-    def __init__(self, request_id: _Optional[str] = ..., row: _Optional[int] = ..., class_index: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
+    handle: bytes
+    def __init__(self, request_id: _Optional[str] = ..., row: _Optional[int] = ..., class_index: _Optional[int] = ..., label: _Optional[str] = ..., handle: _Optional[bytes] = ...) -> None: ...
 
 class ReportOutcomeResponse(_message.Message):
     __slots__ = ("results",)
@@ -378,7 +386,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json")
+    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json", "threshold")
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -400,6 +408,7 @@ class GetModelResponse(_message.Message):
     TTA_LIMITS_FIELD_NUMBER: _ClassVar[int]
     PROFILE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PROFILE_JSON_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     summary: ModelSummary
     description: str
     model_digest: str
@@ -421,7 +430,8 @@ class GetModelResponse(_message.Message):
     tta_limits: TtaLimits
     profile_digest: str
     profile_json: str
-    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ...) -> None: ...
+    threshold: float
+    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class TtaPolicy(_message.Message):
     __slots__ = ("name", "views", "aggregation", "early_exit", "policy_digest", "weights_digest", "warnings")

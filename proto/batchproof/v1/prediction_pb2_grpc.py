@@ -96,14 +96,17 @@ class PredictionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportOutcome(self, request, context):
-        """Tells the server what rows that it answered a while ago really were, so that it can count how
-        often it was right. The server remembers recent answers only, and each row counts once.
+        """Tells the server what rows that were answered a while ago really were, so that it can count how
+        often the answers were right. A row is named by the handle of its answer, which any server
+        opens that has its key. Each row counts once.
 
         One outcome is answered by its result or by a status: NOT_FOUND when the server does not know
-        the answer or no longer accepts labels for it, ALREADY_EXISTS when the row was reported before,
-        INVALID_ARGUMENT when row or label do not fit the answer, or when answers that differ were
-        given under the same id. Several outcomes are always answered OK, with one result each; one
-        that is refused holds the error that it would have ended with alone, and disturbs no other.
+        the answer, its model version or the key of its handle, or no longer accepts labels for it,
+        ALREADY_EXISTS when the row was reported before, INVALID_ARGUMENT when the handle was changed,
+        when the label does not fit the answer, or when a request id alone is not accepted or does not
+        name one row. UNIMPLEMENTED when the server takes no outcomes. Several outcomes are always
+        answered OK, with one result each; one that is refused holds the error that it would have ended
+        with alone, and disturbs no other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -24,7 +24,7 @@ from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.observing.logs import LogFormat, LogLevel
-from batchproof_server.outcomes.recent import OutcomeSettings
+from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
 from batchproof_server.proof.settings import ProofSettings
 from batchproof_server.rpc.settings import FrontName, RpcSettings

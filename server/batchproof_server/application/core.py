@@ -17,7 +17,7 @@ from batchproof_server.models.thread_loader import ThreadLoader
 from batchproof_server.models.versions import Versions
 from batchproof_server.proof.settings import Tell, silent
 from batchproof_server.serving.off_loop import OffLoop
-from batchproof_server.serving.predictor import Predictor
+from batchproof_server.serving.predictor import Predictor, SealRows
 from batchproof_server.serving.request import Prediction, PredictRequest, Refusal
 
 
@@ -86,6 +86,7 @@ def build_core(
     *,
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
     watches_inputs: bool = False,
+    seal_rows: SealRows | None = None,
 ) -> Core:
     """Composes a core; loads nothing.
 
@@ -96,6 +97,7 @@ def build_core(
         plugs: what bundles may name.
         watches_inputs: whether observers are told what inputs are like, even where a version has no
             reference profile.
+        seal_rows: makes the handles of answers; None gives them none.
 
     Raises:
         ValueError: a version label stands for a version that is not among the places.
@@ -121,5 +123,5 @@ def build_core(
         report_unforeseen=told.unforeseen,
     )
     off_loop = OffLoop(config.decoding, clock, told.observer)
-    predictor = Predictor(config.requests, off_loop, clock, told.observer)
+    predictor = Predictor(config.requests, off_loop, clock, told.observer, seal_rows=seal_rows)
     return Core(versions, loader, predictor, off_loop, clock)

@@ -2,9 +2,11 @@
 
 import asyncio
 import importlib.metadata
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
@@ -21,6 +23,10 @@ from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
+from batchproof_server.outcomes.handle import SealingKey
+from batchproof_server.outcomes.keys import process_key, read_keys
+from batchproof_server.outcomes.sealing import Sealer
+from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
@@ -34,6 +40,7 @@ from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
+from batchproof_server.serving.predictor import SealRows
 from batchproof_server.web.operations import HttpServer
 from batchproof_server.web.pages import Pages
 
@@ -135,14 +142,15 @@ def compose(
         make_front: in place of the one that is configured.
 
     Raises:
-        ValueError: a version label stands for a version that does not exist.
+        ValueError: a version label stands for a version that does not exist, or the keys of
+            handles cannot be read.
     """
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
     log = LogObserver(logger, log_versions=log_versions)
     observing = _compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
     told = Told(observer, log.write_proof_progress, log.write_failure)
-    core = build_core(config, told, places, plugs=plugs)
+    core = build_core(config, told, places, plugs=plugs, seal_rows=observing.seal_rows)
     heartbeat = Heartbeat(clock)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
@@ -206,18 +214,29 @@ class _Observing:
     drift: DriftMetrics
     statistics: Statistics
     outcomes: OutcomeDesk
+    seal_rows: SealRows | None
     health: Health
 
 
 def _compose_observing(
     config: Config, build_version: str, clock: Clock, log: LogObserver
 ) -> _Observing:
-    outcome_metrics = OutcomeMetrics()
-    outcomes = OutcomeDesk(config.outcomes, clock, outcome_metrics)
+    outcome_metrics, settings = OutcomeMetrics(), config.outcomes
+    keys = _handle_keys(settings, log)
+    outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
+    seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
     drift = DriftMetrics(log.write_failure)
     metrics = Metrics(build_version, (outcome_metrics, drift))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health)
     observer = Observers(subscribers, on_failure=log.write_failure)
-    return _Observing(observer, metrics, drift, statistics, outcomes, health)
+    return _Observing(observer, metrics, drift, statistics, outcomes, seal_rows, health)
+
+
+def _handle_keys(settings: OutcomeSettings, log: LogObserver) -> tuple[SealingKey, ...]:
+    if settings.key_file:
+        return read_keys(Path(settings.key_file))
+    if settings.enabled:
+        log.write_process_key()
+    return process_key()

@@ -6,7 +6,7 @@
     ├── InvalidInput        the request can never succeed; says what came and what was expected
     ├── NotImplementedYet   an option that the contract reserves and this server cannot do
     ├── ModelNotFound       lists what is served
-    ├── AnswerUnknown       an outcome for an answer that is not, or no longer, remembered
+    ├── AnswerUnknown       an outcome for an answer that this server does not know of
     ├── AnswerExpired       an outcome that comes too late
     ├── OutcomeReported     an outcome for a row that has one
     ├── ModelNotReady       loading or warming up; another replica may answer
@@ -38,7 +38,7 @@ class ModelNotFound(ServingError):
 
 
 class AnswerUnknown(ServingError):
-    """The server gave no such answer, or has forgotten it."""
+    """The server gave no such answer, has forgotten it, or cannot open its handle."""
 
 
 class AnswerExpired(ServingError):

@@ -178,6 +178,7 @@ class PredictionRecord(Event):
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
         margin: float64 [rows], highest minus second highest probability.
+        decided: int64 [rows], the class that was the answer.
         inputs: what was seen of the rows before the model; None where nobody wants it.
         policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
         policy_digest: of its views, aggregation and early exit; empty without.
@@ -187,6 +188,7 @@ class PredictionRecord(Event):
         flip_rate: float64 [rows], share of the views with another best class than the answer; None
             without augmentation.
         mutual_information: float64 [rows], disagreement of the views in nats; None without.
+        handles: of the rows, with which their outcomes are reported; none where nobody takes any.
     """
 
     model: str
@@ -196,6 +198,7 @@ class PredictionRecord(Event):
     logits: npt.NDArray[Any] | None
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
+    decided: npt.NDArray[Any]
     inputs: InputStatistics | None = None
     policy: str = ""
     policy_digest: str = ""
@@ -204,6 +207,7 @@ class PredictionRecord(Event):
     early_exits: int = 0
     flip_rate: npt.NDArray[Any] | None = None
     mutual_information: npt.NDArray[Any] | None = None
+    handles: tuple[bytes, ...] = ()
 
 
 class Observer(Protocol):

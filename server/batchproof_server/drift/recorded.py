@@ -26,14 +26,16 @@ def signals_of_records(
     """
     probabilities = np.concatenate([record.probabilities for record in records])
     entropy = np.concatenate([record.entropy for record in records])
+    decided = np.concatenate([record.decided for record in records])
     logits = [record.logits for record in records if record.logits is not None]
     scores = np.concatenate(logits) if logits else probabilities
     finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(scores).all(axis=1)
     given = _given(records, tta)
     if not finite.all():
         probabilities, scores, entropy = probabilities[finite], scores[finite], entropy[finite]
+        decided = decided[finite]
         given = {name: values[finite] for name, values in given.items()}
-    signals = prediction_signals(probabilities, scores if logits else None, entropy)
+    signals = prediction_signals(probabilities, scores if logits else None, entropy, decided)
     values = {**signals.values, **given}
     return Signals(signals.classes, values, signals.log_probabilities), int((~finite).sum())
 

@@ -40,7 +40,7 @@ class Signals:
     """The signals of some rows.
 
     Attributes:
-        classes: int64 [rows], the most probable class; the lower index of a tie.
+        classes: int64 [rows], the class that is the answer.
         values: by name, float64 [rows]; NaN where a row has none. A missing name is no row's.
         log_probabilities: float64 [rows, classes]: logits, or ``ln p`` where the model answers with
             probabilities; what the temperature divides.
@@ -51,7 +51,9 @@ class Signals:
     log_probabilities: Array
 
 
-def prediction_signals(probabilities: Array, logits: Array | None, entropy: Array) -> Signals:
+def prediction_signals(
+    probabilities: Array, logits: Array | None, entropy: Array, decided: Array
+) -> Signals:
     """The signals of the scores alone.
 
     The confidence is ``1 - (sum of the other probabilities)``: the same number as the highest
@@ -64,12 +66,13 @@ def prediction_signals(probabilities: Array, logits: Array | None, entropy: Arra
         probabilities: [rows, classes], finite.
         logits: [rows, classes], or None.
         entropy: [rows], Shannon entropy in nats.
+        decided: int64 [rows], the class that is the answer; confidence and margin are of the most
+            probable one.
     """
     exact = probabilities.astype(np.float64)
     rows = np.arange(len(exact))
-    classes = exact.argmax(axis=1)
     others = exact.copy()
-    others[rows, classes] = 0.0
+    others[rows, exact.argmax(axis=1)] = 0.0
     confidence = np.clip(1.0 - others.sum(axis=1), 0.0, 1.0)
     values = {
         "confidence": confidence,
@@ -77,10 +80,10 @@ def prediction_signals(probabilities: Array, logits: Array | None, entropy: Arra
         "margin": np.maximum(confidence - others.max(axis=1), 0.0),
     }
     if logits is None:
-        return Signals(classes, values, np.log(np.maximum(exact, LEAST_PROBABILITY)))
+        return Signals(decided, values, np.log(np.maximum(exact, LEAST_PROBABILITY)))
     scaled = logits.astype(np.float64)
     values["energy"] = -log_sum_exp(scaled)
-    return Signals(classes, values, scaled)
+    return Signals(decided, values, scaled)
 
 
 def log_sum_exp(values: Array) -> Array:

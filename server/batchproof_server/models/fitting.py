@@ -6,6 +6,7 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput, ModelRefused
 from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.scores import class_scores
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
 from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.imaging.limits import ImageLimits
@@ -69,8 +70,8 @@ def name_output(output: OutputSettings, signature: Signature) -> OutputSettings:
     return replace(output, name=name)
 
 
-def check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ...]) -> None:
-    """Returns when the output can be class scores of these labels.
+def check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ...]) -> int:
+    """How many classes an output has that can be scores of these labels.
 
     Args:
         output: as declared, with its name.
@@ -80,24 +81,43 @@ def check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ..
     Raises:
         ModelRefused: its form, its values or the number of labels do not fit.
     """
-    scores = outputs[output.name or ""]
+    name, kind = output.scores()
+    scores = outputs[name]
+    _check_form(output, scores)
+    rows = class_scores(scores, kind)
+    classes = int(rows.shape[1])
     findings = []
-    matrix = scores.ndim == 2 and scores.size > 0  # noqa: PLR2004 - [rows, classes]
-    if not matrix or not np.issubdtype(scores.dtype, np.floating):
+    if labels and len(labels) != classes:
+        findings.append(f"labels: {len(labels)} for {classes} classes")
+    if classes == 1:
+        findings.append(
+            f'output.kind: "{kind}" of one class, which every picture would be; expected '
+            '"binary_logit" for Dense(1), "binary_probability" for Dense(1) with a sigmoid'
+        )
+    elif not output.has_logits and not _are_probabilities(rows):
+        findings.append(_NO_PROBABILITIES[output.is_binary].format(kind=kind))
+    if findings:
+        raise ModelRefused("the output does not fit its declaration", tuple(findings))
+    return classes
+
+
+def _check_form(output: OutputSettings, scores: Array) -> None:
+    wide = scores.ndim == 2 and scores.shape[1] > 0  # noqa: PLR2004 - [rows, classes]
+    fits = scores.shape[1:] in ((), (1,)) if output.is_binary else wide
+    if not fits or not np.issubdtype(scores.dtype, np.floating):
+        expected = "[rows, 1] or [rows]" if output.is_binary else "[rows, classes]"
         came = f"{scores.dtype.name} {list(scores.shape)}"
         raise ModelRefused(
             "the output holds no class scores",
-            (f'output.kind: "{output.kind}" needs floats [rows, classes], the output is {came}',),
+            (f'output.kind: "{output.kind}" needs floats {expected}, the output is {came}',),
         )
-    if labels and len(labels) != scores.shape[1]:
-        findings.append(f"labels: {len(labels)} for {scores.shape[1]} classes")
-    if output.kind == "probabilities" and not _are_probabilities(scores):
-        findings.append(
-            'output.kind: declared "probabilities", but a row has values below 0 or a sum other '
-            "than 1"
-        )
-    if findings:
-        raise ModelRefused("the output does not fit its declaration", tuple(findings))
+
+
+# By whether the kind is binary.
+_NO_PROBABILITIES = (
+    'output.kind: declared "{kind}", but a row has values below 0 or a sum other than 1',
+    'output.kind: declared "{kind}", but a row is below 0 or above 1; expected "binary_logit"',
+)
 
 
 def _are_probabilities(scores: Array) -> bool:
@@ -125,7 +145,9 @@ def tta_choice(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) ->
         raise ModelRefused("the model cannot be augmented", findings)
     digest = "" if recipe is None else recipe.digest
     try:
-        return choice_of(settings, bundle.tta_weights, bundle.model_digest, digest)
+        return choice_of(
+            settings, bundle.tta_weights, bundle.model_digest, digest, output.threshold
+        )
     except InvalidSettings as invalid:
         raise ModelRefused("the augmentation does not fit the model", invalid.faults) from invalid
 

@@ -253,9 +253,9 @@ def _fit(
         check_declared(bundle.manifest.signature, signature)
     output = name_output(bundle.manifest.output, signature)
     outputs = warm_up(backend, warm_rows)
+    classes = 0
     if output.name is not None:
-        check_scores(output, outputs, bundle.labels)
-    classes = 0 if output.name is None else int(outputs[output.name].shape[1])
+        classes = check_scores(output, outputs, bundle.labels)
     imaging = plugs.imaging(bundle.kind)
     recipe = fit_recipe(bundle, signature, imaging, plugs.image_limits)
     tta = tta_choice(bundle, output, recipe)

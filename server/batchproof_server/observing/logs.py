@@ -229,6 +229,14 @@ class LogObserver:
         inside = 0 < progress.done < progress.total
         (self._logger.debug if inside else self._logger.info)("proof", **fields)
 
+    def write_process_key(self) -> None:
+        """Writes that handles of answers are of use to this process only."""
+        self._logger.info(
+            "handles of answers are sealed under a random key of this process",
+            consequence="another replica, or this one after a restart, takes no outcome of them",
+            way_out="set [outcomes] key_file",
+        )
+
     def write_failure(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
         self._logger.error("unforeseen failure", request_id=_short(request_id), exc_info=failure)

@@ -1,42 +1,27 @@
-"""The use case of labels that arrive later: remember answers, count how often they were right."""
+"""The use case of labels that arrive later: whose they are, and how often the answer was right."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import (
-    AnswerExpired,
-    AnswerUnknown,
     InvalidInput,
-    OutcomeReported,
+    NotImplementedYet,
     ServingError,
     cut,
 )
 from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
+from batchproof_server.outcomes.answered import AnsweredRow, OutcomeRefusal
+from batchproof_server.outcomes.counted import CountedRows
 from batchproof_server.outcomes.counting import ClassBins, class_bins
-from batchproof_server.outcomes.recent import (
-    AnsweredRow,
-    OutcomeRefusal,
-    OutcomeSettings,
-    RecentAnswers,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one row really was.
-
-    Attributes:
-        truth: the class, by index or by label; None when the caller gave neither.
-    """
-
-    request_id: str
-    row: int
-    truth: int | str | None
+from batchproof_server.outcomes.handle import SealingKey, open_handle
+from batchproof_server.outcomes.recent import RecentAnswers
+from batchproof_server.outcomes.refusals import Outcome, RefusedOutcome, error_of
+from batchproof_server.outcomes.settings import OutcomeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +83,50 @@ class _Labels:
             self.classes_of[label] = (*self.classes_of.get(label, ()), index)
 
 
-# Contract: lives on the loop thread; between looking an answer up and marking its row nothing else
-# runs, so each row counts once whatever callers send.
+# Contract: lives on the loop thread; between finding an answered row and marking it nothing else
+# runs, so each row counts once whatever callers send, by handle, by request id or by both, for as
+# long as it is among the rows that were counted. A handle needs no memory of its answer; what was
+# answered is what stands in it.
 class OutcomeDesk:
-    """Remembers recent answers and takes their outcomes.
+    """Takes the outcomes of answered rows.
 
     Args:
-        settings: how much to remember.
-        clock: for the age of answers; the time of day does not matter.
+        settings: what is taken, for how long.
+        keys: of handles.
+        clock: for the age of remembered answers.
         observer: told of every outcome.
+        epoch_ms: what time it is, for the age of handles.
     """
 
-    def __init__(self, settings: OutcomeSettings, clock: Clock, observer: OutcomeObserver) -> None:
-        self._recent = RecentAnswers(settings)
+    def __init__(
+        self,
+        settings: OutcomeSettings,
+        keys: Sequence[SealingKey],
+        clock: Clock,
+        observer: OutcomeObserver,
+        epoch_ms: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
         self._clock = clock
         self._observer = observer
+        self._epoch_ms = epoch_ms
+        self._recent = RecentAnswers(settings)
+        self._counted = CountedRows(settings.max_counted_bytes)
         self._models: dict[tuple[str, int], _Labels] = {}
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
-        """The answers that labels may arrive for, and the versions that give them."""
-        return (
-            Subscription(VersionChanged, self.follow_version),
-            Subscription(PredictionRecord, partial(self._recent.learn, self._clock.now_s)),
-        )
+        """The versions that answer; and answers, where they are remembered."""
+        if not self._settings.enabled:
+            return ()
+        versions = Subscription(VersionChanged, self.follow_version)
+        if not self._settings.accept_request_ids:
+            return (versions,)
+        learn = partial(self._recent.learn, self._clock.now_s)
+        return (versions, Subscription(PredictionRecord, learn))
 
     def follow_version(self, change: VersionChanged) -> None:
-        """A version answers from now on, or never again; of raw outputs nothing is remembered."""
+        """A version answers from now on, or never again; raw outputs have no outcomes."""
         version, facts = (change.model, change.version), change.facts
         if change.new is VersionState.UNLOADED:
             if self._models.pop(version, None) is not None:
@@ -140,27 +143,59 @@ class OutcomeDesk:
         """Counts an outcome.
 
         Raises:
-            AnswerUnknown: no such answer is remembered.
+            AnswerUnknown: no answer that this server knows of.
             AnswerExpired: it is too old.
             OutcomeReported: the row has its outcome already.
-            InvalidInput: the answer has no such row or class, or the id stands for several answers.
+            InvalidInput: the handle cannot be read or was changed; a request id is not accepted
+                here, or stands for several answers; the answer has no such row or class.
+            NotImplementedYet: outcomes are switched off.
         """
-        found = self._recent.find(outcome.request_id, outcome.row, self._clock.now_s())
-        if isinstance(found, OutcomeRefusal):
-            raise self._refuse(outcome, found, _refusal(outcome, found))
+        if not self._settings.enabled:
+            raise NotImplementedYet("outcomes are switched off: [outcomes] enabled is false")
+        found = self._find(outcome)
+        if isinstance(found, RefusedOutcome):
+            raise self._refuse(found, error_of(found.reason, outcome))
         try:
             true = self._class_of(found, outcome.truth)
         except InvalidInput as fault:
-            raise self._refuse(outcome, OutcomeRefusal.LABEL_OUT_OF_RANGE, fault) from None
-        self._recent.mark_reported(outcome.request_id, outcome.row)
+            reason = OutcomeRefusal.LABEL_OUT_OF_RANGE
+            raise self._refuse(RefusedOutcome(reason, found.model, found.version), fault) from None
+        self._counted.add(found.key)
+        if not outcome.handle:
+            self._recent.mark_reported(outcome.request_id, outcome.row)
         record = OutcomeRecord(found.model, found.version, found.predicted, true, found.confidence)
         self._observer.count_outcome(record)
         return AcceptedOutcome(record, self._label(found, found.predicted))
 
-    def _refuse(
-        self, outcome: Outcome, reason: OutcomeRefusal, error: ServingError
-    ) -> ServingError:
-        self._observer.count_refusal(*self._recent.answerer(outcome.request_id), reason)
+    def _find(self, outcome: Outcome) -> AnsweredRow | RefusedOutcome:
+        found = self._open(outcome.handle) if outcome.handle else self._remembered(outcome)
+        if isinstance(found, AnsweredRow) and found.key in self._counted:
+            return RefusedOutcome(OutcomeRefusal.ALREADY_REPORTED, found.model, found.version)
+        return found
+
+    def _open(self, handle: bytes) -> AnsweredRow | RefusedOutcome:
+        opened = open_handle(handle, self._keys)
+        if isinstance(opened, OutcomeRefusal):
+            return RefusedOutcome(opened)
+        row = opened.row
+        known = self._models.get((row.model, row.version))
+        # Under the number of a version there may by now be another model, with fewer classes.
+        if known is None or row.predicted >= len(known.labels):
+            return RefusedOutcome(OutcomeRefusal.UNKNOWN_MODEL)
+        if self._epoch_ms() - opened.answered_ms > self._settings.max_age_s * _MS_PER_S:
+            return RefusedOutcome(OutcomeRefusal.EXPIRED, row.model, row.version)
+        return row
+
+    def _remembered(self, outcome: Outcome) -> AnsweredRow | RefusedOutcome:
+        if not self._settings.accept_request_ids:
+            return RefusedOutcome(OutcomeRefusal.NO_HANDLE)
+        found = self._recent.find(outcome.request_id, outcome.row, self._clock.now_s())
+        if isinstance(found, OutcomeRefusal):
+            return RefusedOutcome(found, *self._recent.answerer(outcome.request_id))
+        return found
+
+    def _refuse(self, refused: RefusedOutcome, error: ServingError) -> ServingError:
+        self._observer.count_refusal(refused.model, refused.version, refused.reason)
         return error
 
     def _class_of(self, row: AnsweredRow, truth: int | str | None) -> int:
@@ -168,9 +203,10 @@ class OutcomeDesk:
             raise InvalidInput("the outcome has no class, expected class_index or label")
         if isinstance(truth, str):
             return self._labelled(row, truth)
-        if not 0 <= truth < row.classes:
+        classes = len(self._models[(row.model, row.version)].labels)
+        if not 0 <= truth < classes:
             raise InvalidInput(
-                f'class_index is {truth}, expected 0 to {row.classes - 1} of model "{row.model}"'
+                f'class_index is {truth}, expected 0 to {classes - 1} of model "{row.model}"'
             )
         return truth
 
@@ -198,16 +234,4 @@ class OutcomeDesk:
 _SHOWN_LABELS = 20
 
 
-def _refusal(outcome: Outcome, reason: OutcomeRefusal) -> ServingError:
-    request = f'request "{cut(outcome.request_id)}"'
-    match reason:
-        case OutcomeRefusal.UNKNOWN:
-            return AnswerUnknown(f"{request}: no answer is remembered under this id")
-        case OutcomeRefusal.EXPIRED:
-            return AnswerExpired(f"{request}: its answer is too old, outcomes are closed")
-        case OutcomeRefusal.ALREADY_REPORTED:
-            return OutcomeReported(f"{request}: row {outcome.row} has its outcome already")
-        case OutcomeRefusal.AMBIGUOUS:
-            return InvalidInput(f"{request}: different answers were given under this id")
-        case _:
-            return InvalidInput(f"{request}: its answer has no row {outcome.row}")
+_MS_PER_S = 1_000

@@ -1,56 +1,19 @@
 """The recent answers, a few bytes for each row, until their labels arrive. Pure: knows no clock."""
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import ClassVar
 
 import numpy as np
-from pydantic import ConfigDict
 
 from batchproof_server.base.events import PredictionRecord
-from batchproof_server.base.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.scores import confidences_of
+from batchproof_server.outcomes.answered import AnsweredRow, OutcomeRefusal
+from batchproof_server.outcomes.handle import nonce_of
+from batchproof_server.outcomes.settings import OutcomeSettings
 
 _ROW_BYTES = 9  # class, confidence, reported or not
-_ANSWER_BYTES = 512  # what Python keeps for an answer beside its rows and its id
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeSettings:
-    """How much is remembered for labels that arrive later.
-
-    Attributes:
-        max_remembered_rows: of all models together; 0 remembers nothing.
-        max_remembered_bytes: of them, with their request ids.
-        max_age_s: how long after an answer its outcome is accepted.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
-
-    max_remembered_rows: int = 200_000
-    max_remembered_bytes: int = 128_000_000
-    max_age_s: float = 86_400.0
-
-    def __post_init__(self) -> None:
-        for name in ("max_remembered_rows", "max_remembered_bytes"):
-            limit = getattr(self, name)
-            if limit < 0:
-                raise ValueError(f"{name} is {limit}, expected 0 or more")
-        if not 0 < self.max_age_s < math.inf:
-            raise ValueError(f"max_age_s is {self.max_age_s}, expected a positive number")
-
-
-class OutcomeRefusal(StrEnum):
-    """Why an outcome is not counted; the values are those of the metric."""
-
-    UNKNOWN = "unknown"
-    EXPIRED = "expired"
-    ALREADY_REPORTED = "already_reported"
-    AMBIGUOUS = "ambiguous"
-    ROW_OUT_OF_RANGE = "row_out_of_range"
-    LABEL_OUT_OF_RANGE = "label_out_of_range"
+_ANSWER_BYTES = 576  # what Python keeps for an answer beside its rows and its id
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +23,11 @@ class PredictedRows:
     Attributes:
         predicted: the most likely class of each row, uint32 [rows] as bytes.
         confidences: its probability, float32 [rows] as bytes.
-        classes: how many there were to choose from.
         rows: how many.
     """
 
     model: str
     version: int
-    classes: int
     predicted: bytes
     confidences: bytes
     rows: int = field(init=False, compare=False)
@@ -75,21 +36,11 @@ class PredictedRows:
         object.__setattr__(self, "rows", len(self.predicted) // 4)
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredRow:
-    """One row of a remembered answer."""
-
-    model: str
-    version: int
-    classes: int
-    predicted: int
-    confidence: float
-
-
 @dataclass(slots=True)
 class _Remembered:
     answer: PredictedRows
     answered_s: float
+    nonce: bytes
     reported: bytearray
     is_ambiguous: bool = False
 
@@ -131,25 +82,25 @@ class RecentAnswers:
 
         Args:
             now_s: says what time it is.
-            record: of a version that is expected, or was unloaded before this was told.
+            record: of a version that is expected, or was unloaded before this was told; an answer
+                without handles is of nobody who could report.
         """
-        if (record.model, record.version) not in self._versions:
+        if (record.model, record.version) not in self._versions or not record.handles:
             return
-        probabilities = record.probabilities
+        confidences = confidences_of(record.probabilities, record.decided)
         answer = PredictedRows(
             model=record.model,
             version=record.version,
-            classes=probabilities.shape[1],
-            predicted=probabilities.argmax(axis=1).astype(np.uint32).tobytes(),
-            confidences=probabilities.max(axis=1).astype(np.float32).tobytes(),
+            predicted=record.decided.astype(np.uint32).tobytes(),
+            confidences=confidences.astype(np.float32).tobytes(),
         )
-        self.remember(record.request_id, answer, now_s())
+        self.remember(record.request_id, answer, now_s(), nonce_of(record.handles[0]))
 
-    def remember(self, request_id: str, answer: PredictedRows, now_s: float) -> None:
+    def remember(self, request_id: str, answer: PredictedRows, now_s: float, nonce: bytes) -> None:
         """Keeps an answer, and forgets the oldest ones for it.
 
         An answer that is larger than the bounds is not kept, nor is anything forgotten for it,
-        except what was known under its id.
+        except what was known under its id. Of an answer that is given again the first nonce stays.
         """
         known = self._answers.get(request_id)
         if known is not None and known.answer == answer:
@@ -165,7 +116,7 @@ class RecentAnswers:
         if size_bytes > self.settings.max_remembered_bytes:
             return
         self._make_room(answer.rows, size_bytes)
-        kept = _Remembered(answer, now_s, bytearray(answer.rows), is_ambiguous)
+        kept = _Remembered(answer, now_s, nonce, bytearray(answer.rows), is_ambiguous)
         self._answers[request_id] = kept
         self._rows += answer.rows
         self._bytes += size_bytes
@@ -186,7 +137,7 @@ class RecentAnswers:
             return OutcomeRefusal.ALREADY_REPORTED
         predicted = memoryview(answer.predicted).cast("I")[row]
         confidence = memoryview(answer.confidences).cast("f")[row]
-        return AnsweredRow(answer.model, answer.version, answer.classes, predicted, confidence)
+        return AnsweredRow(answer.model, answer.version, row, predicted, confidence, known.nonce)
 
     def mark_reported(self, request_id: str, row: int) -> None:
         """The row that ``find`` gave has been counted."""

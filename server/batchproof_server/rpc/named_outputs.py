@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from batchproof.handles import handle_to_text
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
@@ -9,8 +10,9 @@ from batchproof_server.serving.request import Prediction
 
 PROBABILITIES = "probabilities"
 LABEL = "label"
+HANDLE = "handle"
 # Of a model with scores, and only when asked for by name; an output of the model's own goes first.
-EXTRAS = (PROBABILITIES, LABEL)
+EXTRAS = (PROBABILITIES, LABEL, HANDLE)
 
 
 def own_outputs(model: ServedModel) -> tuple[str, ...]:
@@ -34,6 +36,8 @@ def check_classifiable(model: ServedModel, name: str, top_k: int) -> None:
     """
     if top_k < 1:
         raise InvalidInput(f'output "{name}": classification is {top_k}, expected 1 or more')
+    if model.loaded.output.is_binary and name == model.loaded.output.name:
+        return
     specs = {spec.name: spec for spec in model.loaded.backend.signature.outputs}
     spec = specs.get(name)
     if spec is None or len(spec.row_shape) != 1 or spec.dtype.kind not in "iuf":
@@ -43,7 +47,7 @@ def check_classifiable(model: ServedModel, name: str, top_k: int) -> None:
 
 
 def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
-    """One output, rows on axis 0; labels are an array of objects, which are bytes.
+    """One output, rows on axis 0; labels and handles are arrays of objects, which are bytes.
 
     Args:
         prediction: the answer.
@@ -55,6 +59,8 @@ def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
         return prediction.outputs[name]
     if name == PROBABILITIES:
         return scores.probabilities
+    if name == HANDLE:
+        return _byte_strings([[text] for text in handle_texts(prediction)])
     return _byte_strings(
         [
             [model.label(index) for index in scores.ranking(row, top_k)]
@@ -63,18 +69,24 @@ def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
     )
 
 
+def handle_texts(prediction: Prediction) -> list[str]:
+    """The handle of each row as text; empty where the server takes no outcomes."""
+    handles = prediction.handles or [b""] * len(next(iter(prediction.outputs.values())))
+    return [handle_to_text(handle) for handle in handles]
+
+
 def classified(prediction: Prediction, name: str, top_k: int) -> Array:
     """The best classes of each row as ``value:index`` or ``value:index:label``, Triton's way.
 
     Args:
         prediction: the answer.
-        name: an output [rows, classes] of the model's own.
+        name: an output [rows, classes] of the model's own, or the one of a binary model.
         top_k: at most so many.
     """
-    values = prediction.outputs[name]
-    labels = prediction.model.loaded.bundle.labels
-    if name != prediction.model.loaded.output.name:
-        labels = ()
+    values, loaded = prediction.outputs[name], prediction.model.loaded
+    labels = loaded.bundle.labels if name == loaded.output.name else ()
+    if loaded.output.is_binary and name == loaded.output.name and prediction.scores is not None:
+        values = prediction.scores.probabilities  # one value would name one class of two
     order = np.argsort(-values.astype(np.float64), axis=1, kind="stable")[:, :top_k]
     return _byte_strings(
         [

@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.events import Observer, PredictionRecord
+from batchproof_server.base.events import Observer
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores, score
 from batchproof_server.base.signature import Tensors, check_finite
@@ -20,6 +20,7 @@ from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
 from batchproof_server.serving.off_loop import OffLoop
+from batchproof_server.serving.recording import record_of
 from batchproof_server.serving.request import Prediction, PredictRequest, Refusal
 from batchproof_server.serving.rounds import (
     ModelOutputs,
@@ -33,6 +34,8 @@ from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, row_result
 
 Result = TypeVar("Result")
+# From model, version and scores to the handle of each row.
+SealRows: TypeAlias = Callable[[str, int, Scores], tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,19 @@ class Predictor:
         off_loop: turns pictures into input rows, and does what is large.
         clock: for deadlines.
         observer: told of scores, and of requests that are shed while their pictures are decoded.
+        seal_rows: makes the handles of an answer; None where nobody takes outcomes.
     """
 
     def __init__(
-        self, limits: RequestLimits, off_loop: OffLoop, clock: Clock, observer: Observer
+        self,
+        limits: RequestLimits,
+        off_loop: OffLoop,
+        clock: Clock,
+        observer: Observer,
+        *,
+        seal_rows: SealRows | None = None,
     ) -> None:
+        self._seal_rows = seal_rows
         self._limits = limits
         self._clock = clock
         self._observer = observer
@@ -102,11 +113,21 @@ class Predictor:
             prediction, inputs = await self._predict_tensors(request, request.tensors)
         else:
             prediction, inputs = await self._predict_pictures(request)
-        if prediction.scores is not None:
+        scores = prediction.scores
+        if scores is not None:
+            if self._seal_rows is not None:
+                prediction = await self._sealed(prediction, scores, self._seal_rows)
             # After the answer is on its way: nobody waits for the accounting.
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._tell, request, prediction, prediction.scores, inputs)
+            loop.call_soon(self._tell, request, prediction, scores, inputs)
         return prediction
+
+    async def _sealed(
+        self, prediction: Prediction, scores: Scores, seal_rows: SealRows
+    ) -> Prediction:
+        work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
+        values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
+        return replace(prediction, handles=await self._off_loop.run(work, values=values))
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
@@ -167,7 +188,7 @@ class Predictor:
         output, scores = request.model.loaded.output, None
         if output.kind != "raw" and output.name is not None:
             array = executed.outputs[output.name]
-            work = partial(score, array, output.kind)
+            work = partial(score, array, output.kind, output.threshold)
             scores = await self._off_loop.run(work, rows=rows, values=array.size)
         augmentation = None
         if request.names_views and scores is not None:
@@ -214,9 +235,11 @@ class Predictor:
     ) -> None:
         if inputs is None and request.tensors is not None:
             inputs = tensor_statistics(request.model, request.tensors)
-        self._observer.notify(_record(request, prediction, scores, inputs))
+        self._observer.notify(record_of(request, prediction, scores, inputs))
 
 
+# Sealing a row takes as long as scoring so many numbers.
+_VALUES_OF_A_SEAL: Final = 32
 # What is read on the loop is looked at again, for drift, once the answer is on its way.
 _READ_LATER_BYTES = 1 << 20
 
@@ -252,31 +275,3 @@ def _plain_augmentation(plan: Plan, scores: Scores) -> Augmentation:
     probabilities = scores.probabilities.astype(np.float64)
     results = (row_result(plan, row[np.newaxis]) for row in probabilities)
     return Augmentation(plan, tuple(results), ())
-
-
-def _record(
-    request: PredictRequest, prediction: Prediction, scores: Scores, inputs: InputStatistics | None
-) -> PredictionRecord:
-    plain = PredictionRecord(
-        model=request.model.name,
-        version=request.model.version,
-        request_id=request.request_id,
-        probabilities=scores.probabilities,
-        logits=scores.logits,
-        entropy=scores.entropy,
-        margin=scores.margin,
-        inputs=inputs,
-    )
-    if prediction.augmentation is None:
-        return plain
-    plan, results = prediction.augmentation.plan, prediction.augmentation.results
-    return replace(
-        plain,
-        policy=plan.policy,
-        policy_digest=plan.digest,
-        weights=plan.weights,
-        views=sum(len(result.views) for result in results),
-        early_exits=sum(result.exited_early for result in results),
-        flip_rate=np.array([result.flip_rate for result in results]),
-        mutual_information=np.array([result.mutual_information for result in results]),
-    )

@@ -89,6 +89,8 @@ class Prediction:
             rows as ``combining.answer`` says.
         executions: the slices of the request, in its order.
         augmentation: what was done to the rows; None where nothing was, and nothing was asked for.
+        handles: of the rows, with which their ground truth is reported; none where nobody takes it,
+            or for a model whose output is raw.
     """
 
     model: ServedModel
@@ -96,6 +98,7 @@ class Prediction:
     outputs: Tensors
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation | None = None
+    handles: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

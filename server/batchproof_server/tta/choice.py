@@ -43,6 +43,7 @@ class Choice:
         default: the plan of a request that asks for nothing.
         takes_views: whether a request may name views itself.
         fitted: the weights beside the model, if any.
+        threshold: at which the model decides; None for the most probable class.
     """
 
     settings: TtaSettings
@@ -50,6 +51,7 @@ class Choice:
     default: Plan
     takes_views: bool
     fitted: FittedWeights | None
+    threshold: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ class Choice:
         self._check_count(len(texts))  # each stands for one view or more
         views = parse_views(texts)
         self._check_count(len(views))
-        return Plan(CUSTOM, views)
+        return Plan(CUSTOM, views, threshold=self.threshold)
 
     def _check_count(self, views: int) -> None:
         if views > self.settings.max_views:
@@ -132,7 +134,11 @@ class Choice:
 
 
 def choice_of(
-    settings: TtaSettings, fitted: FittedWeights | None, model_digest: str, recipe_digest: str
+    settings: TtaSettings,
+    fitted: FittedWeights | None,
+    model_digest: str,
+    recipe_digest: str,
+    threshold: float | None = None,
 ) -> Choice:
     """Compiles the policies of a model version.
 
@@ -141,9 +147,11 @@ def choice_of(
         fitted: from ``tta_weights.json``.
         model_digest: of the artefact.
         recipe_digest: empty for a model that takes tensors only.
+        threshold: at which the model decides; None for the most probable class.
 
     Raises:
-        InvalidSettings: the fitted weights belong to something else, or a policy lacks its weights.
+        InvalidSettings: the fitted weights belong to something else, a policy lacks its weights, or
+            counts votes where a threshold decides.
     """
     faults = () if fitted is None else _fitted_faults(settings, fitted, model_digest, recipe_digest)
     if faults:
@@ -161,13 +169,20 @@ def choice_of(
                 for name in lacking
             )
         )
-    plans = {name: _declared(settings, name, fitted) for name in allowed_policies(settings)}
+    try:
+        plans = {
+            name: replace(_declared(settings, name, fitted), threshold=threshold)
+            for name in allowed_policies(settings)
+        }
+    except ValueError as fault:
+        raise InvalidSettings((f"tta.policies: {fault}",)) from fault
     return Choice(
         settings=settings,
         plans=plans,
         default=plans[settings.default],
         takes_views=settings.allowed is None or CUSTOM in settings.allowed,
         fitted=fitted,
+        threshold=threshold,
     )
 
 

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
 
 import numpy as np
 
 from batchproof_server.base.output import OutputSettings
-from batchproof_server.base.scores import Scores, probabilities_of, score_probabilities
+from batchproof_server.base.scores import (
+    Scores,
+    output_of,
+    probabilities_of,
+    score_probabilities,
+)
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, row_result
 from batchproof_server.tta.views import View
-
-_LEAST_PROBABILITY: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +52,8 @@ def view_probabilities(
         row, view = divmod(place, len(views))
         return f'row {rows[row]}, view "{views[view].text}",'
 
-    scores = outputs[output.name or ""]
-    kind: Literal["logits", "probabilities"] = (
-        "logits" if output.kind == "logits" else "probabilities"
-    )
-    probabilities = probabilities_of(scores, kind, name_of)
+    name, kind = output.scores()
+    probabilities = probabilities_of(outputs[name], kind, name_of)
     return probabilities.reshape(len(rows), len(views), -1)
 
 
@@ -87,7 +86,7 @@ def answer(
     """The scores and the outputs that a request is answered with.
 
     The output that holds the scores gets those of the aggregate, as probabilities or, of a model
-    that answers with logits, as their logarithms, whose softmax they are. Every other output is
+    that answers with logits, as logits whose softmax or sigmoid they are. Every other output is
     that of the plain view.
 
     Args:
@@ -96,9 +95,7 @@ def answer(
         output: which holds the scores, and what they are.
     """
     probabilities = np.stack([result.probabilities for result in results])
-    name = output.name or ""
-    values = probabilities
-    if output.kind == "logits":
-        values = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
-    aggregate = values.astype(plain[name].dtype)
-    return score_probabilities(probabilities, None), {**plain, name: aggregate}
+    name, kind = output.scores()
+    like = plain[name]
+    aggregate = output_of(probabilities, kind).astype(like.dtype).reshape(like.shape)
+    return score_probabilities(probabilities, None, output.threshold), {**plain, name: aggregate}

@@ -26,6 +26,7 @@ class Plan:
         weights: one for each view when the aggregation is ``weighted``; else none.
         weights_digest: of the fitted weights in use, in hexadecimal; empty without.
         seed: of random views.
+        threshold: at which the model decides; see ``base.scores.decisions``.
         plain: the place of the first ``identity`` among the views.
         is_plain: whether it comes to the plain prediction.
     """
@@ -37,6 +38,7 @@ class Plan:
     weights: tuple[float, ...] = ()
     weights_digest: str = ""
     seed: int = 0
+    threshold: float | None = None
     plain: int | None = field(init=False, repr=False, compare=False)
     is_plain: bool = field(init=False, repr=False, compare=False)
 
@@ -50,6 +52,11 @@ class Plan:
             self._check_early_exit(self.early_exit)
         if self.aggregation.name == "blend" and self.plain is None:
             raise ValueError('the aggregation "blend" needs the view "identity"')
+        if self.aggregation.name == "vote" and self.threshold is not None:
+            raise ValueError(
+                f'the aggregation "vote" counts views, and the model decides at {self.threshold}; '
+                'expected another, such as "mean"'
+            )
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"seed is {self.seed}, expected 0 to {MAX_SEED}")
         if self.aggregation == WEIGHTED:

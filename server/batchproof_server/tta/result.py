@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from batchproof_server.base.scores import decisions
 from batchproof_server.base.signature import Array
 from batchproof_server.tta.aggregation import aggregate, exact_mean
 from batchproof_server.tta.plan import Plan
@@ -23,11 +24,11 @@ class RowResult:
         view_probabilities: float64 [views, classes].
         weights: what each executed view counts, with sum 1.
         exited_early: whether the plain view was sure enough to be the answer.
-        flip_rate: the share of the views whose best class is another than the answer's.
+        flip_rate: the share of the views that alone would have another answer.
         mutual_information: entropy of the mean of the views minus the mean of their entropies, in
             nats; 0 when they agree (BALD: Houlsby et al. 2011, arXiv 1112.5745).
         confidence_stddev: population standard deviation over the views of the probability of the
-            answer's best class.
+            answer.
     """
 
     probabilities: Array
@@ -41,8 +42,11 @@ class RowResult:
 
 
 def is_sure(plan: Plan, plain_probabilities: Array) -> bool:
-    """Whether a row may stop after its plain view: its best probability reaches ``early_exit``."""
-    return plan.early_exit is not None and bool(plain_probabilities.max() >= plan.early_exit)
+    """Whether a row may stop after its plain view: its answer's probability reaches the limit."""
+    if plan.early_exit is None:
+        return False
+    decided = decisions(plain_probabilities[np.newaxis], plan.threshold)[0]
+    return bool(plain_probabilities[decided] >= plan.early_exit)
 
 
 def early_result(plain_probabilities: Array) -> RowResult:
@@ -67,14 +71,14 @@ def row_result(plan: Plan, view_probabilities: Array) -> RowResult:
         view_probabilities: float64 [views, classes], in the plan's order.
     """
     answer = aggregate(view_probabilities, plan.aggregation, plan.weights, plan.plain)
-    best = int(answer.argmax())
+    best = int(decisions(answer[np.newaxis], plan.threshold)[0])
     return RowResult(
         probabilities=answer,
         views=plan.views,
         view_probabilities=view_probabilities,
         weights=plan.shares,
         exited_early=False,
-        flip_rate=float((view_probabilities.argmax(axis=1) != best).mean()),
+        flip_rate=float((decisions(view_probabilities, plan.threshold) != best).mean()),
         mutual_information=_mutual_information(view_probabilities),
         confidence_stddev=_stddev(view_probabilities[:, best]),
     )

@@ -78,6 +78,7 @@ def augmented(policy: str = "flip", views: int = 5, early_exits: int = 1) -> Pre
         None,
         row,
         row,
+        np.zeros(3, np.int64),
         policy=policy,
         views=views,
         early_exits=early_exits,

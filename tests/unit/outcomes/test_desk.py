@@ -1,5 +1,7 @@
 """The desk begins with a version when it is loaded, and forgets it when it is unloaded."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,14 @@ from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
-from batchproof_server.outcomes.desk import Outcome, OutcomeDesk
-from batchproof_server.outcomes.recent import OutcomeSettings
+from batchproof_server.outcomes.desk import OutcomeDesk
+from batchproof_server.outcomes.handle import SealingKey, seal_rows
+from batchproof_server.outcomes.refusals import Outcome
+from batchproof_server.outcomes.settings import OutcomeSettings
 from support.fakes import FakeClock
 
+KEY = SealingKey(bytes(32))
+NOW_MS = 1_000_000
 LOADING, READY, DRAINING = VersionState.LOADING, VersionState.READY, VersionState.DRAINING
 
 
@@ -22,7 +28,9 @@ class Place:
 
     def __init__(self) -> None:
         self.metrics = OutcomeMetrics()
-        self.desk = OutcomeDesk(OutcomeSettings(), FakeClock(), self.metrics)
+        self.nonces = itertools.count()
+        settings = OutcomeSettings(accept_request_ids=True)
+        self.desk = OutcomeDesk(settings, (KEY,), FakeClock(), self.metrics, lambda: NOW_MS)
         self.observers = Observers((self.desk,), lambda failure: pytest.fail(str(failure)))
 
     def changed(self, version: int, old: VersionState, new: VersionState) -> None:
@@ -33,8 +41,13 @@ class Place:
     def answered(self, request_id: str, version: int) -> None:
         """Tells of an answer of one row."""
         scores = np.array([[0.25, 0.75]], np.float32)
-        some = np.ones(1)
-        self.observers.notify(PredictionRecord("m", version, request_id, scores, None, some, some))
+        some, nonce = np.ones(1), next(self.nonces).to_bytes(12)
+        handles = seal_rows(KEY, "m", version, [(1, 0.75)], NOW_MS, nonce)
+        self.observers.notify(
+            PredictionRecord(
+                "m", version, request_id, scores, None, some, some, np.array([1]), handles=handles
+            )
+        )
 
     def series(self) -> set[tuple[str, ...]]:
         """The labels of every series."""
@@ -54,7 +67,7 @@ def test_a_version_that_is_unloaded_leaves_nothing_behind() -> None:
     for _ in range(2):
         place.changed(2, LOADING, READY)
         place.answered("gone", 2)
-        place.desk.report(Outcome("gone", 0, "dog"))
+        place.desk.report(Outcome("dog", request_id="gone"))
         assert place.series() > series
         place.changed(2, READY, DRAINING)
         place.changed(2, DRAINING, VersionState.UNLOADED)
@@ -62,8 +75,8 @@ def test_a_version_that_is_unloaded_leaves_nothing_behind() -> None:
         assert (place.desk._recent.rows, place.desk._recent.remembered_bytes) == (rows, size_bytes)
         assert place.series() == series
     with pytest.raises(AnswerUnknown):
-        place.desk.report(Outcome("gone", 0, "dog"))
-    assert place.desk.report(Outcome("kept", 0, "dog")).record.is_correct
+        place.desk.report(Outcome("dog", request_id="gone"))
+    assert place.desk.report(Outcome("dog", request_id="kept")).record.is_correct
 
 
 def test_a_version_that_drains_still_takes_outcomes_and_so_does_one_that_was_stuck() -> None:
@@ -73,7 +86,7 @@ def test_a_version_that_drains_still_takes_outcomes_and_so_does_one_that_was_stu
     place.changed(1, READY, VersionState.STUCK)
     place.changed(1, VersionState.STUCK, READY)
     place.changed(1, READY, DRAINING)
-    assert place.desk.report(Outcome("a", 0, 1)).predicted_label == "dog"
+    assert place.desk.report(Outcome(1, request_id="a")).predicted_label == "dog"
 
 
 def test_a_version_that_failed_or_was_never_loaded_can_be_unloaded() -> None:

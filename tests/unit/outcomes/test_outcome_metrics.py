@@ -16,9 +16,10 @@ from batchproof_server.base.errors import (
     ServingError,
 )
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
+from batchproof_server.outcomes.answered import OutcomeRefusal
 from batchproof_server.outcomes.counting import class_bins
-from batchproof_server.outcomes.desk import Outcome, OutcomeRecord, _refusal
-from batchproof_server.outcomes.recent import OutcomeRefusal
+from batchproof_server.outcomes.desk import OutcomeRecord
+from batchproof_server.outcomes.refusals import Outcome, error_of
 from batchproof_server.rpc.status import CODES
 
 CLASSES = 25
@@ -84,26 +85,36 @@ def test_a_refusal_is_counted_by_its_reason(metrics: OutcomeMetrics) -> None:
     }
 
 
+HANDLE = Outcome(None, handle=b"h")
+ID = Outcome(None, request_id="a")
+TOLD = [
+    (OutcomeRefusal.MALFORMED, HANDLE, InvalidInput),
+    (OutcomeRefusal.FORGED, HANDLE, InvalidInput),
+    (OutcomeRefusal.UNKNOWN_KEY, HANDLE, AnswerUnknown),
+    (OutcomeRefusal.UNKNOWN_MODEL, HANDLE, AnswerUnknown),
+    (OutcomeRefusal.EXPIRED, HANDLE, AnswerExpired),
+    (OutcomeRefusal.ALREADY_REPORTED, HANDLE, OutcomeReported),
+    (OutcomeRefusal.EXPIRED, ID, AnswerExpired),
+    (OutcomeRefusal.ALREADY_REPORTED, ID, OutcomeReported),
+    (OutcomeRefusal.NO_HANDLE, ID, InvalidInput),
+    (OutcomeRefusal.UNKNOWN, ID, AnswerUnknown),
+    (OutcomeRefusal.AMBIGUOUS, ID, InvalidInput),
+    (OutcomeRefusal.ROW_OUT_OF_RANGE, ID, InvalidInput),
+]
+
+
 def test_the_page_names_every_reason_with_its_code() -> None:
     rows = re.findall(r"\| `(\w+)` \| `(\w+)` \|$", PAGE.read_text(), re.MULTILINE)
-    assert {reason: code for code, reason in rows} == {
-        reason.value: CODES[type(error(reason))].name for reason in OutcomeRefusal
-    }
+    codes = {reason.value: CODES[kind].name for reason, _, kind in TOLD}
+    codes[OutcomeRefusal.LABEL_OUT_OF_RANGE.value] = "INVALID_ARGUMENT"
+    assert {reason: code for code, reason in rows} == codes
+    assert set(codes) == set(OutcomeRefusal)
 
 
-def error(reason: OutcomeRefusal) -> ServingError:
-    return _refusal(Outcome("a", 0, None), reason)
-
-
-@pytest.mark.parametrize(
-    ("reason", "kind"),
-    [
-        (OutcomeRefusal.UNKNOWN, AnswerUnknown),
-        (OutcomeRefusal.EXPIRED, AnswerExpired),
-        (OutcomeRefusal.ALREADY_REPORTED, OutcomeReported),
-        (OutcomeRefusal.AMBIGUOUS, InvalidInput),
-        (OutcomeRefusal.ROW_OUT_OF_RANGE, InvalidInput),
-    ],
-)
-def test_every_reason_has_its_error(reason: OutcomeRefusal, kind: type[ServingError]) -> None:
-    assert type(error(reason)) is kind
+@pytest.mark.parametrize(("reason", "outcome", "kind"), TOLD)
+def test_every_reason_has_its_error(
+    reason: OutcomeRefusal, outcome: Outcome, kind: type[ServingError]
+) -> None:
+    error = error_of(reason, outcome)
+    assert type(error) is kind
+    assert "{" not in str(error)

@@ -5,13 +5,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from batchproof_server.outcomes.recent import OutcomeSettings, PredictedRows, RecentAnswers
+from batchproof_server.outcomes.recent import PredictedRows, RecentAnswers
+from batchproof_server.outcomes.settings import OutcomeSettings
 
 
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
         ({"max_remembered_rows": -1}, "max_remembered_rows is -1, expected 0 or more"),
+        ({"max_counted_bytes": -1}, "max_counted_bytes is -1, expected 0 or more"),
         ({"max_remembered_bytes": -1}, "max_remembered_bytes is -1, expected 0 or more"),
         ({"max_age_s": 0.0}, "max_age_s is 0.0, expected a positive number"),
         ({"max_age_s": float("nan")}, "max_age_s is nan, expected a positive number"),
@@ -32,9 +34,8 @@ def test_the_count_of_bytes_is_not_below_what_python_takes(rows: int) -> None:
         for number in range(4_000):
             predicted = np.full(rows, number, np.uint32).tobytes()
             confidences = np.full(rows, 0.5, np.float32).tobytes()
-            memory.remember(
-                f"{number:032x}", PredictedRows("m", 1, 10, predicted, confidences), 0.0
-            )
+            answer = PredictedRows("m", 1, predicted, confidences)
+            memory.remember(f"{number:032x}", answer, 0.0, number.to_bytes(12))
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

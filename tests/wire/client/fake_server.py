@@ -61,6 +61,7 @@ def _row(winner: int, options: pb.PredictOptions) -> pb.RowPrediction:
         logits=values if options.return_logits else [],
         entropy=0.5,
         margin=0.625,
+        handle=b"handle of %d" % winner,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from batchproof.handles import handle_to_text
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client import (
     AnswerNotFound,
@@ -137,10 +138,12 @@ async def test_a_number_that_cannot_be_sent_is_refused_here(
 
 
 def test_the_command_reports_one_outcome(run: Run, server: FakeServer) -> None:
-    code, out, err = run("report-outcome", "a", "--label", "bag", "--row", 2)
+    code, out, err = run("report-outcome", "--request-id", "a", "--label", "bag", "--row", 2)
     assert (code, out, err) == (0, "1 accepted, 1 of them correct; 0 refused\n", "")
     assert server.outcomes[0].row == 2
-    assert run("report-outcome", "a", "--class-index", 0)[1].startswith("1 accepted, 0 of")
+    assert run("report-outcome", "--request-id", "a", "--class-index", 0)[1].startswith(
+        "1 accepted, 0 of"
+    )
 
 
 def test_the_command_reports_a_file_and_says_what_was_refused(
@@ -168,6 +171,97 @@ def test_the_command_reports_a_file_and_says_what_was_refused(
     assert records[1]["kind"] == "AnswerNotFound"
 
 
+HANDLE, CONTENT = "AQIDBA", b"\1\2\3\4"
+
+
+def test_an_outcome_is_reported_with_the_handle_of_the_answer(server: FakeServer) -> None:
+    with Client(server.target) as client:
+        result = client.predict(b"\1", return_probabilities=True)
+        assert result.handle == result.only.handle == handle_to_text(b"handle of 1")
+        assert client.report_outcome(handle=result.handle, label="bag").is_correct
+        client.report_outcomes([Outcome(handle=HANDLE, label=0)])
+    assert [str(each) for each in server.outcomes] == [
+        'label: "bag"\nhandle: "handle of 1"\n',
+        'class_index: 0\nhandle: "\\001\\002\\003\\004"\n',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (Outcome(label="bag"), "expected either a handle, or a request id and a row of it"),
+        (Outcome("a", "bag", handle=HANDLE), "expected either a handle"),
+        (Outcome(label="bag", row=1, handle=HANDLE), "expected either a handle"),
+        (Outcome(label="bag", handle="AQIDBA=="), "the handle cannot be read"),
+        (Outcome(label="bag", handle="no handle"), "the handle cannot be read"),
+    ],
+)
+def test_what_names_no_row_is_refused_before_it_is_sent(
+    server: FakeServer, outcome: Outcome, says: str
+) -> None:
+    with Client(server.target) as client, pytest.raises(LocalInputError, match=says):
+        client.report_outcomes([outcome])
+    assert server.outcomes == []
+
+
+def test_the_command_shows_handles_and_reports_them(
+    run: Run, server: FakeServer, tmp_path: Path
+) -> None:
+    picture = tmp_path / "bag.png"
+    picture.write_bytes(b"\1")
+    text = handle_to_text(b"handle of 1")
+    assert text in run("predict", "--handles", picture)[1]
+    assert text not in run("predict", picture)[1]
+    assert json.loads(run("predict", "--json", picture)[1])["handle"] == text
+    code, out, err = run("report-outcome", text, "--label", "bag")
+    assert (code, out, err) == (0, "1 accepted, 1 of them correct; 0 refused\n", "")
+    assert server.outcomes[0].handle == b"handle of 1"
+    record = json.loads(run("report-outcome", text, "--label", "bag", "--json")[1])
+    assert (record["handle"], record["is_correct"]) == (text, True)
+
+
+def test_the_command_reports_handles_from_csv_and_from_json_lines(
+    run: Run, server: FakeServer, tmp_path: Path
+) -> None:
+    table, lines = tmp_path / "outcomes.csv", tmp_path / "outcomes.jsonl"
+    table.write_text(f"handle,label\n{HANDLE},bag\n")
+    lines.write_text(
+        f'{{"handle": "{HANDLE}", "label": "bag"}}\n\n'
+        '{"request_id": "a", "row": 2, "class_index": 1}\n'
+    )
+    assert run("report-outcome", "--file", table)[0] == 0
+    assert run("report-outcome", "--file", lines)[0] == 0
+    assert [each.handle for each in server.outcomes] == [CONTENT, CONTENT, b""]
+    assert (server.outcomes[2].row, server.outcomes[2].class_index) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[]\n", "line 1: is no JSON object"),
+        ('{"handle": "AQIDBA", "label": "bag"}\n{"handle"\n', "line 2: is no JSON object"),
+        ("[" * 100_000, "line 1: is no JSON object"),
+        ('{"handle": "AQIDBA", "label": 1}', 'line 1: "label" is 1, expected a text'),
+        ('{"handle": "AQIDBA", "class_index": true}', '"class_index" is true, expected a number'),
+        ('{"handle": "AQIDBA", "class_index": -1}', 'class_index is "-1", expected a number'),
+        ('{"handle": "AQIDBA", "label": "b", "row": 0}', "expected no row beside it"),
+        ('{"handle": "AQIDBA", "request_id": "a"}', "expected either handle or request_id"),
+        ('{"handle": "AQIDBA", "score": 0.5}', 'key "score" is unknown'),
+        ('{"handle": "AQIDBA"}', "expected either label or class_index"),
+        ("\udcff", "cannot be read as JSON lines"),
+    ],
+)
+def test_json_lines_with_a_fault_are_refused_whole_with_the_line(
+    run: Run, server: FakeServer, tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "outcomes.jsonl"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    code, out, err = run("report-outcome", "--file", file)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert server.outcomes == []
+
+
 def test_a_file_may_name_classes_by_index(run: Run, server: FakeServer, tmp_path: Path) -> None:
     file = tmp_path / "outcomes.csv"
     file.write_text("class_index,request_id\n1,a\n")
@@ -178,10 +272,13 @@ def test_a_file_may_name_classes_by_index(run: Run, server: FakeServer, tmp_path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "expected the columns request_id and label or class_index"),
-        ("request_id,row\na,1\n", "expected the columns request_id and label or class_index"),
+        ("", "expected the columns handle (or request_id) and label (or class_index)"),
+        (
+            "request_id,row\na,1\n",
+            "expected the columns handle (or request_id) and label (or class_index)",
+        ),
         ("request_id,label,when\na,b,c\n", 'column "when" is unknown'),
-        ("request_id,label\na,b\n,b\n", "line 3: request_id is empty"),
+        ("request_id,label\na,b\n,b\n", "line 3: expected either handle or request_id"),
         ("request_id,label\na\n", "line 2: expected either label or class_index"),
         ("request_id,label,class_index\na,b,1\n", "line 2: expected either label or class_index"),
         ("request_id,label,row\na,b,-1\n", 'line 2: row is "-1", expected a number from 0'),
@@ -218,6 +315,10 @@ def test_a_missing_file_is_one_sentence(run: Run, tmp_path: Path) -> None:
         ["a", "--label", "bag", "--class-index", "1"],
         ["--label", "bag"],
         ["a", "--file", "f"],
+        ["--request-id", "a"],
+        ["--request-id", "a", "--file", "f"],
+        ["AQ", "--request-id", "a", "--label", "bag"],
+        ["AQ", "--label", "bag", "--row", "1"],
         ["--file", "f", "--row", "1"],
     ],
 )

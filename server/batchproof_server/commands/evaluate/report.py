@@ -4,6 +4,7 @@ from typing import Final
 
 from batchproof_server.commands.tables import table
 from batchproof_server.offline.evaluation.result import Evaluation, PathResult
+from batchproof_server.offline.evaluation.two_classes import TwoClasses
 
 _HEADINGS: Final = (
     "path", "buckets", "right", "accuracy", "NLL", "ECE",
@@ -27,10 +28,24 @@ def evaluation_report(evaluation: Evaluation) -> str:
         "",
         "  Class, bits and difference are compared with the first path. NLL in nats.",
     ]
+    if evaluation.second_class is not None:
+        lines.append(f"  {_second_class(evaluation.second_class, subject.labels[1])}")
     if evaluation.keras_note:
         lines.append(f"  Keras predict: {evaluation.keras_note}")
     lines += [f"  FAILED: {failure}" for failure in evaluation.failures]
     return "\n".join(lines)
+
+
+def _second_class(figures: TwoClasses, label: str) -> str:
+    parts = (
+        ("precision", figures.precision, ".2%"),
+        ("recall", figures.recall, ".2%"),
+        ("ROC-AUC", figures.roc_auc, ".4f"),
+    )
+    told = (
+        f"{name} {'-' if value is None else format(value, form)}" for name, value, form in parts
+    )
+    return f'Class "{label}": {", ".join(told)}.'
 
 
 def _cells(path: PathResult) -> tuple[str, ...]:

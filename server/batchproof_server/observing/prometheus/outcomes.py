@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 
 from batchproof_server.base.signature import Array
 from batchproof_server.observing.prometheus.labels import ModelVersion
+from batchproof_server.outcomes.answered import OutcomeRefusal
 from batchproof_server.outcomes.counting import CONFIDENCE_BINS, ClassBins, confidence_bin
 from batchproof_server.outcomes.desk import OutcomeRecord
-from batchproof_server.outcomes.recent import OutcomeRefusal
 
 _PREFIX: Final = "batchproof_outcome"
 _NOBODY: Final[ModelVersion] = ("", 0)

@@ -99,14 +99,17 @@ class Tally:
             known: the reference.
         """
         rows, given = np.arange(len(places)), scores.probabilities
-        top1 = given.argmax(axis=1)
+        top1 = scores.decided
         self.top1[places] = top1
         self.confidence[places] = given[rows, top1]
         self.true_probability[places] = given[rows, truth[places]]
         self.buckets_rows[places] = bucket_rows
         alone = known.probabilities[places]
         self.difference[places] = greatest_differences(given, alone)
-        self.near_tie[places] = alone[rows, known.top1[places]] - alone[rows, top1] < NEAR_TIE
+        near = np.abs(alone[rows, known.top1[places]] - alone[rows, top1]) < NEAR_TIE
+        if given.shape[1] == 2:  # noqa: PLR2004 - at a threshold, two classes tie elsewhere
+            near |= self.difference[places] < NEAR_TIE
+        self.near_tie[places] = near
         self.bits_differ[places] = bits_differ(given, alone) | _logits_differ(scores, known, places)
 
 

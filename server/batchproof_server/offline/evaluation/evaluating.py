@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
+from batchproof_server.base.output import ScoresKind
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loaded import LoadedModel
@@ -40,6 +41,7 @@ from batchproof_server.offline.evaluation.result import (
     compare,
     path_result,
 )
+from batchproof_server.offline.evaluation.two_classes import TwoClasses, two_classes
 from batchproof_server.tta.expansion import Expansion
 
 Begin: TypeAlias = Callable[[str], Count]
@@ -88,7 +90,8 @@ class Evaluator:
         answers = await ask_one_by_one(ask, pictures, self.begin("one at a time"))
         known = reference(answers)
         paths = self._companies(len(pictures))
-        judge = Judge(scores_kind(self.model), truth, known)
+        threshold = self.model.output.threshold
+        judge = Judge(scores_kind(self.model), truth, known, threshold)
         count = self.begin("together in this process")
         await execute_together(recipe, pictures, paths, judge, count)
         subject = subject_of(self.model, data, len(pictures), pictures_there, classes)
@@ -138,6 +141,7 @@ class Evaluator:
             confusion=measures.confusion(truth, single.top1, len(subject.labels)),
             reliability=measures.reliability(single.confidence, single.top1 == truth),
             keras_note=keras_note,
+            second_class=_second_class(known, truth),
         )
 
     def _result(self, path: BatchPath, known: Reference, truth: Array) -> PathResult:
@@ -145,6 +149,12 @@ class Evaluator:
         agreeing = () if certificate is None else certificate.measured.classes
         difference: Difference = compare(path.tally, known, agreeing)
         return path_result(path.name, path.batch_rows, path.tally, truth, difference)
+
+
+def _second_class(known: Reference, truth: Array) -> TwoClasses | None:
+    if known.probabilities.shape[1] != 2:  # noqa: PLR2004 - two classes
+        return None
+    return two_classes(truth, known.top1, known.probabilities[:, 1])
 
 
 def served_recipe(model: LoadedModel) -> Recipe:
@@ -168,14 +178,14 @@ def served_expansion(model: LoadedModel) -> Expansion:
     return model.expansion
 
 
-def scores_kind(model: LoadedModel) -> Literal["logits", "probabilities"]:
+def scores_kind(model: LoadedModel) -> ScoresKind:
     """What the model's output holds.
 
     Raises:
         InvalidData: no class scores.
     """
     if model.output.kind == "raw":
-        raise InvalidData(['output.kind is "raw", expected "logits" or "probabilities"'])
+        raise InvalidData(['output.kind is "raw", expected one of class scores, such as "logits"'])
     return model.output.kind
 
 
@@ -183,15 +193,10 @@ def class_count(model: LoadedModel) -> int:
     """How many classes a model has.
 
     Raises:
-        InvalidData: neither its labels nor its output say it.
+        InvalidData: its output is raw.
     """
-    if model.bundle.labels:
-        return len(model.bundle.labels)
-    shapes = [s.row_shape for s in model.backend.signature.outputs if s.name == model.output.name]
-    count = shapes[0][0] if shapes else None
-    if count is None:
-        raise InvalidData(["the model does not say how many classes it has, expected labels.txt"])
-    return count
+    scores_kind(model)
+    return model.classes
 
 
 def subject_of(

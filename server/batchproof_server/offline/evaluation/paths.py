@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput, ServingError
+from batchproof_server.base.output import ScoresKind
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.imaging.recipe import Recipe
@@ -121,11 +122,13 @@ class Judge:
         kind: of the output.
         truth: int64 [pictures], the true classes.
         known: the reference.
+        threshold: at which the model decides; None for the most probable class.
     """
 
-    kind: Literal["logits", "probabilities"]
+    kind: ScoresKind
     truth: Array
     known: Reference
+    threshold: float | None = None
 
     def note(self, tally: Tally, places: Sequence[int], output: Array, bucket_rows: int) -> None:
         """Adds the answers to some pictures to a path's tally.
@@ -133,7 +136,7 @@ class Judge:
         Raises:
             InvalidInput: an output is not finite.
         """
-        scores = score(output, self.kind)
+        scores = score(output, self.kind, self.threshold)
         tally.add(np.array(places), scores, bucket_rows, self.truth, self.known)
 
 

@@ -13,6 +13,7 @@ from batchproof_server.offline.evaluation import measures
 from batchproof_server.offline.evaluation.answers import Reference, Tally
 from batchproof_server.offline.evaluation.measures import Reliability
 from batchproof_server.offline.evaluation.paths import PathName
+from batchproof_server.offline.evaluation.two_classes import TwoClasses
 
 FORMAT: Final = 2
 
@@ -112,6 +113,7 @@ class Evaluation:
         confusion: int64 [classes, classes] of the single pictures, the truth on axis 0.
         reliability: of the single pictures.
         keras_note: why Keras' ``predict`` differs, or why it was not asked; empty when it agrees.
+        second_class: of the single pictures, for a model with two classes.
     """
 
     subject: EvaluatedModel
@@ -119,6 +121,7 @@ class Evaluation:
     confusion: Array
     reliability: Reliability
     keras_note: str
+    second_class: TwoClasses | None = None
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -203,6 +206,7 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
         "subject": dataclasses.asdict(evaluation.subject),
         "paths": [dataclasses.asdict(path) for path in evaluation.paths],
         "keras_note": evaluation.keras_note,
+        "second_class": evaluation.second_class and dataclasses.asdict(evaluation.second_class),
         "confusion": [
             {"true": int(true), "answer": int(answer), "pictures": int(count)}
             for (true, answer), count in zip(

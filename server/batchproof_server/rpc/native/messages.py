@@ -29,6 +29,8 @@ _DEFAULT_TOP_K = 5
 _OUTPUT_KINDS = {
     "logits": pb.OUTPUT_KIND_LOGITS,
     "probabilities": pb.OUTPUT_KIND_PROBABILITIES,
+    "binary_logit": pb.OUTPUT_KIND_BINARY_LOGIT,
+    "binary_probability": pb.OUTPUT_KIND_BINARY_PROBABILITY,
     "raw": pb.OUTPUT_KIND_RAW,
 }
 _VERDICTS = {
@@ -119,7 +121,7 @@ def _check_scores(options: pb.PredictOptions, model: ServedModel) -> None:
     if options.HasField("diagnosis"):
         raise NotImplementedYet("options.diagnosis: this server cannot diagnose yet")
     kind = model.loaded.output.kind
-    if options.return_logits and kind != "logits":
+    if options.return_logits and not model.loaded.output.has_logits:
         raise InvalidInput(f'options.return_logits: the output of model "{model.name}" is {kind}')
     if kind == "raw" and (options.return_probabilities or options.HasField("top_k")):
         raise InvalidInput(f'options: the output of model "{model.name}" is raw, it has no classes')
@@ -151,6 +153,8 @@ def write_prediction(
     for row in range(len(prediction.scores.entropy)):
         _write_row(response.rows.add(), prediction.scores, row, model, top_k)
         _write_vectors(response.rows[row], prediction.scores, row, options)
+        if prediction.handles:
+            response.rows[row].handle = prediction.handles[row]
         if prediction.augmentation is not None:
             result = prediction.augmentation.results[row]
             write_row_augmentation(response.rows[row].tta, result, options.tta)
@@ -241,6 +245,8 @@ def write_model(status: VersionStatus, versions: Versions) -> pb.GetModelRespons
     response.inputs.extend(_write_spec(spec) for spec in loaded.backend.signature.inputs)
     response.outputs.extend(_write_spec(spec) for spec in loaded.backend.signature.outputs)
     response.output_kind = _OUTPUT_KINDS[loaded.output.kind]
+    if loaded.output.threshold is not None:
+        response.threshold = loaded.output.threshold
     response.labels.extend(loaded.bundle.labels)
     response.buckets_rows.extend(loaded.batching.buckets_rows)
     response.max_request_rows = status.served.max_request_rows

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.outcomes.desk import AcceptedOutcome, Outcome, OutcomeDesk
+from batchproof_server.outcomes.desk import AcceptedOutcome, OutcomeDesk
+from batchproof_server.outcomes.refusals import Outcome
 from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.status import failure_of
 
@@ -28,7 +29,7 @@ class OutcomeReports:
 
         Raises:
             InvalidInput: there are no outcomes, or too many.
-            ServingError: of the only outcome.
+            ServingError: of the only outcome, as the desk says.
         """
         outcomes = request.outcomes
         if not 1 <= len(outcomes) <= MAX_OUTCOMES:
@@ -52,13 +53,15 @@ class OutcomeReports:
 
 
 def _read(outcome: pb.Outcome) -> Outcome:
+    if outcome.handle and (outcome.request_id or outcome.row):
+        raise InvalidInput("the outcome has a handle, expected no request_id and no row beside it")
     truth: int | str | None = None
     match outcome.WhichOneof("truth"):
         case "class_index":
             truth = outcome.class_index
         case "label":
             truth = outcome.label
-    return Outcome(outcome.request_id, outcome.row, truth)
+    return Outcome(truth, outcome.handle, outcome.request_id, outcome.row)
 
 
 def _write(accepted: AcceptedOutcome) -> pb.OutcomeResult:

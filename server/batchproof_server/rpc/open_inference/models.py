@@ -49,6 +49,8 @@ def _properties(model: ServedModel) -> dict[str, str]:
         "engine": loaded.backend.engine,
         "output_kind": loaded.output.kind,
     }
+    if loaded.output.threshold is not None:
+        properties["output_threshold"] = str(loaded.output.threshold)
     if loaded.recipe is not None:
         properties["recipe_digest"] = loaded.recipe.digest
         properties["encoded_images"] = ",".join(loaded.recipe.formats)

@@ -15,6 +15,7 @@ from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.intake import read_request
 from batchproof_server.rpc.methods import MethodSpec, Service, StreamForm, service_of
+from batchproof_server.rpc.named_outputs import handle_texts
 from batchproof_server.rpc.open_inference.models import (
     write_config,
     write_index,
@@ -227,6 +228,8 @@ def _write_prediction(
     response.parameters["model_digest"].string_param = model.loaded.bundle.model_digest
     if model.loaded.recipe is not None:
         response.parameters["recipe_digest"].string_param = model.loaded.recipe.digest
+    if prediction.handles:
+        response.parameters["handles"].string_param = ",".join(handle_texts(prediction))
     if prediction.augmentation is not None:
         write_tta(response, prediction.augmentation)
     for output in wanted:

@@ -14,7 +14,7 @@ from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.intake import read_request
 from batchproof_server.rpc.methods import MethodSpec, Service, service_of
-from batchproof_server.rpc.named_outputs import known_outputs, output, own_outputs
+from batchproof_server.rpc.named_outputs import handle_texts, known_outputs, output, own_outputs
 from batchproof_server.rpc.status import REQUEST_ID_KEY
 from batchproof_server.rpc.tensorflow_serving.tensors import (
     images_info,
@@ -94,6 +94,7 @@ class TensorFlowServing:
             asked = read_request(model, inputs, call, deadline_s)
             prediction = await self._predictor.predict(asked)
             call.trailers.extend(_who_answered(model, call))
+            call.trailers.extend(_handles(prediction))
             write = partial(_write_prediction, prediction, names, signature_name)
             return await self._predictor.write(prediction, write)
 
@@ -276,6 +277,16 @@ def _who_answered(model: ServedModel, call: Call) -> tuple[tuple[str, str], ...]
         ("x-model-digest", model.loaded.bundle.model_digest),
         ("x-recipe-digest", "" if recipe is None else recipe.digest),
     )
+
+
+def _handles(prediction: Prediction) -> tuple[tuple[str, str], ...]:
+    """The handles of few rows; those of many are an output, which a caller has to name."""
+    texts = ",".join(handle_texts(prediction)) if prediction.handles else ""
+    return (("x-handles", texts),) if 0 < len(texts) <= _MAX_HANDLES_BYTES else ()
+
+
+# Clients accept 8 KiB of metadata.
+_MAX_HANDLES_BYTES = 4_096
 
 
 def _write_status(status: VersionStatus) -> pb.ModelVersionStatus:

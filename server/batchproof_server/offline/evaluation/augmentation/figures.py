@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from batchproof_server.base.scores import decisions
 from batchproof_server.base.signature import Array
 from batchproof_server.offline.evaluation import measures
 
@@ -34,9 +35,10 @@ class Answers:
     Attributes:
         truth: int64 [pictures], the true classes.
         top1: int64 [pictures], the best classes.
-        confidence: float64 [pictures], the highest probability.
+        confidence: float64 [pictures], the probability of the answer.
         sureness: float64 [pictures], the same before rounding, on which early exit decides.
         true_probability: float64 [pictures], that of the true class.
+        threshold: at which the model decides; None for the most probable class.
     """
 
     truth: Array
@@ -44,14 +46,15 @@ class Answers:
     confidence: Array
     sureness: Array
     true_probability: Array
+    threshold: float | None = None
 
     def note(self, place: int, probabilities: Array) -> None:
         """Keeps the answer to one picture, float64 [classes]; a tie goes to the lower index."""
         given = probabilities.astype(np.float32)
-        best = int(given.argmax())
+        best = int(decisions(given[np.newaxis], self.threshold)[0])
         self.top1[place] = best
         self.confidence[place] = given[best]
-        self.sureness[place] = probabilities.max()
+        self.sureness[place] = probabilities[best]
         self.true_probability[place] = given[self.truth[place]]
 
     @property
@@ -71,11 +74,12 @@ class Answers:
         )
 
 
-def no_answers(truth: Array) -> Answers:
+def no_answers(truth: Array, threshold: float | None = None) -> Answers:
     """Answers that are still to come.
 
     Args:
         truth: int64 [pictures].
+        threshold: at which the model decides; None for the most probable class.
     """
     return Answers(
         truth=truth,
@@ -83,4 +87,5 @@ def no_answers(truth: Array) -> Answers:
         confidence=np.zeros(len(truth)),
         sureness=np.zeros(len(truth)),
         true_probability=np.zeros(len(truth)),
+        threshold=threshold,
     )

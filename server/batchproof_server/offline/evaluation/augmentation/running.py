@@ -68,18 +68,19 @@ class Course:
             others.note(place, combine(probabilities))
 
 
-def new_course(policy: Policy, truth: Array) -> Course:
+def new_course(policy: Policy, truth: Array, threshold: float | None = None) -> Course:
     """A course whose answers are still to come.
 
     Args:
         policy: the policy.
         truth: int64 [pictures], the true classes.
+        threshold: at which the model decides; None for the most probable class.
     """
     return Course(
         policy=policy,
-        answers={name: no_answers(truth) for name in policy.combine},
-        alone=tuple(no_answers(truth) for _ in policy.views),
-        without=tuple(no_answers(truth) for _ in policy.combine_without),
+        answers={name: no_answers(truth, threshold) for name in policy.combine},
+        alone=tuple(no_answers(truth, threshold) for _ in policy.views),
+        without=tuple(no_answers(truth, threshold) for _ in policy.combine_without),
         picture_s=np.zeros(len(truth)),
     )
 

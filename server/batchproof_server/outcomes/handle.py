@@ -1,0 +1,116 @@
+"""The handle of an answered row: what was answered, under a seal. Pure.
+
+::
+
+    form 1 | key 4 | version 8 | row 4 | class 4 | score 4 | time 8 | nonce 12 | model | seal 16
+
+Numbers are big-endian, the score is a float32, the time is in milliseconds since 1970, the model is
+UTF-8. The seal is HMAC-SHA-256 over everything before it, cut to 128 bits (RFC 2104, section 5).
+"""
+
+import hashlib
+import hmac
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from batchproof_server.outcomes.answered import NONCE_BYTES, AnsweredRow, OutcomeRefusal
+
+FORM: Final = 1
+SEAL_BYTES: Final = 16
+MIN_SECRET_BYTES: Final = 32
+_HEAD: Final = struct.Struct(">B4sq")
+_ROW: Final = struct.Struct(">IIf")
+_WHEN: Final = struct.Struct(f">q{NONCE_BYTES}s")
+_FIXED: Final = struct.Struct(f">B4sqIIfq{NONCE_BYTES}s")
+MIN_HANDLE_BYTES: Final = _FIXED.size + SEAL_BYTES
+MAX_HANDLE_BYTES: Final = 1_024
+"""A name is that of a folder, 255 bytes at most."""
+# A key that serves another purpose too makes no seal of it.
+_PURPOSE: Final = b"batchproof outcome handle"
+
+
+@dataclass(frozen=True, slots=True)
+class SealingKey:
+    """A key of handles.
+
+    Args:
+        secret: ``MIN_SECRET_BYTES`` or more that nobody else knows.
+    """
+
+    secret: bytes = field(repr=False)
+    id: bytes = field(init=False)
+    _seal: "hmac.HMAC" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        derived = hmac.digest(self.secret, _PURPOSE, "sha256")
+        object.__setattr__(self, "id", hashlib.sha256(derived).digest()[:4])
+        object.__setattr__(self, "_seal", hmac.new(derived, digestmod=hashlib.sha256))
+
+    def seal(self, content: bytes) -> bytes:
+        """The seal of a handle, ``SEAL_BYTES``."""
+        seal = self._seal.copy()
+        seal.update(content)
+        return seal.digest()[:SEAL_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedHandle:
+    """What stands in a handle whose seal is whole.
+
+    Attributes:
+        answered_ms: since the beginning of 1970, by the clock of the server that answered.
+    """
+
+    row: AnsweredRow
+    answered_ms: int
+
+
+def seal_rows(
+    key: SealingKey,
+    model: str,
+    version: int,
+    best: Iterable[tuple[int, float]],
+    answered_ms: int,
+    nonce: bytes,
+) -> tuple[bytes, ...]:
+    """The handle of each row of an answer.
+
+    Args:
+        key: seals.
+        model: answered.
+        version: its number.
+        best: of each row its most likely class and the probability of it.
+        answered_ms: since the beginning of 1970.
+        nonce: of this answer, ``NONCE_BYTES``.
+    """
+    head = _HEAD.pack(FORM, key.id, version)
+    tail = _WHEN.pack(answered_ms, nonce) + model.encode("utf-8", "surrogateescape")
+    contents = (
+        head + _ROW.pack(row, predicted, confidence) + tail
+        for row, (predicted, confidence) in enumerate(best)
+    )
+    return tuple(content + key.seal(content) for content in contents)
+
+
+# Contract: nothing in a handle is believed, and none of its fields is read, before its seal was
+# found to be that of the key that it names. Raises for no bytes whatever.
+def open_handle(handle: bytes, keys: Sequence[SealingKey]) -> OpenedHandle | OutcomeRefusal:
+    """What stands in a handle, or why it is not to be believed."""
+    if not MIN_HANDLE_BYTES <= len(handle) <= MAX_HANDLE_BYTES or handle[0] != FORM:
+        return OutcomeRefusal.MALFORMED
+    key = next((each for each in keys if each.id == handle[1:5]), None)
+    if key is None:
+        return OutcomeRefusal.UNKNOWN_KEY
+    content, seal = handle[:-SEAL_BYTES], handle[-SEAL_BYTES:]
+    if not hmac.compare_digest(key.seal(content), seal):
+        return OutcomeRefusal.FORGED
+    _, _, version, row, predicted, confidence, answered_ms, nonce = _FIXED.unpack_from(content)
+    model = content[_FIXED.size :].decode("utf-8", "surrogateescape")
+    return OpenedHandle(AnsweredRow(model, version, row, predicted, confidence, nonce), answered_ms)
+
+
+def nonce_of(handle: bytes) -> bytes:
+    """The nonce of the answer that a handle of this process belongs to."""
+    return handle[_FIXED.size - NONCE_BYTES : _FIXED.size]
