@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from batchproof_server.backends.traced.on_demand import add_flavour
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import TensorSpec
 from batchproof_server.imaging.limits import ImageLimits
@@ -89,9 +90,7 @@ def recipe_of(*, tensorflow: bool, grey: bool) -> Recipe:
     """For rows of 224 x 224."""
     plugs = pillow_plugs()
     if tensorflow:
-        from batchproof_server.imaging import tensorflow_flavour  # noqa: PLC0415 - it takes seconds
-
-        tensorflow_flavour.register(plugs)
+        add_flavour(plugs)
     settings = RecipeSettings(
         decoder="tensorflow-fast" if tensorflow else "accurate",
         color="grayscale" if grey else "rgb",

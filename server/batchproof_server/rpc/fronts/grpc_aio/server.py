@@ -2,15 +2,14 @@
 
 import itertools
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import grpc
 from grpc import aio
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.files import read_start
 from batchproof_server.base.listener import PortUnavailable
+from batchproof_server.rpc.fronts.certificates import CertificateFiles
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
     CallEnded,
@@ -21,7 +20,7 @@ from batchproof_server.rpc.fronts.front import (
     ServeStream,
     Status,
 )
-from batchproof_server.rpc.settings import RpcSettings, TlsSettings
+from batchproof_server.rpc.settings import RpcSettings
 
 _Context: TypeAlias = aio.ServicerContext[Any, Any]
 _Details: TypeAlias = grpc.HandlerCallDetails
@@ -29,7 +28,6 @@ _Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 # Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
 _MOST_PENDING = 1 << 14
-_MAX_PEM_BYTES = 4 << 20
 
 
 class GrpcAioFront:
@@ -59,7 +57,7 @@ class GrpcAioFront:
             if tls is None:
                 bound = self._server.add_insecure_port(address)
             else:
-                bound = self._server.add_secure_port(address, _credentials(tls))
+                bound = self._server.add_secure_port(address, CertificateFiles(tls).credentials())
         except RuntimeError as fault:
             reasons = "it is taken, or no address of this host"
             if tls is not None:
@@ -87,24 +85,6 @@ class GrpcAioFront:
         """Refuses new calls, and returns when the others are over or ``grace_s`` is."""
         if self._server is not None:
             await self._server.stop(grace_s)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        content = read_start(file, _MAX_PEM_BYTES)
-    except OSError as fault:
-        raise PortUnavailable(f"TLS: {file} cannot be read") from fault
-    if len(content) > _MAX_PEM_BYTES:
-        raise PortUnavailable(f"TLS: {file} has more than {_MAX_PEM_BYTES} bytes")
-    return content
-
-
-def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
-    pair = (_read(tls.key), _read(tls.certificate))
-    client_ca = None if tls.client_ca is None else _read(tls.client_ca)
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
-    )
 
 
 # grpc.aio asks it for a handler when the head of a call is there, and hands the rest of the call to
