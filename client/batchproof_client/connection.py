@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2
 from batchproof.v1 import prediction_pb2_grpc
 from batchproof_client.errors import BatchproofError, ClientClosed, LocalInputError, error_of
 from batchproof_client.retry import Failure, Retrier
+from batchproof_client.transport import mismatch
 
 Pem: TypeAlias = str | os.PathLike[str] | bytes
 ChannelOptions: TypeAlias = Mapping[str, str | int]
@@ -129,7 +130,19 @@ class Connection:
         try:
             return await self.retrier.call(attempt_once, deadline_s)
         except grpc.aio.AioRpcError as error:
-            raise _error(error, request_id) from error
+            raise await self._error(error, request_id) from error
+
+    async def _error(self, error: grpc.aio.AioRpcError, request_id: str) -> BatchproofError:
+        details = error.details() or ""
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            speaks_tls = self.endpoint.tls is not None
+            details = await mismatch(self.endpoint.target, details, tls=speaks_tls) or details
+        return error_of(
+            error.code(),
+            details,
+            request_id=request_id,
+            retry_after_s=Failure.of(error).pushback_s,
+        )
 
     async def close(self) -> None:
         """Cancels the calls under way. May be called again."""
@@ -159,15 +172,6 @@ def _open(endpoint: Endpoint) -> _Opened:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         ),
         process_id=os.getpid(),
-    )
-
-
-def _error(error: grpc.aio.AioRpcError, request_id: str) -> BatchproofError:
-    return error_of(
-        error.code(),
-        error.details() or "",
-        request_id=request_id,
-        retry_after_s=Failure.of(error).pushback_s,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -10,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from batchproof_server.base.errors import InvalidInput, QueueFull
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.recipe import Recipe
@@ -44,8 +45,14 @@ class GatedRecipe:
     begun: list[bytes] = field(default_factory=list)
 
     def header(self, encoded: bytes) -> ImageHeader:
-        """Ten bytes each."""
-        return ImageHeader("png", 1, 1, 10 if encoded else 99)
+        """Of one pixel."""
+        del encoded
+        return ImageHeader("png", 1, 1)
+
+    def decoding_bytes(self, encoded: bytes, header: ImageHeader, views: int = 0) -> int:
+        """Ten each, and so many more for each view."""
+        del header
+        return 10 * (1 + views) if encoded else 99
 
     def apply(self, encoded: bytes, header: ImageHeader | None = None) -> Array:
         """Waits; a picture of ``bad`` fails."""
@@ -85,18 +92,46 @@ async def test_the_picture_to_blame_is_named_by_its_index_among_several() -> Non
     assert len(recorder.decoded) <= 1
 
 
-async def test_the_budget_refuses_what_does_not_fit_now_and_what_never_would() -> None:
+async def test_what_does_not_fit_now_waits_and_what_never_would_is_refused() -> None:
     recipe = GatedRecipe()
-    with decoding(threads=2, max_decoded_bytes=15) as (decodes, _):
+    with decoding(threads=3, max_decoded_bytes=15) as (decodes, _):
         first = asyncio.ensure_future(gated(decodes, recipe, [b"a"]))
         await until(lambda: recipe.begun == [b"a"])
-        with pytest.raises(QueueFull, match="too many pictures"):
-            await gated(decodes, recipe, [b"b"])
-        with pytest.raises(InvalidInput, match="decodes to 99 bytes, expected at most 15"):
+        second = asyncio.ensure_future(gated(decodes, recipe, [b"b"]))
+        await until(decodes._budget._next.locked)
+        with pytest.raises(InvalidInput, match="takes 99 bytes of memory, expected at most 15"):
             await gated(decodes, recipe, [b""])
+        assert recipe.begun == [b"a"]
         recipe.opened.set()
-        assert len(await first) == 1
-        assert len(await gated(decodes, recipe, [b"b"])) == 1
+        assert [len(await each) for each in (first, second)] == [1, 1]
+    assert recipe.begun == [b"a", b"b"]
+
+
+async def test_views_are_counted_with_their_picture() -> None:
+    recipe = GatedRecipe()
+    with (
+        decoding(max_decoded_bytes=49) as (decodes, _),
+        pytest.raises(InvalidInput, match="takes 50 bytes"),
+    ):
+        await decodes.decode(recipe.as_recipe(), [b"a"], recipe.apply, views=4)
+
+
+async def test_who_waits_for_much_is_not_overtaken_by_those_who_want_little() -> None:
+    budget, order = ByteBudget(10), list[str]()
+
+    def work(name: str, wanted_bytes: int) -> None:
+        with budget.reserve(wanted_bytes):
+            order.append(name)
+
+    with ThreadPoolExecutor(2) as threads:
+        with budget.reserve(5):
+            much = threads.submit(work, "much", 10)
+            await until(budget._next.locked)
+            little = threads.submit(work, "little", 1)
+            assert order == []
+        much.result(PATIENCE_S)
+        little.result(PATIENCE_S)
+    assert order == ["much", "little"]
 
 
 async def test_a_failed_picture_gives_its_bytes_back() -> None:
@@ -140,8 +175,8 @@ async def test_one_bad_picture_stops_the_rest_of_its_request() -> None:
 
 def test_what_is_used_never_exceeds_the_budget() -> None:
     budget = ByteBudget(10)
-    with budget.reserve(6), budget.reserve(4), pytest.raises(QueueFull), budget.reserve(1):
-        pytest.fail("there was no room")
+    with budget.reserve(6), budget.reserve(4):
+        assert not budget.take(1)
     with budget.reserve(10):
         assert budget._used_bytes == 10
     assert budget._used_bytes == 0

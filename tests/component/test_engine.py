@@ -18,7 +18,6 @@ from batchproof_server.base.errors import (
 )
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.signature import Signature, Tensors, _check_one, check_finite
-from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.predictor import RequestLimits
 from batchproof_server.serving.rounds import stack_rows
 from support.bundles_on_disk import picture
@@ -152,16 +151,6 @@ async def test_pictures_that_find_no_room_are_refused_before_they_are_decoded() 
         assert bench.recorder.shed_reasons == ["queue_full"]
         for task in filling:
             task.cancel()
-
-
-async def test_a_full_decode_budget_is_recorded_as_shed() -> None:
-    backend = GatedBackend(2, 2, 3)
-    settings = DecodingSettings(threads=1, max_decoded_bytes=16)
-    with engine_bench(backend, recipe=recipe_for(2, 2, 3), decoding=settings) as bench:
-        with bench.decoding._budget.reserve(1), pytest.raises(QueueFull) as full:
-            await bench.engine.predict_images(bench.model, [picture()], NO_HURRY_S)
-        assert full.value.retry_after_s > 0
-        assert bench.recorder.shed_reasons == ["decode_budget"]
 
 
 async def test_a_deadline_that_passes_during_decoding_sheds_the_request() -> None:

@@ -86,7 +86,8 @@ def test_the_image_names_its_ports_its_health_and_its_command(
     _, final = build_and_final
 
     assert _only(final, "EXPOSE").rest == "8500 8080"
-    assert _only(final, "HEALTHCHECK").command == ["batchproof", "status"]
+    program, code = _only(final, "HEALTHCHECK").command[1:]
+    assert (program, "http://127.0.0.1:8080/readyz" in code) == ("-c", True)
     assert _only(final, "ENTRYPOINT").command == ["batchproof-server"]
     assert _only(final, "CMD").command == ["serve", "/models", "--host", "0.0.0.0"]  # noqa: S104 - a container's own network
 

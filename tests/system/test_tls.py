@@ -1,5 +1,8 @@
 """Transport security: certificates of the server and of clients."""
 
+import socket
+import ssl
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +69,64 @@ async def test_with_an_authority_for_clients_only_its_clients_are_answered(
     assert (await _ask(server, "authority")).code == "UNAVAILABLE"
     assert (await _ask(server, "authority", "other")).code == "UNAVAILABLE"
     assert [record["code"] for record in server.finished(1)] == ["OK"]
+
+
+def _oldest_offered(version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.set_alpn_protocols(["h2"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def _handshake(server: ServerProcess, context: ssl.SSLContext) -> bytes:
+    """The certificate that the server shows, DER."""
+    host, port = server.grpc.rsplit(":", 1)
+    with (
+        socket.create_connection((host, int(port))) as plain,
+        context.wrap_socket(plain) as connection,
+    ):
+        return connection.getpeercert(binary_form=True) or b""
+
+
+def test_a_client_that_offers_less_than_tls_1_2_is_refused(serve: Serve, repository: Path) -> None:
+    server = serve(repository, variables=_settings(GOOD_FILES))
+    server.wait_ready()
+    for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+        with pytest.raises(OSError):  # noqa: PT011 - an alert, or the end of the connection
+            _handshake(server, _oldest_offered(old))
+    for new in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        assert _handshake(server, _oldest_offered(new))
+
+
+async def test_certificates_are_read_again_when_they_change_and_connections_go_on(
+    serve: Serve, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    files = tmp_path_factory.mktemp("tls")
+    certificate, key = files / "certificate", files / "key"
+    certificate.write_bytes(_read("server.pem"))
+    key.write_bytes(_read("server.key"))
+    names = {"CERTIFICATE": certificate, "KEY": key}
+    variables = {f"BATCHPROOF_RPC__TLS__{name}": str(path) for name, path in names.items()}
+    server = serve(repository, variables=variables)
+    server.wait_ready()
+    credentials = grpc.ssl_channel_credentials(_read("authority.pem"))
+    async with aio.secure_channel(server.grpc, credentials) as open_before:
+        stub = pb_grpc.PredictionServiceStub(open_before)
+        assert (await ask(stub, REQUEST)).code == "OK"
+        # Between the two files they do not belong together: what there was goes on.
+        certificate.write_bytes(_read("other.pem"))
+        assert (await _ask(server, "authority")).code == "OK"
+        key.write_bytes(_read("other.key"))
+        context = _oldest_offered(ssl.TLSVersion.TLSv1_3)
+        other = ssl.PEM_cert_to_DER_cert(_read("other.pem").decode())
+        assert _handshake(server, context) == other
+        key.unlink()
+        assert _handshake(server, context) == other
+        assert (await ask(stub, REQUEST)).code == "OK"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 
 from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.observing.prometheus.serving import Metrics
-from batchproof_server.web.operations import HttpLimits, HttpServer
+from batchproof_server.web.desk import HttpLimits
+from batchproof_server.web.operations import HttpServer
 from batchproof_server.web.pages import Pages
 from support.patience import HOPELESS_S, PATIENCE_S
 

@@ -10,12 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from batchproof.text import printable, printable_lines
+from batchproof.text import printable
 
 
 def write_line(text: str) -> None:
-    """Writes one line to standard output at once."""
-    _write("\t".join(map(printable_lines, text.split("\t"))))
+    """Writes one line to standard output at once, cells with tabs between them."""
+    _write("\t".join(map(printable, text.split("\t"))))
 
 
 def write_json(record: Mapping[str, object]) -> None:
@@ -29,13 +29,13 @@ def write_table(
     """Writes a table on a terminal; elsewhere plain lines whose cells are separated by tabs."""
     if not sys.stdout.isatty():
         for row in (headings, *rows):
-            write_line("\t".join(_one_line(cell) for cell in row))
+            write_line("\t".join(map(printable, row)))
         return
     table = Table(caption=caption or None, caption_justify="left")
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable_lines(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(file=sys.stdout)
     with console.capture() as captured:  # so that a broken pipe is ours to handle
         console.print(table)
@@ -44,17 +44,13 @@ def write_table(
 
 def write_error(message: str) -> None:
     """Writes one line to standard error."""
-    sys.stderr.write(f"batchproof: {printable(_one_line(message))}\n")
+    sys.stderr.write(f"batchproof: {printable(message.strip())}\n")
     sys.stderr.flush()
 
 
 def _write(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 @contextmanager

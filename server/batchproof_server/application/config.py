@@ -18,7 +18,12 @@ from pydantic import ConfigDict
 from batchproof_server.backends.plug_list import check_engine_name
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.files import read_text
-from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
+from batchproof_server.base.validation import (
+    NO_UNKNOWN_KEYS,
+    InvalidSettings,
+    parse_settings,
+    parser_says,
+)
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
@@ -157,7 +162,7 @@ def _from_file(file: Path | None) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError) as fault:
         raise InvalidSettings((f"{file}: cannot be read as UTF-8 text",)) from fault
     except (ValueError, RecursionError) as fault:  # too long, no TOML, too large a number, too deep
-        raise InvalidSettings((f"{file}: {fault}",)) from fault
+        raise InvalidSettings((f"{file}: {parser_says(fault)}",)) from fault
 
 
 def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Any]:

@@ -117,8 +117,7 @@ class ShedRecord(Event):
     """One request that was answered without execution.
 
     Attributes:
-        reason: ``queue_full``, ``share``, ``deadline``, ``draining``, ``not_ready`` or
-            ``decode_budget``.
+        reason: ``queue_full``, ``share``, ``deadline``, ``draining`` or ``not_ready``.
     """
 
     model: str

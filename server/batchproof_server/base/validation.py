@@ -1,7 +1,7 @@
 """Checks untrusted configuration against frozen dataclasses and names every fault at once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -44,6 +44,14 @@ def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
                 for sentence in _sentences(fault)
             )
         ) from invalid
+
+
+def parser_says(fault: ValueError | RecursionError) -> str:
+    """What a parser of text from outside says, without words about the parser itself."""
+    return _TOO_DEEP if isinstance(fault, RecursionError) else str(fault)
+
+
+_TOO_DEEP: Final = "it is nested too deep"
 
 
 def checked_by(check: Callable[[str], object]) -> AfterValidator:

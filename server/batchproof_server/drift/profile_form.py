@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from batchproof_server.base.validation import InvalidSettings, parse_settings
+from batchproof_server.base.validation import InvalidSettings, parse_settings, parser_says
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.tta_reference import TtaReference, unfit_tta
 
@@ -27,7 +27,7 @@ def parse_profile(text: str) -> ReferenceProfile:
     try:
         values: Any = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as fault:  # no JSON, too large a number, too deep
-        raise InvalidSettings((f"(root): no JSON: {fault}",)) from fault
+        raise InvalidSettings((f"(root): no JSON: {parser_says(fault)}",)) from fault
     if not isinstance(values, Mapping):
         raise InvalidSettings((f"(root): {type(values).__name__}, expected an object",))
     return parse_settings(ReferenceProfile, values)

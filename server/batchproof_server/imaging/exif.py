@@ -1,16 +1,28 @@
 """The one EXIF tag that changes a picture."""
 
 import struct
+from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from batchproof_server.base.signature import Array
+from batchproof_server.imaging.geometry import Picture
 
 _ORDERS = {b"II": "<", b"MM": ">"}
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 _ENTRY_BYTES = 12
 _UPRIGHT = 1
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_orientation(tiff: bytes) -> int:
@@ -24,13 +36,19 @@ def read_orientation(tiff: bytes) -> int:
         return _UPRIGHT
 
 
-def orient(pixels: Array, orientation: int) -> Array:
-    """Turns ``pixels`` [height, width, ...] upright; a view where it can be.
+def upright(picture: Picture, orientation: int) -> Picture:
+    """Turns a picture upright, in the form that it has; of an array a view.
 
     Args:
-        pixels: as stored.
-        orientation: 1 to 8; 5 to 8 exchange width and height.
+        picture: as stored.
+        orientation: 2 to 8; 5 to 8 exchange width and height.
     """
+    if isinstance(picture, Image.Image):
+        return picture.transpose(_TURNS[orientation])
+    return _orient(picture, orientation)
+
+
+def _orient(pixels: Array, orientation: int) -> Array:
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     flips = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}

@@ -50,6 +50,13 @@ class Size:
         return f"{self.width} x {self.height}"
 
 
+def picture_size(picture: Picture) -> Size:
+    """Its width and height."""
+    if isinstance(picture, Image.Image):
+        return Size(*picture.size)
+    return Size(picture.shape[1], picture.shape[0])
+
+
 def resized_size(plan: ResizePlan, came: Size, wanted: Size) -> Size:
     """The size that the filter has to make, before cutting or filling to ``wanted``."""
     match plan.policy:

@@ -21,7 +21,6 @@ _FOREIGN = {
     b"<html": "html",
 }
 _MAX_SIDE_PIXELS = 65_535
-_BYTES_PER_PIXEL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,11 @@ class ImageHeader:
         format: ``jpeg``, ``png``, ``webp``, ``bmp`` or ``gif``.
         width: pixels, before any EXIF orientation.
         height: pixels, before any EXIF orientation.
-        decoded_bytes: what one decoded copy takes: 4 bytes a pixel, as Pillow holds RGB. Decoding
-            holds up to three such copies for a moment.
     """
 
     format: str
     width: int
     height: int
-    decoded_bytes: int
 
 
 def read_header(encoded: bytes, formats: tuple[str, ...], limits: ImageLimits) -> ImageHeader:
@@ -58,7 +54,7 @@ def read_header(encoded: bytes, formats: tuple[str, ...], limits: ImageLimits) -
     name = _format(encoded, formats)
     width, height = FORMATS[name].size_pixels(encoded)
     _check_pixels(width, height, limits)
-    return ImageHeader(name, width, height, width * height * _BYTES_PER_PIXEL)
+    return ImageHeader(name, width, height)
 
 
 def _check_bytes(encoded: bytes, formats: tuple[str, ...], limits: ImageLimits) -> None:

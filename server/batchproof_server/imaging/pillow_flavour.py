@@ -1,6 +1,7 @@
 """The accurate decoder and the 8-bit resizer: Pillow, used as ``keras.utils.load_img`` uses it."""
 
 from io import BytesIO
+from traceback import clear_frames
 from typing import Final
 
 import numpy as np
@@ -39,20 +40,20 @@ class PillowDecoder:
         Raises:
             InvalidInput: the file is corrupt, truncated, or not what its header says.
         """
-        bare = FORMATS[header.format].bare(encoded)
         try:
-            image = Image.open(BytesIO(bare), formats=(header.format.upper(),))
-            same_size = image.size == (header.width, header.height)
-            if same_size:
-                return _converted(image, channels)
-        except MemoryError:
+            picture = _opened(FORMATS[header.format].bare(encoded), header, channels)
+        except (InvalidInput, MemoryError):
             raise
         except Exception as fault:
+            # The refusal lives until the caller has it, and with it what Pillow has made so far.
+            clear_frames(fault.__traceback__)
             # Pillow's own text names objects and addresses, so it is chained and never shown.
             raise InvalidInput(
                 f"the {header.format} file is corrupt or truncated and cannot be decoded"
             ) from fault
-        raise InvalidInput(f"the {header.format} file contradicts its own header")
+        if picture is None:
+            raise InvalidInput(f"the {header.format} file contradicts its own header")
+        return picture
 
 
 class PillowResizer:
@@ -76,13 +77,22 @@ def register(plugs: Plugs) -> None:
     plugs.resizers.register("pillow", PillowResizer)
 
 
+def _opened(bare: bytes, header: ImageHeader, channels: int) -> Image.Image | None:
+    """The picture; None where it is not as large as its header says."""
+    image = Image.open(BytesIO(bare), formats=(header.format.upper(),))
+    if image.size != (header.width, header.height):
+        return None
+    return _converted(image, channels)
+
+
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     if channels == 1 and image.mode not in _GREY_MODES:
         return image.convert("L")
     if channels != 1 and image.mode != "RGB":
         return image.convert("RGB")
     image.load()
-    return image
+    # The file of a WebP keeps two canvases for further frames; a copy leaves them behind.
+    return image.copy() if image.format == "WEBP" else image
 
 
 def _as_image(picture: Picture) -> Image.Image:

@@ -12,10 +12,17 @@ from PIL import Image
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.imaging import pillow_flavour
-from batchproof_server.imaging.exif import orient, read_orientation
+from batchproof_server.imaging.exif import read_orientation, upright
 from batchproof_server.imaging.fit import fit_to_input
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Picture, Size, as_array, place, resized_size
+from batchproof_server.imaging.geometry import (
+    Picture,
+    Size,
+    as_array,
+    picture_size,
+    place,
+    resized_size,
+)
 from batchproof_server.imaging.header import ImageHeader, read_header
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.normalize import NormalizeSettings as NormalizeSettings
@@ -24,6 +31,7 @@ from batchproof_server.imaging.plugs import Decoder, Plugs, Resizer
 from batchproof_server.imaging.resize import ResizeSettings as ResizeSettings
 from batchproof_server.imaging.settings import RecipePlan, recipe_plan
 from batchproof_server.imaging.settings import RecipeSettings as RecipeSettings
+from batchproof_server.imaging.working_memory import decoding_bytes, rows_bytes
 
 
 # Contract of a recipe: immutable, safe in any number of threads; the same bytes give the same bits,
@@ -108,6 +116,23 @@ class Recipe:
         """
         return self._row(self._sized(picture), out)
 
+    def decoding_bytes(self, encoded: bytes, header: ImageHeader, views: int = 0) -> int:
+        """The most that a file takes while its row, and those of its views, are made.
+
+        Args:
+            encoded: the file.
+            header: as ``header`` gave it.
+            views: rows that are made of it besides its own.
+
+        Raises:
+            InvalidInput: the file is corrupt.
+        """
+        return decoding_bytes(self.plan, encoded, header, views)
+
+    def rows_bytes(self, picture: Picture, views: int) -> int:
+        """The most that the rows of a picture's views take beside it."""
+        return rows_bytes(self.plan, picture_size(picture), views)
+
     def warm_up(self) -> None:
         """Runs once on a blank picture of the model's size, so that no request pays for it."""
         height, width = (side or _BLANK_SIDE_PIXELS for side in self.row_shape[:2])
@@ -117,7 +142,7 @@ class Recipe:
 
     def _upright(self, picture: Picture, encoded: bytes, header: ImageHeader) -> Picture:
         orientation = read_orientation(FORMATS[header.format].exif(encoded))
-        return picture if orientation == 1 else orient(as_array(picture), orientation)
+        return picture if orientation == 1 else upright(picture, orientation)
 
     def _check_depth(self, picture: Picture) -> None:
         resize = self.plan.resize
@@ -128,7 +153,7 @@ class Recipe:
             raise InvalidInput("the picture has 16 bits a pixel, the recipe works in 8 bits")
 
     def _sized(self, picture: Picture) -> Array:
-        came = _size(picture)
+        came = picture_size(picture)
         resize = self.plan.resize
         if resize is None or self.resizer is None:
             self._check_size(came)
@@ -204,12 +229,6 @@ def compile_recipe(
         canonical_json=canonical,
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
     )
-
-
-def _size(picture: Picture) -> Size:
-    if isinstance(picture, Image.Image):
-        return Size(*picture.size)
-    return Size(picture.shape[1], picture.shape[0])
 
 
 def _has_8_bits(picture: Picture) -> bool:

@@ -11,7 +11,12 @@ from batchproof_server.backends.plug_list import AUTO, check_engine_name
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.output import RAW_OUTPUT, OutputSettings
 from batchproof_server.base.signature import TensorSpec
-from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
+from batchproof_server.base.validation import (
+    NO_UNKNOWN_KEYS,
+    InvalidSettings,
+    parse_settings,
+    parser_says,
+)
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.imaging.recipe import RecipeSettings
 from batchproof_server.tta.policies import NO_TTA_SETTINGS, TtaSettings
@@ -116,5 +121,5 @@ def parse_manifest(text: str) -> Manifest:
         raise ModelRefused(f"{MANIFEST_NAME} has {len(findings)} fault(s)", findings) from invalid
     except (ValueError, RecursionError) as fault:  # no TOML, too large a number, too deep
         raise ModelRefused(
-            f"{MANIFEST_NAME} is not TOML", (f"{MANIFEST_NAME}: {fault}",)
+            f"{MANIFEST_NAME} is not TOML", (f"{MANIFEST_NAME}: {parser_says(fault)}",)
         ) from fault

@@ -2,6 +2,7 @@
 
 from typing import Final, NoReturn, TypeAlias
 
+import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 
@@ -13,6 +14,7 @@ _WIRE: Final = 7
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _MOST_VARINT_BYTES: Final = 10
 _SKIPPED_BYTES: Final = 1 << 10
+_COUNTED_BYTES: Final = 1 << 20
 # Who is near a limit gets to the checks behind it, which know the model and how many came.
 _SLACK: Final = 2
 
@@ -22,6 +24,7 @@ _SLACK: Final = 2
 # An entry of two bytes becomes an object of hundreds, so entries are counted before there is any
 # object. The cost is that of the parts that are read, of which there are never more than the limit
 # and one: pictures, tensors and packed numbers are passed over in one step, whatever their size.
+# Of packed integers, which may take one byte each, numpy counts the last bytes.
 # What passes may still be no message; the parser says so. What is refused as no message, the parser
 # would refuse too, but for groups, which no field of these protocols is.
 #
@@ -54,9 +57,8 @@ class WireScan:
                 f"the message has {len(content)} bytes, expected {most_bytes} at most"
             )
         try:
-            _PartCount(content, self._limits, self._unknown_bytes).read(
-                self._root, 0, len(content), 0
-            )
+            count = _PartCount(content, self._limits, self._unknown_bytes)
+            count.read(self._root, 0, len(content), 0)
         except IndexError:
             raise DecodeError(_NO_MESSAGE) from None
 
@@ -67,12 +69,13 @@ _NO_MESSAGE: Final = "the bytes are no message"
 class _PartCount:
     """One reading of one message."""
 
-    __slots__ = ("_content", "_limits", "_parts_left", "_unknown_left")
+    __slots__ = ("_content", "_limits", "_numbers_left", "_parts_left", "_unknown_left")
 
     def __init__(self, content: bytes, limits: WireLimits, unknown_bytes: int | None) -> None:
         self._content = content
         self._limits = limits
         self._parts_left = limits.parts
+        self._numbers_left = limits.packed_numbers
         self._unknown_left = len(content) if unknown_bytes is None else unknown_bytes
 
     # One call reads all parts that have no parts themselves: a call for each would double the cost.
@@ -98,12 +101,24 @@ class _PartCount:
             if (known := fields.get(tag)) is None:
                 self._pass_over(stop - begin)
             else:
-                if known.most:
-                    known.count(counts, stop - at)
+                if known.most and known.count(counts, stop - at):
+                    self._count_numbers(at, stop)
                 inner = known.inner
                 if inner is not None and (inner.repeats or stop - at > _SKIPPED_BYTES):
                     self.read(inner, at, stop, depth + 1)
             at = stop
+
+    def _count_numbers(self, at: int, end: int) -> None:
+        """Counts packed numbers by their last bytes, whose high bit is clear."""
+        while at < end:
+            size_bytes = min(_COUNTED_BYTES, end - at)
+            signed = np.frombuffer(self._content, np.int8, size_bytes, at)
+            self._numbers_left -= int(np.count_nonzero(signed >= 0))
+            at += size_bytes
+            if self._numbers_left < 0:
+                most = self._limits.packed_numbers
+                came = f"the tensors have more than {most} typed integers or booleans"
+                raise InvalidInput(f"{came}, expected {most} at most; send the bytes of a tensor")
 
     def _pass_over(self, unknown_bytes: int) -> None:
         self._unknown_left -= unknown_bytes
@@ -178,12 +193,13 @@ class _Known:
         place: of its count among those of its message.
         packed_bytes: the most that a packed number takes; 0 when an entry has a tag of its own.
         inner: what is known of the message that it holds.
+        is_varints: whether it is packed numbers of a tensor, of one byte or more each.
 
     Attributes:
         most: entries; 0 for a field that does not repeat.
     """
 
-    __slots__ = ("_limit", "_name", "_packed_bytes", "_place", "inner", "most")
+    __slots__ = ("_is_varints", "_limit", "_name", "_packed_bytes", "_place", "inner", "most")
 
     def __init__(
         self,
@@ -192,6 +208,8 @@ class _Known:
         place: int = 0,
         packed_bytes: int = 0,
         inner: _Table | None = None,
+        *,
+        is_varints: bool = False,
     ) -> None:
         self._name = name
         self._limit = limit
@@ -199,9 +217,13 @@ class _Known:
         self._place = place
         self._packed_bytes = packed_bytes
         self.inner = inner
+        self._is_varints = is_varints
 
-    def count(self, counts: list[int], size_bytes: int) -> None:
+    def count(self, counts: list[int], size_bytes: int) -> bool:
         """Adds what came, of packed numbers the fewest that take so many bytes.
+
+        Returns:
+            Whether it is packed numbers of a tensor, of one byte or more each.
 
         Raises:
             InvalidInput: these are too many.
@@ -214,6 +236,7 @@ class _Known:
                 f"{self._name} has more than {self.most} entries, expected {self._limit.entries} "
                 f"at most{packed}"
             )
+        return self._is_varints
 
 
 # A field that neither repeats nor holds a message.
@@ -252,7 +275,8 @@ class _Tables:
         known = {tag | wire: _Known(name, limit, place, inner=inner)}
         if wire != _LENGTH:
             packed_bytes = _SIZES[wire] if limit.counts_packed else 0
-            known[tag | _LENGTH] = _Known(name, limit, place, packed_bytes)
+            is_varints = wire == _VARINT and not limit.counts_packed
+            known[tag | _LENGTH] = _Known(name, limit, place, packed_bytes, is_varints=is_varints)
         return known
 
 

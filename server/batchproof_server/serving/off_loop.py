@@ -6,13 +6,15 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import ConfigDict
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.errors import InvalidInput, QueueFull
+from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.events import DecodeRecord, Observer
+from batchproof_server.base.freed_memory import return_freed_memory
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.recipe import Recipe
@@ -20,7 +22,11 @@ from batchproof_server.imaging.recipe import Recipe
 Result = TypeVar("Result")
 # Runs on a decode thread, with a picture whose header was checked.
 Work: TypeAlias = Callable[[bytes, ImageHeader], Result]
+# The same with all that goes before; also says the format, and how long it took.
+_Run: TypeAlias = Callable[[bytes], tuple[str, Result, float]]
 
+# What the C library may keep of freed memory for each thread: that of a picture of 2 megapixels.
+_KEPT_BYTES: Final = 1 << 24
 # What is no more than this is done within the loop's turn, in well under a millisecond; handing it
 # to a thread would take as long.
 _QUICK_COPIED_BYTES: Final = 1 << 18
@@ -35,8 +41,9 @@ class DecodingSettings:
 
     Attributes:
         threads: pictures decoded at the same time.
-        max_decoded_bytes: decoded bytes of all pictures being decoded at the same time; the default
-            holds a picture of the largest default size for each of the default threads.
+        max_decoded_bytes: the most memory that work on pictures may take at the same time, files,
+            pixels and rows together; the default does for one picture of the largest default size
+            in any format.
         max_kept_bytes: decoded bytes of all pictures that wait, after their plain view, to know
             whether their other views are wanted; a picture that finds no room is decoded again.
     """
@@ -44,7 +51,7 @@ class DecodingSettings:
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     threads: int = 2
-    max_decoded_bytes: int = 320_000_000
+    max_decoded_bytes: int = 720_000_000
     max_kept_bytes: int = 64_000_000
 
     def __post_init__(self) -> None:
@@ -64,22 +71,25 @@ class ByteBudget:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._used_bytes = 0
-        self._lock = threading.Lock()
+        self._freed = threading.Condition()
+        # Whoever waits for much must not be overtaken for ever by those who want little.
+        self._next = threading.Lock()
 
     @contextmanager
     def reserve(self, wanted_bytes: int) -> Iterator[None]:
-        """Holds a part of the budget.
+        """Holds a part of the budget; waits until there is so much left, in the order of arrival.
 
         Raises:
             InvalidInput: the whole budget would not do.
-            QueueFull: others hold too much of it now.
         """
         if wanted_bytes > self._limit_bytes:
             raise InvalidInput(
-                f"the picture decodes to {wanted_bytes} bytes, expected at most {self._limit_bytes}"
+                f"work on the picture takes {wanted_bytes} bytes of memory, expected at most "
+                f"{self._limit_bytes}; a smaller picture does"
             )
-        if not self.take(wanted_bytes):
-            raise QueueFull("too many pictures are being decoded", _RETRY_AFTER_S)
+        with self._next, self._freed:
+            self._freed.wait_for(lambda: self._used_bytes + wanted_bytes <= self._limit_bytes)
+            self._used_bytes += wanted_bytes
         try:
             yield
         finally:
@@ -87,7 +97,7 @@ class ByteBudget:
 
     def take(self, wanted_bytes: int) -> bool:
         """Takes a part of the budget if there is so much left; whether there was."""
-        with self._lock:
+        with self._freed:
             if self._used_bytes + wanted_bytes > self._limit_bytes:
                 return False
             self._used_bytes += wanted_bytes
@@ -95,12 +105,9 @@ class ByteBudget:
 
     def give_back(self, taken_bytes: int) -> None:
         """Gives back what was taken."""
-        with self._lock:
+        with self._freed:
             self._used_bytes -= taken_bytes
-
-
-# Decoding a picture takes a few milliseconds; by then some of the budget is free again.
-_RETRY_AFTER_S = 0.05
+            self._freed.notify_all()
 
 
 # Contract: of the pixels, rows and scores of a request only so few are touched on the loop thread
@@ -125,52 +132,72 @@ class OffLoop:
         self._observer = observer
 
     async def decode(
-        self, recipe: Recipe, images: Sequence[bytes], work: Work[Result]
+        self, recipe: Recipe, images: Sequence[bytes], work: Work[Result], views: int = 0
     ) -> list[Result]:
         """What ``work`` makes of each picture, in their order.
 
         Args:
             recipe: checks each header first.
             images: encoded.
-            work: runs on a decode thread, within the budget of decoded bytes.
+            work: runs on a decode thread, within the budget of memory.
+            views: rows that it makes of a picture besides its own.
 
         Raises:
             InvalidInput: a picture is refused; the text says which when there are several.
-            QueueFull: the budget of decoded bytes is used up.
         """
+        run = partial(self._run, recipe, work, views)
         if len(images) == 1:
-            return [await self._decode_one(recipe, images[0], work)]
+            return [await self._decode_one(run, images[0])]
         numbered = enumerate(images)
-        return list(
-            await all_or_none(self._decode_member(recipe, image, work, n) for n, image in numbered)
-        )
+        return list(await all_or_none(self._decode_member(run, image, n) for n, image in numbered))
 
-    async def _decode_member(
-        self, recipe: Recipe, image: bytes, work: Work[Result], number: int
-    ) -> Result:
+    async def _decode_member(self, run: _Run[Result], image: bytes, number: int) -> Result:
         try:
-            return await self._decode_one(recipe, image, work)
+            return await self._decode_one(run, image)
         except InvalidInput as refused:
             raise InvalidInput(f"image {number}: {refused}") from refused
 
-    async def _decode_one(self, recipe: Recipe, image: bytes, work: Work[Result]) -> Result:
+    async def _decode_one(self, run: _Run[Result], image: bytes) -> Result:
         loop = asyncio.get_running_loop()
-        image_format, result, duration_s = await loop.run_in_executor(
-            self._threads, self._run, recipe, image, work
-        )
+        image_format, result, duration_s = await loop.run_in_executor(self._threads, run, image)
         self._observer.notify(DecodeRecord(image_format, duration_s))
         return result
 
-    def _run(self, recipe: Recipe, image: bytes, work: Work[Result]) -> tuple[str, Result, float]:
-        started_s = self._clock.now_s()
+    def _run(
+        self, recipe: Recipe, work: Work[Result], views: int, image: bytes
+    ) -> tuple[str, Result, float]:
         header = recipe.header(image)
-        with self._budget.reserve(header.decoded_bytes):
+        with self._reserve(recipe.decoding_bytes(image, header, views)):
+            started_s = self._clock.now_s()
             result = work(image, header)
-        return header.format, result, self._clock.now_s() - started_s
+            return header.format, result, self._clock.now_s() - started_s
 
-    async def use_kept(self, work: Callable[[], Result]) -> Result:
-        """Runs work on a picture that was decoded before on a decode thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def use_kept(self, work: Callable[[], Result], wanted_bytes: int) -> Result:
+        """Runs work on a picture that was decoded before on a decode thread.
+
+        Args:
+            work: on the picture.
+            wanted_bytes: the most memory that it takes beside the picture.
+
+        Raises:
+            InvalidInput: that is more than the whole budget.
+        """
+        run = partial(self._run_kept, work, wanted_bytes)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    def _run_kept(self, work: Callable[[], Result], wanted_bytes: int) -> Result:
+        with self._reserve(wanted_bytes):
+            return work()
+
+    @contextmanager
+    def _reserve(self, wanted_bytes: int) -> Iterator[None]:
+        """Holds a part of the budget until the memory is really free again."""
+        with self._budget.reserve(wanted_bytes):
+            try:
+                yield
+            finally:
+                if wanted_bytes > _KEPT_BYTES:
+                    return_freed_memory()
 
     async def run(
         self,

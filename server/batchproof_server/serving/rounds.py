@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.errors import DeadlineExceeded, InvalidInput, QueueFull
+from batchproof_server.base.errors import DeadlineExceeded, InvalidInput
 from batchproof_server.base.events import Observer, ShedRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_mean
@@ -88,17 +88,16 @@ class Rounds:
 
         Raises:
             InvalidInput: a picture or a view of it is refused.
-            QueueFull: the budget of decoded bytes is used up.
             DeadlineExceeded: it passed meanwhile.
         """
         model = request.model
         work = partial(_picture_rows, model.expansion, plan, model.is_watched, kept)
-        return await self._decode_images(request, request.images, work)
+        return await self._decode_images(request, request.images, work, plan)
 
     async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
         """The rows of some views of one picture that was not kept; raises as ``decode`` does."""
         work = partial(_picture_rows, request.model.expansion, plan, False, None)  # noqa: FBT003 - for partial
-        (rows,) = await self._decode_images(request, [request.images[row]], work)
+        (rows,) = await self._decode_images(request, [request.images[row]], work, plan)
         return rows
 
     async def use_kept(
@@ -110,8 +109,10 @@ class Rounds:
             InvalidInput: a view cannot be made.
             DeadlineExceeded: it passed meanwhile.
         """
-        work = partial(request.model.expansion.rows, kept.picture(place), plan)
-        rows = await self.off_loop.use_kept(work)
+        expansion, picture = request.model.expansion, kept.picture(place)
+        wanted_bytes = expansion.recipe.rows_bytes(picture, len(plan.views))
+        work = partial(expansion.rows, picture, plan)
+        rows = await self.off_loop.use_kept(work, wanted_bytes)
         kept.drop(place)
         self._check_deadline(request)
         return PictureRows(rows, None)
@@ -159,14 +160,10 @@ class Rounds:
         return _joined(request.model, executions)
 
     async def _decode_images(
-        self, request: PredictRequest, images: Sequence[bytes], work: Work[Result]
+        self, request: PredictRequest, images: Sequence[bytes], work: Work[Result], plan: Plan
     ) -> list[Result]:
-        try:
-            recipe = request.model.expansion.recipe
-            results = await self.off_loop.decode(recipe, images, work)
-        except QueueFull:
-            self._record_shed(request, "decode_budget")
-            raise
+        recipe, views = request.model.expansion.recipe, 0 if plan.is_plain else len(plan.views)
+        results = await self.off_loop.decode(recipe, images, work, views)
         self._check_deadline(request)
         return results
 
@@ -179,12 +176,9 @@ class Rounds:
 
     def _check_deadline(self, request: PredictRequest) -> None:
         if self._clock.now_s() >= request.deadline_s:
-            self._record_shed(request, "deadline")
+            model = request.model
+            self._observer.notify(ShedRecord(model.name, model.version, "deadline"))
             raise DeadlineExceeded("the deadline passed while the picture was decoded")
-
-    def _record_shed(self, request: PredictRequest, reason: str) -> None:
-        model = request.model
-        self._observer.notify(ShedRecord(model.name, model.version, reason))
 
 
 def statistics_of(pictures: Sequence[PictureRows]) -> InputStatistics | None:

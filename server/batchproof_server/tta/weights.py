@@ -7,7 +7,12 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
+from batchproof_server.base.validation import (
+    NO_UNKNOWN_KEYS,
+    InvalidSettings,
+    parse_settings,
+    parser_says,
+)
 from batchproof_server.tta.aggregation import WEIGHTED
 from batchproof_server.tta.plan import check_weights, policy_digest
 from batchproof_server.tta.views import parse_views
@@ -83,7 +88,7 @@ def parse_weights(text: str) -> FittedWeights:
     try:
         values = json.loads(text)
     except RecursionError as fault:
-        raise ValueError("it is nested too deep") from fault
+        raise ValueError(parser_says(fault)) from fault
     if not isinstance(values, dict):
         raise InvalidSettings(("(root): not a JSON object",))
     return parse_settings(FittedWeights, values)

@@ -10,7 +10,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What the pages say. Every function is called on a thread of the HTTP port.
+    """What the pages say. Every function is called on a thread of the HTTP port; one at a time.
 
     Attributes:
         exposition: from the ``Accept`` header to the text of the metrics and its content type.
@@ -21,6 +21,10 @@ class Pages:
     exposition: Callable[[str], tuple[bytes, str]]
     is_alive: Callable[[], bool]
     is_ready: Callable[[], bool]
+
+    def takes_time(self, target: str) -> bool:
+        """Whether a page is more than a sentence."""
+        return target.partition("?")[0] == "/metrics"
 
     def answer(self, method: str, target: str, accept: str) -> "HttpResponse":
         """Answers one request: 404 for another path, 405 for another method."""

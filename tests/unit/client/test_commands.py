@@ -14,7 +14,7 @@ from batchproof_client.commands.arguments import (
     parse,
 )
 from batchproof_client.commands.pictures import Picture, expand
-from batchproof_client.commands.terminal import progress, write_json, write_table
+from batchproof_client.commands.terminal import progress, write_error, write_json, write_table
 
 
 class Terminal(io.StringIO):
@@ -105,7 +105,18 @@ def test_a_terminal_gets_a_table_and_a_pipe_gets_tabs(monkeypatch: pytest.Monkey
     write_table(("a", "b"), [("1", "two\nlines\t")], caption="who")
     assert "[red]2[/red]" in terminal.getvalue()
     assert "who" in terminal.getvalue()
-    assert pipe.getvalue() == "a\tb\n1\ttwo lines\n"
+    assert pipe.getvalue() == "a\tb\n1\ttwo\\nlines\\t\n"
+
+
+def test_a_name_of_two_lines_is_one_line_on_a_terminal_and_in_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_error("two\nlines.png: cannot be read")
+    assert capsys.readouterr().err == "batchproof: two\\nlines.png: cannot be read\n"
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    write_table(("file",), [("two\nlines",)])
+    assert "two\\nlines" in terminal.getvalue()
 
 
 def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

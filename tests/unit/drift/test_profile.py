@@ -73,7 +73,7 @@ def test_the_schema_and_the_parser_miss_no_key(key: str) -> None:
     [
         ("", "(root): no JSON"),
         ("[]", "(root): list, expected an object"),
-        ("[" * 100_000, "(root): no JSON"),
+        ("[" * 100_000, "(root): no JSON: it is nested too deep"),
         ('{"pictures": NaN}', "(root): no JSON: NaN is no number of JSON"),
         ('{"pictures": ' + "9" * 5000 + "}", "(root): no JSON"),
     ],

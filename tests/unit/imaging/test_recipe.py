@@ -208,7 +208,7 @@ def test_a_truncated_body_is_refused_in_plain_words(name: str) -> None:
 
 def test_a_file_that_contradicts_its_header_is_refused() -> None:
     with pytest.raises(InvalidInput, match="the png file contradicts its own header"):
-        PillowDecoder().decode(PICTURES["png RGB"], ImageHeader("png", 5, 5, 100), 3)
+        PillowDecoder().decode(PICTURES["png RGB"], ImageHeader("png", 5, 5), 3)
 
 
 def test_a_memory_error_is_not_the_callers_fault(monkeypatch: pytest.MonkeyPatch) -> None:

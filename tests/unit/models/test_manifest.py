@@ -105,6 +105,12 @@ def test_a_declaration_without_sense_is_refused(text: str, sentence: str) -> Non
     assert finding.endswith(f": {sentence}")
 
 
+def test_a_manifest_that_is_nested_too_deep_is_called_that() -> None:
+    with pytest.raises(ModelRefused) as refused:
+        parse_manifest("a = " + "[" * 100_000)
+    assert refused.value.findings == ("batchproof.toml: it is nested too deep",)
+
+
 @pytest.mark.parametrize(
     "text", ["format = ", "format = 1\nformat = 1", "x = " + "1" * 5000, "x = " + "[" * 5000]
 )

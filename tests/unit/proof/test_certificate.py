@@ -108,7 +108,7 @@ def test_date_and_durations_do_not_change_the_digest_and_everything_else_does(
         ("", "Expecting value"),
         ("[]", "no JSON object"),
         ("{}", "missing"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nested too deep"),
     ],
 )
 def test_what_is_no_certificate_is_not_read(tmp_path: Path, text: str, said: str) -> None:

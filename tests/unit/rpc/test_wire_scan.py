@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import struct_pb2
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from batchproof.compat import inference_pb2 as oip
@@ -169,6 +170,42 @@ def test_numbers_may_come_one_by_one_up_to_a_limit() -> None:
     CHECKS[SERVING_PREDICT](often.content(1_024))
     assert refusal(CHECKS[SERVING_PREDICT], often.content(2_049)) == (
         "TensorProto.float_val has more than 2048 entries, expected 1024 at most, or packed ones"
+    )
+
+
+# As wide in memory as in the message.
+_WIDTHS = {FieldDescriptor.CPPTYPE_DOUBLE: 8, FieldDescriptor.CPPTYPE_FLOAT: 4}
+PACKED = {
+    case: (path, often)
+    for case, (path, often) in OFTEN.items()
+    if often.field.cpp_type not in (FieldDescriptor.CPPTYPE_STRING, FieldDescriptor.CPPTYPE_MESSAGE)
+    and not path.endswith(SMALL)
+}
+
+
+@pytest.mark.parametrize("case", PACKED)
+def test_no_field_may_become_much_more_in_memory_than_it_was_in_the_message(case: str) -> None:
+    path, often = PACKED[case]
+    count = 8_000_000
+    size_bytes = count * _WIDTHS.get(often.field.cpp_type, 1)
+    packed = tag(often.field, 2) + varint(size_bytes) + bytes(size_bytes)
+    content = often.wrapped(packed)
+    if often.field.cpp_type in _WIDTHS:
+        CHECKS[path](content)
+    else:
+        assert "expected" in refusal(CHECKS[path], content)
+
+
+def test_packed_integers_are_counted_over_all_tensors_and_by_their_last_bytes() -> None:
+    most = WireLimits().packed_numbers
+    request = oip.ModelInferRequest()
+    for value in (1, 300):
+        request.inputs.add().contents.int64_contents.extend([value] * (most // 2))
+    accepted(INFER, request)
+    request.inputs.add().contents.bool_contents.append(True)
+    assert refusal(CHECKS[INFER], request.SerializeToString()) == (
+        f"the tensors have more than {most} typed integers or booleans, expected {most} at most; "
+        "send the bytes of a tensor"
     )
 
 

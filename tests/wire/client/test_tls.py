@@ -15,6 +15,7 @@ from batchproof_client import (
     TlsOptions,
     Unavailable,
 )
+from batchproof_client.transport import mismatch
 from wire.client.fake_server import FakeServer
 
 CERTIFICATE = Path(__file__).parent / "certificate" / "certificate.pem"
@@ -63,6 +64,34 @@ async def test_everyone_else_is_not(mutual: FakeServer, tls: TlsOptions | None) 
     async with AsyncClient(mutual.target, tls=tls, retry=ONCE) as client:
         with pytest.raises(Unavailable):
             await client.health()
+
+
+async def test_a_client_without_tls_is_told_that_the_server_speaks_it(mutual: FakeServer) -> None:
+    async with AsyncClient(mutual.target, retry=ONCE) as client:
+        with pytest.raises(Unavailable, match=r"speaks TLS, and this client does not: add --tls"):
+            await client.health()
+
+
+async def test_a_client_with_tls_is_told_that_the_server_does_not_speak_it() -> None:
+    plain = FakeServer()
+    try:
+        async with AsyncClient(plain.target, tls=TlsOptions(), retry=ONCE) as client:
+            with pytest.raises(Unavailable, match=r"speaks no TLS, .*: leave out --tls"):
+                await client.health()
+    finally:
+        plain.stop()
+
+
+async def test_where_both_speak_the_same_the_error_is_the_servers(mutual: FakeServer) -> None:
+    async with AsyncClient(mutual.target, tls=TlsOptions(), retry=ONCE) as client:
+        with pytest.raises(Unavailable) as refused:
+            await client.health()
+    assert "speaks" not in str(refused.value)
+
+
+@pytest.mark.parametrize("target", ["unix:/tmp/socket", "xds:///name", "127.0.0.1:1", "no-port"])
+async def test_a_target_that_nobody_answers_at_speaks_nothing(target: str) -> None:
+    assert await mismatch(target, "Connection refused", tls=False) == ""
 
 
 async def test_a_certificate_that_cannot_be_read_is_a_local_fault() -> None:

@@ -9,10 +9,12 @@ from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.reading import broken, fields, truncated
 
 _NAME = "jpeg"
+INKS: Final = 4
 _START: Final = b"\xff\xd8"
 # A marker: fill bytes, then a code. Junk and stuffed zeros before it are skipped, as libjpeg does.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _SCAN, _END, _APP0, _APP1, _APP14, _COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE, 0xFE
 _METADATA = frozenset({*range(_APP0, 0xF0), _COMMENT})
@@ -53,6 +55,22 @@ def size_pixels(encoded: bytes) -> tuple[int, int]:
             "expected 1, 3 or 4 of 8 bits"
         )
     return width, height
+
+
+def components(encoded: bytes) -> tuple[int, bool]:
+    """How many colours the file has, and whether they come in more than one scan.
+
+    Raises:
+        InvalidInput: it ends before its first scan.
+    """
+    colours, in_first_scan, is_progressive = 0, 0, False
+    for segment in _segments(encoded):
+        if segment.code in _FRAMES:
+            colours = fields(encoded, segment.body, ">BHHB", _NAME)[3]
+            is_progressive = segment.code in _PROGRESSIVE
+        elif segment.code == _SCAN:
+            in_first_scan = fields(encoded, segment.body, ">B", _NAME)[0]
+    return colours, is_progressive or in_first_scan < colours
 
 
 def exif(encoded: bytes) -> bytes:

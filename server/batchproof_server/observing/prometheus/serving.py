@@ -50,7 +50,7 @@ _USUAL_CODES = (
 )
 _ISOLATION_RESULTS = ("refused", "failed")
 _SELF_CHECK_RESULTS = ("identical", "different", "skipped")
-_SHED_REASONS = ("queue_full", "deadline", "draining", "not_ready", "decode_budget", "share")
+_SHED_REASONS = ("queue_full", "deadline", "draining", "not_ready", "share")
 
 _TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from batchproof_server.base.errors import cut
+from batchproof_server.base.validation import parser_says
 from batchproof_server.proof.artefact.archive_form import (
     CONFIG_NAME,
     audit_contents,
@@ -91,4 +92,4 @@ def _config(archive: zipfile.ZipFile) -> tuple[Finding, ...]:
             )
         return audit_config({key: config[key] for key in _MODEL_KEYS if key in config})
     except (ValueError, RecursionError) as fault:
-        return (found("BP009", CONFIG_NAME, cut(f"it cannot be read: {fault}", 200)),)
+        return (found("BP009", CONFIG_NAME, cut(f"it cannot be read: {parser_says(fault)}", 200)),)

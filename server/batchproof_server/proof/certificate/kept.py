@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from batchproof_server.base.files import read_text, write_whole
+from batchproof_server.base.validation import parser_says
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
 from batchproof_server.proof.certificate.document import CertificateDocument, parse_certificate
@@ -90,7 +91,7 @@ def read_certificate(file: Path) -> CertificateDocument | ValueError | None:
     try:
         return parse_certificate(read_text(file, MAX_CERTIFICATE_BYTES))
     except (ValueError, RecursionError) as fault:
-        return ValueError(str(fault).splitlines()[0])
+        return ValueError(parser_says(fault).splitlines()[0])
     except OSError as fault:
         return ValueError(fault.strerror or type(fault).__name__)
 

@@ -5,11 +5,11 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from batchproof_server.base.clock import Clock
+from batchproof_server.rpc.fronts.certificates import CertificateFiles
 from batchproof_server.rpc.fronts.completion_queue.calls import OpenCalls
 from batchproof_server.rpc.fronts.completion_queue.poller import Poller
 from batchproof_server.rpc.fronts.completion_queue.private_api import cygrpc
 from batchproof_server.rpc.fronts.completion_queue.room import Allowance
-from batchproof_server.rpc.fronts.credentials import server_credentials
 from batchproof_server.rpc.fronts.front import Routes
 from batchproof_server.rpc.fronts.port import address_of, cannot_listen, port_options
 from batchproof_server.rpc.settings import RpcSettings
@@ -53,7 +53,7 @@ def _bind(settings: RpcSettings, address: str) -> tuple[Any, int]:
     """A server of the core, not started, and the port that it has taken."""
     secrets: tuple[Any, ...] = ()
     if settings.tls is not None:
-        public: Any = server_credentials(settings.tls)
+        public: Any = CertificateFiles(settings.tls).credentials()
         secrets = (public._credentials,)  # noqa: SLF001 - as grpcio does
     options = tuple((key.encode(), value) for key, value in port_options(settings))
     server = cygrpc.Server(options, False)  # noqa: FBT003 - no xDS; it takes no keyword

@@ -8,7 +8,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.rpc.fronts.credentials import server_credentials
+from batchproof_server.rpc.fronts.certificates import CertificateFiles
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
     CallEnded,
@@ -54,7 +54,7 @@ class GrpcAioFront:
             if tls is None:
                 bound = self._server.add_insecure_port(address)
             else:
-                bound = self._server.add_secure_port(address, server_credentials(tls))
+                bound = self._server.add_secure_port(address, CertificateFiles(tls).credentials())
         except RuntimeError as fault:
             raise cannot_listen(address, self._settings) from fault
         await self._server.start()
