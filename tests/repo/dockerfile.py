@@ -4,8 +4,8 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from repo.checkout import BIN, ROOT, run
@@ -40,9 +40,14 @@ class Replay:
     """Carries out steps below a folder that stands in for ``/``.
 
     Only paths below ``/opt/`` are moved; a step that would write elsewhere is none of ours.
+
+    Attributes:
+        root: the folder.
+        arguments: ``--build-arg``, by name.
     """
 
     root: Path
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     def build(self, steps: list[Step]) -> None:
         """Carries out a stage that copies from the checkout and runs commands."""
@@ -55,6 +60,9 @@ class Replay:
                     folder.mkdir(parents=True)
                 case "COPY":
                     _copy(step.rest.split(), folder)
+                case "ARG":
+                    name, _, value = step.rest.partition("=")
+                    environment[name] = self.arguments.get(name, value)
                 case "ENV":
                     environment |= self.variables(step)
                 case "RUN":

@@ -20,11 +20,12 @@ def build_and_final() -> tuple[list[Step], list[Step]]:
     return build, final
 
 
+@pytest.mark.parametrize("extra", ["cpu", "openvino"])
 def test_the_steps_of_the_dockerfile_install_a_server_that_starts(
-    tmp_path: Path, build_and_final: tuple[list[Step], list[Step]]
+    tmp_path: Path, build_and_final: tuple[list[Step], list[Step]], extra: str
 ) -> None:
     build, final = build_and_final
-    image = Replay(tmp_path)
+    image = Replay(tmp_path, {"EXTRA": extra})
     environment = {
         **_environment(image, final),
         "HOME": str(tmp_path),
@@ -37,6 +38,9 @@ def test_the_steps_of_the_dockerfile_install_a_server_that_starts(
 
     assert "serve" in shown
     assert "status" in checked
+    installed = {path.name for path in tmp_path.glob("opt/batchproof/lib/*/site-packages/*")}
+    assert "openvino" in installed
+    assert ("tensorflow" in installed) == (extra == "cpu")
 
 
 def test_the_final_stage_runs_nothing_and_takes_only_the_environment(

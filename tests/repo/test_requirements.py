@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from repo.checkout import ROOT, project_table
 
-FILES = ("build", "cpu", "dev", "grpcio-oldest", "interop", "stubs")
+FILES = ("build", "cpu", "dev", "grpcio-oldest", "interop", "openvino", "stubs")
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -30,6 +30,7 @@ def test_every_line_is_a_pin_with_a_hash(name: str) -> None:
         ("cpu", ("", "server", "cpu", "load")),
         ("dev", ("", "server", "cpu", "plots", "load", "group build", "group dev")),
         ("grpcio-oldest", ("", "server", "load", "group dev")),
+        ("openvino", ("", "server", "openvino")),
         ("build", ("group build",)),
         ("interop", ("", "group interop")),
         ("stubs", ("group stubs",)),
@@ -48,7 +49,7 @@ def test_every_declared_dependency_is_pinned_within_its_bounds(
         assert all(requirement.specifier.contains(version) for version in versions)
 
 
-@pytest.mark.parametrize("smaller", ["build", "cpu"])
+@pytest.mark.parametrize("smaller", ["build", "cpu", "openvino"])
 def test_development_uses_the_very_versions_that_are_shipped(smaller: str) -> None:
     shipped, developed = _pins(smaller), _pins("dev")
 
