@@ -1,6 +1,7 @@
 """The whole road with real TensorFlow: audit, repair, compile, probe, certify."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -306,3 +307,16 @@ def test_a_setting_refuses_what_was_probed_but_not_read(
     assert main(["certify", str(version), "--config", str(settings), "--write"]) == 1
     assert "PROBED" in capsys.readouterr().out
     assert not (version / "certificate.json").exists()
+
+
+def test_measuring_shows_every_engine_whichever_was_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = keras_bundle(tmp_path, cnn())
+    assert main(["certify", str(version), "--measure"]) == 0
+    chosen = capsys.readouterr().out
+    assert main(["certify", str(version), "--measure", "--engine", "tensorflow"]) == 0
+    forced = capsys.readouterr().out
+    for said in (chosen, forced):
+        assert re.search(r"openvino \(proven\): 1: \S+ ms, 2:", said)
+        assert re.search(r"tensorflow \(proven\): (1: \S+ ms, )?2: \S+ ms", said)

@@ -17,24 +17,24 @@ def report(certificate: Certificate, signature: KeySignature | None = None) -> s
     title = f"{certificate.model} version {certificate.version}"
     lines = [
         f"{title}: {certificate.verdict.upper()}{_unread(certificate)}, {certificate.consistency}",
-        *_field("certificate", [certificate.digest]),
-        *([] if signature is None else _field("signed by", [signature.key])),
-        *_field("model", [subject.model_digest]),
-        *_field("recipe", [subject.recipe_digest or "none: tensors only"]),
-        *_field("engine", [environment.engine]),
-        *_field("machine", [f"{machine.architecture}, {machine.processor}"]),
-        *_field("probe rows", [_counted(subject.probe_rows)]),
-        *_field("executions", [f"{count}: {_counted(measured.executions)}"]),
-        *_field("comparisons", [f"{measured.comparisons}, bit for bit"]),
+        *field("certificate", [certificate.digest]),
+        *([] if signature is None else field("signed by", [signature.key])),
+        *field("model", [subject.model_digest]),
+        *field("recipe", [subject.recipe_digest or "none: tensors only"]),
+        *field("engine", [environment.engine]),
+        *field("machine", [f"{machine.architecture}, {machine.processor}"]),
+        *field("probe rows", [_counted(subject.probe_rows)]),
+        *field("executions", [f"{count}: {_counted(measured.executions)}"]),
+        *field("comparisons", [f"{measured.comparisons}, bit for bit"]),
         *_parity(measured.parity),
-        *_field("buckets", _buckets(subject.buckets_rows, measured)),
+        *field("buckets", _buckets(subject.buckets_rows, measured)),
         *(
             line
             for each in certificate.passed_over
-            for line in _field("passed over", each.sentences)
+            for line in field("passed over", each.sentences)
         ),
-        *_field("repairs", [f"{each.where}: {each.change}" for each in certificate.repairs]),
-        *_field("findings", [f"{each.severity}  {each.sentence}" for each in certificate.findings]),
+        *field("repairs", [f"{each.where}: {each.change}" for each in certificate.repairs]),
+        *field("findings", [f"{each.severity}  {each.sentence}" for each in certificate.findings]),
     ]
     return "\n".join(lines)
 
@@ -46,8 +46,8 @@ def _unread(certificate: Certificate) -> str:
     return f" (tested; the audit left {count} place{'s' * (count > 1)} undecided)"
 
 
-def _field(name: str, values: Iterable[str]) -> Iterator[str]:
-    """One line for each value, the name before the first."""
+def field(name: str, values: Iterable[str]) -> Iterator[str]:
+    """One line for each value, the name before the first; as the lines of a report."""
     head = name
     for value in values:
         yield f"  {head:<{_WIDTH}}{value}"
@@ -66,7 +66,7 @@ def _parity(parity: Parity | None) -> Iterator[str]:
     if parity is not None:
         greatest = parity.greatest_difference
         by = "something that is not finite" if greatest is None else f"{greatest:.3g} at most"
-        yield from _field("parity", [f"{parity.rows} answers, {by} from {parity.engine}"])
+        yield from field("parity", [f"{parity.rows} answers, {by} from {parity.engine}"])
 
 
 def _buckets(asked_rows: Sequence[int], measured: Measured) -> Iterator[str]:

@@ -25,6 +25,11 @@ def add_certify(commands: Any) -> None:
         help="prove it on this engine (the first that passes)",
     )
     certify.add_argument(
+        "--measure",
+        action="store_true",
+        help="prove it on every engine, and print what each bucket takes alone on this machine",
+    )
+    certify.add_argument(
         "--consistency", choices=("strict", "tolerant"), help="which buckets may be served (strict)"
     )
     certify.add_argument(

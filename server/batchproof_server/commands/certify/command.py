@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from batchproof_server.application.config import Config, prepare_engines, read_c
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.backends import plug_list
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.commands.report import report
+from batchproof_server.commands.report import field, report
 from batchproof_server.commands.terminal import ProgressLine, write, write_error
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place, discover
@@ -51,6 +52,9 @@ def certify(arguments: Namespace) -> int:
     fails = certificate.verdict in _refused(config.proof)
     signature = None if key is None or fails else key.sign(certificate.digest)
     write(certificate.to_json(signature) if arguments.json else report(certificate, signature))
+    if arguments.measure and not arguments.json:
+        for line in field("buckets take", _measure(place, config, proof)):
+            write(line)
     if fails:
         return FINDINGS
     return _keep(proof, place, signature) if arguments.write or signature else OK
@@ -80,10 +84,12 @@ class Proof:
 
     Attributes:
         converted: what the engine made of the artefact; None where it executes that as it is.
+        took_s: what each bucket that is served took alone on this machine.
     """
 
     certificate: Certificate
     converted: Converted | None
+    took_s: Mapping[int, float]
 
     def keep(self, bundle: Path, signature: KeySignature | None = None) -> None:
         """Writes both into a bundle.
@@ -110,15 +116,35 @@ def prove(place: Place, config: Config) -> Proof:
     loaded.backend.close()
     if loaded.certificate is None:
         raise ModelRefused("no proof was made")  # unreachable: the plugs prove
-    return Proof(loaded.certificate, loaded.converted)
+    took_s = dict(zip(loaded.batching.buckets_rows, loaded.execution_s, strict=True))
+    return Proof(loaded.certificate, loaded.converted, took_s)
+
+
+def _engines_of(place: Place) -> list[str]:
+    kind = read_bundle(place.name, place.version, place.directory).kind
+    return [each.name for each in plug_list.engines() if each.executes(kind)]
+
+
+def _measure(place: Place, config: Config, proof: Proof) -> Iterator[str]:
+    """A line for each engine; ``auto`` never chooses by what they say."""
+    chosen = proof.certificate.subject.environment.engine
+    for name in _engines_of(place):
+        measured = proof
+        if not chosen.startswith(f"{name} "):
+            engine = replace(config.engine, name=name)
+            try:
+                measured = prove(place, replace(config, engine=engine))
+            except ModelRefused as refused:
+                yield f"{name}: does not execute it: {'; '.join(refused.findings)}"
+                continue
+        times = ", ".join(f"{rows}: {1e3 * took:.3g} ms" for rows, took in measured.took_s.items())
+        yield f"{name} ({measured.certificate.verdict}): {times}"
+    yield 'choose by engine = "NAME" in batchproof.toml, or [engine] name of the server'
 
 
 def _engine_fault(place: Place, engine: str | None) -> str | None:
-    if engine is None:
-        return None
-    kind = read_bundle(place.name, place.version, place.directory).kind
-    known = [each.name for each in plug_list.engines() if each.executes(kind)]
-    if engine in known:
+    known = _engines_of(place)
+    if engine is None or engine in known:
         return None
     return f'--engine: "{engine}" does not execute this artefact, expected {", ".join(known)}'
 
