@@ -69,7 +69,7 @@ async def test_certificates_that_are_missing_or_junk_are_refused(
         (TlsSettings(junk, missing), f"TLS: {missing} cannot be read"),
         (TlsSettings(junk, junk, missing), f"TLS: {missing} cannot be read"),
         (TlsSettings(endless, junk), f"TLS: {endless} has more than 4194304 bytes"),
-        (TlsSettings(junk, junk), "the certificate and the key do not do"),
+        (TlsSettings(junk, junk), "are no certificate and its key in PEM format"),
     ):
         with pytest.raises(PortUnavailable, match=sentence):
             await server(RpcSettings(tls=tls)).start("127.0.0.1", 0)

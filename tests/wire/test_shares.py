@@ -60,8 +60,7 @@ async def test_a_greedy_connection_with_all_streams_and_a_full_queue_leaves_anot
         stream = polite.PredictStream()
         in_stream = gated_request(request_id="polite in stream")
         await stream.write(pb.PredictStreamRequest(request=in_stream))
-        await until(lambda: _displaced(serving) == 6)
-        assert serving.waiting_rows("slow") == QUEUE_ROWS
+        await until(lambda: _displaced(serving) == 6 and serving.waiting_rows("slow") == QUEUE_ROWS)
         # What runs now, and three micro-batches of which the polite rows are half.
         slow.release(4)
         answers = await asyncio.gather(*asked)

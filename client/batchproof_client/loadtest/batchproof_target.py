@@ -135,4 +135,6 @@ def answer_of(response: pb.PredictResponse) -> Answer:
     source = f"{who.model}:{who.version} {who.model_digest} {who.recipe_digest}"
     response.ClearField("provenance")
     response.ClearField("request_id")
+    for row in response.rows:
+        row.ClearField("handle")  # another one for every answer
     return Answer(source, response.SerializeToString(deterministic=True))

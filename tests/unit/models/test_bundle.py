@@ -56,7 +56,8 @@ def test_a_directory_of_tensorflow_serving_is_accepted_as_it_is(tmp_path: Path) 
 def test_a_bundle_needs_exactly_one_artefact(tmp_path: Path) -> None:
     directory = write_bundle(tmp_path / "b")
     (directory / "model.keras").touch()
-    expected = "expected exactly one of model.keras, saved_model.pb, affine.json"
+    files = "model.keras, saved_model.pb, model.xml, model.onnx, affine.json"
+    expected = f"expected exactly one of {files}"
     assert findings(directory) == (f"artefact: found model.keras and affine.json, {expected}",)
     for file in ("model.keras", "affine.json"):
         (directory / file).unlink()

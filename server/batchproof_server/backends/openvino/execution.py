@@ -161,7 +161,9 @@ def _check_rows(model: openvino.Model, rows: int) -> None:
     for port in model.inputs:
         built = port.partial_shape[0]
         if built.is_static and built.get_length() != rows:
-            sentence = f"OpenVINO, {rows} rows: the model was built for {built.get_length()} rows"
+            sentence = (
+                f"OpenVINO, {rows} rows: the model was built for exactly {built.get_length()} rows"
+            )
             raise ModelRefused("the model has a fixed number of rows", (sentence,))
 
 
