@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from batchproof_server.base.errors import (
@@ -13,6 +13,7 @@ from batchproof_server.base.errors import (
     QueueFull,
     ServingError,
 )
+from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.task import Task
 
@@ -22,6 +23,21 @@ SHED_REASONS: Mapping[type[ServingError], str] = {
     QueueFull: "queue_full",
     ModelNotReady: "not_ready",
 }
+
+
+# Contract: one value for all tasks of a micro-batch, for the loop thread. It changes no answer: it
+# is there so that what can be worked out for all rows at once is worked out once.
+@dataclass(slots=True, eq=False)
+class Company:
+    """What the tasks of one micro-batch were answered with.
+
+    Attributes:
+        parts: the outputs of each task.
+        scores: of each task, once somebody worked them out; empty where each works out its own.
+    """
+
+    parts: tuple[Tensors, ...]
+    scores: tuple[Scores, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +50,8 @@ class BatchedRows:
         bucket_rows: rows of the micro-batch that was executed, with its padding.
         queue_delay_s: from acceptance until the micro-batch was handed to the device.
         execution_s: assembly, execution and splitting, on the device thread.
+        company: of the micro-batch; None where the task was alone in it.
+        place: of the task in it.
     """
 
     outputs: Tensors
@@ -41,6 +59,8 @@ class BatchedRows:
     bucket_rows: int
     queue_delay_s: float
     execution_s: float
+    company: Company | None = field(default=None, repr=False, compare=False)
+    place: int = field(default=0, repr=False, compare=False)
 
 
 # A refusal is made where it is raised: one exception for each caller, and none kept in a reply,

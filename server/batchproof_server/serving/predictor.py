@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, TypeAlias, TypeVar
 
@@ -14,7 +14,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.events import Observer
 from batchproof_server.base.input_statistics import InputStatistics
-from batchproof_server.base.scores import Scores, score
+from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors, check_finite
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.models.served import ServedModel
@@ -29,6 +29,7 @@ from batchproof_server.serving.rounds import (
     statistics_of,
     tensor_statistics,
 )
+from batchproof_server.serving.scoring import scores_of
 from batchproof_server.tta.combining import Augmentation, answer, row_results, view_probabilities
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, row_result
@@ -127,7 +128,15 @@ class Predictor:
     ) -> Prediction:
         work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
         values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
-        return replace(prediction, handles=await self._off_loop.run(work, values=values))
+        handles = await self._off_loop.run(work, values=values)
+        return Prediction(
+            prediction.model,
+            scores,
+            prediction.outputs,
+            prediction.executions,
+            prediction.augmentation,
+            handles,
+        )
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
@@ -185,11 +194,8 @@ class Predictor:
         self, request: PredictRequest, executed: ModelOutputs, rows: int
     ) -> Prediction:
         """The answer whose rows are those of the model."""
-        output, scores = request.model.loaded.output, None
-        if output.kind != "raw" and output.name is not None:
-            array = executed.outputs[output.name]
-            work = partial(score, array, output.kind, output.threshold)
-            scores = await self._off_loop.run(work, rows=rows, values=array.size)
+        output = request.model.loaded.output
+        scores = await scores_of(executed, output, rows, self._off_loop)
         augmentation = None
         if request.names_views and scores is not None:
             name_views = partial(_plain_augmentation, request.plan, scores)
