@@ -57,11 +57,10 @@ async def test_requests_of_a_micro_batch_share_the_work_and_get_their_own_scores
     assert isinstance(first, Prediction)
     company = first.executions[0].company
     assert company is not None
-    assert company.scores is not None
     for place, each in enumerate((first, second, third)):
         assert isinstance(each, Prediction)
         assert each.executions[0].company is company
-        assert each.scores is company.scores[place]
+        assert each.scores is company.scores(place, LOGITS, lambda _: False)
 
 
 async def test_an_output_that_is_not_finite_is_a_matter_of_its_own_request() -> None:
@@ -93,4 +92,4 @@ async def test_many_numbers_are_not_worked_out_at_once_on_the_loop_thread() -> N
     assert isinstance(came[0], Prediction)
     company = came[0].executions[0].company
     assert company is not None
-    assert company.scores == ()
+    assert company.scores(0, LOGITS, lambda _: True) is None

@@ -1,6 +1,7 @@
 """How the answer to a task travels with it, and why it may have none."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -9,11 +10,13 @@ from batchproof_server.base.errors import (
     BackendFailed,
     DeadlineExceeded,
     Draining,
+    InvalidInput,
     ModelNotReady,
     QueueFull,
     ServingError,
 )
-from batchproof_server.base.scores import Scores
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.scores import Scores, score_together
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.task import Task
 
@@ -33,11 +36,33 @@ class Company:
 
     Attributes:
         parts: the outputs of each task.
-        scores: of each task, once somebody worked them out; empty where each works out its own.
     """
 
     parts: tuple[Tensors, ...]
-    scores: tuple[Scores, ...] | None = None
+    _scores: tuple[Scores, ...] | None = field(default=None, init=False)
+
+    def scores(
+        self, place: int, output: OutputSettings, is_quick: Callable[[int], bool]
+    ) -> Scores | None:
+        """The scores of one task, bit for bit those that it would have alone.
+
+        Args:
+            place: of the task.
+            output: that the scores are made of; the same for all of them.
+            is_quick: whether so many numbers may be computed with at once.
+
+        Returns:
+            None where each task is better off with its own: there is too much for one turn of the
+            loop, or one of the outputs is not finite, which is its own caller's business.
+        """
+        if self._scores is None:
+            name, kind = output.scores()
+            arrays = [part[name] for part in self.parts]
+            self._scores = ()
+            if is_quick(sum([array.size for array in arrays])):
+                with contextlib.suppress(InvalidInput):
+                    self._scores = score_together(arrays, kind, output.threshold)
+        return self._scores[place] if self._scores else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchproof_server.base.events import RequestRecord
-from batchproof_server.observing.logs import LogObserver, configure_logs
-from batchproof_server.observing.request_line import EVENT, fields_of, json_line, timestamp
+from batchproof_server.observing.logs import (
+    REQUEST_EVENT,
+    LogObserver,
+    configure_logs,
+    fields_of,
+    json_line,
+    timestamp,
+)
 
 NASTY = 'x"\\\n{"level": "info"}\r\x1b[2K\u2028\u0085\x00\u202e\ud800 \U0001f600' + "y" * 400
 texts = st.text(st.characters(exclude_categories=())) | st.just(NASTY)
@@ -47,7 +53,7 @@ def by_the_library(record: RequestRecord, level: str, time: str) -> str:
             structlog.processors.JSONRenderer(default=repr),
         ],
     )
-    getattr(logger, level)(EVENT, **fields_of(record))
+    getattr(logger, level)(REQUEST_EVENT, **fields_of(record))
     return stream.getvalue().removesuffix("\n")
 
 
