@@ -163,8 +163,8 @@ class SelfCheckRecord(Event):
     reason: str = ""
 
 
-# Contract: the arrays are the request's own and never change again; whoever keeps the record keeps
-# them alive.
+# Contract: the arrays never change again; whoever keeps the record keeps them alive, and perhaps
+# those of the few small requests that were executed together with it.
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictionRecord(Event):
     """The class scores that one request was answered with, whatever its protocol.

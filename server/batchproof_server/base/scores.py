@@ -3,8 +3,9 @@
 Every figure of a row is computed from that row alone, so it does not depend on the other rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +24,9 @@ class Scores:
         entropy: float64 [rows], Shannon entropy in nats.
         margin: float64 [rows], highest minus second highest probability.
         decided: int64 [rows], the class that is the answer.
+        confidences: float32 [rows], its probability.
+        best_first: int64 [rows, classes], the classes of each row by their probability, ties by
+            their index; None where it is worked out for the rows that somebody asks for.
     """
 
     probabilities: Array
@@ -30,17 +34,28 @@ class Scores:
     entropy: Array
     margin: Array
     decided: Array
+    confidences: Array
+    best_first: Array | None = None
 
     def ranking(self, row: int, top_k: int) -> list[int]:
         """The classes of a row, at most ``top_k``: the answer, then the others, best first.
 
         Ties go to the lower index.
         """
-        order = np.argsort(-self.probabilities[row], kind="stable")
+        if self.best_first is None:
+            order = _best_first(self.probabilities[row])
+        else:
+            order = self.best_first[row]
         first = self.decided[row]
         if order[0] != first:
             order = np.array([first, *order[order != first]])
-        return [int(index) for index in order[:top_k]]
+        ranking: list[int] = order[:top_k].tolist()
+        return ranking
+
+
+def _best_first(probabilities: Array) -> Array:
+    order: Array = np.argsort(-probabilities, kind="stable")
+    return order
 
 
 def decisions(probabilities: Array, threshold: float | None) -> Array:
@@ -79,6 +94,46 @@ def score(output: Array, kind: ScoresKind, threshold: float | None = None) -> Sc
     if kind in LOGITS:
         logits = class_scores(output, kind).astype(np.float32, copy=False)
     return score_probabilities(probabilities_of(output, kind), logits, threshold)
+
+
+def score_together(
+    outputs: Sequence[Array], kind: ScoresKind, threshold: float | None = None
+) -> tuple[Scores, ...]:
+    """Scores the rows of several outputs at once: of each exactly what ``score`` makes of it.
+
+    Args:
+        outputs: one or more, which differ in the number of their rows only.
+        kind: what they are.
+        threshold: as of ``decisions``.
+
+    Raises:
+        InvalidInput: one of them is not finite.
+    """
+    scores = score(np.concatenate(outputs), kind, threshold)
+    logits, order = scores.logits, None
+    if scores.probabilities.shape[1] <= _FEW_CLASSES:
+        order = _best_first(scores.probabilities)
+    parts: list[Scores] = []
+    start = 0
+    for output in outputs:
+        rows = slice(start, start + len(output))
+        parts.append(
+            Scores(
+                probabilities=scores.probabilities[rows],
+                logits=None if logits is None else logits[rows],
+                entropy=scores.entropy[rows],
+                margin=scores.margin[rows],
+                decided=scores.decided[rows],
+                confidences=scores.confidences[rows],
+                best_first=None if order is None else order[rows],
+            )
+        )
+        start = rows.stop
+    return tuple(parts)
+
+
+# So few are put in order as quickly as one finds out whether anybody wants to know their order.
+_FEW_CLASSES: Final = 64
 
 
 def class_scores(output: Array, kind: ScoresKind) -> Array:
@@ -138,10 +193,11 @@ def probabilities_of(
         InvalidInput: the output is not finite. A model whose load succeeded answers finitely, so it
             is the input that went beyond what the model can compute.
     """
-    finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+    finite = np.isfinite(output)
     if not finite.all():
+        row = int(np.argmin(finite.reshape(len(output), -1).all(axis=1)))
         raise InvalidInput(
-            f"the model's output for {name_of(int(np.argmin(finite)))} is not finite; expected an "
+            f"the model's output for {name_of(row)} is not finite; expected an "
             "input within the range that the model can compute"
         )
     exact = class_scores(output.astype(np.float64), kind)
@@ -160,12 +216,14 @@ def score_probabilities(
     """
     given = probabilities.astype(np.float32)
     best = np.sort(probabilities, axis=1)[:, ::-1]
+    decided = decisions(given, threshold)
     return Scores(
         probabilities=given,
         logits=logits,
         entropy=_entropy(probabilities),
         margin=best[:, 0] - best[:, 1] if best.shape[1] > 1 else best[:, 0],
-        decided=decisions(given, threshold),
+        decided=decided,
+        confidences=confidences_of(given, decided),
     )
 
 

@@ -13,7 +13,7 @@ from batchproof_server.batching.admission import Admission, LatencyModel, bucket
 from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
 from batchproof_server.batching.isolation import Fragment, Incident, Isolation, Members
-from batchproof_server.batching.replies import BatchedRows, backend_failed, settle
+from batchproof_server.batching.replies import BatchedRows, Company, backend_failed, settle
 from batchproof_server.batching.watch import Watch
 from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
 from batchproof_server.selfcheck.choosing import SelfChecks
@@ -44,7 +44,9 @@ class Batch:
             for task in self.members:
                 settle(task, partial(backend_failed, execution.cause))
             return
-        for task, outputs in zip(self.members, execution.parts, strict=True):
+        company = Company(execution.parts) if len(self.members) > 1 else None
+        pairs = zip(self.members, execution.parts, strict=True)
+        for place, (task, outputs) in enumerate(pairs):
             member = task.payload
             if not member.reply.done():
                 rows = BatchedRows(
@@ -53,6 +55,8 @@ class Batch:
                     bucket_rows=self.bucket_rows,
                     queue_delay_s=self.taken_s - member.arrival_s,
                     execution_s=execution.execution_s,
+                    company=company,
+                    place=place,
                 )
                 member.reply.set_result(rows)
 

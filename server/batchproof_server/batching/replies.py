@@ -1,18 +1,22 @@
 """How the answer to a task travels with it, and why it may have none."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from batchproof_server.base.errors import (
     BackendFailed,
     DeadlineExceeded,
     Draining,
+    InvalidInput,
     ModelNotReady,
     QueueFull,
     ServingError,
 )
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.scores import Scores, score_together
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.task import Task
 
@@ -22,6 +26,43 @@ SHED_REASONS: Mapping[type[ServingError], str] = {
     QueueFull: "queue_full",
     ModelNotReady: "not_ready",
 }
+
+
+# Contract: one value for all tasks of a micro-batch, for the loop thread. It changes no answer: it
+# is there so that what can be worked out for all rows at once is worked out once.
+@dataclass(slots=True, eq=False)
+class Company:
+    """What the tasks of one micro-batch were answered with.
+
+    Attributes:
+        parts: the outputs of each task.
+    """
+
+    parts: tuple[Tensors, ...]
+    _scores: tuple[Scores, ...] | None = field(default=None, init=False)
+
+    def scores(
+        self, place: int, output: OutputSettings, is_quick: Callable[[int], bool]
+    ) -> Scores | None:
+        """The scores of one task, bit for bit those that it would have alone.
+
+        Args:
+            place: of the task.
+            output: that the scores are made of; the same for all of them.
+            is_quick: whether so many numbers may be computed with at once.
+
+        Returns:
+            None where each task is better off with its own: there is too much for one turn of the
+            loop, or one of the outputs is not finite, which is its own caller's business.
+        """
+        if self._scores is None:
+            name, kind = output.scores()
+            arrays = [part[name] for part in self.parts]
+            self._scores = ()
+            if is_quick(sum([array.size for array in arrays])):
+                with contextlib.suppress(InvalidInput):
+                    self._scores = score_together(arrays, kind, output.threshold)
+        return self._scores[place] if self._scores else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +75,8 @@ class BatchedRows:
         bucket_rows: rows of the micro-batch that was executed, with its padding.
         queue_delay_s: from acceptance until the micro-batch was handed to the device.
         execution_s: assembly, execution and splitting, on the device thread.
+        company: of the micro-batch; None where the task was alone in it.
+        place: of the task in it.
     """
 
     outputs: Tensors
@@ -41,6 +84,8 @@ class BatchedRows:
     bucket_rows: int
     queue_delay_s: float
     execution_s: float
+    company: Company | None = field(default=None, repr=False, compare=False)
+    place: int = field(default=0, repr=False, compare=False)
 
 
 # A refusal is made where it is raised: one exception for each caller, and none kept in a reply,

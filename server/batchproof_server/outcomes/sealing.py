@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from batchproof_server.base.scores import Scores, confidences_of
+from batchproof_server.base.scores import Scores
 from batchproof_server.outcomes.answered import NONCE_BYTES
 from batchproof_server.outcomes.handle import SealingKey, seal_rows
 
@@ -31,7 +31,6 @@ class Sealer:
             version: its number.
             scores: of the rows.
         """
-        confidences = confidences_of(scores.probabilities, scores.decided)
-        rows = zip(scores.decided.tolist(), confidences.tolist(), strict=True)
+        rows = zip(scores.decided.tolist(), scores.confidences.tolist(), strict=True)
         nonce = self._random_bytes(NONCE_BYTES)
         return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)

@@ -1,7 +1,7 @@
 """What all calls have in common: request id, deadline, errors to codes, one record at the end."""
 
 import asyncio
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeAlias
@@ -20,6 +20,7 @@ from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure, failed, failur
 from batchproof_server.serving.request import NOBODY, Caller, Trace
 
 _MAX_REQUEST_ID_CHARACTERS = 128
+_REQUEST_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Calls:
         version: int = 0,
     ) -> Failure:
         """The failure of a request whose message nobody reads, recorded under the method's name."""
-        failure = self._fail(_readable(request_id) or uuid.uuid4().hex, error)
+        failure = self._fail(_readable(request_id) or _new_id(), error)
         call = Call(failure.request_id, None, trace=Trace(model, version))
         self._record_shed(call, error)
         self._record(name, call, 0.0, failure.code.name, failure.text)
@@ -125,7 +126,7 @@ class Calls:
 
     def fail_stream(self, name: str, error: Exception) -> Failure:
         """The failure of a stream beside its requests, recorded under the method's name."""
-        failure = self._fail(uuid.uuid4().hex, error)
+        failure = self._fail(_new_id(), error)
         self._record(name, Call(failure.request_id, None), 0.0, failure.code.name, failure.text)
         return failure
 
@@ -153,7 +154,7 @@ class Calls:
         readable_id = _readable(request_id)
         started_s = self._clock.now_s()
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
-        call = Call(readable_id or uuid.uuid4().hex, timeout_s, Caller(head.peer))
+        call = Call(readable_id or _new_id(), timeout_s, Caller(head.peer))
         is_full = self._pressure.is_full_for(head.peer)
         self._pressure.begin_request(head.peer)
         try:
@@ -229,6 +230,10 @@ class Calls:
                 message=message,
             )
         )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(_REQUEST_ID_BYTES)
 
 
 def _readable(request_id: str) -> str:

@@ -219,12 +219,17 @@ class OffLoop:
         """
         if (
             rows <= _QUICK_ROWS
-            and values <= _QUICK_VALUES
+            and self.is_quick(values)
             and copied_bytes <= _QUICK_COPIED_BYTES
             and read_bytes <= _QUICK_READ_BYTES
         ):
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._finishing, work)
+
+    @staticmethod
+    def is_quick(values: int) -> bool:
+        """Whether computing with so many numbers, row by row or at once, holds nobody up."""
+        return values <= _QUICK_VALUES
 
     def close(self) -> None:
         """Stops the threads once the pictures at hand are done."""

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, TypeAlias, TypeVar
 
@@ -14,9 +14,11 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.events import Observer
 from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.scores import Scores, score
 from batchproof_server.base.signature import Tensors, check_finite
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
+from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
 from batchproof_server.serving.off_loop import OffLoop
@@ -127,7 +129,15 @@ class Predictor:
     ) -> Prediction:
         work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
         values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
-        return replace(prediction, handles=await self._off_loop.run(work, values=values))
+        handles = await self._off_loop.run(work, values=values)
+        return Prediction(
+            prediction.model,
+            scores,
+            prediction.outputs,
+            prediction.executions,
+            prediction.augmentation,
+            handles,
+        )
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
@@ -187,9 +197,11 @@ class Predictor:
         """The answer whose rows are those of the model."""
         output, scores = request.model.loaded.output, None
         if output.kind != "raw" and output.name is not None:
-            array = executed.outputs[output.name]
-            work = partial(score, array, output.kind, output.threshold)
-            scores = await self._off_loop.run(work, rows=rows, values=array.size)
+            scores = self._scored_in_company(executed.executions, output)
+            if scores is None:
+                array = executed.outputs[output.name]
+                work = partial(score, array, output.kind, output.threshold)
+                scores = await self._off_loop.run(work, rows=rows, values=array.size)
         augmentation = None
         if request.names_views and scores is not None:
             name_views = partial(_plain_augmentation, request.plan, scores)
@@ -198,6 +210,15 @@ class Predictor:
         return Prediction(
             request.model, scores, executed.outputs, executed.executions, augmentation
         )
+
+    def _scored_in_company(
+        self, executions: tuple[BatchedRows, ...], output: OutputSettings
+    ) -> Scores | None:
+        """The scores of a request that was executed beside others, if all of them are few."""
+        only = executions[0]
+        if len(executions) > 1 or only.company is None:
+            return None
+        return only.company.scores(only.place, output, self._off_loop.is_quick)
 
     async def _aggregate(
         self, request: PredictRequest, executed: ModelOutputs, rows: int

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.scores import score
+from batchproof_server.base.scores import Scores, score, score_together
 from batchproof_server.base.signature import Array
 
 Kind: TypeAlias = Literal["logits", "probabilities"]
@@ -72,6 +72,49 @@ def test_the_scores_of_a_row_are_the_same_bits_in_any_company(
             bits = getattr(together, name)[row].tobytes()
             assert getattr(apart, name)[place].tobytes() == bits
             assert getattr(alone, name)[0].tobytes() == bits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(raw=matrices, data=st.data())
+def test_scores_that_are_worked_out_together_are_those_of_each_alone(
+    kind: Kind, raw: Array, data: st.DataObject
+) -> None:
+    came = output(raw, kind)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(came) - 1)))) if len(came) > 1 else []
+    parts = np.split(came, cuts)
+    for part, together in zip(parts, score_together(parts, kind), strict=True):
+        alone = score(part, kind)
+        assert bits(together) == bits(alone)
+        rows, top_k = range(len(part)), data.draw(st.integers(0, raw.shape[1]))
+        assert [together.ranking(row, top_k) for row in rows] == [
+            alone.ranking(row, top_k) for row in rows
+        ]
+
+
+@given(
+    st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=20),
+    st.sampled_from((None, 0.3, 0.9)),
+)
+def test_so_are_those_of_a_binary_model(raw: list[float], threshold: float | None) -> None:
+    parts = np.split(np.array(raw, np.float32)[:, np.newaxis], [1])
+    together = score_together(parts, "binary_logit", threshold)
+    alone = [score(part, "binary_logit", threshold) for part in parts]
+    assert list(map(bits, together)) == list(map(bits, alone))
+    assert [each.ranking(0, 2) for each in together] == [each.ranking(0, 2) for each in alone]
+
+
+def test_many_classes_are_put_in_order_when_somebody_asks() -> None:
+    raw = np.linspace(0, 1, 300).reshape(2, 150)
+    (first, second) = score_together(np.split(raw, 2), "logits")
+    assert first.best_first is None
+    assert (first.ranking(0, 2), second.ranking(0, 2)) == ([149, 148], [149, 148])
+
+
+def bits(scores: Scores) -> list[tuple[str, bytes]]:
+    """Everything but the order of the classes, which may be left to be worked out."""
+    names = ("probabilities", "logits", "entropy", "margin", "decided", "confidences")
+    arrays = [getattr(scores, name) for name in names]
+    return [(str(each.dtype), each.tobytes()) for each in arrays if each is not None]
 
 
 @given(matrices)

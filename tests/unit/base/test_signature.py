@@ -1,5 +1,7 @@
 """Signatures: which tensors fit, and the sentence for those that do not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.signature import Array, Signature, Tensors
+from batchproof_server.base.signature import _MANY, Array, Signature, Tensors, check_finite
 from support.fakes import spec
 
 TWO = Signature((spec("a", 2), spec("b", None, 3)), (spec("y"),))
@@ -68,3 +70,23 @@ def test_a_spec_admits_exactly_its_dtype_and_shape(sizes: list[int], data: st.Da
         want in (None, size) for want, size in zip(wanted, shape[1:], strict=True)
     )
     assert spec("x", *wanted).admits(np.zeros(shape, dtype)) == (fits and dtype == "float64")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@given(
+    size=st.integers(1, 3) | st.integers(_MANY - 1, _MANY + 1),
+    bad=st.sampled_from((None, np.nan, np.inf, -np.inf)),
+    data=st.data(),
+)
+def test_one_number_that_is_not_finite_is_found_among_few_and_many(
+    dtype: type[np.floating[Any]], size: int, bad: float | None, data: st.DataObject
+) -> None:
+    # The sum of so many of the largest numbers is infinite, though each is finite.
+    array = np.full((3, size), np.finfo(dtype).max, dtype)
+    if bad is None:
+        check_finite({"x": array})
+        return
+    row, column = data.draw(st.integers(0, 2)), data.draw(st.integers(0, size - 1))
+    array[row, column] = bad
+    with pytest.raises(InvalidInput, match=f'input "x" holds NaN or infinity in row {row}, '):
+        check_finite({"x": array})

@@ -87,6 +87,35 @@ async def test_scores_become_rows_and_executions_are_told() -> None:
     )
 
 
+async def test_every_answer_says_where_it_comes_from_and_nothing_of_others() -> None:
+    first = served(OutputSettings("raw"))
+    loaded = replace(
+        first.loaded,
+        bundle=replace(first.loaded.bundle, version=2, model_digest="other"),
+        certificate_digest="certified",
+    )
+    second = replace(first, loaded=loaded)
+    for model in (first, second, first, second):
+        prediction = Prediction(model, None, {}, (ROWS,))
+        assert messages.write_prediction(prediction, pb.PredictOptions(), "id") == (
+            pb.PredictResponse(
+                request_id="id",
+                provenance=pb.Provenance(
+                    model="model",
+                    version=model.version,
+                    model_digest=model.loaded.bundle.model_digest,
+                    recipe_digest=recipe_for(2, 2, 3).digest,
+                    engine="elementwise 1",
+                    certificate_digest=model.loaded.certificate_digest,
+                    executions=[
+                        pb.Execution(rows=2, bucket_rows=4, queue_delay_s=0.5, execution_s=0.25)
+                    ],
+                ),
+            )
+        )
+    assert (first.version, second.version) == (1, 2)
+
+
 async def test_raw_outputs_become_tensors() -> None:
     output = np.arange(4.0).reshape(2, 2)
     prediction = Prediction(served(OutputSettings("raw")), None, {"y": output}, ())
