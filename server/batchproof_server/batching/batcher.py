@@ -9,9 +9,10 @@ from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import ServingError
 from batchproof_server.base.events import Observer, QueueChanged
 from batchproof_server.base.signature import Signature, Tensors
+from batchproof_server.batching.accounts import Accounts
 from batchproof_server.batching.admission import Admission, LatencyModel, queue_limits
 from batchproof_server.batching.apart import Apart
-from batchproof_server.batching.device_work import Accounts, Batch, DeviceWork
+from batchproof_server.batching.device_work import Batch, DeviceWork
 from batchproof_server.batching.isolation import Isolation
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import BatchedRows, Member
@@ -41,7 +42,7 @@ from batchproof_server.selfcheck.choosing import SelfChecks
 #             waits at most for that one small micro-batch, which no record counts.
 # Shutdown    drain() refuses what is new and returns when all accepted tasks are answered and no
 #             self-check runs; those that wait are dropped. close() refuses what still waits. The
-#             device and the backend belong to the caller, who closes them after that.
+#             device belongs to the caller, who closes it after that.
 class Batcher:
     """Executes the rows of many requests together, for one model version.
 
@@ -115,6 +116,7 @@ class Batcher:
             watch=self._watch,
             apart=self._apart,
             pump=self._pump,
+            enter_trouble=self._enter_trouble,
             account=self._account,
             account_check=self._accounts.add_check,
         )
@@ -276,8 +278,7 @@ class Batcher:
             self._watch.leave()
 
     def _set_alarm(self) -> None:
-        # While the device is busy only deadlines matter, and whether it hangs; its completion pumps
-        # anyway.
+        # While the device is busy only deadlines matter, and whether it hangs: its end pumps.
         if self._watch.trouble:
             self._alarm.ring_by(self._watch.look_at_s)
         elif self._device.is_busy:

@@ -1,4 +1,4 @@
-"""Micro-batches on the device: from the hand-over to the last account. Decides nothing."""
+"""Micro-batches on the device: from the hand-over to the answers. Decides nothing."""
 
 import asyncio
 import math
@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.events import BatchRecord, Observer
+from batchproof_server.base.events import BatchRecord
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
+from batchproof_server.batching.admission import LatencyModel, bucket_for
 from batchproof_server.batching.apart import Apart
-from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
-from batchproof_server.batching.isolation import Fragment, Incident, Isolation, Members
+from batchproof_server.batching.isolation import Fragment, Members
 from batchproof_server.batching.replies import BatchedRows, backend_failed, settle
 from batchproof_server.batching.watch import Watch
 from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
-from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.judging import Answered, Check
 
 
@@ -94,72 +92,6 @@ class Batch:
         )
 
 
-# Contract: after the members of a micro-batch were answered, it is told of once.
-class Accounts:
-    """Tells of what was executed: observers, and those who learn from it.
-
-    Args:
-        model: its name, for records.
-        version: its version, for records.
-        observer: told of everything.
-        clock: says what time it is.
-        admission: learns how long micro-batches take.
-        isolation: learns that the model answers.
-        checks: learn what was answered.
-    """
-
-    def __init__(  # noqa: PLR0913, PLR0917 - each learns something else
-        self,
-        model: str,
-        version: int,
-        observer: Observer,
-        clock: Clock,
-        admission: Admission,
-        isolation: Isolation,
-        checks: SelfChecks,
-    ) -> None:
-        self._model = model
-        self._version = version
-        self._observer = observer
-        self._clock = clock
-        self._admission = admission
-        self._isolation = isolation
-        self._checks = checks
-
-    def add(self, batch: Batch, execution: Execution, *, is_last: bool) -> None:
-        """A micro-batch came back.
-
-        Args:
-            batch: whose members were answered.
-            execution: what came of it.
-            is_last: whether nothing more of the version is to be checked.
-        """
-        self._observer.notify(batch.record(self._model, self._version, execution))
-        if isinstance(execution, NotExecuted):
-            return
-        self._admission.learn(execution.execution_s)
-        if self._isolation.known_row is None or self._isolation.model_failures:
-            for task in batch.members[:1]:
-                self._isolation.learn_answered(task.payload.inputs)
-        if not is_last and (tasks := batch.answered(execution)):
-            now_s = self._clock.now_s()
-            for skipped in self._checks.learn(tasks, batch.bucket_rows, now_s):
-                self._observer.notify(skipped_record(self._model, self._version, skipped))
-
-    def add_check(self, check: Check, execution: Execution) -> None:
-        """A self-check came back."""
-        self._observer.notify(checked_record(self._model, self._version, check, execution))
-
-    def add_incident(self, incident: Incident) -> None:
-        """It is known who made a micro-batch fail."""
-        self._observer.notify(isolated_record(self._model, self._version, incident))
-
-    def drop_checks(self) -> None:
-        """What waits to be checked never will be."""
-        for skipped in self._checks.drop():
-            self._observer.notify(skipped_record(self._model, self._version, skipped))
-
-
 # Contract: lives on the loop thread. What is handed over is accounted for once, after its members
 # were answered, and those after the next micro-batch went to the device.
 class DeviceWork:
@@ -170,9 +102,10 @@ class DeviceWork:
         clock: says what time it is.
         latency: learns how long micro-batches take.
         buckets_rows: ascending.
-        watch: knows from when on an execution takes too long.
+        watch: knows from when on an execution takes too long; looks again when the device says so.
         apart: takes over the members of micro-batches that the model failed.
         pump: hands the next work over, if there is any.
+        enter_trouble: called with the reason when the device cannot execute for now.
         account: told of every micro-batch once its members are answered.
         account_check: told of every self-check that came back.
 
@@ -190,6 +123,7 @@ class DeviceWork:
         watch: Watch,
         apart: Apart,
         pump: Callable[[], None],
+        enter_trouble: Callable[[str], None],
         account: Callable[[Batch, Execution], None],
         account_check: Callable[[Check, Execution], None],
     ) -> None:
@@ -200,9 +134,11 @@ class DeviceWork:
         self._watch = watch
         self._apart = apart
         self._pump = pump
+        self._enter_trouble = enter_trouble
         self._account = account
         self._account_check = account_check
         self.unfinished = 0
+        device.listen(self._hear)
 
     def execute(self, members: Members, now_s: float, *, is_last: bool) -> bool:
         """Executes a micro-batch; whether it failed at once and its members wait to go apart.
@@ -250,6 +186,14 @@ class DeviceWork:
         self.unfinished += 1
         self._watch.overdue_at_s = now_s + self._watch.limit_s
         self._device.execute(parts, bucket_rows, finish)
+
+    def _hear(self, reason: str) -> None:
+        """The device is away for a while, or is there again."""
+        if reason:
+            self._enter_trouble(reason)
+        else:
+            self._watch.look_now()
+        self._pump()
 
     def _is_quick(self, batch: Batch) -> bool:
         expected_s = self._latency.execution_s(batch.bucket_rows)
