@@ -21,7 +21,7 @@ channel.send(os.pread(int(sys.argv[2]), int(sys.argv[3]), 0))
 while record := channel.recv(1 << 16):
     channel.send(record)
 """
-HANG = "import time\ntime.sleep(1_000)"
+HANG = "import signal\nsignal.pause()"
 FALL = "raise SystemExit(7)"
 EAT = "eaten = b'x' * (1 << 27)\n" + HANG
 

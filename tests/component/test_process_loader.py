@@ -38,6 +38,7 @@ class House:
         self.core = build_core(config, Told(self.recorder, self.progress.append), processes=True)
         loader = self.core.loader
         assert isinstance(loader, ProcessLoader)
+        self.here = loader.here
         self.loader = replace(loader, stays_here=lambda _bundle: "")
         self.served: list[ServedModel] = []
 
@@ -80,7 +81,7 @@ async def test_a_version_answers_in_its_process_as_it_would_here(
     directory = write_bundle(tmp_path / "m")
     house = build()
     served = await house.load(directory)
-    here = await house.core.loader.here.load(Place("m", 2, directory), lambda _step: None)
+    here = await house.here.load(Place("m", 2, directory), lambda _step: None)
     house.served.append(here)
     rows = {"image": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)}
     there, expected = [await each.batcher.submit(rows, 3) for each in (served, here)]
@@ -97,7 +98,7 @@ async def test_what_the_front_knows_of_it_is_what_who_loads_it_here_knows(
     (directory / "labels.txt").write_text("cat\ndog\nowl\n")
     house = build()
     there = (await house.load(directory)).loaded
-    here = await house.core.loader.here.load(Place("m", 1, directory), lambda _step: None)
+    here = await house.here.load(Place("m", 1, directory), lambda _step: None)
     house.served.append(here)
     for name in ("bundle", "batching", "output", "classes", "tta"):
         assert getattr(there, name) == getattr(here.loaded, name)

@@ -102,12 +102,14 @@ async def _while_asking(server: ServerProcess, act: Callable[[], Any]) -> Codes:
 
 
 async def _ask_on(server: ServerProcess, codes: Codes) -> None:
+    """Asks until it is over; who is refused goes on when the device is back."""
+    backs = len(server.records("device back"))
     async with connected(server.grpc) as stub:
         while not codes.is_over:
             outcome = await ask(stub, images([PICTURE]), timeout_s=PATIENCE_S)
             codes.of[outcome.code] += 1
             if outcome.code != "OK":
-                await asyncio.sleep(0.05)
+                await _eventually(lambda: len(server.records("device back")) > backs)
 
 
 async def _eventually(condition: Callable[[], bool]) -> None:

@@ -87,7 +87,7 @@ class Core:
         self.kept.close()
 
 
-def build_core(
+def build_core(  # noqa: PLR0913 - each is a plug
     config: Config,
     told: Told,
     places: tuple[Place, ...] = (),

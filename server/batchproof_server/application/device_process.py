@@ -29,7 +29,8 @@ from batchproof_server.devices.records import Tag, pack
 from batchproof_server.models.device_facts import facts_of_loaded
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import load_version
-from batchproof_server.observing.logs import capture_library_logs, configure_logs
+from batchproof_server.observing.library_logs import capture_library_logs
+from batchproof_server.observing.logs import configure_logs
 from batchproof_server.proof.settings import Progress
 
 DEVICE_COMMAND: Final = (sys.executable, "-P", "-m", "batchproof_server.application.device_process")

@@ -1,95 +1,88 @@
-"""Micro-batches on the device: from the hand-over to the answers. Decides nothing."""
+"""Micro-batches on the device: from the hand-over to the last account. Decides nothing."""
 
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.events import BatchRecord
+from batchproof_server.base.events import Observer
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.admission import LatencyModel, bucket_for
+from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
 from batchproof_server.batching.apart import Apart
-from batchproof_server.batching.isolation import Fragment, Members
-from batchproof_server.batching.replies import BatchedRows, backend_failed, settle
+from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
+from batchproof_server.batching.isolation import Fragment, Incident, Isolation
+from batchproof_server.batching.replies import Batch, Members
 from batchproof_server.batching.watch import Watch
-from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
-from batchproof_server.selfcheck.judging import Answered, Check
+from batchproof_server.devices.device import Device, Execution, Finish, NotExecuted
+from batchproof_server.selfcheck.choosing import SelfChecks
+from batchproof_server.selfcheck.judging import Check
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The members of one micro-batch.
+# Contract: after the members of a micro-batch were answered, it is told of once.
+class Accounts:
+    """Tells of what was executed: observers, and those who learn from it.
 
-    Attributes:
-        members: in the order of their rows.
-        rows: rows of all members.
-        bucket_rows: rows with the padding.
-        taken_s: when it was handed to the device.
-        is_again: whether its members were executed before, in a micro-batch that failed.
+    Args:
+        model: its name, for records.
+        version: its version, for records.
+        observer: told of everything.
+        clock: says what time it is.
+        admission: learns how long micro-batches take.
+        isolation: learns that the model answers.
+        checks: learn what was answered.
     """
 
-    members: Members
-    rows: int
-    bucket_rows: int
-    taken_s: float
-    is_again: bool = False
+    def __init__(  # noqa: PLR0913, PLR0917 - each learns something else
+        self,
+        model: str,
+        version: int,
+        observer: Observer,
+        clock: Clock,
+        admission: Admission,
+        isolation: Isolation,
+        checks: SelfChecks,
+    ) -> None:
+        self._model = model
+        self._version = version
+        self._observer = observer
+        self._clock = clock
+        self._admission = admission
+        self._isolation = isolation
+        self._checks = checks
 
-    def answer(self, execution: Execution) -> None:
-        """Gives each member its rows, or each its own BackendFailed."""
-        if isinstance(execution, NotExecuted):
-            for task in self.members:
-                settle(task, partial(backend_failed, execution.cause))
-            return
-        for task, outputs in zip(self.members, execution.parts, strict=True):
-            member = task.payload
-            if not member.reply.done():
-                rows = BatchedRows(
-                    outputs=outputs,
-                    rows=task.rows,
-                    bucket_rows=self.bucket_rows,
-                    queue_delay_s=self.taken_s - member.arrival_s,
-                    execution_s=execution.execution_s,
-                )
-                member.reply.set_result(rows)
+    def add(self, batch: Batch, execution: Execution, *, is_last: bool) -> None:
+        """A micro-batch came back.
 
-    def answered(self, executed: Executed) -> list[Answered]:
-        """What became of each member, for the self-check.
-
-        Whoever cancelled has no answer that could be wrong, and may use the inputs' memory again.
+        Args:
+            batch: whose members were answered.
+            execution: what came of it.
+            is_last: whether nothing more of the version is to be checked.
         """
-        answered, position = [], 0
-        for task, outputs in zip(self.members, executed.parts, strict=True):
-            member = task.payload
-            if not member.reply.cancelled():
-                answered.append(
-                    Answered(
-                        request_id=member.request_id,
-                        kind=task.kind,
-                        inputs=member.inputs,
-                        outputs=outputs,
-                        rows=task.rows,
-                        position=position,
-                    )
-                )
-            position += task.rows
-        return answered
+        self._observer.notify(batch.record(self._model, self._version, execution))
+        if isinstance(execution, NotExecuted):
+            return
+        self._admission.learn(execution.execution_s)
+        if self._isolation.known_row is None or self._isolation.model_failures:
+            for task in batch.members[:1]:
+                self._isolation.learn_answered(task.payload.inputs)
+        if not is_last and (tasks := batch.answered(execution)):
+            now_s = self._clock.now_s()
+            for skipped in self._checks.learn(tasks, batch.bucket_rows, now_s):
+                self._observer.notify(skipped_record(self._model, self._version, skipped))
 
-    def record(self, model: str, version: int, execution: Execution) -> BatchRecord:
-        """What observers are told."""
-        return BatchRecord(
-            model=model,
-            version=version,
-            rows=self.rows,
-            bucket_rows=self.bucket_rows,
-            # The wait of a member was recorded when it was executed the first time.
-            queue_delays_s=()
-            if self.is_again
-            else tuple([self.taken_s - task.payload.arrival_s for task in self.members]),
-            execution_s=execution.execution_s,
-            failed=isinstance(execution, NotExecuted),
-        )
+    def add_check(self, check: Check, execution: Execution) -> None:
+        """A self-check came back."""
+        self._observer.notify(checked_record(self._model, self._version, check, execution))
+
+    def add_incident(self, incident: Incident) -> None:
+        """It is known who made a micro-batch fail."""
+        self._observer.notify(isolated_record(self._model, self._version, incident))
+
+    def drop_checks(self) -> None:
+        """What waits to be checked never will be."""
+        for skipped in self._checks.drop():
+            self._observer.notify(skipped_record(self._model, self._version, skipped))
 
 
 # Contract: lives on the loop thread. What is handed over is accounted for once, after its members

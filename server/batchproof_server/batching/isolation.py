@@ -7,10 +7,8 @@ from functools import partial
 
 from batchproof_server.base.errors import BackendFailed, InvalidInput, ModelNotReady
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.replies import MakeRefusal, Member, backend_failed
+from batchproof_server.batching.replies import MakeRefusal, Member, Members, backend_failed
 from batchproof_server.batching.task import Task
-
-Members = tuple[Task[Member], ...]
 
 # A micro-batch of 32 members, each of which is refused, needs 62.
 MOST_EXECUTIONS = 64

@@ -12,7 +12,8 @@ from batchproof_server.commands.terminal import ProgressLine
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.served import ServedModel
 from batchproof_server.observing.fan_out import Observers
-from batchproof_server.observing.logs import LogObserver, capture_library_logs, configure_logs
+from batchproof_server.observing.library_logs import capture_library_logs
+from batchproof_server.observing.logs import LogObserver, configure_logs
 
 
 @dataclass(frozen=True, slots=True)

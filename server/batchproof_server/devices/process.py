@@ -33,7 +33,7 @@ from batchproof_server.devices.restarting import Process, Restarter
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class _InFlight:
     number: int
     finish: Finish
     started_s: float
@@ -68,7 +68,7 @@ class ProcessDevice:
         self._clock = clock
         self._tell: TellDevice = tell_nobody
         self._number = 0
-        self._running: _Running | None = None
+        self._running: _InFlight | None = None
         self._coming: asyncio.Task[None] | None = None
         self._is_closed = False
         self._process: Process | None = None
@@ -95,7 +95,7 @@ class ProcessDevice:
         self._number = (self._number + 1) % (1 << 32)
         rows = tuple(len(next(iter(part.values()))) for part in parts)
         started_s = self._clock.now_s()
-        running = _Running(self._number, finish, started_s, rows, bucket_rows)
+        running = _InFlight(self._number, finish, started_s, rows, bucket_rows)
         try:
             self._running, record = self._write(parts, running)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the members must hear of it
@@ -132,7 +132,7 @@ class ProcessDevice:
             self._process.end()
         self._give_up(_gone())
 
-    def _write(self, parts: Sequence[Tensors], running: _Running) -> tuple[_Running, bytes]:
+    def _write(self, parts: Sequence[Tensors], running: _InFlight) -> tuple[_InFlight, bytes]:
         """Puts the rows into their slots."""
         if self._process is None or self._is_closed:
             raise _gone()
@@ -165,13 +165,13 @@ class ProcessDevice:
         else:
             raise ValueError(f"a record {record.tag.name} in the middle of an execution")
 
-    def _read_outputs(self, arena: Arena, shapes: bytes, running: _Running) -> tuple[Tensors, ...]:
+    def _read_outputs(self, arena: Arena, shapes: bytes, running: _InFlight) -> tuple[Tensors, ...]:
         forms = self._outputs.unpack(shapes, running.bucket_rows)
         slots = slots_of(self._signature.outputs, forms, running.outputs_start)
         outputs = {slot.name: arena.array(slot) for slot in slots}
         return split(outputs, running.rows_of_parts, running.bucket_rows)
 
-    def _conclude(self, running: _Running, came: tuple[Tensors, ...] | Exception) -> None:
+    def _conclude(self, running: _InFlight, came: tuple[Tensors, ...] | Exception) -> None:
         if running is not self._running:
             return
         self._running = None

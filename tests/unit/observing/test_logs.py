@@ -26,11 +26,11 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.fan_out import Observers
+from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import (
     LogFormat,
     LogLevel,
     LogObserver,
-    capture_library_logs,
     configure_logs,
 )
 

@@ -13,7 +13,8 @@ from batchproof_server.application.server import compose
 from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.discovery import discover
-from batchproof_server.observing.logs import capture_library_logs, configure_logs
+from batchproof_server.observing.library_logs import capture_library_logs
+from batchproof_server.observing.logs import configure_logs
 
 USAGE: Final = 2
 _THREAD_PATIENCE_S: Final = 1.0
