@@ -51,6 +51,14 @@ class LatencyModel:
         alone_s = self._execution_s.get(bucket_rows)
         return None if alone_s is None else alone_s * self._slowness
 
+    def is_quick(self, bucket_rows: int, input_bytes: int) -> bool:
+        """Whether a micro-batch is executed sooner than it is handed to a thread and back.
+
+        What was measured had nothing to assemble: large inputs take longer to copy than to use.
+        """
+        expected_s = self.execution_s(bucket_rows)
+        return expected_s is not None and expected_s < _QUICK_S and input_bytes <= _QUICK_BYTES
+
     def wait_s(self, rows: int, now_s: float) -> float:
         """How long until the running micro-batch and then ``rows`` rows are executed; 0 or more."""
         running_s = max(0.0, self._running_until_s - now_s)
@@ -167,6 +175,9 @@ CAUTION = 1.15
 _FIRST_EXECUTION_S = 0.05
 _SHARE_OF_LATEST = 0.1
 _GREATEST_SLOWNESS = 10.0
+# Handing a micro-batch to the device thread and back takes as long as this.
+_QUICK_S = 0.0005
+_QUICK_BYTES = 1 << 21
 
 
 def bucket_for(rows: int, buckets_rows: Sequence[int]) -> int:

@@ -11,10 +11,10 @@ from batchproof_server.base.events import Observer, QueueChanged
 from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.batching.admission import Admission, LatencyModel, queue_limits
 from batchproof_server.batching.apart import Apart
-from batchproof_server.batching.device_work import Accounts, DeviceWork
+from batchproof_server.batching.device_work import Accounts, Batch, DeviceWork
 from batchproof_server.batching.isolation import Isolation
 from batchproof_server.batching.microbatch import MicroBatchQueue
-from batchproof_server.batching.replies import Batch, BatchedRows, Member
+from batchproof_server.batching.replies import BatchedRows, Member
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.batching.shedding import Shedding
 from batchproof_server.batching.task import Task

@@ -3,20 +3,95 @@
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.events import Observer
+from batchproof_server.base.events import BatchRecord, Observer
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
 from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
 from batchproof_server.batching.isolation import Fragment, Incident, Isolation
-from batchproof_server.batching.replies import Batch, Members
+from batchproof_server.batching.replies import BatchedRows, Members, backend_failed, settle
 from batchproof_server.batching.watch import Watch
-from batchproof_server.devices.device import Device, Execution, Finish, NotExecuted
+from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
 from batchproof_server.selfcheck.choosing import SelfChecks
-from batchproof_server.selfcheck.judging import Check
+from batchproof_server.selfcheck.judging import Answered, Check
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The members of one micro-batch.
+
+    Attributes:
+        members: in the order of their rows.
+        rows: rows of all members.
+        bucket_rows: rows with the padding.
+        taken_s: when it was handed to the device.
+        is_again: whether its members were executed before, in a micro-batch that failed.
+    """
+
+    members: Members
+    rows: int
+    bucket_rows: int
+    taken_s: float
+    is_again: bool = False
+
+    def answer(self, execution: Execution) -> None:
+        """Gives each member its rows, or each its own BackendFailed."""
+        if isinstance(execution, NotExecuted):
+            for task in self.members:
+                settle(task, partial(backend_failed, execution.cause))
+            return
+        for task, outputs in zip(self.members, execution.parts, strict=True):
+            member = task.payload
+            if not member.reply.done():
+                rows = BatchedRows(
+                    outputs=outputs,
+                    rows=task.rows,
+                    bucket_rows=self.bucket_rows,
+                    queue_delay_s=self.taken_s - member.arrival_s,
+                    execution_s=execution.execution_s,
+                )
+                member.reply.set_result(rows)
+
+    def answered(self, executed: Executed) -> list[Answered]:
+        """What became of each member, for the self-check.
+
+        Whoever cancelled has no answer that could be wrong, and may use the inputs' memory again.
+        """
+        answered, position = [], 0
+        for task, outputs in zip(self.members, executed.parts, strict=True):
+            member = task.payload
+            if not member.reply.cancelled():
+                answered.append(
+                    Answered(
+                        request_id=member.request_id,
+                        kind=task.kind,
+                        inputs=member.inputs,
+                        outputs=outputs,
+                        rows=task.rows,
+                        position=position,
+                    )
+                )
+            position += task.rows
+        return answered
+
+    def record(self, model: str, version: int, execution: Execution) -> BatchRecord:
+        """What observers are told."""
+        return BatchRecord(
+            model=model,
+            version=version,
+            rows=self.rows,
+            bucket_rows=self.bucket_rows,
+            # The wait of a member was recorded when it was executed the first time.
+            queue_delays_s=()
+            if self.is_again
+            else tuple([self.taken_s - task.payload.arrival_s for task in self.members]),
+            execution_s=execution.execution_s,
+            failed=isinstance(execution, NotExecuted),
+        )
 
 
 # Contract: after the members of a micro-batch were answered, it is told of once.
@@ -189,12 +264,8 @@ class DeviceWork:
         self._pump()
 
     def _is_quick(self, batch: Batch) -> bool:
-        expected_s = self._latency.execution_s(batch.bucket_rows)
-        if expected_s is None or expected_s >= _QUICK_S:
-            return False
-        # What was measured had nothing to assemble: large inputs take longer to copy than to use.
         arrays = (array for task in batch.members for array in task.payload.inputs.values())
-        return sum(array.nbytes for array in arrays) <= _QUICK_BYTES
+        return self._latency.is_quick(batch.bucket_rows, sum(array.nbytes for array in arrays))
 
     def _finish(self, batch: Batch, fragment: Fragment | None, execution: Execution) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
@@ -224,8 +295,3 @@ class DeviceWork:
         self._watch.overdue_at_s = math.inf
         self._pump()
         self._account_check(check, execution)
-
-
-# Handing a micro-batch to the device thread and back takes as long as this.
-_QUICK_S = 0.0005
-_QUICK_BYTES = 1 << 21
