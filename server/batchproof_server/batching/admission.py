@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
+from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import Member
 from batchproof_server.batching.settings import BatchingSettings
@@ -51,13 +52,13 @@ class LatencyModel:
         alone_s = self._execution_s.get(bucket_rows)
         return None if alone_s is None else alone_s * self._slowness
 
-    def is_quick(self, bucket_rows: int, input_bytes: int) -> bool:
-        """Whether a micro-batch is executed sooner than it is handed to a thread and back.
-
-        What was measured had nothing to assemble: large inputs take longer to copy than to use.
-        """
-        expected_s = self.execution_s(bucket_rows)
-        return expected_s is not None and expected_s < _QUICK_S and input_bytes <= _QUICK_BYTES
+    def is_quick(self, bucket_rows: int, parts: Sequence[Tensors]) -> bool:
+        """Whether a micro-batch is executed sooner than it is handed to a thread and back."""
+        alone_s = self._execution_s.get(bucket_rows)
+        if alone_s is None or alone_s * self._slowness >= _QUICK_S:
+            return False
+        # What was measured had nothing to assemble: large inputs take longer to copy than to use.
+        return sum(array.nbytes for part in parts for array in part.values()) <= _QUICK_BYTES
 
     def wait_s(self, rows: int, now_s: float) -> float:
         """How long until the running micro-batch and then ``rows`` rows are executed; 0 or more."""

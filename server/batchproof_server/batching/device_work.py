@@ -221,7 +221,7 @@ class DeviceWork:
         batch = Batch(members, rows, bucket_for(rows, self._buckets_rows), now_s)
         self._latency.start(batch.bucket_rows, now_s)
         execution = None
-        if is_last and self._is_quick(batch):
+        if is_last and self._latency.is_quick(batch.bucket_rows, parts):
             execution = self._device.execute_here(parts, batch.bucket_rows)
         if execution is None:
             finish = partial(self._finish, batch, None)
@@ -262,10 +262,6 @@ class DeviceWork:
         else:
             self._watch.look_now()
         self._pump()
-
-    def _is_quick(self, batch: Batch) -> bool:
-        arrays = (array for task in batch.members for array in task.payload.inputs.values())
-        return self._latency.is_quick(batch.bucket_rows, sum(array.nbytes for array in arrays))
 
     def _finish(self, batch: Batch, fragment: Fragment | None, execution: Execution) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
