@@ -26,7 +26,7 @@ from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.base.spread import spread
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.devices.thread import assemble, split
+from batchproof_server.devices.assembly import assemble, split
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import load_version

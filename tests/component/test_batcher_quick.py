@@ -45,7 +45,7 @@ async def test_a_slow_one_does() -> None:
 
 async def test_a_quick_one_with_much_to_copy_does_too(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = measured(1e-5, 1e-5)
-    monkeypatch.setattr("batchproof_server.batching.device_work._QUICK_BYTES", 2 * 8)
+    monkeypatch.setattr("batchproof_server.batching.admission._QUICK_BYTES", 2 * 8)
     [light] = await bench.asked(1)
     assert values(await light) == [1]
     tasks = await bench.asked(1, 2, 3)

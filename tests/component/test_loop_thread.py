@@ -41,9 +41,9 @@ SCORES = (
 ROWS = (
     "base/signature.check_finite",
     "base/signature._check_one",
-    "devices/thread.assemble",
-    "devices/thread.split",
-    "devices/thread._joined",
+    "devices/assembly.assemble",
+    "devices/assembly.split",
+    "devices/assembly._joined",
     "devices/thread._execute",
     "backends",
 )

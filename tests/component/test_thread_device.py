@@ -1,4 +1,4 @@
-"""The device that is one thread: busy, stuck, replaced, gone."""
+"""What holds for the device that is one thread, beside what holds for all."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -35,19 +35,6 @@ class Place:
         self.device.execute((tensors(value),), 2, self.finished.append)
 
 
-async def test_it_is_busy_until_its_answer_is_told() -> None:
-    place = Place()
-    place.execute()
-    assert place.state() is DeviceState.BUSY
-    place.threads[0].run_next()
-    assert place.finished == []
-    await settle_loop()
-    assert place.state() is DeviceState.IDLE
-    (executed,) = place.finished
-    assert isinstance(executed, Executed)
-    assert executed.parts[0]["y"].tolist() == [[3.0]]
-
-
 async def test_what_is_given_up_is_told_once_and_the_device_is_stuck_until_it_comes_back() -> None:
     place = Place()
     place.execute()
@@ -77,14 +64,6 @@ async def test_a_stuck_device_is_replaced_and_the_late_answer_is_nobodys() -> No
     assert isinstance(last, Executed)
     assert last.parts[0]["y"].tolist() == [[5.0]]
     assert len(place.finished) == 2
-
-
-async def test_cancelling_and_replacing_an_idle_device_changes_nothing() -> None:
-    place = Place()
-    place.device.cancel()
-    place.device.replace()
-    await settle_loop()
-    assert (place.state(), len(place.threads), place.finished) == (DeviceState.IDLE, 1, [])
 
 
 async def test_a_device_that_is_gone_has_released_the_model_and_executes_nothing() -> None:

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.batching.admission import bucket_for
-from batchproof_server.devices.thread import assemble, split
+from batchproof_server.devices.assembly import assemble, split
 
 DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int64, np.bool_)
 

@@ -25,7 +25,7 @@ from batchproof_server.base.validation import (
     parser_says,
 )
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.devices.settings import ExecutionSettings
+from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.observing.logs import LogFormat, LogLevel
@@ -106,6 +106,7 @@ class Config:
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
     batching: BatchingSettings = field(default_factory=BatchingSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     self_check: SelfCheckSettings = field(default_factory=SelfCheckSettings)

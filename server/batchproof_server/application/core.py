@@ -1,17 +1,22 @@
 """The core: everything between a request and its answer, without a port."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from batchproof_server.application.config import Config
+from batchproof_server.application.device_process import DEVICE_COMMAND, device_request
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import Observer
+from batchproof_server.base.files import PrivateDirectory
+from batchproof_server.devices.child import DeviceProcess, start_process
+from batchproof_server.models.connecting import Connector
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.process_loader import ProcessLoader, stays_here
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.thread_loader import ThreadLoader
 from batchproof_server.models.versions import Versions
@@ -48,6 +53,7 @@ class Core:
         predictor: answers.
         off_loop: the threads beside the loop.
         clock: of all of them.
+        kept: what device processes keep for those that come after them.
     """
 
     versions: Versions
@@ -55,6 +61,7 @@ class Core:
     predictor: Predictor
     off_loop: OffLoop
     clock: Clock
+    kept: PrivateDirectory
 
     async def predict(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
@@ -77,9 +84,10 @@ class Core:
         """Releases every version and the threads."""
         self.off_loop.close()
         self.versions.close()
+        self.kept.close()
 
 
-def build_core(
+def build_core(  # noqa: PLR0913 - each is a plug
     config: Config,
     told: Told,
     places: tuple[Place, ...] = (),
@@ -87,6 +95,7 @@ def build_core(
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
     watches_inputs: bool = False,
     seal_rows: SealRows | None = None,
+    processes: bool = False,
 ) -> Core:
     """Composes a core; loads nothing.
 
@@ -98,14 +107,14 @@ def build_core(
         watches_inputs: whether observers are told what inputs are like, even where a version has no
             reference profile.
         seal_rows: makes the handles of answers; None gives them none.
+        processes: whether versions are executed in processes of their own; these know the
+            configuration and what bundles may name by themselves.
 
     Raises:
         ValueError: a version label stands for a version that is not among the places.
     """
     clock = MonotonicClock()
-    loader = ThreadLoader(
-        plugs=partial(plugs, config),
-        tell=told.progress,
+    connector = Connector(
         clock=clock,
         observer=told.observer,
         self_check=config.self_check,
@@ -114,6 +123,17 @@ def build_core(
         max_request_views=config.requests.max_request_views,
         watches_inputs=watches_inputs,
     )
+    loader: Loader = ThreadLoader(partial(plugs, config), told.progress, connector)
+    kept = PrivateDirectory()
+    if processes:
+        loader = ProcessLoader(
+            start=partial(_start_device, config, kept, clock),
+            plugs=plugs(config, told.progress),
+            tell=told.progress,
+            connector=connector,
+            here=loader,
+            stays_here=stays_here,
+        )
     versions = Versions(
         places,
         config.version_labels,
@@ -124,4 +144,19 @@ def build_core(
     )
     off_loop = OffLoop(config.decoding, clock, told.observer)
     predictor = Predictor(config.requests, off_loop, clock, told.observer, seal_rows=seal_rows)
-    return Core(versions, loader, predictor, off_loop, clock)
+    return Core(versions, loader, predictor, off_loop, clock, kept)
+
+
+def _start_device(
+    config: Config, kept: PrivateDirectory, clock: Clock, place: Place
+) -> DeviceProcess:
+    """Starts a process that loads a version.
+
+    Where certificates are not kept they are as long as the server runs, so that a device that was
+    lost is not proven once more before it is back.
+    """
+    if not config.proof.certificate_directory:
+        proof = replace(config.proof, certificate_directory=kept.path())
+        config = replace(config, proof=proof)
+    request = device_request(config, place)
+    return start_process(DEVICE_COMMAND, request, clock, config.devices.max_memory_bytes)

@@ -150,7 +150,14 @@ def compose(
     observing = _compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
     told = Told(observer, log.write_proof_progress, log.write_failure)
-    core = build_core(config, told, places, plugs=plugs, seal_rows=observing.seal_rows)
+    core = build_core(
+        config,
+        told,
+        places,
+        plugs=plugs,
+        processes=config.devices.kind == "process",
+        seal_rows=observing.seal_rows,
+    )
     heartbeat = Heartbeat(clock)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)

@@ -163,6 +163,34 @@ class SelfCheckRecord(Event):
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceLost(Event):
+    """A process that executes a version is there no more, or another one did not come to be.
+
+    Attributes:
+        reason: ``crashed``, ``hung``, ``memory`` or ``not_started``.
+        detail: a sentence about it.
+    """
+
+    model: str
+    version: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBack(Event):
+    """A version is executed again after its process was lost.
+
+    Attributes:
+        away_s: how long it was not.
+    """
+
+    model: str
+    version: int
+    away_s: float
+
+
 # Contract: the arrays never change again; whoever keeps the record keeps them alive, and perhaps
 # those of the few small requests that were executed together with it.
 @dataclass(frozen=True, slots=True, eq=False)

@@ -63,6 +63,28 @@ def _lies_in(path: Path, top: Path) -> bool:
         return False
 
 
+class PrivateDirectory:
+    """A temporary directory of this process alone, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: tempfile.TemporaryDirectory[str] | None = None
+
+    def path(self) -> str:
+        """Where it is; empty where none can be made."""
+        if self._made is None:
+            try:
+                self._made = tempfile.TemporaryDirectory(prefix="batchproof-")
+            except OSError:
+                return ""
+        return self._made.name
+
+    def close(self) -> None:
+        """Removes it with all that is in it."""
+        if self._made is not None:
+            self._made.cleanup()
+            self._made = None
+
+
 def write_whole(file: Path, text: str) -> None:
     """Writes a text file over an older one.
 

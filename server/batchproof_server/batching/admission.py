@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
+from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import Member
 from batchproof_server.batching.settings import BatchingSettings
@@ -50,6 +51,14 @@ class LatencyModel:
         """How long a micro-batch of this bucket will take; None when nothing was measured."""
         alone_s = self._execution_s.get(bucket_rows)
         return None if alone_s is None else alone_s * self._slowness
+
+    def is_quick(self, bucket_rows: int, parts: Sequence[Tensors]) -> bool:
+        """Whether a micro-batch is executed sooner than it is handed to a thread and back."""
+        alone_s = self._execution_s.get(bucket_rows)
+        if alone_s is None or alone_s * self._slowness >= _QUICK_S:
+            return False
+        # What was measured had nothing to assemble: large inputs take longer to copy than to use.
+        return sum(array.nbytes for part in parts for array in part.values()) <= _QUICK_BYTES
 
     def wait_s(self, rows: int, now_s: float) -> float:
         """How long until the running micro-batch and then ``rows`` rows are executed; 0 or more."""
@@ -167,6 +176,9 @@ CAUTION = 1.15
 _FIRST_EXECUTION_S = 0.05
 _SHARE_OF_LATEST = 0.1
 _GREATEST_SLOWNESS = 10.0
+# Handing a micro-batch to the device thread and back takes as long as this.
+_QUICK_S = 0.0005
+_QUICK_BYTES = 1 << 21
 
 
 def bucket_for(rows: int, buckets_rows: Sequence[int]) -> int:

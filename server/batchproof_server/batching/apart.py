@@ -11,10 +11,9 @@ from batchproof_server.batching.isolation import (
     Incident,
     Isolation,
     IsolationStep,
-    Members,
     raised_by_model,
 )
-from batchproof_server.batching.replies import settle
+from batchproof_server.batching.replies import Members, settle
 from batchproof_server.batching.shedding import Shedding
 from batchproof_server.devices.device import Executed, Execution
 

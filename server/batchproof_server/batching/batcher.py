@@ -41,7 +41,7 @@ from batchproof_server.selfcheck.choosing import SelfChecks
 #             waits at most for that one small micro-batch, which no record counts.
 # Shutdown    drain() refuses what is new and returns when all accepted tasks are answered and no
 #             self-check runs; those that wait are dropped. close() refuses what still waits. The
-#             device and the backend belong to the caller, who closes them after that.
+#             device belongs to the caller, who closes it after that.
 class Batcher:
     """Executes the rows of many requests together, for one model version.
 
@@ -115,6 +115,7 @@ class Batcher:
             watch=self._watch,
             apart=self._apart,
             pump=self._pump,
+            enter_trouble=self._enter_trouble,
             account=self._account,
             account_check=self._accounts.add_check,
         )
@@ -276,8 +277,7 @@ class Batcher:
             self._watch.leave()
 
     def _set_alarm(self) -> None:
-        # While the device is busy only deadlines matter, and whether it hangs; its completion pumps
-        # anyway.
+        # While the device is busy only deadlines matter, and whether it hangs: its end pumps.
         if self._watch.trouble:
             self._alarm.ring_by(self._watch.look_at_s)
         elif self._device.is_busy:

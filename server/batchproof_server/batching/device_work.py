@@ -12,8 +12,14 @@ from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
 from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
-from batchproof_server.batching.isolation import Fragment, Incident, Isolation, Members
-from batchproof_server.batching.replies import BatchedRows, Company, backend_failed, settle
+from batchproof_server.batching.isolation import Fragment, Incident, Isolation
+from batchproof_server.batching.replies import (
+    BatchedRows,
+    Company,
+    Members,
+    backend_failed,
+    settle,
+)
 from batchproof_server.batching.watch import Watch
 from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
 from batchproof_server.selfcheck.choosing import SelfChecks
@@ -174,9 +180,10 @@ class DeviceWork:
         clock: says what time it is.
         latency: learns how long micro-batches take.
         buckets_rows: ascending.
-        watch: knows from when on an execution takes too long.
+        watch: knows from when on an execution takes too long; looks again when the device says so.
         apart: takes over the members of micro-batches that the model failed.
         pump: hands the next work over, if there is any.
+        enter_trouble: called with the reason when the device cannot execute for now.
         account: told of every micro-batch once its members are answered.
         account_check: told of every self-check that came back.
 
@@ -194,6 +201,7 @@ class DeviceWork:
         watch: Watch,
         apart: Apart,
         pump: Callable[[], None],
+        enter_trouble: Callable[[str], None],
         account: Callable[[Batch, Execution], None],
         account_check: Callable[[Check, Execution], None],
     ) -> None:
@@ -204,9 +212,11 @@ class DeviceWork:
         self._watch = watch
         self._apart = apart
         self._pump = pump
+        self._enter_trouble = enter_trouble
         self._account = account
         self._account_check = account_check
         self.unfinished = 0
+        device.listen(self._hear)
 
     def execute(self, members: Members, now_s: float, *, is_last: bool) -> bool:
         """Executes a micro-batch; whether it failed at once and its members wait to go apart.
@@ -221,7 +231,7 @@ class DeviceWork:
         batch = Batch(members, rows, bucket_for(rows, self._buckets_rows), now_s)
         self._latency.start(batch.bucket_rows, now_s)
         execution = None
-        if is_last and self._is_quick(batch):
+        if is_last and self._latency.is_quick(batch.bucket_rows, parts):
             execution = self._device.execute_here(parts, batch.bucket_rows)
         if execution is None:
             finish = partial(self._finish, batch, None)
@@ -255,13 +265,13 @@ class DeviceWork:
         self._watch.overdue_at_s = now_s + self._watch.limit_s
         self._device.execute(parts, bucket_rows, finish)
 
-    def _is_quick(self, batch: Batch) -> bool:
-        expected_s = self._latency.execution_s(batch.bucket_rows)
-        if expected_s is None or expected_s >= _QUICK_S:
-            return False
-        # What was measured had nothing to assemble: large inputs take longer to copy than to use.
-        arrays = (array for task in batch.members for array in task.payload.inputs.values())
-        return sum(array.nbytes for array in arrays) <= _QUICK_BYTES
+    def _hear(self, reason: str) -> None:
+        """The device is away for a while, or is there again."""
+        if reason:
+            self._enter_trouble(reason)
+        else:
+            self._watch.look_now()
+        self._pump()
 
     def _finish(self, batch: Batch, fragment: Fragment | None, execution: Execution) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
@@ -291,8 +301,3 @@ class DeviceWork:
         self._watch.overdue_at_s = math.inf
         self._pump()
         self._account_check(check, execution)
-
-
-# Handing a micro-batch to the device thread and back takes as long as this.
-_QUICK_S = 0.0005
-_QUICK_BYTES = 1 << 21

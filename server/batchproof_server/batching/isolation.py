@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from batchproof_server.base.errors import BackendFailed, InvalidInput
+from batchproof_server.base.errors import BackendFailed, InvalidInput, ModelNotReady
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.replies import MakeRefusal, Member, backend_failed
+from batchproof_server.batching.replies import MakeRefusal, Member, Members, backend_failed
 from batchproof_server.batching.task import Task
-
-Members = tuple[Task[Member], ...]
 
 # A micro-batch of 32 members, each of which is refused, needs 62.
 MOST_EXECUTIONS = 64
@@ -65,7 +63,8 @@ class IsolationStep:
 
 def raised_by_model(cause: BaseException) -> bool:
     """Whether other rows may do better: not when the device is gone or outputs are malformed."""
-    return isinstance(cause, Exception) and type(cause) is not BackendFailed
+    is_device = type(cause) is BackendFailed or isinstance(cause, ModelNotReady)
+    return isinstance(cause, Exception) and not is_device
 
 
 # Contract

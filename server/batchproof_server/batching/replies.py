@@ -111,6 +111,9 @@ class Member:
     request_id: str = ""
 
 
+Members: TypeAlias = tuple[Task[Member], ...]
+
+
 def settle(task: Task[Member], outcome: Outcome) -> bool:
     """Answers a task unless it was answered or its caller went away; whether it did."""
     reply = task.payload.reply
@@ -120,8 +123,10 @@ def settle(task: Task[Member], outcome: Outcome) -> bool:
     return True
 
 
-def backend_failed(cause: BaseException) -> BackendFailed:
-    """The answer to a request that the model did not survive."""
+def backend_failed(cause: BaseException) -> BackendFailed | ModelNotReady:
+    """The answer to a request that the model did not survive, or its device."""
+    if isinstance(cause, ModelNotReady):
+        return ModelNotReady(str(cause))
     failed = BackendFailed("the model failed while it executed this request")
     failed.__cause__ = cause
     return failed

@@ -48,6 +48,10 @@ class Watch:
         self.look_at_s = now_s + LOOK_AGAIN_S
         return True
 
+    def look_now(self) -> None:
+        """It is time to look: something happened that may have ended the trouble."""
+        self.look_at_s = 0.0
+
     def enter(self, reason: str, now_s: float) -> None:
         """The version cannot answer from now on."""
         if not self.trouble:

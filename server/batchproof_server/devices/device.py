@@ -46,6 +46,13 @@ class NotExecuted:
 
 Execution: TypeAlias = Executed | NotExecuted
 Finish: TypeAlias = Callable[[Execution], None]
+# Told why a device cannot execute for now, without anybody's doing; told nothing ("") when it can.
+TellDevice: TypeAlias = Callable[[str], None]
+
+
+def tell_nobody(reason: str) -> None:
+    """For devices that nobody listens to."""
+    del reason
 
 
 # Contract of a device
@@ -56,7 +63,11 @@ Finish: TypeAlias = Callable[[Execution], None]
 #          closed first is it never called: nobody waits then.
 # Stuck    ``cancel`` gives the micro-batch at hand up: its ``finish`` is called with NotExecuted,
 #          and the device is stuck until whatever executes comes back, or until ``replace``.
-# Gone     After ``close``, and when what executes went away; every execution is then a NotExecuted.
+# Lost     Where what executes can go away by itself, the device is then loading, and busy, until
+#          there is another. The micro-batch at hand is NotExecuted, for ModelNotReady.
+# News     Who listens is told when it becomes idle without a ``finish``, and why it is away when
+#          that takes long.
+# Gone     After ``close``; every execution is then a NotExecuted.
 class Device(Protocol):
     """Executes one micro-batch at a time for one model version."""
 
@@ -73,6 +84,10 @@ class Device(Protocol):
     @property
     def idle_since_s(self) -> float:
         """The instant at which it became idle the last time."""
+        ...
+
+    def listen(self, tell: TellDevice) -> None:
+        """Says who is told that it cannot execute for now, and that it can again."""
         ...
 
     def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: Finish) -> None:
@@ -94,7 +109,7 @@ class Device(Protocol):
         ...
 
     def replace(self) -> None:
-        """Begins anew when it is stuck or gone by itself; what hangs is left alone."""
+        """Begins anew, now, when it is stuck or was lost; a thread that hangs is left alone."""
         ...
 
     def close(self) -> None:

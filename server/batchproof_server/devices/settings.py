@@ -1,8 +1,9 @@
-"""How long executions may take, and loading."""
+"""What executes models, how long executions may take, and loading."""
 
 import math
+import sys
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict
 
@@ -12,6 +13,29 @@ from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 _TIMES_MEASURED: Final = 100.0
 _LEAST_S: Final = 10.0
 _UNMEASURED_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """What executes models.
+
+    Attributes:
+        kind: ``process`` loads and executes each version in a process of its own, ``thread`` all of
+            them in the server's.
+        max_memory_bytes: a device process that takes more is ended and started again; 0 does not
+            look.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    kind: Literal["thread", "process"] = "thread"
+    max_memory_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_memory_bytes < 0:
+            raise ValueError(f"max_memory_bytes must be 0 or more, not {self.max_memory_bytes}")
+        if self.kind == "process" and not sys.platform.startswith("linux"):
+            raise ValueError('kind is "process", which needs Linux; here only "thread" works')
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,19 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
-
 from batchproof_server.base.backend import Backend, Looping
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import BackendFailed
-from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.base.signature import Tensors
+from batchproof_server.devices.assembly import assemble, split
 from batchproof_server.devices.device import (
     DeviceState,
     Executed,
     Execution,
     Finish,
     NotExecuted,
+    TellDevice,
+    tell_nobody,
 )
 
 _Running: TypeAlias = "concurrent.futures.Future[Execution]"
@@ -45,6 +46,7 @@ class ThreadDevice:
         self._clock = clock
         self._may_hang = isinstance(backend, Looping) and backend.has_loops
         self._running: tuple[_Running, Finish] | None = None
+        self._tell: TellDevice = tell_nobody
         self._given_up: _Running | None = None
         self.is_busy = False
         self._is_gone = False
@@ -58,6 +60,10 @@ class ThreadDevice:
         if self._running is not None:
             return DeviceState.BUSY
         return DeviceState.STUCK if self.is_busy else DeviceState.IDLE
+
+    def listen(self, tell: TellDevice) -> None:
+        """Says who is told that a micro-batch that was given up came back after all."""
+        self._tell = tell
 
     def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: Finish) -> None:
         """Begins to execute; see ``Device``."""
@@ -116,6 +122,7 @@ class ThreadDevice:
         if running is self._given_up:
             self._given_up = None
             self._be_idle()
+            self._tell("")
         elif self._running is not None and running is self._running[0]:
             _, finish = self._running
             self._running = None
@@ -153,79 +160,3 @@ def _execute_parts(
         return split(outputs, rows_of_parts, bucket_rows)
     except (AttributeError, TypeError) as fault:
         raise BackendFailed(f"outputs are no arrays by their names: {fault}") from fault
-
-
-def assemble(parts: Sequence[Tensors], bucket_rows: int) -> Tensors:
-    """Concatenates the rows of ``parts`` in order and pads them up to ``bucket_rows``.
-
-    The padding repeats the last real row: a row that the model is known to accept, which zeros or
-    noise are not. The arrays of a single part that fills the bucket are passed on as they are.
-
-    Args:
-        parts: one or more, each with the same names, dtypes and row shapes, and with 1 or more
-            rows on axis 0; never changed.
-        bucket_rows: at least the rows of all parts.
-
-    Returns:
-        For each name an array of ``bucket_rows`` rows.
-
-    Raises:
-        ValueError: the parts hold more rows than the bucket, or differ in row shape.
-        TypeError: the parts differ in dtype.
-    """
-    return {name: _joined([part[name] for part in parts], bucket_rows) for name in parts[0]}
-
-
-def _joined(arrays: list[Array], bucket_rows: int) -> Array:
-    first, last = arrays[0], arrays[-1]
-    rows = sum(array.shape[0] for array in arrays)
-    if rows > bucket_rows:
-        raise ValueError(f"{rows} rows do not fit a bucket of {bucket_rows}")
-    if len(arrays) == 1 and rows == bucket_rows:
-        return last
-    _check_alike(first, arrays)
-    joined = np.empty((bucket_rows, *first.shape[1:]), first.dtype)
-    start = 0
-    for array in arrays:
-        joined[start : start + array.shape[0]] = array
-        start += array.shape[0]
-    joined[start:] = last[-1]
-    return joined
-
-
-def _check_alike(first: Array, arrays: list[Array]) -> None:
-    # An assignment would cast and broadcast without a word.
-    for array in arrays:
-        if array.dtype != first.dtype:
-            raise TypeError(f"the parts are {first.dtype.name} and {array.dtype.name}")
-        if array.shape[1:] != first.shape[1:]:
-            raise ValueError(f"rows of {first.shape[1:]} and {array.shape[1:]} do not join")
-
-
-def split(outputs: Tensors, rows_of_parts: Sequence[int], bucket_rows: int) -> tuple[Tensors, ...]:
-    """Gives each part its rows of the outputs, in order, and drops the padding.
-
-    The rows are copied. A view would keep the answers of all neighbours and the padding alive as
-    long as any member keeps its own, and would let one member change another's through an output
-    whose rows share memory; a row of class scores costs well under a microsecond to copy.
-
-    Args:
-        outputs: what the backend returned for ``bucket_rows`` rows.
-        rows_of_parts: rows of each part, together at most ``bucket_rows``.
-        bucket_rows: rows that were executed.
-
-    Raises:
-        BackendFailed: an output does not have ``bucket_rows`` rows.
-    """
-    for name, array in outputs.items():
-        if array.shape[:1] != (bucket_rows,):
-            raise BackendFailed(
-                f'output "{name}" has shape {list(array.shape)}, expected {bucket_rows} rows'
-            )
-    parts: list[Tensors] = []
-    start = 0
-    for rows in rows_of_parts:
-        stop = start + rows
-        parts.append({name: array[start:stop].copy() for name, array in outputs.items()})
-        start = stop
-    return tuple(parts)

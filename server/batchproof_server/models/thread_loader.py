@@ -1,4 +1,4 @@
-"""Loads versions on a thread of this process, and gives each its queue and its device."""
+"""Loads versions on a thread of this process, which also executes them."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,19 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from batchproof_server.base.clock import Clock
-from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.events import Observer
-from batchproof_server.batching.batcher import Batcher
-from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.devices.thread import ThreadDevice
+from batchproof_server.models.connecting import Connector
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import LoadingPlugs, load_version
-from batchproof_server.models.served import ServedModel, self_checks
-from batchproof_server.models.warm_up import accepted_row
+from batchproof_server.models.served import ServedModel
+from batchproof_server.models.stall import Stall
 from batchproof_server.proof.settings import Progress, Tell
-from batchproof_server.selfcheck.settings import SelfCheckSettings
 
 MakePlugs: TypeAlias = Callable[[Tell], LoadingPlugs]
 
@@ -34,103 +29,37 @@ class ThreadLoader:
     Attributes:
         plugs: what loading needs, with a proof that tells of its progress.
         tell: learns of that progress on the loading thread.
-        clock: time and alarms of the batchers.
-        observer: of the batchers.
-        self_check: which answers are tried again.
-        execution: how long one execution may take, and a step of loading.
-        max_request_rows: of one request; a manifest and the queue may lower it.
-        max_request_views: rows times views of one request; the queue may lower it.
-        watches_inputs: see ``ServedModel``.
+        connector: makes answer what was loaded.
     """
 
     plugs: MakePlugs
     tell: Tell
-    clock: Clock
-    observer: Observer
-    self_check: SelfCheckSettings
-    execution: ExecutionSettings
-    max_request_rows: int
-    max_request_views: int
-    watches_inputs: bool = False
+    connector: Connector
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self, place: Place, tell_step: Callable[[str], None]) -> ServedModel:
         """Loads a version; as ``models.loader.Loader`` says."""
         loop = asyncio.get_running_loop()
-        stall = _Stall(self.execution.max_load_step_s, self.clock)
-
-        def note(step: str) -> None:
-            stall.note(step)
-            tell_step(step)
-
-        def tell(progress: Progress) -> None:
-            self.tell(progress)
-            loop.call_soon_threadsafe(note, progress.step)
-
+        clock = self.connector.clock
         async with self._turn:
-            stall.note("loading")
-            return self._make_served(place, await _load(place, self.plugs(tell), stall))
+            stall = Stall(self.connector.execution.max_load_step_s, clock)
 
-    def _make_served(self, place: Place, loaded: LoadedModel) -> ServedModel:
+            def note(step: str) -> None:
+                stall.note(step)
+                tell_step(step)
+
+            def tell(progress: Progress) -> None:
+                self.tell(progress)
+                loop.call_soon_threadsafe(note, progress.step)
+
+            loaded = await _load(place, self.plugs(tell), stall)
         thread_name = f"device-{place.name}-{place.version}"
         make_thread = partial(ThreadPoolExecutor, 1, thread_name_prefix=thread_name)
-        device = ThreadDevice(loaded.backend, make_thread, self.clock)
-        batcher = Batcher(
-            place.name,
-            place.version,
-            loaded.backend.signature,
-            loaded.batching,
-            device=device,
-            execution_s=loaded.execution_s,
-            known_row=accepted_row(loaded.backend.signature),
-            execution_limit_s=self.execution.limit_s(loaded.execution_s),
-            clock=self.clock,
-            observer=self.observer,
-            self_checks=self_checks(loaded, self.self_check),
-        )
-        queued_rows = loaded.batching.max_queued_rows
-        declared_rows = loaded.bundle.manifest.max_request_rows or self.max_request_rows
-        return ServedModel(
-            loaded,
-            batcher,
-            device,
-            max_request_rows=min(self.max_request_rows, declared_rows, queued_rows),
-            max_request_views=min(self.max_request_views, queued_rows),
-            watches_inputs=self.watches_inputs,
-        )
+        device = ThreadDevice(loaded.backend, make_thread, clock)
+        return self.connector.connect(place, loaded, device)
 
 
-class _Stall:
-    """Remembers the last progress of loading a version."""
-
-    def __init__(self, limit_s: float, clock: Clock) -> None:
-        self._limit_s, self._clock = limit_s, clock
-        self._step, self._at_s = "", clock.now_s()
-
-    def note(self, step: str) -> None:
-        """There is progress."""
-        self._step, self._at_s = step, self._clock.now_s()
-
-    def left_s(self) -> float:
-        """How long the next progress may take yet."""
-        return self._at_s + self._limit_s - self._clock.now_s()
-
-    def check(self) -> None:
-        """Returns while the next progress may still come.
-
-        Raises:
-            ModelRefused: it has taken too long.
-        """
-        if self.left_s() > 0:
-            return
-        finding = (
-            f"{self._step}: no progress within {self._limit_s:.3g} s; a model that hangs for some "
-            "input never ends this, a large one needs a higher [execution] max_load_step_s"
-        )
-        raise ModelRefused("loading takes too long", (finding,))
-
-
-async def _load(place: Place, plugs: LoadingPlugs, stall: _Stall) -> LoadedModel:
+async def _load(place: Place, plugs: LoadingPlugs, stall: Stall) -> LoadedModel:
     thread = ThreadPoolExecutor(1, thread_name_prefix="load")
     loading = thread.submit(load_version, place, plugs)
     # Waiting for the thread would stop the loop until the version is loaded.

@@ -17,6 +17,8 @@ from batchproof.text import printable
 from batchproof_server.base.errors import cut
 from batchproof_server.base.events import (
     BatchRecord,
+    DeviceBack,
+    DeviceLost,
     FrontChosen,
     RequestRecord,
     SelfCheckRecord,
@@ -181,6 +183,8 @@ class LogObserver:
             Subscription(BatchRecord, self.write_batch),
             Subscription(ShedRecord, self.write_shed),
             Subscription(SelfCheckRecord, self.write_self_check),
+            Subscription(DeviceLost, self.write_device_lost),
+            Subscription(DeviceBack, self.write_device_back),
         )
         if self._log_versions:
             return (*subscriptions, Subscription(VersionChanged, self.write_version))
@@ -268,6 +272,17 @@ class LogObserver:
             self._logger.error("self-check found another answer", **fields)
             return
         self._logger.debug("self-check found the same answer", **fields)
+
+    def write_device_lost(self, lost: DeviceLost) -> None:
+        """Writes why a device process is there no more, as an error."""
+        fields: dict[str, Any] = {"model": lost.model, "version": lost.version}
+        fields |= {"reason": lost.reason, "detail": short(lost.detail)}
+        self._logger.error("device lost", **fields)
+
+    def write_device_back(self, back: DeviceBack) -> None:
+        """Writes that there is another."""
+        fields: dict[str, Any] = {"model": back.model, "version": back.version}
+        self._logger.info("device back", **fields, away_ms=milliseconds(back.away_s))
 
     def write_proof_progress(self, progress: Progress) -> None:
         """Writes where a proof stands; each counted part of a step only at level debug."""

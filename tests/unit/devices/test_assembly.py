@@ -6,7 +6,7 @@ import pytest
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array
 from batchproof_server.batching.admission import bucket_for
-from batchproof_server.devices.thread import assemble, split
+from batchproof_server.devices.assembly import assemble, split
 
 
 def rows(*values: float) -> Array:

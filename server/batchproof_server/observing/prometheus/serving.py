@@ -17,6 +17,7 @@ from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
     DecodeRecord,
+    DeviceLost,
     FrontChosen,
     IsolationRecord,
     PredictionRecord,
@@ -52,6 +53,8 @@ _ISOLATION_RESULTS = ("refused", "failed")
 _SELF_CHECK_RESULTS = ("identical", "different", "skipped")
 _SHED_REASONS = ("queue_full", "deadline", "draining", "not_ready", "share")
 
+_RESTART_REASONS = ("crashed", "hung", "memory", "not_started")
+
 _TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
 
 _SPECS = (
@@ -66,6 +69,7 @@ _SPECS = (
     Spec("isolation_executions", "Executions to find who made others fail.", "model version"),
     Spec("isolated_tasks", "Tasks at fault in failed micro-batches.", "model version result"),
     Spec("shed", "Requests answered without execution.", "model version reason"),
+    Spec("device_restarts", "Device processes begun anew.", "model version reason"),
     Spec("selfcheck", "Answers executed again beside other rows.", "model version result"),
     Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
     Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
@@ -110,6 +114,7 @@ class Metrics(Collector):
             Subscription(ShedRecord, self.count_shed),
             Subscription(QueueChanged, self.keep_queue_rows),
             Subscription(SelfCheckRecord, self.count_self_check),
+            Subscription(DeviceLost, self.count_device),
             Subscription(VersionChanged, self.follow_version),
             Subscription(FrontChosen, self.keep_front),
         )
@@ -180,6 +185,11 @@ class Metrics(Collector):
         with self._lock:
             self._families["selfcheck"].add((record.model, record.version, record.result))
 
+    def count_device(self, lost: DeviceLost) -> None:
+        """Counts the process that takes its place."""
+        with self._lock:
+            self._families["device_restarts"].add((lost.model, lost.version, lost.reason))
+
     def follow_version(self, change: VersionChanged) -> None:
         """Announces a version and says whether it answers; or removes all that is about it."""
         version = (change.model, change.version)
@@ -218,6 +228,8 @@ class Metrics(Collector):
             families["shed"].row((*version, reason))
         for result in _ISOLATION_RESULTS:
             families["isolated_tasks"].row((*version, result))
+        for reason in _RESTART_REASONS:
+            families["device_restarts"].row((*version, reason))
         for result in _SELF_CHECK_RESULTS:
             families["selfcheck"].row((*version, result))
 

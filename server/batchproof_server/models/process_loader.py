@@ -1,0 +1,224 @@
+"""Loads versions in device processes: this process imports no engine."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
+
+from batchproof_server.backends.source import GraphSource
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.events import DeviceBack, DeviceLost, Observer
+from batchproof_server.base.validation import InvalidSettings, parse_settings
+from batchproof_server.devices.child import NOBODY, ChildListener, DeviceProcess, Loss
+from batchproof_server.devices.process import ProcessDevice
+from batchproof_server.devices.records import Record, Tag, unpack
+from batchproof_server.devices.restarting import Restarter
+from batchproof_server.imaging.recipe import pillow_plugs
+from batchproof_server.imaging.settings import recipe_plan
+from batchproof_server.models.bundle import Bundle, read_bundle
+from batchproof_server.models.connecting import Connector
+from batchproof_server.models.device_facts import DeviceFacts, check_same, describe, read_facts
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.loader import Loader
+from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.served import ServedModel
+from batchproof_server.models.stall import Stall
+from batchproof_server.proof.settings import Progress, Tell
+
+Result = TypeVar("Result")
+# Starts a process that loads the version which lies there; on the loop thread.
+StartProcess: TypeAlias = Callable[[Place], DeviceProcess]
+# Why a bundle is executed in this process; empty for one that is not.
+StaysHere: TypeAlias = Callable[[Bundle], str]
+
+
+class LoadingBroke(Exception):
+    """A device process failed with something that nobody foresaw; the text is its traceback."""
+
+
+# Contract: one version at a time. A process that makes no progress, takes too much memory, or of
+# which nobody wants to know any more is ended: nothing of it stays. A version whose process is lost
+# later is loaded again, and answers only if it is what it was.
+@dataclass(frozen=True, slots=True)
+class ProcessLoader:
+    """Loads versions, each in a process of its own.
+
+    Attributes:
+        start: a process for a version.
+        plugs: what this process reads of bundles.
+        tell: learns of progress, on the loop thread.
+        connector: makes answer what was loaded.
+        here: loads what stays in this process.
+        stays_here: says what does.
+    """
+
+    start: StartProcess
+    plugs: LoadingPlugs
+    tell: Tell
+    connector: Connector
+    here: Loader
+    stays_here: StaysHere
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def load(self, place: Place, tell_step: Callable[[str], None]) -> ServedModel:
+        """Loads a version; as ``models.loader.Loader`` says."""
+        read = partial(read_bundle, place.name, place.version, place.directory, self.plugs.kinds)
+        bundle = await _off_loop(read)
+        if reason := self.stays_here(bundle):
+            self.tell(Progress(place.name, place.version, "in this process", detail=reason))
+            return await self.here.load(place, tell_step)
+        async with self._turn:
+            process, facts = await self._started(place, tell_step)
+        try:
+            loaded = await _off_loop(partial(describe, bundle, facts, self.plugs))
+        except BaseException:
+            process.end()
+            raise
+        clock, told = self.connector.clock, _LossNews(place, self.connector.observer)
+        restarter = Restarter(partial(self._restarted, place, facts), clock, told)
+        device = ProcessDevice(loaded.backend.signature, process, restarter, clock)
+        return self.connector.connect(place, loaded, device)
+
+    async def _restarted(self, place: Place, facts: DeviceFacts) -> DeviceProcess:
+        """Another process that executes the same.
+
+        Raises:
+            ModelRefused: it does not load, or loads something else.
+        """
+        process, again = await self._started(place, _tell_nobody)
+        try:
+            check_same(facts, again)
+        except BaseException:
+            process.end()
+            raise
+        return process
+
+    async def _started(
+        self, place: Place, tell_step: Callable[[str], None]
+    ) -> tuple[DeviceProcess, DeviceFacts]:
+        stall = Stall(self.connector.execution.max_load_step_s, self.connector.clock)
+        process = self.start(place)
+        loading = _LoadingProcess(process, asyncio.get_running_loop().create_future())
+
+        def tell(progress: Progress) -> None:
+            stall.note(progress.step)
+            self.tell(progress)
+            tell_step(progress.step)
+
+        try:
+            process.listen(ChildListener(partial(loading.receive, tell), lost=loading.lose))
+            while not loading.facts.done():
+                await asyncio.wait({loading.facts}, timeout=max(0.0, stall.left_s()))
+                if not loading.facts.done():
+                    stall.check()
+            return process, loading.facts.result()
+        except BaseException:
+            process.listen(NOBODY)
+            process.kill(Loss("hung", "was not waited for"))
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _LoadingProcess:
+    """What a process has told so far.
+
+    Attributes:
+        facts: of what it loaded, in the end.
+    """
+
+    process: DeviceProcess
+    facts: asyncio.Future[DeviceFacts]
+
+    def receive(self, tell: Tell, record: bytes) -> None:
+        """It said something."""
+        if self.facts.done():
+            return
+        try:
+            self._read(unpack(record), tell)
+        except (ModelRefused, LoadingBroke) as failure:
+            self.facts.set_exception(failure)
+        except ValueError as fault:
+            self.facts.set_exception(LoadingBroke(f"it said what it should not: {fault}"))
+
+    def lose(self, loss: Loss) -> None:
+        """It is there no more."""
+        if not self.facts.done():
+            finding = f"the device process that loaded it {loss.detail}"
+            self.facts.set_exception(ModelRefused("the device was lost", (finding,)))
+
+    def _read(self, record: Record, tell: Tell) -> None:
+        if record.tag is Tag.PROGRESS:
+            tell(parse_settings(Progress, json.loads(record.rest)))
+            return
+        if record.number > _MOST_TEXT_BYTES:
+            raise ValueError(f"a text of {record.number} bytes")
+        text = self.process.arena.read(record.number)
+        if record.tag is Tag.LOADED:
+            self.facts.set_result(read_facts(text))
+        elif record.tag is Tag.REFUSED:
+            refused: Any = json.loads(text)
+            raise ModelRefused(str(refused["text"]), tuple(map(str, refused["findings"])))
+        else:
+            raise LoadingBroke(text.decode(errors="replace"))
+
+
+@dataclass(frozen=True, slots=True)
+class _LossNews:
+    """Tells observers what becomes of a version's processes."""
+
+    place: Place
+    observer: Observer
+
+    def lost(self, loss: Loss) -> None:
+        """One is there no more, and another is started."""
+        name, version = self.place.name, self.place.version
+        self.observer.notify(DeviceLost(name, version, loss.reason, f"it {loss.detail}"))
+
+    def not_started(self, failure: Exception) -> None:
+        """Another could not be started, and is tried again later."""
+        findings = failure.findings if isinstance(failure, ModelRefused) else ()
+        detail = "; ".join(findings) or str(failure) or type(failure).__name__
+        self.observer.notify(DeviceLost(self.place.name, self.place.version, "not_started", detail))
+
+    def is_back(self, away_s: float) -> None:
+        """Another stands."""
+        self.observer.notify(DeviceBack(self.place.name, self.place.version, away_s))
+
+
+def stays_here(bundle: Bundle) -> str:
+    """Why a bundle is executed in the process of the server; empty for one that is not.
+
+    Pictures are decoded there, and a process that has to import TensorFlow for that may as well
+    execute with it.
+    """
+    if not issubclass(bundle.kind.opens_as, GraphSource):
+        return "no engine has to be imported"
+    if (settings := bundle.manifest.recipe) is None:
+        return ""
+    try:
+        plan = recipe_plan(settings)
+    except (InvalidSettings, ValueError):
+        return ""  # whoever loads it says what is wrong
+    plugs = pillow_plugs()
+    by_pillow = plan.decoder in plugs.decoders and (
+        plan.resize is None or plan.resize.library in plugs.resizers
+    )
+    return "" if by_pillow else "its recipe decodes or resizes with TensorFlow"
+
+
+async def _off_loop(work: Callable[[], Result]) -> Result:
+    thread = ThreadPoolExecutor(1, thread_name_prefix="read-bundle")
+    future = asyncio.wrap_future(thread.submit(work))
+    thread.shutdown(wait=False)  # the loop does not wait for it
+    return await future
+
+
+def _tell_nobody(step: str) -> None:
+    """For a version that answers already."""
+    del step
+
+
+_MOST_TEXT_BYTES: Final = 64 << 20

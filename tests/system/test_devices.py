@@ -1,0 +1,134 @@
+"""Device processes of a real server: what the front holds, losses under load, and the end."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from system.bundles import EMBEDDED, SAMPLES
+from system.process import PATIENCE_S, ServerProcess, started, until
+from system.traffic import ask, connected, images
+
+CLIENTS = 12
+ENGINE_LIBRARIES = ("tensorflow", "openvino", "keras", "h5py")
+PICTURE = next(path for path in sorted(SAMPLES.rglob("*")) if path.is_file()).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The embedded model in a process of its own; it soon gives up what hangs."""
+    kept = tmp_path_factory.mktemp("kept")
+    variables = {
+        "BATCHPROOF_DEVICES__KIND": "process",
+        "BATCHPROOF_EXECUTION__MAX_EXECUTION_S": "3",
+        "BATCHPROOF_PROOF__CERTIFICATE_DIRECTORY": str(kept),
+    }
+    with started(EMBEDDED, variables=variables) as server:
+        yield server.wait_serving()
+
+
+@dataclass
+class Codes:
+    """How many of the answers had which code."""
+
+    of: Counter[str] = field(default_factory=Counter)
+    is_over: bool = False
+
+
+def test_the_front_never_maps_an_engine(server: ServerProcess) -> None:
+    assert not _engines_of(server.process.pid)
+    assert _engines_of(_device(server).pid)
+
+
+async def test_a_kill_fails_only_what_was_in_flight_and_service_comes_back(
+    server: ServerProcess,
+) -> None:
+    codes = await _while_asking(server, lambda: _device(server).kill())
+    assert set(codes.of) <= {"OK", "UNAVAILABLE"}
+    assert 0 < codes.of["UNAVAILABLE"] <= CLIENTS
+    assert server.records("device lost")[-1]["reason"] == "crashed"
+    restarts = server.metrics().of(
+        "batchproof_device_restarts_total", model="fashion-mnist", version="1", reason="crashed"
+    )
+    assert restarts >= 1
+
+
+async def test_a_device_that_hangs_is_ended_and_service_comes_back(server: ServerProcess) -> None:
+    codes = await _while_asking(server, lambda: _device(server).suspend())
+    assert set(codes.of) <= {"OK", "UNAVAILABLE", "INTERNAL"}
+    assert 0 < codes.of["INTERNAL"] <= CLIENTS
+    assert server.records("device lost")[-1]["reason"] == "hung"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_device_outlives_its_server(server: ServerProcess, number: int, tmp_path: Path) -> None:
+    kept = server.process  # the certificate that it made saves this one the proof
+    variables = dict(psutil.Process(kept.pid).environ())
+    with started(EMBEDDED, variables={**variables, "TMPDIR": str(tmp_path)}) as other:
+        other.wait_serving()
+        device = _device(other)
+        os.kill(other.process.pid, number)
+        until("the device is gone", lambda: not device.is_running())
+        other.wait_exit()
+
+
+def test_signals_to_the_whole_group_are_for_the_front_alone(server: ServerProcess) -> None:
+    device = _device(server)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        device.send_signal(number)
+    assert server.get("/readyz")[0] == 200
+    assert device.is_running()
+
+
+async def _while_asking(server: ServerProcess, act: Callable[[], Any]) -> Codes:
+    """The codes of clients that ask on and on, from before the act until the device is back."""
+    codes, backs = Codes(), len(server.records("device back"))
+    clients = [asyncio.create_task(_ask_on(server, codes)) for _ in range(CLIENTS)]
+    await _eventually(lambda: codes.of["OK"] >= CLIENTS)
+    act()
+    await _eventually(lambda: len(server.records("device back")) > backs)
+    answered = codes.of["OK"]
+    await _eventually(lambda: codes.of["OK"] >= answered + CLIENTS)
+    codes.is_over = True
+    await asyncio.gather(*clients)
+    return codes
+
+
+async def _ask_on(server: ServerProcess, codes: Codes) -> None:
+    """Asks until it is over; who is refused goes on when the device is back."""
+    backs = len(server.records("device back"))
+    async with connected(server.grpc) as stub:
+        while not codes.is_over:
+            outcome = await ask(stub, images([PICTURE]), timeout_s=PATIENCE_S)
+            codes.of[outcome.code] += 1
+            if outcome.code != "OK":
+                await _eventually(lambda: len(server.records("device back")) > backs)
+
+
+async def _eventually(condition: Callable[[], bool]) -> None:
+    """As ``until``, while the clients of this loop go on."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - the condition sets no event
+            await asyncio.sleep(0.01)
+
+
+def _device(server: ServerProcess) -> psutil.Process:
+    def only() -> psutil.Process | None:
+        children = psutil.Process(server.process.pid).children()
+        return children[0] if len(children) == 1 else None
+
+    return until("there is one device", only)
+
+
+def _engines_of(pid: int) -> list[str]:
+    """The files of engines that a process has mapped."""
+    mapped = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    paths = {line.split(maxsplit=5)[-1] for line in mapped.splitlines() if "/" in line}
+    return [path for path in paths if any(f"/{name}/" in path for name in ENGINE_LIBRARIES)]
