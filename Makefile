@@ -5,6 +5,7 @@ PYTHON  ?= python3
 WORKERS ?= 2
 UPGRADE ?=
 SCENARIOS ?=
+MINUTES ?= 10
 
 VENV := .venv
 DEMO := .venv-demo
@@ -25,7 +26,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 .PHONY: help demo test test-long check format types layers lint-proto lint-image pytest venv interop system \
-        test-pythons test-grpcio-oldest bench generate monitor stubs lock clean
+        test-pythons test-grpcio-oldest fuzz soak bench generate monitor stubs lock clean
 
 help: ## list the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +100,12 @@ $(DEMO)/.installed: requirements/build.txt requirements/cpu.txt pyproject.toml
 $(INTEROP)/.installed: requirements/build.txt requirements/interop.txt
 	@scripts/make-venv "$(PYTHON)" $(INTEROP) requirements/interop.txt
 	@touch $@
+
+fuzz: venv ## the fuzzing again and again with other examples; MINUTES=60 says for how long, 10 by default
+	@scripts/fuzz $(BIN)/python "$(MINUTES)"
+
+soak: venv ## a server under mixed callers, good and bad; MINUTES=60; prints what it lost and how it grew
+	@$(BIN)/python benchmarks/soak.py --minutes "$(MINUTES)"
 
 bench: venv ## the benchmarks, about 35 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
 	@$(BIN)/python benchmarks/run.py --scenarios "$(SCENARIOS)"

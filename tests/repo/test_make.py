@@ -16,6 +16,8 @@ TARGETS = {
     "pytest",
     "test-pythons",
     "test-grpcio-oldest",
+    "fuzz",
+    "soak",
     "stubs",
     "lock",
     "clean",
@@ -89,6 +91,23 @@ def test_without_compose_and_without_root_the_missing_package_is_named(tmp_path:
     )
 
     assert "apt-get install docker-compose" in refused.stderr
+
+
+@pytest.mark.parametrize("minutes", ["", "an hour", "-1", "1.5"])
+def test_fuzzing_for_no_number_of_minutes_is_refused_in_one_line(minutes: str) -> None:
+    refused = run([ROOT / "scripts" / "fuzz", "python3", minutes], expected=1)
+
+    assert f'MINUTES is "{minutes}", expected a whole number' in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_fuzzing_ends_with_the_round_that_has_a_finding(tmp_path: Path) -> None:
+    python = program(tmp_path / "python", "echo tried; exit 1")
+
+    ended = run([ROOT / "scripts" / "fuzz", python, "60"], expected=1)
+
+    assert ended.stdout.count("tried") == 1
+    assert "nothing found" not in ended.stdout
 
 
 def _interpreter(folder: Path, version: str, *, has_modules: bool) -> Path:

@@ -46,12 +46,19 @@ def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
         ) from invalid
 
 
-def parser_says(fault: ValueError | RecursionError) -> str:
+def parser_says(fault: Exception) -> str:
     """What a parser of text from outside says, without words about the parser itself."""
-    return _TOO_DEEP if isinstance(fault, RecursionError) else str(fault)
+    if isinstance(fault, RecursionError):
+        return "it is nested too deep"
+    if isinstance(fault, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    # Python's limit of the digits of an integer has no type of its own.
+    if str(fault).startswith(_TOO_MANY_DIGITS):
+        return "a number has too many digits"
+    return str(fault)
 
 
-_TOO_DEEP: Final = "it is nested too deep"
+_TOO_MANY_DIGITS: Final = "Exceeds the limit"
 
 
 def checked_by(check: Callable[[str], object]) -> AfterValidator:

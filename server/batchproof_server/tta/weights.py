@@ -87,7 +87,7 @@ def parse_weights(text: str) -> FittedWeights:
     """
     try:
         values = json.loads(text)
-    except RecursionError as fault:
+    except (ValueError, RecursionError) as fault:
         raise ValueError(parser_says(fault)) from fault
     if not isinstance(values, dict):
         raise InvalidSettings(("(root): not a JSON object",))

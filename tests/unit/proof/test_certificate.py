@@ -109,6 +109,7 @@ def test_date_and_durations_do_not_change_the_digest_and_everything_else_does(
         ("[]", "no JSON object"),
         ("{}", "missing"),
         ("[" * 100_000, "nested too deep"),
+        ('{"format": ' + "9" * 5_000 + "}", "a number has too many digits"),
     ],
 )
 def test_what_is_no_certificate_is_not_read(tmp_path: Path, text: str, said: str) -> None:
@@ -125,7 +126,7 @@ def test_a_certificate_that_was_tampered_with_is_not_read(certificate: Certifica
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b" " * (MAX_CERTIFICATE_BYTES + 1), "more than"), (b"\xff\xfe", "utf-8")]
+    ("content", "said"), [(b" " * (MAX_CERTIFICATE_BYTES + 1), "more than"), (b"\xff\xfe", "UTF-8")]
 )
 def test_a_file_that_is_too_large_or_unreadable_is_not_read(
     tmp_path: Path, content: bytes, said: str

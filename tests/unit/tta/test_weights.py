@@ -65,3 +65,15 @@ def test_a_file_with_a_fault_is_told_which(changes: dict[str, Any], sentence: st
 def test_what_is_no_weights_file_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_weights(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "it is nested too deep"),
+        ('{"weights": ' + "9" * 5_000 + "}", "a number has too many digits"),
+    ],
+)
+def test_what_the_parser_gives_up_on_is_said_in_plain_words(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        parse_weights(text)

@@ -17,7 +17,12 @@ from batchproof_server.backends.source import IntermediateSource
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import TooLarge, read_text
 from batchproof_server.base.signature import Signature, TensorSpec
-from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
+from batchproof_server.base.validation import (
+    NO_UNKNOWN_KEYS,
+    InvalidSettings,
+    parse_settings,
+    parser_says,
+)
 
 _MODEL: Final = "model.xml"
 _SIGNATURE: Final = "signature.json"
@@ -77,7 +82,7 @@ class OpenVinoSource(IntermediateSource):
         try:
             openvino.save_model(self._model, directory / _MODEL, compress_to_fp16=False)
         except RuntimeError as fault:
-            raise OSError(first_line(str(fault), fault)) from fault
+            raise OSError(first_line(parser_says(fault), fault)) from fault
         kept = {"inputs": _kept(self._signature.inputs), "outputs": _kept(self._signature.outputs)}
         (directory / _SIGNATURE).write_text(json.dumps(kept), encoding="utf-8")
 
@@ -106,7 +111,8 @@ def reopen(directory: Path) -> OpenVinoSource:
         model = openvino.Core().read_model(directory / _MODEL)
     except (OSError, ValueError, TypeError, InvalidSettings, TooLarge, RuntimeError) as fault:
         raise ModelRefused(
-            "the converted model cannot be read", (f"OpenVINO: {first_line(str(fault), fault)}",)
+            "the converted model cannot be read",
+            (f"OpenVINO: {first_line(parser_says(fault), fault)}",),
         ) from fault
     return OpenVinoSource(model, signature)
 

@@ -1,0 +1,40 @@
+"""A soak of seconds: every caller comes, and nothing is lost, wrong or unforeseen."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from support.patience import PATIENCE_S
+from system.bundles import write_image_model
+from system.process import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 4
+CALLERS = 7
+UNWANTED = ("cancelling", "garbage", "half asking", "metrics", "vanishing")
+
+
+def test_a_soak_loses_nothing_and_prints_the_slopes(tmp_path: Path) -> None:
+    bundle = write_image_model(tmp_path / "pictures" / "1")
+    ended = subprocess.run(
+        [sys.executable, "benchmarks/soak.py", f"--minutes={SECONDS / 60}", f"--bundle={bundle}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+        env=environment(),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stderr == ""
+    assert ended.stdout.endswith("\nnothing was lost\n")
+    counts = re.findall(
+        r"^(?:native|open inf|tensorf).* +(\d+) +(\d+) +\d+ +0 +0$", ended.stdout, re.MULTILINE
+    )
+    assert len(counts) == CALLERS
+    assert all(int(answered) > 0 for _, answered in counts)
+    came = dict(re.findall(r"([a-z ]+) (\d+)(?:,|\n)", ended.stdout.split("came as well:")[1]))
+    assert all(int(came[f" {name}"]) > 0 for name in UNWANTED)
+    for quantity in ("memory_mb", "descriptors", "threads"):
+        assert re.search(rf"^{quantity} .* [+-][\d.]+$", ended.stdout, re.MULTILINE)
