@@ -98,5 +98,6 @@ async def half_asking(http: str, chance: random.Random) -> None:
     with suppress(OSError):
         for byte in b"GET /metrics HTTP/1.1\r\n"[: chance.randrange(1, 23)]:
             writer.write(bytes((byte,)))
+            await writer.drain()
             await asyncio.sleep(chance.random() * _SLOWLY_S)
     writer.transport.abort()

@@ -21,6 +21,8 @@ settings.register_profile("ci", settings.get_profile("house"), max_examples=2_00
 settings.register_profile(
     "long", settings.get_profile("house"), max_examples=2_000, derandomize=False
 )
+# Of a round of `make fuzz`, which should not take much longer than it was told to.
+settings.register_profile("round", settings.get_profile("long"), max_examples=500)
 # For the few tests that ask for it: @settings(settings.get_profile("fuzz"))
 settings.register_profile("fuzz", settings.get_profile("ci" if "CI" in os.environ else "house"))
 settings.load_profile("house")

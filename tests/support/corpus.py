@@ -35,5 +35,4 @@ def kept_if_it_fails(kind: str, content: bytes, folder: Path = FUZZ) -> Iterator
 
 def short_or_long() -> settings:
     """The same few examples in every run; under ``make fuzz``, many others each time."""
-    is_short = settings.get_current_profile_name() != "long"
-    return settings(derandomize=is_short)
+    return settings(derandomize=settings.get_current_profile_name() == "house")
