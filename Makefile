@@ -129,9 +129,10 @@ lock: venv ## resolve requirements/ again; UPGRADE=--upgrade moves every pin to 
 	@$(UV_COMPILE) pyproject.toml --extra cpu --extra plots --extra load --group dev --constraint requirements/cpu.txt \
 	    --constraint requirements/build.txt --output-file requirements/dev.txt
 	@$(UV_COMPILE) pyproject.toml --group interop --override requirements/interop.overrides \
-	    --output-file requirements/interop.txt
+	    --constraint requirements/build.txt --output-file requirements/interop.txt
 	@$(UV_COMPILE) pyproject.toml --extra server --extra load --group dev \
-	    --override requirements/grpcio-oldest.overrides --output-file requirements/grpcio-oldest.txt
+	    --override requirements/grpcio-oldest.overrides --constraint requirements/build.txt \
+	    --output-file requirements/grpcio-oldest.txt
 
 clean: ## remove what was built, and the virtual environments
 	@rm -rf $(VENV) $(DEMO) $(INTEROP) build dist htmlcov .coverage .coverage.* .hypothesis .pytest_cache \

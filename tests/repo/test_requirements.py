@@ -67,6 +67,16 @@ def test_the_oldest_grpcio_that_is_allowed_is_the_one_that_is_tried() -> None:
     assert [pins[each.name] for each in bounds] == [{"1.76.0"}] * 3
 
 
+@pytest.mark.parametrize("name", ["cpu", "dev", "grpcio-oldest", "interop"])
+def test_what_is_installed_beside_the_tools_that_install_agrees_with_them(name: str) -> None:
+    """``scripts/make-venv`` gives uv both files at once, which refuses two pins of one package."""
+    tools, beside = _pins("build"), _pins(name)
+
+    assert {each: beside[each] for each in tools.keys() & beside.keys()} == {
+        each: tools[each] for each in tools.keys() & beside.keys()
+    }
+
+
 def test_no_extra_and_no_pin_is_without_a_lower_bound() -> None:
     project = project_table()["project"]
     lines = [*project["dependencies"], *_flat(project["optional-dependencies"].values())]

@@ -287,7 +287,7 @@ async def test_tensorflow_serving_gives_the_handles_of_few_rows_as_metadata(pets
     async with serving(pets) as server:
         call = prediction(server.channel).Predict(predict(content([BEST_IS_OWL] * 2), "pets"))
         await call
-        trailing = dict(await call.trailing_metadata())
+        trailing = dict(tuple(await call.trailing_metadata()))
         for text in trailing["x-handles"].split(","):
             assert await report(server, handle_from_text(text)) == OK
 
@@ -298,7 +298,7 @@ async def test_tensorflow_serving_gives_the_handles_of_many_rows_as_an_output(pe
         many.output_filter.append("handle")
         call = prediction(server.channel).Predict(many)
         answer = await call
-        assert "x-handles" not in dict(await call.trailing_metadata())
+        assert "x-handles" not in dict(tuple(await call.trailing_metadata()))
         texts = answer.outputs["handle"].string_val
         assert len(set(texts)) == 200
         assert await report(server, handle_from_text(texts[199].decode())) == OK
