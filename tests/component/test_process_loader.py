@@ -12,6 +12,8 @@ import pytest
 
 from batchproof_server.application.config import Config
 from batchproof_server.application.core import Told, build_core
+from batchproof_server.backends.artefact import ArtefactKind
+from batchproof_server.backends.plug_list import artefact_kinds
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import DeviceBack, DeviceLost
 from batchproof_server.batching.settings import BatchingSettings
@@ -19,8 +21,10 @@ from batchproof_server.devices.child import DeviceProcess
 from batchproof_server.devices.device import DeviceState
 from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
+from batchproof_server.models.bundle import Bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.process_loader import ProcessLoader
+from batchproof_server.models.manifest import NO_MANIFEST
+from batchproof_server.models.process_loader import ProcessLoader, stays_here
 from batchproof_server.models.served import ServedModel
 from batchproof_server.proof.settings import Progress, ProofSettings
 from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
@@ -190,3 +194,11 @@ def _process(served: ServedModel) -> DeviceProcess | None:
     process = device._process
     assert process is None or isinstance(process, DeviceProcess)
     return process
+
+
+@pytest.mark.parametrize("kind", artefact_kinds(), ids=lambda kind: kind.name)
+def test_whatever_needs_a_library_to_be_executed_leaves_this_process(
+    kind: ArtefactKind, tmp_path: Path
+) -> None:
+    bundle = Bundle("m", 1, kind, tmp_path, NO_MANIFEST, (), "")
+    assert bool(stays_here(bundle)) == (kind.name == "affine")

@@ -1,5 +1,6 @@
 """What is OpenVINO's own: it tells nobody, and refuses what it would compute otherwise."""
 
+import errno
 import gc
 import json
 import os
@@ -20,6 +21,7 @@ from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.backends.keras import kind as keras_kind
 from batchproof_server.backends.openvino import engine as openvino
+from batchproof_server.backends.openvino.intermediate import OpenVinoSource
 from batchproof_server.backends.saved_model import kind as saved_model
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
@@ -316,3 +318,19 @@ def test_what_was_converted_keeps_its_weights_when_the_library_lets_go_of_them(
         for name, answer in backend.execute(rows).items():
             np.testing.assert_allclose(answer, expected[name], rtol=1e-4, atol=1e-4)
         del taken
+
+
+def test_without_a_temporary_directory_the_next_engine_executes_the_model(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_directory: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "secret"))
+
+    monkeypatch.setattr(OpenVinoSource, "write", lambda _self, directory: full(directory))
+    model = loaded(bundle, [])
+    assert model.backend.engine.startswith("tensorflow ")
+    assert model.certificate is not None
+    (passed_over,) = model.certificate.passed_over
+    assert "No space left on device" in passed_over.reasons[0]
+    assert "TMPDIR" in passed_over.reasons[0]
+    assert "secret" not in passed_over.reasons[0]

@@ -47,7 +47,7 @@ def device_request(config: Config, place: Place) -> bytes:
         "place": {"name": place.name, "version": place.version, "directory": directory},
         "front": os.getpid(),
     }
-    return json.dumps(request).encode()
+    return json.dumps(request, default=os.fspath).encode()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """From an artefact to a backend under the eyes of the audit: the order of the proof."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from batchproof_server.backends.plug_list import AUTO
 from batchproof_server.backends.source import IntermediateSource, Source, typical_rows
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import reason_of
 from batchproof_server.proof.artefact.converted import Converted, digest_directory
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.certificate.kept import FoundCertificate
@@ -108,16 +109,38 @@ def examine(
         _refuse_unsafe(opened.name, "execute", [each for each in graphs if each.rule_id in UNSAFE])
         undecided = any(map(is_undecided, graphs))
         thresholds = opened.source.thresholds(audited) if undecided else ()
+        converted = None if source is opened.source else _converted(source)
     except BaseException:
         backend.close()
         raise
-    found = (*opened.findings, *graphs)
-    examined = Examined(
-        backend, found, opened.repairs, compiled.never_alone, thresholds, compiled.rows
+    return Examined(
+        backend,
+        findings=(*opened.findings, *graphs),
+        repairs=opened.repairs,
+        never_alone=compiled.never_alone,
+        thresholds=thresholds,
+        compiled_rows=compiled.rows,
+        packages=engine.packages if converted else (*opened.packages, *engine.packages),
+        converted=converted,
     )
-    if isinstance(source, IntermediateSource) and source is not opened.source:
-        return replace(examined, packages=engine.packages, converted=Converted.of(source.write))
-    return replace(examined, packages=(*opened.packages, *engine.packages))
+
+
+def _converted(source: Source) -> Converted | None:
+    """What an engine made of the artefact, with its digest; None where it keeps nothing.
+
+    Raises:
+        ModelRefused: there is no place to write it for a moment.
+    """
+    if not isinstance(source, IntermediateSource):
+        return None
+    try:
+        return Converted.of(source.write)
+    except OSError as fault:
+        sentence = (
+            f"converted model: it cannot be written to a temporary directory ({reason_of(fault)}); "
+            "give the process one, in TMPDIR, with room for the weights"
+        )
+        raise ModelRefused("what was converted has no digest", (sentence,)) from fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +284,7 @@ def reopen(
             repairs=certificate.repairs,
             compiled_rows=rows,
             packages=engine.packages,
-            converted=Converted(digest, source.write),
+            converted=Converted.lying_in(found.converted, digest),
         )
     return None
 
@@ -270,9 +293,8 @@ def _check_kept(directory: Path, digest: str) -> None:
     try:
         came = digest_directory(directory)
     except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
         raise ModelRefused(
-            "what was converted cannot be read", (f"{directory.name}: {reason}",)
+            "what was converted cannot be read", (f"{directory.name}: {reason_of(fault)}",)
         ) from fault
     if came != digest:
         sentence = f"{directory.name}: it is not what the certificate is of, or is not there"

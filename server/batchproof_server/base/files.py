@@ -49,6 +49,11 @@ def read_text(file: Path, max_bytes: int) -> str:
     return content.decode("utf-8-sig")
 
 
+def reason_of(fault: OSError) -> str:
+    """What the system says of a fault, without the path that it says it of."""
+    return fault.strerror or str(fault) or type(fault).__name__
+
+
 def links_out_of(directory: Path) -> list[str]:
     """Symbolic links below a directory that lead out of it, or nowhere, as relative names."""
     top = directory.resolve()

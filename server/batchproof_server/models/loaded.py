@@ -9,7 +9,6 @@ from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.bundle import Bundle
 from batchproof_server.models.profiles import watchable_policies
-from batchproof_server.proof.artefact.converted import Converted
 from batchproof_server.proof.certificate.certificate import Certificate
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 from batchproof_server.tta.expansion import Expansion
@@ -31,7 +30,6 @@ class LoadedModel:
         profile: what its predictions are compared with; None without one, and where it was ignored.
         profile_findings: why a profile was ignored.
         tta: the policies of test-time augmentation.
-        converted: what the engine made of the artefact; None where it executes that as it is.
         recipe: of the expansion; None for a model that takes tensors only.
     """
 
@@ -47,7 +45,6 @@ class LoadedModel:
     profile: KnownProfile | None = None
     profile_findings: tuple[str, ...] = ()
     tta: Choice = SERVER_CHOICE
-    converted: Converted | None = None
     recipe: Recipe | None = field(init=False)
 
     def __post_init__(self) -> None:

@@ -144,7 +144,7 @@ class _Loading:
                 model = self._fit(examined.backend, examined.compiled_rows[:1])
                 certificate = prove.reuse(_candidate(model, self.place, examined))
                 if certificate is not None:
-                    return self._certified(model, examined, certificate)
+                    return self._certified(model, certificate)
             examined.backend.close()
         return None
 
@@ -175,22 +175,35 @@ class _Loading:
             reference = reference_of(opened, engine, self.plugs.engines, rows, settings)
             candidate = _candidate(model, self.place, examined)
             certificate = prove(replace(candidate, reference=reference, passed_over=passed_over))
-            return self._certified(model, examined, certificate)
+            return self._certified(model, certificate)
 
     def _fit(self, backend: Backend, warm_rows: tuple[int, ...]) -> LoadedModel:
-        model = _fit(self.bundle, backend, self.batching, self.plugs, warm_rows)
-        return _add_profile(model, self.place, self.plugs.drift)
+        bundle, plugs, signature = self.bundle, self.plugs, backend.signature
+        if bundle.manifest.signature is not None:
+            check_declared(bundle.manifest.signature, signature)
+        output = name_output(bundle.manifest.output, signature)
+        outputs = warm_up(backend, warm_rows)
+        classes = 0 if output.name is None else check_scores(output, outputs, bundle.labels)
+        recipe = fit_recipe(bundle, signature, plugs.imaging(bundle.kind), plugs.image_limits)
+        model = LoadedModel(
+            bundle,
+            backend,
+            self.batching,
+            output,
+            None if recipe is None else Expansion.of(recipe),
+            classes=classes,
+            tta=tta_choice(bundle, output, recipe),
+        )
+        return _add_profile(model, self.place, plugs.drift)
 
-    def _certified(
-        self, model: LoadedModel, examined: Examined, certificate: Certificate
-    ) -> LoadedModel:
+    def _certified(self, model: LoadedModel, certificate: Certificate) -> LoadedModel:
         certified = _add_certificate(model, certificate, self.plugs)
         if isinstance(certified.backend, Shrinking):
             certified.backend.keep_buckets(certified.batching.buckets_rows)
         took_s = measure_execution_s(
             certified.backend, certified.batching.buckets_rows, self.plugs.clock
         )
-        return replace(certified, execution_s=took_s, converted=examined.converted)
+        return replace(certified, execution_s=took_s)
 
 
 @contextmanager
@@ -239,25 +252,3 @@ def _add_certificate(
         certificate=certificate,
         certificate_digest=certificate.digest,
     )
-
-
-def _fit(
-    bundle: Bundle,
-    backend: Backend,
-    batching: BatchingSettings,
-    plugs: LoadingPlugs,
-    warm_rows: tuple[int, ...],
-) -> LoadedModel:
-    signature = backend.signature
-    if bundle.manifest.signature is not None:
-        check_declared(bundle.manifest.signature, signature)
-    output = name_output(bundle.manifest.output, signature)
-    outputs = warm_up(backend, warm_rows)
-    classes = 0
-    if output.name is not None:
-        classes = check_scores(output, outputs, bundle.labels)
-    imaging = plugs.imaging(bundle.kind)
-    recipe = fit_recipe(bundle, signature, imaging, plugs.image_limits)
-    tta = tta_choice(bundle, output, recipe)
-    expansion = None if recipe is None else Expansion.of(recipe)
-    return LoadedModel(bundle, backend, batching, output, expansion, classes=classes, tta=tta)

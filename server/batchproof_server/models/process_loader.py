@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
-from batchproof_server.backends.source import GraphSource
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import DeviceBack, DeviceLost, Observer
 from batchproof_server.base.validation import InvalidSettings, parse_settings
@@ -194,7 +193,7 @@ def stays_here(bundle: Bundle) -> str:
     Pictures are decoded there, and a process that has to import TensorFlow for that may as well
     execute with it.
     """
-    if not issubclass(bundle.kind.opens_as, GraphSource):
+    if not bundle.kind.module:
         return "no engine has to be imported"
     if (settings := bundle.manifest.recipe) is None:
         return ""

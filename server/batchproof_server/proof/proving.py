@@ -7,6 +7,7 @@ from typing import Protocol
 
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import Clock
+from batchproof_server.base.files import reason_of
 from batchproof_server.proof.certificate.certificate import (
     FORMAT,
     AnswersDigest,
@@ -190,7 +191,7 @@ class Prover:
         try:
             self.kept.keep(certificate, candidate.examined.converted)
         except OSError as fault:
-            reason = fault.strerror or str(fault) or type(fault).__name__
+            reason = reason_of(fault)
             self._tell(candidate, "certificate not kept", reason)
 
     def _tell(

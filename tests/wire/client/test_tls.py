@@ -89,7 +89,7 @@ async def test_where_both_speak_the_same_the_error_is_the_servers(mutual: FakeSe
     assert "speaks" not in str(refused.value)
 
 
-@pytest.mark.parametrize("target", ["unix:/tmp/socket", "xds:///name", "127.0.0.1:1", "no-port"])
+@pytest.mark.parametrize("target", ["unix:socket", "xds:///name", "127.0.0.1:1", "no-port"])
 async def test_a_target_that_nobody_answers_at_speaks_nothing(target: str) -> None:
     assert await mismatch(target, "Connection refused", tls=False) == ""
 

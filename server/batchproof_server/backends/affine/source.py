@@ -18,7 +18,7 @@ from pydantic import ConfigDict
 from batchproof_server.backends.source import Source
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.files import TooLarge, read_text
+from batchproof_server.base.files import TooLarge, read_text, reason_of
 from batchproof_server.base.signature import Signature, TensorSpec
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_settings
 
@@ -109,7 +109,7 @@ def _read(artefact: Path) -> Any:
     except OSError as fault:
         raise ModelRefused(
             f"{artefact.name} cannot be read",
-            (f"{artefact.name}: {fault.strerror or type(fault).__name__}, expected a file",),
+            (f"{artefact.name}: {reason_of(fault)}, expected a file",),
         ) from fault
     except (ValueError, RecursionError) as fault:
         raise ModelRefused(

@@ -26,7 +26,7 @@ class _Bucket:
     Attributes:
         request: with one input and one output for each of the signature, in its order.
         forms: dtype and shape of each input by name.
-        empty: inputs of the right form, which stand in the request while nothing is executed.
+        empty: the request's own inputs, which stand in it while nothing is executed.
     """
 
     request: Any
@@ -148,8 +148,9 @@ def _compile_bucket(
         raise ModelRefused("the model cannot be compiled", (sentence,)) from fault
     _check_outputs(compiled, signature, rows)
     forms = {spec.name: (spec.dtype, (rows, *_sizes(spec))) for spec in signature.inputs}
-    empty = tuple(openvino.Tensor(np.zeros(shape, dtype)) for dtype, shape in forms.values())
-    return _Bucket(compiled.create_infer_request(), forms, empty)
+    request = compiled.create_infer_request()
+    empty = tuple(request.get_input_tensor(number) for number in range(len(forms)))
+    return _Bucket(request, forms, empty)
 
 
 def _check_rows(model: openvino.Model, rows: int) -> None:
@@ -168,7 +169,8 @@ def _check_rows(model: openvino.Model, rows: int) -> None:
 
 
 def _sizes(spec: TensorSpec) -> tuple[int, ...]:
-    return tuple(size or 1 for size in spec.row_shape)
+    """Of one row; sources with open sizes were refused when they were made."""
+    return tuple(size for size in spec.row_shape if size is not None)
 
 
 def _check_outputs(compiled: openvino.CompiledModel, signature: Signature, rows: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from batchproof_server.application.config import Config, prepare_engines, read_c
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.backends import plug_list
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import reason_of
 from batchproof_server.commands.report import field, report
 from batchproof_server.commands.terminal import ProgressLine, write, write_error
 from batchproof_server.models.bundle import read_bundle
@@ -19,8 +21,8 @@ from batchproof_server.models.loading import load_version
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
 from batchproof_server.proof.artefact.key_files import read_signing_key
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
-from batchproof_server.proof.certificate.kept import write_certificate
-from batchproof_server.proof.certificate.signing import KeySignature
+from batchproof_server.proof.certificate.kept import converted_in, write_certificate
+from batchproof_server.proof.certificate.signing import KeySignature, SigningKey
 from batchproof_server.proof.settings import ProofSettings
 
 OK, FINDINGS, USAGE = 0, 1, 2
@@ -40,11 +42,18 @@ def certify(arguments: Namespace) -> int:
         write_error(str(fault))
         return USAGE
     prepare_engines()
+    with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
+        return _certify(arguments, config, place, key, Path(scratch))
+
+
+def _certify(
+    arguments: Namespace, config: Config, place: Place, key: SigningKey | None, scratch: Path
+) -> int:
     try:
         if fault_text := _engine_fault(place, arguments.engine):
             write_error(fault_text)
             return USAGE
-        proof = prove(place, config)
+        proof = prove(place, config, scratch)
     except ModelRefused as refused:
         _write_refused(place, refused, as_json=arguments.json)
         return FINDINGS
@@ -83,33 +92,43 @@ class Proof:
     """What a proof leaves.
 
     Attributes:
-        converted: what the engine made of the artefact; None where it executes that as it is.
         took_s: what each bucket that is served took alone on this machine.
+        scratch: holds what the engine made of the artefact, unless it executes that as it is.
     """
 
     certificate: Certificate
-    converted: Converted | None
     took_s: Mapping[int, float]
+    scratch: Path
 
     def keep(self, bundle: Path, signature: KeySignature | None = None) -> None:
-        """Writes both into a bundle.
+        """Writes the certificate into a bundle, and what it is of.
 
         Raises:
             OSError: they cannot be written.
         """
-        if self.converted is not None:
-            self.converted.keep(bundle / CONVERTED_NAME)
+        if digest := self.certificate.subject.converted_digest:
+            model, version = self.certificate.model, self.certificate.version
+            lying = converted_in(self.scratch, model, version)
+            Converted.lying_in(lying, digest).keep(bundle / CONVERTED_NAME)
         write_certificate(self.certificate, bundle / CERTIFICATE_NAME, signature)
 
 
-def prove(place: Place, config: Config) -> Proof:
-    """Proves a bundle anew, whatever certificates there are; writes nothing.
+def prove(place: Place, config: Config, scratch: Path) -> Proof:
+    """Proves a bundle anew, whatever certificates there are.
+
+    Args:
+        place: of the bundle, in which nothing is written.
+        config: as the server has it.
+        scratch: an empty directory that lasts as long as the proof is used.
 
     Raises:
         ModelRefused: it could not be loaded.
     """
     proof = replace(
-        config.proof, allow_unproven=True, reuse_certificates=False, certificate_directory=""
+        config.proof,
+        allow_unproven=True,
+        reuse_certificates=False,
+        certificate_directory=str(scratch),
     )
     plugs = loading_plugs(replace(config, proof=proof), ProgressLine(sys.stderr))
     loaded = load_version(place, plugs)
@@ -117,7 +136,7 @@ def prove(place: Place, config: Config) -> Proof:
     if loaded.certificate is None:
         raise ModelRefused("no proof was made")  # unreachable: the plugs prove
     took_s = dict(zip(loaded.batching.buckets_rows, loaded.execution_s, strict=True))
-    return Proof(loaded.certificate, loaded.converted, took_s)
+    return Proof(loaded.certificate, took_s, scratch)
 
 
 def _engines_of(place: Place) -> list[str]:
@@ -133,7 +152,7 @@ def _measure(place: Place, config: Config, proof: Proof) -> Iterator[str]:
         if not chosen.startswith(f"{name} "):
             engine = replace(config.engine, name=name)
             try:
-                measured = prove(place, replace(config, engine=engine))
+                measured = prove(place, replace(config, engine=engine), proof.scratch / name)
             except ModelRefused as refused:
                 yield f"{name}: does not execute it: {'; '.join(refused.findings)}"
                 continue
@@ -164,7 +183,7 @@ def _keep(proof: Proof, place: Place, signature: KeySignature | None) -> int:
     try:
         proof.keep(place.directory, signature)
     except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
+        reason = reason_of(fault)
         write_error(f"{place.directory / CERTIFICATE_NAME}: cannot be written ({reason})")
         return USAGE
     return OK

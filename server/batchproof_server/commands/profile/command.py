@@ -9,7 +9,7 @@ from typing import Final
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.files import write_whole
+from batchproof_server.base.files import reason_of, write_whole
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.profile.build import build
 from batchproof_server.commands.profile.report import profile_report
@@ -48,7 +48,7 @@ def profile(arguments: Namespace) -> int:
         write_error(str(fault))
         return USAGE
     except OSError as fault:
-        write_error(f"{fault.filename}: {fault.strerror or type(fault).__name__}")
+        write_error(f"{fault.filename}: {reason_of(fault)}")
         return USAGE
 
 

@@ -10,6 +10,7 @@ from batchproof_server.backends.artefact import LayeredKind
 from batchproof_server.backends.examining import check_safe
 from batchproof_server.backends.source import LayeredSource
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import reason_of
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle, prove
 from batchproof_server.commands.report import report
 from batchproof_server.commands.terminal import write, write_error
@@ -43,7 +44,7 @@ def repair(arguments: Namespace) -> int:
             write_error(finding)
         return FINDINGS
     except OSError as fault:
-        write_error(f"{out}: cannot be written ({fault.strerror or type(fault).__name__})")
+        write_error(f"{out}: cannot be written ({reason_of(fault)})")
         return USAGE
 
 
@@ -59,11 +60,12 @@ def _repair(place: Place, out: Path, config: Config) -> int:
     for each in repairs:
         write(f"repaired  {each.where}: {each.change}")
     mended = only_bundle(out)
-    proof = prove(mended, config)
-    write(report(proof.certificate))
-    if proof.certificate.verdict == "unproven":
-        return FINDINGS
-    proof.keep(out)
+    with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
+        proof = prove(mended, config, Path(scratch))
+        write(report(proof.certificate))
+        if proof.certificate.verdict == "unproven":
+            return FINDINGS
+        proof.keep(out)
     return OK
 
 

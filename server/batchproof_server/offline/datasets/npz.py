@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from batchproof_server.base.files import reason_of
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.imaging.limits import ImageLimits
@@ -138,5 +139,5 @@ def _check_labels(file: Path, classes: Array, labels: Sequence[str]) -> None:
 
 def _reason(fault: BaseException) -> str:
     if isinstance(fault, OSError):
-        return f"cannot be read ({fault.strerror or type(fault).__name__})"
+        return f"cannot be read ({reason_of(fault)})"
     return "is damaged or no .npz file"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from batchproof_server.base.errors import cut
+from batchproof_server.base.files import reason_of
 from batchproof_server.base.validation import parser_says
 from batchproof_server.proof.artefact.archive_form import (
     CONFIG_NAME,
@@ -39,7 +40,7 @@ def audit_artefact(path: Path) -> tuple[Finding, ...]:
             return tuple(audit_saved_model(path))
         return _keras_file(path)
     except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
+        reason = reason_of(fault)
         return (found("BP001", path.name, f"cannot be read ({reason})"),)
 
 

@@ -4,6 +4,7 @@ With it a version starts without the library that it was made with: the certific
 of the files, and that proof was made of these files, after the audit of what they were made of.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ class Converted:
         with tempfile.TemporaryDirectory(prefix="converted-") as directory:
             write(Path(directory))
             return cls(digest_directory(Path(directory)), write)
+
+    @classmethod
+    def lying_in(cls, directory: Path, digest: str) -> "Converted":
+        """What was kept in a directory, whose digest is known."""
+
+        def write(target: Path) -> None:
+            shutil.copytree(directory, target, dirs_exist_ok=True)
+
+        return cls(digest, write)
 
     def keep(self, directory: Path) -> None:
         """Writes the files into a directory of their own, whole or not at all, over older ones.

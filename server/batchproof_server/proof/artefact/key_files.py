@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from batchproof_server.base.files import read_start
+from batchproof_server.base.files import read_start, reason_of
 from batchproof_server.proof.certificate.signing import SigningKey, TrustedKeys, public_key
 
 MAX_KEY_BYTES: Final = 64 << 10
@@ -33,7 +33,7 @@ def _read(file: Path, parse: Callable[[bytes], _Key]) -> _Key:
     try:
         content = read_start(file, MAX_KEY_BYTES)
     except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
+        reason = reason_of(fault)
         raise ValueError(f"{file}: cannot be read ({reason})") from fault
     try:
         return parse(content)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from batchproof_server.base.files import read_text, write_whole
+from batchproof_server.base.files import read_text, reason_of, write_whole
 from batchproof_server.base.validation import parser_says
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
@@ -55,8 +55,8 @@ class KeptCertificates:
     def find(self, model: str, version: int, bundle: Path) -> Iterator[FoundCertificate]:
         """Those of one model version: this server's own, then the one in its bundle."""
         if self.directory is not None:
-            own = self.directory / f"{model}-{version}.json"
-            yield from self._found(own, "", own.with_suffix(f".{CONVERTED_NAME}"))
+            own = _certificate_in(self.directory, model, version)
+            yield from self._found(own, "", converted_in(self.directory, model, version))
         yield from self._found(bundle / CERTIFICATE_NAME, _OF_OTHERS, bundle / CONVERTED_NAME)
 
     def _found(self, file: Path, unsigned: str, converted: Path) -> Iterator[FoundCertificate]:
@@ -77,11 +77,20 @@ class KeptCertificates:
         """
         if self.directory is None:
             return
-        file = self.directory / f"{certificate.model}-{certificate.version}.json"
+        model, version = certificate.model, certificate.version
         if converted is not None:
-            converted.keep(file.with_suffix(f".{CONVERTED_NAME}"))
+            converted.keep(converted_in(self.directory, model, version))
         self.directory.mkdir(parents=True, exist_ok=True)
-        write_certificate(certificate, file)
+        write_certificate(certificate, _certificate_in(self.directory, model, version))
+
+
+def converted_in(directory: Path, model: str, version: int) -> Path:
+    """Where ``KeptCertificates`` keeps what an engine made of a version."""
+    return directory / f"{model}-{version}.{CONVERTED_NAME}"
+
+
+def _certificate_in(directory: Path, model: str, version: int) -> Path:
+    return directory / f"{model}-{version}.json"
 
 
 def read_certificate(file: Path) -> CertificateDocument | ValueError | None:
@@ -93,7 +102,7 @@ def read_certificate(file: Path) -> CertificateDocument | ValueError | None:
     except (ValueError, RecursionError) as fault:
         return ValueError(parser_says(fault).splitlines()[0])
     except OSError as fault:
-        return ValueError(fault.strerror or type(fault).__name__)
+        return ValueError(reason_of(fault))
 
 
 def write_certificate(

@@ -1,0 +1,36 @@
+"""What a device process is asked to do is what the server was told, whatever that is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batchproof_server.application.config import Config, LogSettings, ServerSettings
+from batchproof_server.application.device_process import device_request
+from batchproof_server.base.validation import parse_settings
+from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
+from batchproof_server.models.discovery import Place
+from batchproof_server.outcomes.settings import OutcomeSettings
+from batchproof_server.proof.settings import ProofSettings
+from batchproof_server.rpc.settings import RpcSettings, TlsSettings
+
+TLS = TlsSettings(Path("server.pem"), Path("server.key"), Path("clients.pem"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(),
+        Config(rpc=RpcSettings(tls=TLS)),
+        Config(proof=ProofSettings(certificate_directory="kept", trusted_keys=("fleet.pub",))),
+        Config(outcomes=OutcomeSettings(key_file="handles.keys")),
+        Config(server=ServerSettings(grace_s=0.5), log=LogSettings(level="debug")),
+        Config(devices=DeviceSettings("process", 1 << 30), execution=ExecutionSettings(2.5, 60.0)),
+        Config(version_labels={"m": {"stable": 3}}),
+    ],
+    ids=["defaults", "tls", "proof", "outcomes", "server", "devices", "labels"],
+)
+def test_every_setting_comes_through_as_it_was(config: Config) -> None:
+    request = json.loads(device_request(config, Place("m", 3, Path("models/m/3"))))
+    assert parse_settings(Config, request["config"]) == config
+    assert request["place"] == {"name": "m", "version": 3, "directory": "models/m/3"}
