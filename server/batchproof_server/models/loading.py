@@ -12,9 +12,9 @@ from batchproof_server.backends.examining import (
     examine,
     open_audited,
     reference_of,
-    reopen,
 )
 from batchproof_server.backends.plug_list import AUTO
+from batchproof_server.backends.reopening import reopen
 from batchproof_server.base.backend import Backend, EngineSettings, Shrinking
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
