@@ -23,7 +23,8 @@ async def test_a_call_without_a_message_has_none(bench: FrontBench) -> None:
     async with raw_call(bench.address) as call:
         await call.begin(ECHO)
         await call.finish()
-        await call.status()
+        assert await call.status() == grpc.StatusCode.OK.value[0]
+    assert bench.contents == [None]
 
 
 async def test_a_message_that_ends_half_way_is_none(bench: FrontBench) -> None:
