@@ -15,7 +15,7 @@ from batchproof_server.batching.background import checked_record, isolated_recor
 from batchproof_server.batching.isolation import Fragment, Incident, Isolation
 from batchproof_server.batching.replies import (
     BatchedRows,
-    Company,
+    CoBatched,
     Members,
     backend_failed,
     settle,
@@ -50,7 +50,7 @@ class Batch:
             for task in self.members:
                 settle(task, partial(backend_failed, execution.cause))
             return
-        company = Company(execution.parts) if len(self.members) > 1 else None
+        co_batched = CoBatched(execution.parts) if len(self.members) > 1 else None
         pairs = zip(self.members, execution.parts, strict=True)
         for place, (task, outputs) in enumerate(pairs):
             member = task.payload
@@ -61,7 +61,7 @@ class Batch:
                     bucket_rows=self.bucket_rows,
                     queue_delay_s=self.taken_s - member.arrival_s,
                     execution_s=execution.execution_s,
-                    company=company,
+                    co_batched=co_batched,
                     place=place,
                 )
                 member.reply.set_result(rows)

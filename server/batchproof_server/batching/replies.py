@@ -31,7 +31,7 @@ SHED_REASONS: Mapping[type[ServingError], str] = {
 # Contract: one value for all tasks of a micro-batch, for the loop thread. It changes no answer: it
 # is there so that what can be worked out for all rows at once is worked out once.
 @dataclass(slots=True, eq=False)
-class Company:
+class CoBatched:
     """What the tasks of one micro-batch were answered with.
 
     Attributes:
@@ -75,7 +75,7 @@ class BatchedRows:
         bucket_rows: rows of the micro-batch that was executed, with its padding.
         queue_delay_s: from acceptance until the micro-batch was handed to the device.
         execution_s: assembly, execution and splitting, on the device thread.
-        company: of the micro-batch; None where the task was alone in it.
+        co_batched: of the micro-batch; None where the task was alone in it.
         place: of the task in it.
     """
 
@@ -84,7 +84,7 @@ class BatchedRows:
     bucket_rows: int
     queue_delay_s: float
     execution_s: float
-    company: Company | None = field(default=None, repr=False, compare=False)
+    co_batched: CoBatched | None = field(default=None, repr=False, compare=False)
     place: int = field(default=0, repr=False, compare=False)
 
 

@@ -69,7 +69,7 @@ class Prove(Protocol):
 # Contract: the certificate says "proven" or "probed" only when no finding of audit or probes failed
 # in this process, and "proven" only when the audit decided everything. A kept certificate saves the
 # probes, and only when everything that they depend on is the same and the model answers the probe
-# rows now with the very bits it names. It saves the audit of what an engine converted once more: by
+# rows now with the bits it names. It saves the audit of what an engine converted once more: by
 # its digest, those are the files that this audit was followed by.
 @dataclass(frozen=True, slots=True)
 class Prover:

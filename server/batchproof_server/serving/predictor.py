@@ -216,9 +216,9 @@ class Predictor:
     ) -> Scores | None:
         """The scores of a request that was executed beside others, if all of them are few."""
         only = executions[0]
-        if len(executions) > 1 or only.company is None:
+        if len(executions) > 1 or only.co_batched is None:
             return None
-        return only.company.scores(only.place, output, self._off_loop.is_quick)
+        return only.co_batched.scores(only.place, output, self._off_loop.is_quick)
 
     async def _aggregate(
         self, request: PredictRequest, executed: ModelOutputs, rows: int

@@ -92,7 +92,7 @@ class InLists:
     def _settle_with(self, call_id: int, outcome: Reply | Status) -> None:
         self._ready.append((call_id, outcome))
         if len(self._running) <= 1:
-            self._send_ready()  # of a call without company, before the loop turns to the accounting
+            self._send_ready()  # of a call that is alone, before the loop turns to the accounting
         elif len(self._ready) == 1:
             asyncio.get_running_loop().call_soon(self._send_ready)
 

@@ -1,4 +1,4 @@
-"""What a front keeps in its books: who may be read now, how long that may take, who is next."""
+"""What a front keeps count of: who may be read now, how long that may take, who is next."""
 
 from collections import deque
 from typing import Final

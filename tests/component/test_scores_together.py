@@ -55,12 +55,12 @@ async def test_requests_of_a_micro_batch_share_the_work_and_get_their_own_scores
 
     assert all(map(same_bits, came, asked))
     assert isinstance(first, Prediction)
-    company = first.executions[0].company
-    assert company is not None
+    co_batched = first.executions[0].co_batched
+    assert co_batched is not None
     for place, each in enumerate((first, second, third)):
         assert isinstance(each, Prediction)
-        assert each.executions[0].company is company
-        assert each.scores is company.scores(place, LOGITS, lambda _: False)
+        assert each.executions[0].co_batched is co_batched
+        assert each.scores is co_batched.scores(place, LOGITS, lambda _: False)
 
 
 async def test_an_output_that_is_not_finite_is_a_matter_of_its_own_request() -> None:
@@ -80,7 +80,7 @@ async def test_a_request_without_company_shares_nothing() -> None:
 
     assert same_bits(only, row(1, 2, 3))
     assert isinstance(only, Prediction)
-    assert only.executions[0].company is None
+    assert only.executions[0].co_batched is None
 
 
 async def test_many_numbers_are_not_worked_out_at_once_on_the_loop_thread() -> None:
@@ -90,6 +90,6 @@ async def test_many_numbers_are_not_worked_out_at_once_on_the_loop_thread() -> N
 
     assert all(same_bits(each, many) for each in came)
     assert isinstance(came[0], Prediction)
-    company = came[0].executions[0].company
-    assert company is not None
-    assert company.scores(0, LOGITS, lambda _: True) is None
+    co_batched = came[0].executions[0].co_batched
+    assert co_batched is not None
+    assert co_batched.scores(0, LOGITS, lambda _: True) is None
