@@ -57,6 +57,37 @@ assert not heard, heard
 assert sys.modules["openvino_telemetry"] is None
 """
 
+# The library lends the thread that compiles a stack for signals, which it takes away with its core.
+TWO_MODELS_AND_CTRL_C = """
+import signal
+import numpy as np
+from openvino import Model, opset13 as ops
+from batchproof_server.backends.openvino.execution import compile_buckets
+from batchproof_server.backends.openvino.intermediate import OpenVinoSource
+from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.signature import Signature, TensorSpec
+
+def compiled():
+    rows = ops.parameter([-1, 4], np.float32, name="x")
+    answer = ops.relu(rows)
+    answer.output(0).set_names({"y"})
+    rows.output(0).set_names({"x"})
+    source = OpenVinoSource(Model([answer], [rows]), signature)
+    return compile_buckets(source, (1, 2), EngineSettings())
+
+form = lambda name: TensorSpec(name, np.dtype(np.float32), (4,))
+signature = Signature((form("x"),), (form("y"),))
+first, second = compiled(), compiled()
+first.close()
+del first
+second.close()
+del second
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append("Ctrl-C"))
+signal.raise_signal(signal.SIGINT)
+assert heard == ["Ctrl-C"]
+"""
+
 
 def save_function(directory: Path, answer: Callable[[Any], Any], spec: Any) -> Path:
     module = tf.Module()
@@ -334,3 +365,8 @@ def test_without_a_temporary_directory_the_next_engine_executes_the_model(
     assert "No space left on device" in passed_over.reasons[0]
     assert "TMPDIR" in passed_over.reasons[0]
     assert "secret" not in passed_over.reasons[0]
+
+
+def test_ctrl_c_reaches_a_process_whose_models_are_gone_again() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO_MODELS_AND_CTRL_C], check=False)
+    assert done.returncode == 0

@@ -179,12 +179,17 @@ class DeviceProcess:
         self._loss = loss
         self._listener.lost(loss)
 
-    def _look_at_memory(self) -> None:
+    def check_memory(self) -> bool:
+        """Whether the child takes no more memory than it may; one that does is ended."""
         limit = self._max_memory_bytes
-        if (taken := self.memory_bytes()) > limit:
-            text = f"took {taken} bytes of memory, [devices] max_memory_bytes is {limit}"
-            self.kill(Loss("memory", text))
-        else:
+        if not limit or (taken := self.memory_bytes()) <= limit:
+            return True
+        text = f"took {taken} bytes of memory, [devices] max_memory_bytes is {limit}"
+        self.kill(Loss("memory", text))
+        return False
+
+    def _look_at_memory(self) -> None:
+        if self.check_memory():
             at_s = self._clock.now_s() + _LOOK_AT_MEMORY_S
             self._look = self._clock.call_at(at_s, self._look_at_memory)
 

@@ -156,7 +156,9 @@ class _LoadingProcess:
             raise ValueError(f"a text of {record.number} bytes")
         text = self.process.arena.read(record.number)
         if record.tag is Tag.LOADED:
-            self.facts.set_result(read_facts(text))
+            facts = read_facts(text)
+            if self.process.check_memory():
+                self.facts.set_result(facts)
         elif record.tag is Tag.REFUSED:
             refused: Any = json.loads(text)
             raise ModelRefused(str(refused["text"]), tuple(map(str, refused["findings"])))

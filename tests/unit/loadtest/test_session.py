@@ -49,7 +49,6 @@ class Fleet:
     def __init__(self, *, service_s: float = 0.01, busy_above_hz: float = 1e9) -> None:
         self.rates_hz: list[float] = []
         self.interrupt_after = 100
-        self.interrupt: fleet.Interrupt | None = None
         self._service_s = service_s
         self._busy_above_hz = busy_above_hz
 
@@ -60,7 +59,6 @@ class Fleet:
         (job,) = jobs
         rate_hz = rate_of(job.work.arrivals)
         self.rates_hz.append(rate_hz)
-        self.interrupt = interrupt
         interrupt.pressed = interrupt.pressed or len(self.rates_hz) >= self.interrupt_after
         harvest = run_virtually(self._perform(job, busy=rate_hz > self._busy_above_hz))
         observe(harvest, 1.0)
@@ -136,8 +134,8 @@ def test_ctrl_c_between_two_runs_of_a_search_brings_the_report_too(
     class Pressing(LiveView):
         def begin(self, arrivals: Arrivals) -> None:
             super().begin(arrivals)
-            if stand_in.interrupt is not None:
-                stand_in.interrupt.pressed = True
+            if stand_in.rates_hz:
+                signal.raise_signal(signal.SIGINT)
 
     stand_in = Fleet()
     result = search(monkeypatch, stand_in, Pressing(None))

@@ -11,7 +11,12 @@ import numpy as np
 
 from batchproof_server.backends.foreign_faults import first_line
 from batchproof_server.backends.openvino.intermediate import OpenVinoSource
-from batchproof_server.backends.openvino.runtime import ENGINE_TEXT, compile_options, openvino
+from batchproof_server.backends.openvino.runtime import (
+    ENGINE_TEXT,
+    compile_options,
+    openvino,
+    openvino_core,
+)
 from batchproof_server.base.backend import EngineSettings, batch_rows
 from batchproof_server.base.errors import ModelRaised, ModelRefused
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
@@ -122,16 +127,12 @@ def compile_buckets(
         ModelRefused: the model cannot be compiled, or has other outputs than its signature says.
     """
     model, signature = source.model, source.signature(buckets_rows)
-    core = openvino.Core()
-    buckets = {
-        rows: _compile_bucket(core, model, signature, rows, settings) for rows in buckets_rows
-    }
+    buckets = {rows: _compile_bucket(model, signature, rows, settings) for rows in buckets_rows}
     has_loops = any(node.get_type_name() in _LOOPS for node in model.get_ops())
     return OpenVinoBackend(signature, buckets, has_loops=has_loops)
 
 
 def _compile_bucket(
-    core: openvino.Core,
     model: openvino.Model,
     signature: Signature,
     rows: int,
@@ -142,7 +143,7 @@ def _compile_bucket(
     try:
         fixed = model.clone()
         fixed.reshape(shapes)
-        compiled = core.compile_model(fixed, "CPU", compile_options(settings))
+        compiled = openvino_core().compile_model(fixed, "CPU", compile_options(settings))
     except Exception as fault:  # OpenVINO raises what it likes
         sentence = f"OpenVINO, {rows} rows: {first_line(str(fault), fault)}"
         raise ModelRefused("the model cannot be compiled", (sentence,)) from fault

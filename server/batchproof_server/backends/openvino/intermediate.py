@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from batchproof_server.backends.foreign_faults import first_line
-from batchproof_server.backends.openvino.runtime import openvino
+from batchproof_server.backends.openvino.runtime import openvino, openvino_core
 from batchproof_server.backends.source import IntermediateSource
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import TooLarge, read_text
@@ -108,7 +108,7 @@ def reopen(directory: Path) -> OpenVinoSource:
         values = json.loads(read_text(directory / _SIGNATURE, _MAX_SIGNATURE_BYTES))
         kept = parse_settings(_KeptSignature, values)
         signature = Signature(_specs(kept.inputs), _specs(kept.outputs))
-        model = openvino.Core().read_model(directory / _MODEL)
+        model = openvino_core().read_model(directory / _MODEL)
     except (OSError, ValueError, TypeError, InvalidSettings, TooLarge, RuntimeError) as fault:
         raise ModelRefused(
             "the converted model cannot be read",

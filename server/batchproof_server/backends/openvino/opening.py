@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from batchproof_server.backends.foreign_faults import finding
 from batchproof_server.backends.openvino.intermediate import OpenVinoSource
-from batchproof_server.backends.openvino.runtime import openvino
+from batchproof_server.backends.openvino.runtime import openvino_core
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Signature, TensorSpec
 from batchproof_server.proof.findings import Finding
@@ -56,7 +56,7 @@ def open_model(artefact: Path, file: str) -> OpenVinoSource:
     """
     path = artefact / file if artefact.is_dir() else artefact
     try:
-        model = openvino.Core().read_model(path)
+        model = openvino_core().read_model(path)
     except Exception as fault:  # OpenVINO raises what it likes
         raise ModelRefused(f"{file} cannot be read by OpenVINO", (finding(path, fault),)) from fault
     inputs, outputs = tuple(_specs(model.inputs)), tuple(_specs(model.outputs))

@@ -4,6 +4,7 @@ Importing this module imports OpenVINO.
 """
 
 import sys
+from functools import cache
 from typing import Any
 
 from batchproof_server.base.backend import EngineSettings
@@ -17,6 +18,16 @@ import openvino as openvino  # noqa: E402 - after its telemetry was shut out
 # A version is followed by what it was built from.
 VERSION = openvino.get_version().partition("-")[0]
 ENGINE_TEXT = f"openvino {VERSION}"
+
+
+@cache
+def openvino_core() -> openvino.Core:
+    """The process's one core, which is never given back.
+
+    Its processor plug-in lends the thread that first compiles a stack for signals. When the core
+    goes, it takes that memory away, also where it is lent yet: the next Ctrl-C would be a crash.
+    """
+    return openvino.Core()
 
 
 def compile_options(settings: EngineSettings) -> dict[str, Any]:
