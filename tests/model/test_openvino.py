@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
-from batchproof_server.models.loading import load_version
+from batchproof_server.models.loading import LoadingPlugs, load_version
+from batchproof_server.proof.proving import Prover
 from batchproof_server.proof.settings import Progress, ProofSettings
 from support.backend_contract import random_rows
 from support.keys import write_keys
@@ -252,6 +254,56 @@ def test_auto_passes_openvino_over_with_a_reason_in_log_and_certificate(tmp_path
     assert "Assert" in passed_over.reasons[0]
     (line,) = [each for each in told if each.step == "engine passed over"]
     assert "Assert" in line.detail
+
+
+def test_an_engine_that_was_passed_over_is_not_tried_again_while_it_stays_the_same(
+    tmp_path: Path,
+) -> None:
+    save_function(tmp_path / "model", checked, of_numbers())
+    told: list[Progress] = []
+    proof = ProofSettings(certificate_directory=str(tmp_path / "kept"))
+    plugs = loading_plugs(Config(proof=proof), told.append)
+    place = Place("model", 1, tmp_path / "model")
+    first = load_version(place, plugs)
+
+    def convert(*_: Any) -> Any:
+        raise AssertionError("it was tried again")
+
+    conversion = openvino.ENGINE.conversion
+    assert conversion is not None
+    untried = replace(openvino.ENGINE, conversion=replace(conversion, convert=convert))
+    engines = tuple(untried if each.name == "openvino" else each for each in plugs.engines)
+    told.clear()
+    again = load_version(place, replace(plugs, engines=engines))
+    assert again.certificate == first.certificate
+    assert [each.step for each in told] == ["certificate reused", "engine passed over"]
+    assert "Assert" in told[1].detail
+
+    newer = {**prover(plugs).versions, "openvino": "9999.0"}
+    upgraded = replace(plugs, engines=engines, prove=replace(prover(plugs), versions=newer))
+    with pytest.raises(AssertionError, match="tried again"):
+        load_version(place, upgraded)
+
+
+def prover(plugs: LoadingPlugs) -> Prover:
+    assert isinstance(plugs.prove, Prover)
+    return plugs.prove
+
+
+def test_a_probed_model_that_was_converted_starts_without_tensorflow_too(tmp_path: Path) -> None:
+    def undecided(x: Any) -> Any:
+        return tf.map_fn(lambda row: row * tf.cast(tf.reduce_mean(row) < 105.0, tf.float32), x)
+
+    save_function(tmp_path / "model", undecided, of_numbers())
+    proof = ProofSettings(certificate_directory=str(tmp_path / "kept"))
+    plugs = loading_plugs(Config(proof=proof))
+    first = load_version(Place("model", 1, tmp_path / "model"), plugs)
+    assert first.certificate is not None
+    assert first.certificate.verdict == "probed"
+    assert 105.0 in first.certificate.subject.thresholds
+    assert first.backend.engine.startswith("openvino ")
+    said = without_tensorflow(tmp_path / "model", tmp_path / "kept")
+    assert said.stdout.split()[:1] == [first.certificate.digest]
 
 
 def test_an_engine_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What an engine made of an artefact at an earlier start, without the library of the artefact."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from batchproof_server.backends.engine import Engine
@@ -10,6 +11,8 @@ from batchproof_server.base.files import reason_of
 from batchproof_server.proof.artefact.converted import Converted, digest_directory
 from batchproof_server.proof.certificate.kept import FoundCertificate
 from batchproof_server.proof.examination import Examined
+from batchproof_server.proof.findings import Finding
+from batchproof_server.proof.verdict import is_undecided
 
 
 def reopen(
@@ -17,8 +20,8 @@ def reopen(
 ) -> Examined | None:
     """What an engine made of the artefact before, compiled for the buckets that were served.
 
-    The audit was made before it was converted, of an artefact with the same digest; the certificate
-    has its findings.
+    The audit was made before it was converted, of an artefact with the same digest; what it left
+    undecided, and so which rows are tried, stands in the certificate.
 
     Args:
         found: a certificate.
@@ -32,8 +35,8 @@ def reopen(
     Raises:
         ModelRefused: what was kept is not what the certificate is of, or is damaged.
     """
-    certificate = found.certificate
-    if certificate is None or certificate.subject.model_digest != model_digest:
+    certificate = found.of(model_digest)
+    if certificate is None:
         return None
     digest = certificate.subject.converted_digest
     for engine in engines if digest else ():
@@ -45,6 +48,10 @@ def reopen(
         rows = certificate.measured.served_buckets_rows
         return Examined(
             engine.compile(source, rows, settings),
+            findings=tuple(
+                Finding(**asdict(each)) for each in certificate.findings if is_undecided(each)
+            ),
+            thresholds=certificate.subject.thresholds,
             repairs=certificate.repairs,
             compiled_rows=rows,
             packages=engine.packages,

@@ -1,6 +1,7 @@
 """A version that can execute: what was read, compiled and proven of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.output import OutputSettings
@@ -9,7 +10,9 @@ from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.bundle import Bundle
 from batchproof_server.models.profiles import watchable_policies
-from batchproof_server.proof.certificate.certificate import Certificate
+from batchproof_server.models.samples import read_samples
+from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
+from batchproof_server.proof.examination import Candidate, Examined
 from batchproof_server.tta.choice import SERVER_CHOICE, Choice
 from batchproof_server.tta.expansion import Expansion
 
@@ -60,4 +63,35 @@ def model_facts(model: LoadedModel) -> ModelFacts:
         labels=model.bundle.labels,
         classes=model.classes,
         policies=watchable_policies(model.tta),
+    )
+
+
+def candidate_of(
+    model: LoadedModel,
+    directory: Path,
+    examined: Examined,
+    passed_over: tuple[PassedOver, ...] = (),
+) -> Candidate:
+    """The model as the proof has it, with the pictures that its bundle brings along.
+
+    Args:
+        model: without a certificate.
+        directory: of the bundle.
+        examined: its backend and what the audit says.
+        passed_over: the engines that were tried before.
+    """
+    recipe, bundle = model.recipe, model.bundle
+    samples, findings = ((), ()) if recipe is None else read_samples(directory, recipe)
+    return Candidate(
+        model=bundle.name,
+        version=bundle.version,
+        directory=directory,
+        model_digest=bundle.model_digest,
+        recipe_digest="" if recipe is None else recipe.digest,
+        buckets_rows=model.batching.buckets_rows,
+        examined=examined,
+        samples=samples,
+        findings=findings,
+        scores=model.output.name or "",
+        passed_over=passed_over,
     )

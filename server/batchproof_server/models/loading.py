@@ -1,6 +1,6 @@
 """Loads one version: artefact, signature, recipe, proof. Blocks; runs on a loading thread."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -31,13 +31,12 @@ from batchproof_server.models.fitting import (
     name_output,
     tta_choice,
 )
-from batchproof_server.models.loaded import LoadedModel, model_facts
+from batchproof_server.models.loaded import LoadedModel, candidate_of, model_facts
 from batchproof_server.models.profiles import read_bundle_profile
-from batchproof_server.models.samples import read_samples
 from batchproof_server.models.warm_up import measure_execution_s, warm_up
 from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
 from batchproof_server.proof.certificate.kept import FoundCertificate
-from batchproof_server.proof.examination import Candidate, Examined
+from batchproof_server.proof.examination import Examined
 from batchproof_server.proof.proving import Prove
 from batchproof_server.proof.settings import Progress, Tell, silent
 from batchproof_server.tta.expansion import Expansion
@@ -90,13 +89,15 @@ def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:
         return kept
     opened = open_audited(bundle.kind, bundle.artefact, plugs.engine)
     *others, own = loading.engines(opened)
+    if others and (kept := loading.load_passed_over(own, opened, others)) is not None:
+        return kept
     passed_over: list[PassedOver] = []
     for engine in others:
         try:
             return loading.load_on(engine, opened)
         except ModelRefused as refused:
             passed_over.append(PassedOver(engine.name, refused.findings or (str(refused),)))
-            loading.tell("engine passed over", "; ".join(passed_over[-1].sentences))
+            loading.tell_passed_over(passed_over[-1:])
     return loading.load_on(own, opened, tuple(passed_over))
 
 
@@ -119,6 +120,11 @@ class _Loading:
         """Tells of progress."""
         self.plugs.tell(Progress(self.place.name, self.place.version, step, detail=detail))
 
+    def tell_passed_over(self, engines: Sequence[PassedOver]) -> None:
+        """Tells of engines that do not execute the version, and why."""
+        for each in engines:
+            self.tell("engine passed over", "; ".join(each.sentences))
+
     def engines(self, opened: Opened) -> tuple[Engine, ...]:
         """What may execute the artefact, the library that it was made with last.
 
@@ -140,12 +146,49 @@ class _Loading:
             examined = self._reopen(found)
             if examined is None:
                 continue
-            with _closing(examined.backend):
-                model = self._fit(examined.backend, examined.compiled_rows[:1])
-                certificate = prove.reuse(_candidate(model, self.place, examined))
-                if certificate is not None:
-                    return self._certified(model, certificate)
-            examined.backend.close()
+            kept = self._load_proven(prove, examined, examined.compiled_rows[:1])
+            if kept is not None:
+                return kept
+        return None
+
+    def load_passed_over(
+        self, own: Engine, opened: Opened, others: Sequence[Engine]
+    ) -> LoadedModel | None:
+        """The version on its own engine, where the others were tried before and did not prove it.
+
+        Raises:
+            ModelRefused: it does not fit its bundle.
+        """
+        prove, place = self.plugs.prove, self.place
+        if prove is None:
+            return None
+        for found in prove.find(place.name, place.version, place.directory):
+            certificate = found.of(self.bundle.model_digest)
+            passed_over = () if certificate is None else certificate.passed_over
+            if [each.engine for each in passed_over] != [each.name for each in others]:
+                continue
+            examined = self._examine(own, opened, passed_over)
+            warm_rows = self.batching.buckets_rows[:1]
+            kept = self._load_proven(prove, examined, warm_rows, passed_over)
+            if kept is not None:
+                self.tell_passed_over(passed_over)
+                return kept
+        return None
+
+    def _load_proven(
+        self,
+        prove: Prove,
+        examined: Examined,
+        warm_rows: tuple[int, ...],
+        passed_over: tuple[PassedOver, ...] = (),
+    ) -> LoadedModel | None:
+        """The version, if an earlier proof holds for it; else its backend is closed."""
+        with _closing(examined.backend):
+            model = self._fit(examined.backend, warm_rows)
+            candidate = candidate_of(model, self.place.directory, examined, passed_over)
+            if (certificate := prove.reuse(candidate)) is not None:
+                return self._certified(model, certificate)
+        examined.backend.close()
         return None
 
     def _reopen(self, found: FoundCertificate) -> Examined | None:
@@ -166,16 +209,31 @@ class _Loading:
         """
         prove, rows = self.plugs.prove, self.batching.buckets_rows
         settings = self.plugs.engine
-        examined = examine(opened, engine, rows, settings, to_prove=prove is not None)
+        examined = self._examine(engine, opened, passed_over)
         with _closing(examined.backend):
             # The proof executes every bucket; without one, this is what warms them up.
             model = self._fit(examined.backend, rows if prove is None else rows[:1])
             if prove is None:
                 return model
             reference = reference_of(opened, engine, self.plugs.engines, rows, settings)
-            candidate = _candidate(model, self.place, examined)
-            certificate = prove(replace(candidate, reference=reference, passed_over=passed_over))
+            candidate = candidate_of(model, self.place.directory, examined, passed_over)
+            certificate = prove(replace(candidate, reference=reference))
             return self._certified(model, certificate)
+
+    def _examine(
+        self, engine: Engine, opened: Opened, passed_over: tuple[PassedOver, ...]
+    ) -> Examined:
+        """Compiled by one engine; the proof holds while those that came before it stay the same."""
+        examined = examine(
+            opened,
+            engine,
+            self.batching.buckets_rows,
+            self.plugs.engine,
+            to_prove=self.plugs.prove is not None,
+        )
+        names = {each.engine for each in passed_over}
+        before = [each.packages for each in self.plugs.engines if each.name in names]
+        return replace(examined, packages=sum(before, examined.packages or ()))
 
     def _fit(self, backend: Backend, warm_rows: tuple[int, ...]) -> LoadedModel:
         bundle, plugs, signature = self.bundle, self.plugs, backend.signature
@@ -194,7 +252,10 @@ class _Loading:
             classes=classes,
             tta=tta_choice(bundle, output, recipe),
         )
-        return _add_profile(model, self.place, plugs.drift)
+        profile, findings = read_bundle_profile(
+            self.place.directory, model_facts(model), plugs.drift
+        )
+        return replace(model, profile=profile, profile_findings=findings)
 
     def _certified(self, model: LoadedModel, certificate: Certificate) -> LoadedModel:
         certified = _add_certificate(model, certificate, self.plugs)
@@ -214,28 +275,6 @@ def _closing(backend: Backend) -> Iterator[None]:
     except BaseException:
         backend.close()
         raise
-
-
-def _add_profile(model: LoadedModel, place: Place, settings: DriftSettings) -> LoadedModel:
-    profile, findings = read_bundle_profile(place.directory, model_facts(model), settings)
-    return replace(model, profile=profile, profile_findings=findings)
-
-
-def _candidate(model: LoadedModel, place: Place, examined: Examined) -> Candidate:
-    recipe = model.recipe
-    samples, findings = ((), ()) if recipe is None else read_samples(place.directory, recipe)
-    return Candidate(
-        model=place.name,
-        version=place.version,
-        directory=place.directory,
-        model_digest=model.bundle.model_digest,
-        recipe_digest="" if recipe is None else recipe.digest,
-        buckets_rows=model.batching.buckets_rows,
-        examined=examined,
-        samples=samples,
-        findings=findings,
-        scores=model.output.name or "",
-    )
 
 
 def _add_certificate(

@@ -145,6 +145,7 @@ class Prover:
             probe_rows_digest=rows_digest(rows),
             environment=environment,
             converted_digest="" if converted is None else converted.digest,
+            thresholds=candidate.examined.thresholds,
         )
 
     def _prove(

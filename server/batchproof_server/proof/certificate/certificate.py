@@ -64,6 +64,8 @@ class Subject:
         environment: where.
         converted_digest: SHA-256 of what the engine made of the artefact; empty where it executes
             the artefact as it is.
+        thresholds: levels of inputs at which a model that the audit cannot decide makes choices;
+            some of the probe rows walk through them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -77,6 +79,7 @@ class Subject:
     probe_rows_digest: str
     environment: Environment
     converted_digest: str = ""
+    thresholds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +251,8 @@ class Certificate:
             del values["measured"]["parity"]
         if not self.subject.converted_digest:
             del values["subject"]["converted_digest"]
+        if not self.subject.thresholds:
+            del values["subject"]["thresholds"]
         if not self.passed_over:
             del values["passed_over"]
         return values

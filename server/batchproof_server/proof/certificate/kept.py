@@ -36,6 +36,13 @@ class FoundCertificate:
     doubt: str
     converted: Path
 
+    def of(self, model_digest: str) -> Certificate | None:
+        """The certificate, if it is believed and of the artefact with this digest."""
+        certificate = self.certificate
+        if certificate is None or certificate.subject.model_digest != model_digest:
+            return None
+        return certificate
+
 
 # Contract: a certificate in the directory is believed for its place: whoever can write there is
 # this server, or can forge what it made. One in a bundle came from somebody else, and is worth its
