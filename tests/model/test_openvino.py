@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 
@@ -24,7 +25,7 @@ from batchproof_server.backends.keras import kind as keras_kind
 from batchproof_server.backends.openvino import engine as openvino
 from batchproof_server.backends.openvino.intermediate import OpenVinoSource
 from batchproof_server.backends.saved_model import kind as saved_model
-from batchproof_server.base.backend import EngineSettings
+from batchproof_server.base.backend import EngineSettings, Shrinking
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
@@ -401,6 +402,23 @@ def test_what_was_converted_keeps_its_weights_when_the_library_lets_go_of_them(
         for name, answer in backend.execute(rows).items():
             np.testing.assert_allclose(answer, expected[name], rtol=1e-4, atol=1e-4)
         del taken
+
+
+def test_a_version_that_was_loaded_gives_back_what_its_probes_took(tmp_path: Path) -> None:
+    layers = [keras.layers.Input((256, 256, 3))]
+    layers += [keras.layers.Conv2D(32, 3, padding="same") for _ in range(2)]
+    artefact = tmp_path / "model.keras"
+    keras.Sequential([*layers, keras.layers.GlobalMaxPooling2D()]).save(artefact)
+    backend = load(keras_kind.KIND, artefact, (1, 8), engines=(openvino.ENGINE,))
+    assert isinstance(backend, Shrinking)
+    rows = random_rows(backend, 8, 0)
+    (answer,) = backend.execute(rows).values()
+    process = psutil.Process()
+    before_bytes = process.memory_info().rss
+    backend.keep_buckets((8,))
+    assert before_bytes - process.memory_info().rss > 8 * 256 * 256 * 32 * 4
+    (again,) = backend.execute(rows).values()
+    assert again.tobytes() == answer.tobytes()
 
 
 def test_without_a_temporary_directory_the_next_engine_executes_the_model(

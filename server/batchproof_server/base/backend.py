@@ -91,7 +91,7 @@ class Shrinking(Protocol):
     """A backend whose buckets take memory each."""
 
     def keep_buckets(self, buckets_rows: Collection[int]) -> None:
-        """Releases all other buckets, which are never executed again."""
+        """Releases all other buckets, which are never executed again, and what these can spare."""
         ...
 
 

@@ -104,8 +104,13 @@ class OpenVinoBackend:
                 request.set_input_tensor(number, tensor)
 
     def keep_buckets(self, buckets_rows: Collection[int]) -> None:
-        """Releases all other buckets: each has a copy of the weights."""
+        """Releases all other buckets, and what lies between the layers of these.
+
+        Each bucket has a copy of the weights, and takes memory for its layers when it is executed.
+        """
         self._buckets = {rows: self._buckets[rows] for rows in buckets_rows}
+        for bucket in self._buckets.values():
+            bucket.request.get_compiled_model().release_memory()
 
     def close(self) -> None:
         """Drops the compiled models."""
