@@ -1,8 +1,9 @@
-"""A device process against the thread device: the hop, and requests/s of one version.
+"""Device processes against the thread device: the hop, and requests/s of one version.
 
-``python benchmarks/devices.py BUNDLE [--concurrency 16] [--rounds 5]``. Both devices are loaded by
-one process, which asks them in turns, without a port; each figure is the median of the rounds.
-``taskset -c 0`` confines everything to one core.
+``python benchmarks/devices.py BUNDLE [--concurrency 16] [--rounds 5] [--counts 1 2]``. All are
+loaded by one process, which asks them in turns, without a port; each figure is the median of the
+rounds. ``taskset -c 0`` confines everything to one core. Several processes divide the cores that
+they may use among them.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.application.config import Config, prepare_engines
-from batchproof_server.application.core import Told, build_core
+from batchproof_server.application.core import Core, Told, build_core
 from batchproof_server.base.events import Event
 from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.devices.child import DeviceProcess
+from batchproof_server.devices.group import DeviceGroup
 from batchproof_server.devices.process import ProcessDevice
+from batchproof_server.devices.settings import DeviceSettings
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.process_loader import ProcessLoader
 from batchproof_server.models.served import ServedModel
@@ -74,45 +77,48 @@ async def requests_per_s(served: ServedModel, rows: Tensors, concurrency: int) -
     return answered / (time.perf_counter() - started_s)
 
 
-def process_mb(served: ServedModel) -> float:
-    """What the process of a process device has in memory, in megabytes."""
+def processes_mb(served: ServedModel) -> float:
+    """What the processes of a version have in memory together, in megabytes."""
     device = served.device
-    process = device._process if isinstance(device, ProcessDevice) else None  # noqa: SLF001 - a look
-    return process.memory_bytes() / 1e6 if isinstance(process, DeviceProcess) else 0.0
+    members = device.members if isinstance(device, DeviceGroup) else (device,)
+    processes = [each._process for each in members if isinstance(each, ProcessDevice)]  # noqa: SLF001 - a look
+    return sum(each.memory_bytes() for each in processes if isinstance(each, DeviceProcess)) / 1e6
 
 
-async def compare(bundle: Path, concurrency: int, rounds: int, kept: str) -> None:
-    """Loads a bundle both ways and prints the figures."""
-    config = Config(proof=ProofSettings(certificate_directory=kept))
+async def load(bundle: Path, devices: DeviceSettings, kept: str) -> tuple[Core, ServedModel]:
+    """Loads a bundle one way."""
+    config = Config(proof=ProofSettings(certificate_directory=kept), devices=devices)
+    core = build_core(config, Told(Silence()), processes=devices.kind == "process")
     place = Place("bundle", 1, bundle)
-    cores = {
-        kind: build_core(config, Told(Silence()), processes=kind == "process") for kind in KINDS
-    }
-    loader = cores["process"].loader
-    assert isinstance(loader, ProcessLoader)  # noqa: S101 - narrows the type
-    served = {
-        "thread": await cores["thread"].load(place),
-        "process": await replace(loader, stays_here=lambda _: "").load(place, lambda _: None),
-    }
-    rows = rows_for(served["thread"].loaded.backend.signature)
-    alone: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    rate: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    if not isinstance(core.loader, ProcessLoader):
+        return core, await core.load(place)
+    everywhere = replace(core.loader, stays_here=lambda _: "")
+    return core, await everywhere.load(place, lambda _: None)
+
+
+async def compare(bundle: Path, concurrency: int, rounds: int, counts: list[int]) -> None:
+    """Loads a bundle each way and prints the figures."""
+    ways = {"thread": DeviceSettings()}
+    ways |= {f"{count} x process": DeviceSettings("process", count=count) for count in counts}
+    with tempfile.TemporaryDirectory() as kept:
+        loaded = {way: await load(bundle, devices, kept) for way, devices in ways.items()}
+    rows = rows_for(loaded["thread"][1].loaded.backend.signature)
+    alone: dict[str, list[float]] = {way: [] for way in ways}
+    rate: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for kind in KINDS:
-            alone[kind].append(await alone_ms(served[kind], rows))
-            rate[kind].append(await requests_per_s(served[kind], rows, concurrency))
-    for kind in KINDS:
-        lowest, highest = min(rate[kind]), max(rate[kind])
-        print(f"{kind:8} alone {statistics.median(alone[kind]):8.3f} ms")
-        print(f"{concurrency} waiting {statistics.median(rate[kind]):8.1f}/s", end=" ")
-        print(f"({lowest:.0f}..{highest:.0f})")
-    print(f"memory of the device process: {process_mb(served['process']):.0f} MB")
-    for kind in KINDS:
-        served[kind].close()
-        cores[kind].close()
-
-
-KINDS: Final = ("thread", "process")
+        for way, (_, served) in loaded.items():
+            alone[way].append(await alone_ms(served, rows))
+            rate[way].append(await requests_per_s(served, rows, concurrency))
+    waiting = f"{concurrency} waiting, 1/s"
+    print(f"{'':12} {'alone, ms':>10} {waiting:>18} {'lowest..highest':>17} {'MB':>6}")
+    for way, (core, served) in loaded.items():
+        span = f"{min(rate[way]):.0f}..{max(rate[way]):.0f}"
+        figures = (
+            f"{statistics.median(alone[way]):10.3f} {statistics.median(rate[way]):18.1f} {span:>17}"
+        )
+        print(f"{way:12} {figures} {processes_mb(served):6.0f}")
+        served.close()
+        core.close()
 
 
 def main() -> None:
@@ -121,12 +127,11 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--counts", type=int, nargs="+", default=[1], help="of processes")
     arguments = parser.parse_args()
     prepare_engines()
-    with tempfile.TemporaryDirectory() as kept:
-        asyncio.run(
-            compare(arguments.bundle.resolve(), arguments.concurrency, arguments.rounds, kept)
-        )
+    bundle = arguments.bundle.resolve()
+    asyncio.run(compare(bundle, arguments.concurrency, arguments.rounds, arguments.counts))
 
 
 if __name__ == "__main__":

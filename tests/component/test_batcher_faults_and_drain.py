@@ -356,7 +356,7 @@ async def test_the_settings_can_be_read_back() -> None:
 
 def threaded(backend: Backend, device: Executor) -> Batcher:
     settings = BatchingSettings((2, 4), max_queued_rows=8)
-    return batcher_on(device, backend, settings, clock=MonotonicClock(), observer=Recorder())
+    return batcher_on([device], backend, settings, clock=MonotonicClock(), observer=Recorder())
 
 
 async def test_on_a_real_thread_the_loop_is_free_while_the_device_works() -> None:
@@ -399,7 +399,9 @@ async def test_an_alarm_of_the_real_clock_ends_the_delay() -> None:
     with ThreadPoolExecutor(1) as device:
         backend = ElementwiseBackend(1)
         settings = BatchingSettings((2,), max_queue_delay_s=1e-3, max_queued_rows=2)
-        batcher = batcher_on(device, backend, settings, clock=MonotonicClock(), observer=Recorder())
+        batcher = batcher_on(
+            [device], backend, settings, clock=MonotonicClock(), observer=Recorder()
+        )
         answer = await batcher.submit(tensors(1), 1)
     assert values(answer) == [1]
     assert answer.queue_delay_s >= 1e-3

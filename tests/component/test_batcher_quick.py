@@ -15,7 +15,7 @@ def measured(*execution_s: float) -> Bench:
     """A bench whose batcher knows what its buckets of 2 and 4 rows take."""
     bench = Bench()
     bench.batcher = batcher_on(
-        bench.device,
+        [bench.device],
         bench.backend,
         bench.settings,
         version=3,

@@ -76,7 +76,7 @@ async def test_whoever_has_the_most_is_refused_and_nobody_gives_way() -> None:
 async def test_what_waits_of_others_behind_its_turn_makes_no_deadline_hopeless() -> None:
     bench = Bench(BatchingSettings((2, 4), max_queued_rows=8))
     bench.batcher = batcher_on(
-        bench.device,
+        [bench.device],
         bench.backend,
         bench.settings,
         version=3,

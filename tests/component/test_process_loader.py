@@ -1,5 +1,6 @@
 """Versions in real device processes: loaded, described, refused, lost and loaded again."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from batchproof_server.base.events import DeviceBack, DeviceLost
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.child import DeviceProcess
 from batchproof_server.devices.device import DeviceState
+from batchproof_server.devices.group import DeviceGroup
 from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.models.bundle import Bundle
@@ -30,6 +32,7 @@ from batchproof_server.proof.settings import Progress, ProofSettings
 from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
 from support.fakes import Recorder, until
 
+_REUSED = "certificate reused"
 BATCHING = BatchingSettings(buckets_rows=(2, 4))
 
 
@@ -70,12 +73,12 @@ async def build() -> AsyncIterator[Build]:
         return houses[-1]
 
     yield make
-    processes = [_process(served) for house in houses for served in house.served]
+    processes = [each for house in houses for served in house.served for each in _processes(served)]
     for house in houses:
         for served in house.served:
             served.close()
         house.core.close()
-    for pid in [each.pid for each in processes if each is not None]:
+    for pid in [each.pid for each in processes]:
         await until(lambda: not Path(f"/proc/{pid}").exists())  # noqa: B023 - called in this turn
 
 
@@ -162,6 +165,48 @@ async def test_a_version_whose_bundle_changed_does_not_come_back(
     assert served.device.state is DeviceState.LOADING
 
 
+async def test_several_processes_answer_one_version_and_one_that_is_killed_is_not_missed(
+    build: Build, tmp_path: Path
+) -> None:
+    house = build(devices=DeviceSettings(kind="process", count=2))
+    served = await house.load(write_bundle(tmp_path / "m"))
+    first, second = _processes(served)
+    assert first.pid != second.pid
+    assert {progress.detail for progress in house.progress if progress.step == _REUSED} == {
+        "m-1.json"
+    }
+    rows = {"image": np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32)}
+    answers = [served.batcher.submit(rows, 1) for _ in range(16)]
+    given = [each.outputs for each in await asyncio.gather(*answers)]
+    assert len({outputs[name].tobytes() for outputs in given for name in outputs}) == 1
+    os.kill(first.pid, signal.SIGKILL)
+    await until(lambda: bool(house.events(DeviceLost)))
+    for _ in range(4):
+        assert (await served.batcher.submit(rows, 1)).rows == 1
+    await until(lambda: bool(house.events(DeviceBack)))
+    assert len(_processes(served)) == 2
+
+
+async def test_where_one_of_several_does_not_start_none_is_left(
+    build: Build, tmp_path: Path
+) -> None:
+    house = build()
+    started: list[DeviceProcess] = []
+
+    def start(place: Place) -> DeviceProcess:
+        if len(started) > 1:
+            raise OSError("no room for another process")
+        started.append(house.loader.start(place))
+        return started[-1]
+
+    with pytest.raises(OSError, match="no room"):
+        await replace(house.loader, start=start, count=3).load(
+            Place("m", 1, write_bundle(tmp_path / "m")), lambda _step: None
+        )
+    for process in started:
+        await until(lambda: not Path(f"/proc/{process.pid}").exists())  # noqa: B023 - called in this turn
+
+
 async def test_a_process_that_takes_too_much_memory_refuses_the_version(
     build: Build, tmp_path: Path
 ) -> None:
@@ -188,12 +233,14 @@ async def test_certificates_are_kept_in_the_servers_directory_where_it_has_one(
 
 
 def _process(served: ServedModel) -> DeviceProcess | None:
+    return next(iter(_processes(served)), None)
+
+
+def _processes(served: ServedModel) -> list[DeviceProcess]:
     device = served.device
-    if not isinstance(device, ProcessDevice):
-        return None
-    process = device._process
-    assert process is None or isinstance(process, DeviceProcess)
-    return process
+    members = device.members if isinstance(device, DeviceGroup) else (device,)
+    processes = [each._process for each in members if isinstance(each, ProcessDevice)]
+    return [process for process in processes if isinstance(process, DeviceProcess)]
 
 
 @pytest.mark.parametrize("kind", artefact_kinds(), ids=lambda kind: kind.name)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -18,6 +19,9 @@ from batchproof_server.selfcheck.judging import Check
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from support.batcher_bench import batcher_on
 from support.fakes import FakeClock, PoisonBackend, Poisoned, PuppetDevice, Recorder, settle_loop
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 POISON = -1.0
 KNOWN_ROW = -7.0
@@ -55,7 +59,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """The device finishes a micro-batch; the loop hears of it in its next turn."""
+    """A device finishes a micro-batch; the loop hears of it in its next turn."""
+
+    on: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(Wait, st.integers(1, 4)),
     st.builds(Turn, st.integers(1, 4)),
     st.builds(Turn, st.integers(1, 4)),
-    st.builds(Execute),
-    st.builds(Execute),
+    st.builds(Execute, st.integers(0, 2)),
+    st.builds(Execute, st.integers(0, 2)),
 )
 schedules = st.tuples(st.lists(steps, min_size=8, max_size=60), st.lists(steps, max_size=6))
 
@@ -103,7 +109,7 @@ class Play:
 
     batcher: Batcher
     clock: FakeClock
-    device: PuppetDevice
+    threads: list[PuppetDevice]
     backend: PoisonBackend
     callers: list[Caller] = field(default_factory=list)
     drains: list[asyncio.Task[None]] = field(default_factory=list)
@@ -121,8 +127,8 @@ class Play:
                 self.clock.advance(duration_s)
             case Turn(iterations):
                 await settle_loop(iterations)
-            case Execute() if self.device.waiting_jobs:
-                self.device.run_next()
+            case Execute(on) if self.threads[on % len(self.threads)].waiting_jobs:
+                self.threads[on % len(self.threads)].run_next()
             case Drain():
                 self.drains.append(asyncio.create_task(self.batcher.drain()))
             case _:
@@ -143,9 +149,22 @@ class Play:
     async def finish(self) -> None:
         """Lets the device finish all that it is given; then everything has been answered."""
         await settle_loop()
-        while self.device.waiting_jobs:
-            self.device.run_next()
+        while busy := [thread for thread in self.threads if thread.waiting_jobs]:
+            busy[0].run_next()
             await settle_loop()
+
+
+class WatchedThread(PuppetDevice):
+    """Notes in which order requests are handed over, to whichever device."""
+
+    def __init__(self, handed: list[int]) -> None:
+        super().__init__()
+        self._handed = handed
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Keeps the job."""
+        self._handed += [int(part["x"][0, 0]) for part in args[0]]
+        return super().submit(fn, *args, **kwargs)
 
 
 class WatchedChecks(SelfChecks):
@@ -162,7 +181,8 @@ class WatchedChecks(SelfChecks):
         check = super().take(now_s, idle_since_s)
         if check is not None:
             assert self.play.batcher._queue.settled, "a check was taken while a task waited"
-            assert not self.play.device.waiting_jobs, "a check was taken while the device was busy"
+            busy = [thread for thread in self.play.threads if thread.waiting_jobs]
+            assert len(busy) < len(self.play.threads), "a check was taken while no device was idle"
             self.executions.append(len(self.play.backend.batches))
         return check
 
@@ -186,12 +206,31 @@ def test_every_caller_gets_its_own_fate_under_any_schedule(
     asyncio.run(_play(schedule, limits, WatchedChecks(share, buckets_rows)))
 
 
+@settings(max_examples=300)
+@given(
+    schedule=schedules,
+    buckets_rows=st.sampled_from([(4,), (2, 4), (1, 2, 4, 8)]),
+    spare_rows=st.integers(0, 12),
+    delay_s=st.integers(0, 3),
+    devices=st.integers(2, 3),
+)
+def test_every_caller_gets_its_own_fate_from_several_devices_too(
+    schedule: tuple[list[Step], list[Step]],
+    buckets_rows: tuple[int, ...],
+    spare_rows: int,
+    delay_s: int,
+    devices: int,
+) -> None:
+    limits = BatchingSettings(buckets_rows, float(delay_s), buckets_rows[-1] + spare_rows)
+    asyncio.run(_play(schedule, limits, WatchedChecks(0.0, buckets_rows), devices))
+
+
 # Few requests with pauses between them: most schedules have room for checks.
 pauses: st.SearchStrategy[Step] = st.one_of(
     st.builds(Ask, rows=st.integers(1, 2), patience_s=st.none(), poisoned=st.just(value=False)),
     st.builds(Wait, st.integers(1, 3)),
     st.builds(Turn, st.just(3)),
-    st.builds(Execute),
+    st.builds(Execute, st.just(0)),
 )
 
 
@@ -205,12 +244,17 @@ def test_a_check_runs_only_while_nobody_waits_under_any_calm_schedule(
 
 
 async def _play(
-    schedule: tuple[list[Step], list[Step]], limits: BatchingSettings, checks: WatchedChecks
+    schedule: tuple[list[Step], list[Step]],
+    limits: BatchingSettings,
+    checks: WatchedChecks,
+    devices: int = 1,
 ) -> None:
-    clock, device, recorder = FakeClock(), PuppetDevice(), Recorder()
+    clock, recorder = FakeClock(), Recorder()
+    handed: list[int] = []
+    threads: list[PuppetDevice] = [WatchedThread(handed) for _ in range(devices)]
     backend = PoisonBackend(2, poison=POISON)
     batcher = batcher_on(
-        device,
+        threads,
         backend,
         limits,
         clock=clock,
@@ -218,7 +262,7 @@ async def _play(
         known_row={"x": np.array([[KNOWN_ROW, 0.0]])},
         self_checks=checks,
     )
-    checks.play = play = Play(batcher, clock, device, backend)
+    checks.play = play = Play(batcher, clock, threads, backend)
     before, after = schedule
     for step in (*before, Drain(), *after):
         await play.do(step)
@@ -229,7 +273,7 @@ async def _play(
     executed = [_members(batch[:, 0].tolist()) for batch in backend.batches]
     for index, caller in enumerate(play.callers):
         _check_fate(index, caller, executed, play)
-    first_executions = list(dict.fromkeys(index for batch in executed for index in batch))
+    first_executions = list(dict.fromkeys(index for index in handed if index != KNOWN_ROW))
     assert first_executions == sorted(first_executions), "a request overtook another"
     _check_bound(executed, play)
     _check_records(recorder, backend, limits)

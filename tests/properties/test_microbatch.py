@@ -1,6 +1,7 @@
 """The micro-batch queue against a plain list, in integer ticks (P3, P4, P6, P7)."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,14 +55,15 @@ class ListQueue:
         tasks = [entry.task for entry in self.waiting if is_late(entry.task, now)]
         return self.lapsed + sorted(tasks, key=lambda task: task.deadline or 0)
 
-    def batch(self, now: int) -> list[Task[int]]:
+    def batch(self, now: int, room: int = 1) -> list[Task[int]]:
         """What take has to return: of the live ones the prefix that costs least for each row."""
         live = [entry for entry in self.waiting if not is_late(entry.task, now)]
         if not live or not self._is_due(live, now):
             return []
         lengths = range(len(live), 0, -1)
         prefixes = [[entry.task for entry in live[:length]] for length in lengths]
-        together = [prefix for prefix in prefixes if self._may_run_together(prefix)]
+        share = math.ceil(sum(entry.task.rows for entry in live) / room)
+        together = [prefix for prefix in prefixes if self._may_run_together(prefix, share)]
         return min(together, key=self._cost_of_a_row)
 
     def first_instant(self, now: int) -> int | None:
@@ -74,9 +76,10 @@ class ListQueue:
         instants = range(now, now + HORIZON_TICKS)
         return next((t for t in instants if self.expired(t)), None)
 
-    def _may_run_together(self, tasks: Sequence[Task[int]]) -> bool:
+    def _may_run_together(self, tasks: Sequence[Task[int]], share: int) -> bool:
         rows = sum(task.rows for task in tasks)
-        return rows <= self.limits.max_batch_rows and len({task.kind for task in tasks}) == 1
+        is_share = rows <= min(share, self.limits.max_batch_rows) or len(tasks) == 1
+        return is_share and len({task.kind for task in tasks}) == 1
 
     def _cost_of_a_row(self, tasks: Sequence[Task[int]]) -> float:
         rows = sum(task.rows for task in tasks)
@@ -174,12 +177,12 @@ class QueueMachine(RuleBasedStateMachine):
         """Time passes."""
         self.now += ticks
 
-    @rule()
-    def take(self) -> None:
+    @rule(room=st.sampled_from((1, 1, 2, 3)))
+    def take(self, room: int) -> None:
         """A prefix of the live tasks, when it is due (P4)."""
-        expected = self.model.batch(self.now)
+        expected = self.model.batch(self.now, room)
         self._lapse()
-        taken = self.queue.take(self.now)
+        taken = self.queue.take(self.now, room)
         assert list(taken) == expected
         self._meet_fate(expected)
 

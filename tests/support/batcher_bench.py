@@ -2,8 +2,10 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.devices.group import DeviceGroup
 from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.selfcheck.choosing import SelfChecks
 from support.fakes import (
@@ -38,7 +41,7 @@ def values(answer: BatchedRows) -> list[float]:
 
 
 def batcher_on(  # noqa: PLR0913 - each may be replaced
-    thread: Executor,
+    threads: Sequence[Executor],
     backend: Backend,
     settings: BatchingSettings,
     *,
@@ -50,13 +53,14 @@ def batcher_on(  # noqa: PLR0913 - each may be replaced
     execution_limit_s: float = math.inf,
     self_checks: SelfChecks | None = None,
 ) -> Batcher:
-    """A batcher of the model "model" whose device executes on this thread."""
+    """A batcher of the model "model" that executes on these threads, a device on each."""
+    devices = [ThreadDevice(backend, partial(_same, thread), clock) for thread in threads]
     return Batcher(
         "model",
         version,
         backend.signature,
         settings,
-        device=ThreadDevice(backend, lambda: thread, clock),
+        device=devices[0] if len(devices) == 1 else DeviceGroup(devices),
         execution_s=execution_s,
         known_row=known_row,
         execution_limit_s=execution_limit_s,
@@ -64,6 +68,10 @@ def batcher_on(  # noqa: PLR0913 - each may be replaced
         observer=observer,
         self_checks=self_checks,
     )
+
+
+def _same(thread: Executor) -> Executor:
+    return thread
 
 
 @dataclass
@@ -84,7 +92,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.batcher = batcher_on(
-            self.device,
+            [self.device],
             self.backend,
             self.settings,
             version=3,

@@ -113,8 +113,10 @@ class FakeProcess:
 class ProcessPlace:
     """A process device whose processes are fakes; further ones stand as soon as they are wanted."""
 
-    def __init__(self, backend: ElementwiseBackend | None = None) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self, backend: ElementwiseBackend | None = None, clock: FakeClock | None = None
+    ) -> None:
+        self.clock = clock or FakeClock()
         self.backend = backend or ElementwiseBackend(1)
         self.processes = [FakeProcess(self.backend)]
         self.finished: list[Execution] = []

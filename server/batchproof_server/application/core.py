@@ -20,6 +20,7 @@ from batchproof_server.models.process_loader import ProcessLoader, stays_here
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.thread_loader import ThreadLoader
 from batchproof_server.models.versions import Versions
+from batchproof_server.proof.certificate.machine import usable_cpus
 from batchproof_server.proof.settings import Tell, silent
 from batchproof_server.serving.off_loop import OffLoop
 from batchproof_server.serving.predictor import Predictor, SealRows
@@ -133,6 +134,7 @@ def build_core(  # noqa: PLR0913 - each is a plug
             connector=connector,
             here=loader,
             stays_here=stays_here,
+            count=config.devices.count,
         )
     versions = Versions(
         places,
@@ -153,10 +155,14 @@ def _start_device(
     """Starts a process that loads a version.
 
     Where certificates are not kept they are as long as the server runs, so that a device that was
-    lost is not proven once more before it is back.
+    lost is not proven once more before it is back. Several processes of a version divide the
+    cores among them, or each would take a thread for every one of them.
     """
     if not config.proof.certificate_directory:
         proof = replace(config.proof, certificate_directory=kept.path())
         config = replace(config, proof=proof)
+    if config.devices.count > 1 and not config.engine.intra_op_threads:
+        share = max(1, usable_cpus() // config.devices.count)
+        config = replace(config, engine=replace(config.engine, intra_op_threads=share))
     request = device_request(config, place)
     return start_process(DEVICE_COMMAND, request, clock, config.devices.max_memory_bytes)

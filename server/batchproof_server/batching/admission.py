@@ -28,21 +28,30 @@ class LatencyModel:
         buckets_rows: ascending.
         execution_s: what executing each of them took when nothing else ran; empty when that was not
             measured.
+        width: how many micro-batches are executed at the same time.
     """
 
-    def __init__(self, buckets_rows: Sequence[int], execution_s: Sequence[float]) -> None:
+    def __init__(
+        self, buckets_rows: Sequence[int], execution_s: Sequence[float], width: int = 1
+    ) -> None:
         self._execution_s = dict(zip(buckets_rows, execution_s, strict=bool(execution_s)))
         self._row_s = min((s / rows for rows, s in self._execution_s.items()), default=0.0)
         self._slowness = 1.0
-        self._running_until_s = 0.0
+        self._width = width
+        self._running_until_s: dict[int, float] = {}
 
-    def start(self, bucket_rows: int, now_s: float) -> None:
+    def start(self, number: int, bucket_rows: int, now_s: float) -> None:
         """Learns that a micro-batch went to the device."""
-        self._running_until_s = now_s + self._execution_s.get(bucket_rows, 0.0) * self._slowness
+        alone_s = self._execution_s.get(bucket_rows, 0.0)
+        self._running_until_s[number] = now_s + alone_s * self._slowness
 
-    def finish(self, bucket_rows: int, duration_s: float) -> None:
+    def finish(self, number: int, bucket_rows: int, duration_s: float) -> None:
         """Learns that it came back ``duration_s`` after it had gone."""
-        self._running_until_s = 0.0
+        self._running_until_s.pop(number, None)
+        self.learn(bucket_rows, duration_s)
+
+    def learn(self, bucket_rows: int, duration_s: float) -> None:
+        """Learns that a micro-batch took so long."""
         if (alone_s := self._execution_s.get(bucket_rows, 0.0)) > 0:
             slowness = min(duration_s / alone_s, _GREATEST_SLOWNESS)
             self._slowness += (slowness - self._slowness) * _SHARE_OF_LATEST
@@ -61,9 +70,11 @@ class LatencyModel:
         return sum(array.nbytes for part in parts for array in part.values()) <= _QUICK_BYTES
 
     def wait_s(self, rows: int, now_s: float) -> float:
-        """How long until the running micro-batch and then ``rows`` rows are executed; 0 or more."""
-        running_s = max(0.0, self._running_until_s - now_s)
-        return running_s + rows * self._row_s * self._slowness
+        """How long until a running micro-batch and then ``rows`` rows are executed; 0 or more."""
+        running_s = 0.0
+        if len(self._running_until_s) >= self._width:
+            running_s = max(0.0, min(self._running_until_s.values()) - now_s)
+        return running_s + rows * self._row_s * self._slowness / self._width
 
 
 # Contract: lives on the loop thread. A deadline is a reason to refuse only
@@ -157,7 +168,7 @@ class Admission:
         Returns:
             The tasks, and how long that micro-batch will take.
         """
-        rows = self._queue.next_rows()
+        rows = self._queue.next_rows(self._device.room)
         if rows == self._queue.waiting_rows:
             return (), 0.0
         expected_s = self._latency.execution_s(bucket_for(rows, self._buckets_rows)) or 0.0
@@ -166,7 +177,7 @@ class Admission:
     def retry_after_s(self) -> float:
         """When trying again makes sense."""
         # When all that waits and what runs now will have been executed.
-        batches = self._queue.waiting_rows / self._buckets_rows[-1] + 1
+        batches = self._queue.waiting_rows / self._buckets_rows[-1] / self._device.width + 1
         return batches * self._mean_execution_s
 
 

@@ -19,14 +19,14 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.batching.shedding import Shedding
 from batchproof_server.batching.task import Task
 from batchproof_server.batching.watch import TellTrouble, Watch
-from batchproof_server.devices.device import Device, Execution
+from batchproof_server.devices.device import Device, DeviceState, Execution
 from batchproof_server.selfcheck.choosing import SelfChecks
 
 
 # Contract
 #
 # Threads     Every method is called on the loop thread; one loop for the batcher's life. The device
-#             gets one immutable micro-batch at a time and gives back one immutable result.
+#             gets immutable micro-batches, where it has room, and gives back immutable results.
 # Answers     submit returns or raises exactly once for each accepted task.
 # Privacy     What happens to one member (cancelled while waiting or executing, expired) changes
 #             nothing for the others. A cancelled task that still waits frees its rows.
@@ -92,7 +92,7 @@ class Batcher:
         self._watch = Watch(execution_limit_s)
         self._shedding = Shedding(model, version, observer)
         self._isolation = Isolation(known_row)
-        latency = LatencyModel(settings.buckets_rows, execution_s)
+        latency = LatencyModel(settings.buckets_rows, execution_s, device.width)
         self._admission = Admission(self._queue, device, latency, clock, settings, self._watch)
         self._accounts = Accounts(
             model, version, observer, clock, self._admission, self._isolation, self._checks
@@ -228,10 +228,12 @@ class Batcher:
             self._shedding.expired(expired, now_s)
         if self._watch.overdue_at_s <= now_s:
             self._device.cancel()
-            self._enter_trouble(self._watch.overdue())
+            reason = self._watch.overdue()
+            if self._device.state not in {DeviceState.IDLE, DeviceState.BUSY}:
+                self._enter_trouble(reason)
         elif self._watch.trouble and self._watch.is_time_to_look(now_s):
             self._look_again()
-        if not self._device.is_busy:
+        for _ in range(self._device.room):
             self._start(now_s)
         self._set_alarm()
         self._report()
@@ -251,7 +253,7 @@ class Batcher:
         if self._queue.waiting_tasks > 1:
             hopeless, expected_s = self._admission.give_up(now_s)
             self._shedding.hopeless(hopeless, now_s, expected_s)
-        while taken := self._queue.take(now_s):
+        while taken := self._queue.take(now_s, self._device.room):
             # A member cancelled in this very iteration of the loop had no turn to withdraw.
             members = tuple([task for task in taken if not task.payload.reply.done()])
             if members:
@@ -279,15 +281,14 @@ class Batcher:
     def _set_alarm(self) -> None:
         # While the device is busy only deadlines matter, and whether it hangs: its end pumps.
         if self._watch.trouble:
-            self._alarm.ring_by(self._watch.look_at_s)
+            at_s: float | None = self._watch.look_at_s
         elif self._device.is_busy:
-            expires_at_s = self._queue.expires_at()
-            at_s = min(self._watch.overdue_at_s, math.inf if expires_at_s is None else expires_at_s)
-            self._alarm.ring_by(at_s if at_s < math.inf else None)
+            at_s = self._queue.expires_at()
         elif self._queue.settled:
-            self._alarm.ring_by(self._checks.due_at(self._device.idle_since_s))
+            at_s = self._checks.due_at(self._device.idle_since_s)
         else:
-            self._alarm.ring_by(self._queue.due_at())
+            at_s = self._queue.due_at()
+        self._alarm.ring_by(self._watch.or_overdue_at_s(at_s))
 
     def _report(self) -> None:
         rows = self._queue.waiting_rows

@@ -1,25 +1,45 @@
-"""How many tasks ride together, by what their bucket costs. Pure."""
+"""Which tasks ride together, by what their bucket costs. Pure."""
 
 import itertools
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from batchproof_server.batching.task import Payload, Task
 
 
-def cheapest_length(
-    rows: Sequence[int], buckets_rows: Sequence[int], costs: Sequence[float]
-) -> int:
-    """How many of the first tasks cost the least for each row; of equals the most.
+def cheapest_batch(
+    tasks: Iterable[Task[Payload]],
+    most_rows: int,
+    buckets_rows: Sequence[int],
+    costs: Sequence[float],
+) -> tuple[Task[Payload], ...]:
+    """As many of the first tasks as cost the least for each row; of equals the most.
 
     What is cut off is due at once again: 20 rows in a bucket of 32 cost as much as 32; 16 now and 4
     with whoever comes meanwhile do not. And where a row takes longer among many than among few, few
     are what the model gets.
 
     Args:
-        rows: of each task in order; together at most the largest bucket.
+        tasks: in order, one or more; the first is taken whatever its rows.
+        most_rows: of the others with it.
         buckets_rows: ascending; empty takes all.
         costs: of each bucket.
     """
+    batch: list[Task[Payload]] = []
+    for task in tasks:
+        most_rows -= task.rows
+        if batch and (most_rows < 0 or task.kind != batch[0].kind):
+            break
+        batch.append(task)
+    if len(batch) > 1:
+        del batch[_cheapest_length([task.rows for task in batch], buckets_rows, costs) :]
+    return tuple(batch)
+
+
+def _cheapest_length(
+    rows: Sequence[int], buckets_rows: Sequence[int], costs: Sequence[float]
+) -> int:
     best_length, least_cost = len(rows), math.inf
     if costs:
         for length, together in enumerate(itertools.accumulate(rows), start=1):

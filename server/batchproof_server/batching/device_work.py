@@ -1,7 +1,6 @@
 """Micro-batches on the device: from the hand-over to the last account. Decides nothing."""
 
 import asyncio
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,7 @@ from batchproof_server.batching.replies import (
     settle,
 )
 from batchproof_server.batching.watch import Watch
-from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
+from batchproof_server.devices.device import Device, Executed, Execution, NotExecuted
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.judging import Answered, Check
 
@@ -176,7 +175,7 @@ class DeviceWork:
     """Hands work to the device of one model version, and gives back what comes of it.
 
     Args:
-        device: idle whenever it is handed something.
+        device: has room whenever it is handed something.
         clock: says what time it is.
         latency: learns how long micro-batches take.
         buckets_rows: ascending.
@@ -229,16 +228,14 @@ class DeviceWork:
         parts = tuple([task.payload.inputs for task in members])
         rows = sum([task.rows for task in members])
         batch = Batch(members, rows, bucket_for(rows, self._buckets_rows), now_s)
-        self._latency.start(batch.bucket_rows, now_s)
         execution = None
         if is_last and self._latency.is_quick(batch.bucket_rows, parts):
             execution = self._device.execute_here(parts, batch.bucket_rows)
         if execution is None:
-            finish = partial(self._finish, batch, None)
-            self._hand_over(parts, batch.bucket_rows, now_s, finish)
+            self._hand_over(batch, None, parts)
             return False
         self.unfinished += 1
-        self._latency.finish(batch.bucket_rows, execution.execution_s)
+        self._latency.learn(batch.bucket_rows, execution.execution_s)
         is_apart = self._is_apart(batch, None, execution)
         self._answer(batch, execution, is_apart=is_apart)
         return is_apart
@@ -249,21 +246,23 @@ class DeviceWork:
             return False
         fragment, parts, rows, bucket_rows = piece
         batch = Batch(fragment.members, rows, bucket_rows, now_s, is_again=True)
-        self._latency.start(bucket_rows, now_s)
-        self._hand_over(parts, bucket_rows, now_s, partial(self._finish, batch, fragment))
+        self._hand_over(batch, fragment, parts)
         return True
 
     def execute_check(self, check: Check, now_s: float) -> None:
         """Executes a self-check."""
-        finish = partial(self._finish_check, check)
-        self._hand_over(check.parts, check.bucket_rows, now_s, finish)
+        self.unfinished += 1
+        finish = partial(self._finish_check, check, self._watch.begin(now_s))
+        self._device.execute(check.parts, check.bucket_rows, finish)
 
     def _hand_over(
-        self, parts: tuple[Tensors, ...], bucket_rows: int, now_s: float, finish: Finish
+        self, batch: Batch, fragment: Fragment | None, parts: tuple[Tensors, ...]
     ) -> None:
         self.unfinished += 1
-        self._watch.overdue_at_s = now_s + self._watch.limit_s
-        self._device.execute(parts, bucket_rows, finish)
+        number = self._watch.begin(batch.taken_s)
+        self._latency.start(number, batch.bucket_rows, batch.taken_s)
+        finish = partial(self._finish, number, batch, fragment)
+        self._device.execute(parts, batch.bucket_rows, finish)
 
     def _hear(self, reason: str) -> None:
         """The device is away for a while, or is there again."""
@@ -273,10 +272,12 @@ class DeviceWork:
             self._watch.look_now()
         self._pump()
 
-    def _finish(self, batch: Batch, fragment: Fragment | None, execution: Execution) -> None:
+    def _finish(
+        self, number: int, batch: Batch, fragment: Fragment | None, execution: Execution
+    ) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
-        self._watch.overdue_at_s = math.inf
-        self._latency.finish(batch.bucket_rows, self._clock.now_s() - batch.taken_s)
+        self._watch.end(number)
+        self._latency.finish(number, batch.bucket_rows, self._clock.now_s() - batch.taken_s)
         is_apart = self._is_apart(batch, fragment, execution)
         self._pump()
         self._answer(batch, execution, is_apart=is_apart)
@@ -296,8 +297,8 @@ class DeviceWork:
         # The callers go on first; nobody waits for the accounting.
         asyncio.get_running_loop().call_soon(self._account, batch, execution)
 
-    def _finish_check(self, check: Check, execution: Execution) -> None:
+    def _finish_check(self, check: Check, number: int, execution: Execution) -> None:
         self.unfinished -= 1
-        self._watch.overdue_at_s = math.inf
+        self._watch.end(number)
         self._pump()
         self._account_check(check, execution)

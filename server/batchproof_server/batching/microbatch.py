@@ -3,12 +3,12 @@
 import heapq
 import itertools
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
 from batchproof_server.base.errors import Draining, QueueFull
-from batchproof_server.batching.cost import assumed_costs, cheapest_length
+from batchproof_server.batching.cost import assumed_costs, cheapest_batch
 from batchproof_server.batching.task import Limits, Payload, Task
 from batchproof_server.batching.turns import Line, Turn, Turns
 
@@ -31,6 +31,7 @@ class _QueueEntry(Generic[Payload]):
 #             most max_batch_rows rows: the one whose bucket costs the least for each of its rows,
 #             and of several such the longest. A task is never split. The turns of one caller are
 #             those of arrival; several callers take turns, as ``turns.py`` says.
+#             Where there is room for several, each has at most its equal share, or one task.
 # Due         A micro-batch is due when max_batch_rows rows wait, when the oldest live task has
 #             waited for max_queue_delay, when waiting that long would let a task expire, or when
 #             the queue drains. With max_queue_delay = 0 that is whenever a live task waits.
@@ -63,6 +64,7 @@ class MicroBatchQueue(Generic[Payload]):
         self._lines = self.turns.lines
         # What take returns once due, and whose turns those are when several callers wait.
         self._next: tuple[_Batch[Payload], Sequence[Turn[Payload]]] | None = None
+        self._next_most_rows = 0
         self._deadlines: list[tuple[float, int, _QueueEntry[Payload]]] = []
         self._numbers = itertools.count()
         self._lapsed: list[Task[Payload]] = []
@@ -174,14 +176,15 @@ class MicroBatchQueue(Generic[Payload]):
             self._remove(task)
         return hopeless
 
-    def next_rows(self) -> int:
+    def next_rows(self, room: int = 1) -> int:
         """Rows of the micro-batch that ``take`` returns once it is due; 0 when nothing waits."""
-        return sum([task.rows for task in self._next_batch()[0]]) if self._waiting else 0
+        return sum([task.rows for task in self._next_batch(room)[0]]) if self._waiting else 0
 
-    def take(self, now: float) -> tuple[Task[Payload], ...]:
+    def take(self, now: float, room: int = 1) -> tuple[Task[Payload], ...]:
         """Removes and returns the next micro-batch if one is due; call it when the device is idle.
 
-        Never takes an expired task: it stays for the next ``expire``.
+        Never takes an expired task: it stays for the next ``expire``. With ``room`` for several
+        micro-batches this one has its share of what waits.
         """
         if not self._waiting:
             return ()
@@ -190,7 +193,7 @@ class MicroBatchQueue(Generic[Payload]):
         release_at = self._release_at()
         if release_at is None or release_at > now:
             return ()
-        batch, turns = self._next_batch()
+        batch, turns = self._next_batch(room)
         if turns:
             self.turns.take(turns)
         for task in batch:
@@ -265,29 +268,17 @@ class MicroBatchQueue(Generic[Payload]):
             return oldest
         return oldest + self._limits.max_queue_delay
 
-    def _next_batch(self) -> tuple[_Batch[Payload], Sequence[Turn[Payload]]]:
-        if self._next is None:
-            if len(self._lines) == 1:
-                self._next = self._fitting(self._waiting), ()
-            else:
-                turns = self.turns.in_turn(self._limits.max_batch_rows)
-                batch = self._fitting([turn.task for turn in turns])
-                self._next = batch, turns[: len(batch)]
+    def _next_batch(self, room: int) -> tuple[_Batch[Payload], Sequence[Turn[Payload]]]:
+        limits, rows = self._limits, self._limits.max_batch_rows
+        if room > 1:
+            rows = min(rows, -(-self.waiting_rows // room))
+        if self._next is None or rows != self._next_most_rows:
+            self._next_most_rows = rows
+            turns = [] if len(self._lines) == 1 else self.turns.in_turn(rows)
+            tasks = [turn.task for turn in turns] or self._waiting
+            batch = cheapest_batch(tasks, rows, limits.buckets_rows, self._costs)
+            self._next = batch, turns[: len(batch)]
         return self._next
-
-    def _fitting(self, tasks: Iterable[Task[Payload]]) -> _Batch[Payload]:
-        """Of the next tasks those that are executed together."""
-        batch: list[Task[Payload]] = []
-        room = self._limits.max_batch_rows
-        for task in tasks:
-            room -= task.rows
-            if room < 0 or (batch and task.kind != batch[0].kind):
-                break
-            batch.append(task)
-        if len(batch) == 1:
-            return tuple(batch)
-        rows = [task.rows for task in batch]
-        return tuple(batch[: cheapest_length(rows, self._limits.buckets_rows, self._costs)])
 
     def _forget_stale_deadlines(self) -> None:
         # Tasks that left before their deadline leave an entry behind; half of the heap may be such.

@@ -58,22 +58,35 @@ def tell_nobody(reason: str) -> None:
 # Contract of a device
 #
 # Threads  Every method is called on the loop thread, and so is ``finish``.
-# Once     It is busy from ``execute`` until right before ``finish`` is called, which happens once,
-#          in a later turn of the loop, whatever becomes of the execution. Only when the loop is
-#          closed first is it never called: nobody waits then.
-# Stuck    ``cancel`` gives the micro-batch at hand up: its ``finish`` is called with NotExecuted,
-#          and the device is stuck until whatever executes comes back, or until ``replace``.
+# Width    It executes as many micro-batches at a time as its width says, most devices one; it is
+#          busy when it has no room for another.
+# Once     A micro-batch takes its place from ``execute`` until right before ``finish`` is called,
+#          which happens once, in a later turn of the loop, whatever becomes of the execution. Only
+#          when the loop is closed first is it never called: nobody waits then.
+# Stuck    ``cancel`` gives up the micro-batch that began first: its ``finish`` is called with
+#          NotExecuted, and its place is taken until whatever executes comes back, or until
+#          ``replace``. A device is stuck when that is so of all places.
 # Lost     Where what executes can go away by itself, the device is then loading, and busy, until
 #          there is another. The micro-batch at hand is NotExecuted, for ModelNotReady.
 # News     Who listens is told when it becomes idle without a ``finish``, and why it is away when
 #          that takes long.
 # Gone     After ``close``; every execution is then a NotExecuted.
 class Device(Protocol):
-    """Executes one micro-batch at a time for one model version."""
+    """Executes micro-batches of one model version."""
 
     @property
     def state(self) -> DeviceState:
         """What it is doing now."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many micro-batches it executes at the same time."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many more it can be given now."""
         ...
 
     @property
@@ -83,7 +96,7 @@ class Device(Protocol):
 
     @property
     def idle_since_s(self) -> float:
-        """The instant at which it became idle the last time."""
+        """The instant at which one of its places became idle the last time."""
         ...
 
     def listen(self, tell: TellDevice) -> None:
@@ -91,7 +104,7 @@ class Device(Protocol):
         ...
 
     def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: Finish) -> None:
-        """Begins to execute ``parts`` together, padded to ``bucket_rows``; to be called when idle.
+        """Begins to execute ``parts`` together, padded to ``bucket_rows``; where there is room.
 
         Args:
             parts: inputs as the signature names them, each with 1 or more rows on axis 0.
@@ -105,7 +118,7 @@ class Device(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Gives the micro-batch at hand up; of no effect when there is none."""
+        """Gives up the micro-batch that began first; of no effect when there is none."""
         ...
 
     def replace(self) -> None:

@@ -13,6 +13,7 @@ from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 _TIMES_MEASURED: Final = 100.0
 _LEAST_S: Final = 10.0
 _UNMEASURED_S: Final = 60.0
+_MOST_DEVICES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,21 @@ class DeviceSettings:
             them in the server's.
         max_memory_bytes: a device process that takes more is ended and started again; 0 does not
             look.
+        count: how many processes execute each version at the same time. Each has an equal share of
+            the processor's cores as its threads, unless ``engine.intra_op_threads`` says otherwise.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     kind: Literal["thread", "process"] = "thread"
     max_memory_bytes: int = 0
+    count: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.count <= _MOST_DEVICES:
+            raise ValueError(f"count must be 1 to {_MOST_DEVICES}, not {self.count}")
+        if self.count > 1 and self.kind != "process":
+            raise ValueError(f'count is {self.count}, which needs kind = "process"')
         if self.max_memory_bytes < 0:
             raise ValueError(f"max_memory_bytes must be 0 or more, not {self.max_memory_bytes}")
         if self.kind == "process" and not sys.platform.startswith("linux"):

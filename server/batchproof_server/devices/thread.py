@@ -61,6 +61,16 @@ class ThreadDevice:
             return DeviceState.BUSY
         return DeviceState.STUCK if self.is_busy else DeviceState.IDLE
 
+    @property
+    def width(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def room(self) -> int:
+        """One while it is idle."""
+        return int(not self.is_busy)
+
     def listen(self, tell: TellDevice) -> None:
         """Says who is told that a micro-batch that was given up came back after all."""
         self._tell = tell

@@ -12,6 +12,7 @@ from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import DeviceBack, DeviceLost, Observer
 from batchproof_server.base.validation import InvalidSettings, parse_settings
 from batchproof_server.devices.child import NOBODY, ChildListener, DeviceProcess, Loss
+from batchproof_server.devices.group import DeviceGroup
 from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.records import Record, Tag, unpack
 from batchproof_server.devices.restarting import Restarter
@@ -52,6 +53,7 @@ class ProcessLoader:
         connector: makes answer what was loaded.
         here: loads what stays in this process.
         stays_here: says what does.
+        count: of the processes that execute one version.
     """
 
     start: StartProcess
@@ -60,6 +62,7 @@ class ProcessLoader:
     connector: Connector
     here: Loader
     stays_here: StaysHere
+    count: int = 1
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self, place: Place, tell_step: Callable[[str], None]) -> ServedModel:
@@ -71,15 +74,46 @@ class ProcessLoader:
             return await self.here.load(place, tell_step)
         async with self._turn:
             process, facts = await self._started(place, tell_step)
-        try:
-            loaded = await _off_loop(partial(describe, bundle, facts, self.plugs))
-        except BaseException:
-            process.end()
-            raise
-        clock, told = self.connector.clock, _LossNews(place, self.connector.observer)
-        restarter = Restarter(partial(self._restarted, place, facts), clock, told)
-        device = ProcessDevice(loaded.backend.signature, process, restarter, clock)
+            processes = [process]
+            try:
+                processes += await self._others(place, facts)
+                loaded = await _off_loop(partial(describe, bundle, facts, self.plugs))
+            except BaseException:
+                for each in processes:
+                    each.end()
+                raise
+        signature, clock = loaded.backend.signature, self.connector.clock
+        told = _LossNews(place, self.connector.observer)
+        devices = [
+            ProcessDevice(
+                signature,
+                each,
+                Restarter(partial(self._restarted, place, facts), clock, told),
+                clock,
+            )
+            for each in processes
+        ]
+        device = devices[0] if len(devices) == 1 else DeviceGroup(devices)
         return self.connector.connect(place, loaded, device)
+
+    async def _others(self, place: Place, facts: DeviceFacts) -> list[DeviceProcess]:
+        """The processes beside the first, which proved the version.
+
+        Raises:
+            ModelRefused: one does not load, or loads something else.
+        """
+        starts = [
+            asyncio.ensure_future(self._restarted(place, facts)) for _ in range(1, self.count)
+        ]
+        try:
+            return list(await asyncio.gather(*starts))
+        except BaseException:
+            for start in starts:
+                start.cancel()
+            for ended in await asyncio.gather(*starts, return_exceptions=True):
+                if isinstance(ended, DeviceProcess):
+                    ended.end()
+            raise
 
     async def _restarted(self, place: Place, facts: DeviceFacts) -> DeviceProcess:
         """Another process that executes the same.

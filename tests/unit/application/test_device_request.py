@@ -25,7 +25,9 @@ TLS = TlsSettings(Path("server.pem"), Path("server.key"), Path("clients.pem"))
         Config(proof=ProofSettings(certificate_directory="kept", trusted_keys=("fleet.pub",))),
         Config(outcomes=OutcomeSettings(key_file="handles.keys")),
         Config(server=ServerSettings(grace_s=0.5), log=LogSettings(level="debug")),
-        Config(devices=DeviceSettings("process", 1 << 30), execution=ExecutionSettings(2.5, 60.0)),
+        Config(
+            devices=DeviceSettings("process", 1 << 30, 4), execution=ExecutionSettings(2.5, 60.0)
+        ),
         Config(version_labels={"m": {"stable": 3}}),
     ],
     ids=["defaults", "tls", "proof", "outcomes", "server", "devices", "labels"],

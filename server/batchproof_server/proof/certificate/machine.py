@@ -55,7 +55,7 @@ def this_machine(cpuinfo: Path = _CPUINFO) -> Machine:
         architecture=platform.machine(),
         processor=" / ".join(known) or platform.processor(),
         cpu_features=tuple(sorted({flag for flag in flags if _FEATURES.fullmatch(flag)})),
-        usable_cpus=_usable_cpus(),
+        usable_cpus=usable_cpus(),
     )
 
 
@@ -66,7 +66,8 @@ def _fields(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
+    """How many processors this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
