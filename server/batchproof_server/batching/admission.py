@@ -162,13 +162,17 @@ class Admission:
                 self.retry_after_s(),
             )
 
-    def give_up(self, now_s: float) -> tuple[tuple[Task[Member], ...], float]:
+    def give_up(self, now_s: float, room: int) -> tuple[tuple[Task[Member], ...], float]:
         """Removes those that the next micro-batch would answer too late, if more wait than fit in.
+
+        Args:
+            now_s: the instant.
+            room: how many micro-batches the device could be given now.
 
         Returns:
             The tasks, and how long that micro-batch will take.
         """
-        rows = self._queue.next_rows(self._device.room)
+        rows = self._queue.next_rows(room)
         if rows == self._queue.waiting_rows:
             return (), 0.0
         expected_s = self._latency.execution_s(bucket_for(rows, self._buckets_rows)) or 0.0

@@ -89,7 +89,7 @@ class Batcher:
         # Inputs with open sizes: rows of different shapes cannot share a micro-batch.
         self._open_inputs = tuple(spec.name for spec in signature.inputs if None in spec.row_shape)
         self._checks = self_checks or SelfChecks.none()
-        self._watch = Watch(execution_limit_s)
+        self._watch = Watch()
         self._shedding = Shedding(model, version, observer)
         self._isolation = Isolation(known_row)
         latency = LatencyModel(settings.buckets_rows, execution_s, device.width)
@@ -104,15 +104,15 @@ class Batcher:
             tell_closed=self._accounts.add_incident,
             give_up=partial(self._enter_trouble, "the model fails for every row"),
         )
-        self._pump_is_due = False
+        self._pump_is_due, self._reported_rows = False, 0
         self._alarm = Alarm(clock, self._pump)
-        self._reported_rows = 0
         self._work = DeviceWork(
             device=device,
             clock=clock,
             latency=latency,
             buckets_rows=settings.buckets_rows,
             watch=self._watch,
+            limit_s=execution_limit_s,
             apart=self._apart,
             pump=self._pump,
             enter_trouble=self._enter_trouble,
@@ -226,34 +226,33 @@ class Batcher:
         now_s = self._clock.now_s()
         if expired := self._queue.expire(now_s):
             self._shedding.expired(expired, now_s)
-        if self._watch.overdue_at_s <= now_s:
-            self._device.cancel()
-            reason = self._watch.overdue()
+        if self._work.overdue_at_s <= now_s:
+            reason = self._work.give_up()
             if self._device.state not in {DeviceState.IDLE, DeviceState.BUSY}:
                 self._enter_trouble(reason)
         elif self._watch.trouble and self._watch.is_time_to_look(now_s):
             self._look_again()
-        for _ in range(self._device.room):
-            self._start(now_s)
+        for room in range(self._device.room, 0, -1):
+            self._start(now_s, room)
         self._set_alarm()
         self._report()
 
-    def _start(self, now_s: float) -> None:
+    def _start(self, now_s: float, room: int) -> None:
         is_apart = bool(self._isolation.incidents)
         if is_apart and self._isolation.takes_turn() and self._work.execute_apart(now_s):
             return
-        if self._start_waiting(now_s) or (is_apart and self._work.execute_apart(now_s)):
+        if self._start_waiting(now_s, room) or (is_apart and self._work.execute_apart(now_s)):
             return
         if self._queue.settled and not self._watch.trouble:
             check = self._checks.take(now_s, self._device.idle_since_s)
             if check is not None:
                 self._work.execute_check(check, now_s)
 
-    def _start_waiting(self, now_s: float) -> bool:
+    def _start_waiting(self, now_s: float, room: int) -> bool:
         if self._queue.waiting_tasks > 1:
-            hopeless, expected_s = self._admission.give_up(now_s)
+            hopeless, expected_s = self._admission.give_up(now_s, room)
             self._shedding.hopeless(hopeless, now_s, expected_s)
-        while taken := self._queue.take(now_s, self._device.room):
+        while taken := self._queue.take(now_s, room):
             # A member cancelled in this very iteration of the loop had no turn to withdraw.
             members = tuple([task for task in taken if not task.payload.reply.done()])
             if members:
@@ -288,7 +287,8 @@ class Batcher:
             at_s = self._checks.due_at(self._device.idle_since_s)
         else:
             at_s = self._queue.due_at()
-        self._alarm.ring_by(self._watch.or_overdue_at_s(at_s))
+        at_s = min(self._work.overdue_at_s, math.inf if at_s is None else at_s)
+        self._alarm.ring_by(at_s if at_s < math.inf else None)
 
     def _report(self) -> None:
         rows = self._queue.waiting_rows

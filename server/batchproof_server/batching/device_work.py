@@ -1,6 +1,7 @@
 """Micro-batches on the device: from the hand-over to the last account. Decides nothing."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -179,7 +180,8 @@ class DeviceWork:
         clock: says what time it is.
         latency: learns how long micro-batches take.
         buckets_rows: ascending.
-        watch: knows from when on an execution takes too long; looks again when the device says so.
+        watch: looks again when the device says so.
+        limit_s: an execution that takes longer is to be given up.
         apart: takes over the members of micro-batches that the model failed.
         pump: hands the next work over, if there is any.
         enter_trouble: called with the reason when the device cannot execute for now.
@@ -188,6 +190,7 @@ class DeviceWork:
 
     Attributes:
         unfinished: what was handed over and is not accounted for yet; ``account`` counts it off.
+        overdue_at_s: when the execution that began first is to be given up; only to be read.
     """
 
     def __init__(  # noqa: PLR0913 - each is one end of the road
@@ -198,6 +201,7 @@ class DeviceWork:
         latency: LatencyModel,
         buckets_rows: tuple[int, ...],
         watch: Watch,
+        limit_s: float,
         apart: Apart,
         pump: Callable[[], None],
         enter_trouble: Callable[[str], None],
@@ -209,12 +213,16 @@ class DeviceWork:
         self._latency = latency
         self._buckets_rows = buckets_rows
         self._watch = watch
+        self._limit_s = limit_s
         self._apart = apart
         self._pump = pump
         self._enter_trouble = enter_trouble
         self._account = account
         self._account_check = account_check
         self.unfinished = 0
+        self.overdue_at_s = math.inf
+        self._number = 0
+        self._overdue_at_s: dict[int, float] = {}  # of each execution, in the order of beginning
         device.listen(self._hear)
 
     def execute(self, members: Members, now_s: float, *, is_last: bool) -> bool:
@@ -251,18 +259,34 @@ class DeviceWork:
 
     def execute_check(self, check: Check, now_s: float) -> None:
         """Executes a self-check."""
-        self.unfinished += 1
-        finish = partial(self._finish_check, check, self._watch.begin(now_s))
+        finish = partial(self._finish_check, check, self._begin(now_s))
         self._device.execute(check.parts, check.bucket_rows, finish)
+
+    def give_up(self) -> str:
+        """Gives up the execution that began first; returns why."""
+        self._end(next(iter(self._overdue_at_s)))
+        self._device.cancel()
+        return f"an execution did not end within {self._limit_s:.3g} s"
 
     def _hand_over(
         self, batch: Batch, fragment: Fragment | None, parts: tuple[Tensors, ...]
     ) -> None:
-        self.unfinished += 1
-        number = self._watch.begin(batch.taken_s)
+        number = self._begin(batch.taken_s)
         self._latency.start(number, batch.bucket_rows, batch.taken_s)
         finish = partial(self._finish, number, batch, fragment)
         self._device.execute(parts, batch.bucket_rows, finish)
+
+    def _begin(self, now_s: float) -> int:
+        """An execution begins; the number that names it."""
+        self.unfinished += 1
+        self._number += 1
+        overdue_at_s = self._overdue_at_s[self._number] = now_s + self._limit_s
+        self.overdue_at_s = min(self.overdue_at_s, overdue_at_s)
+        return self._number
+
+    def _end(self, number: int) -> None:
+        self._overdue_at_s.pop(number, None)  # what was given up comes back as well
+        self.overdue_at_s = next(iter(self._overdue_at_s.values()), math.inf)
 
     def _hear(self, reason: str) -> None:
         """The device is away for a while, or is there again."""
@@ -276,7 +300,7 @@ class DeviceWork:
         self, number: int, batch: Batch, fragment: Fragment | None, execution: Execution
     ) -> None:
         # The next micro-batch goes to the device before this one is answered: it must not wait.
-        self._watch.end(number)
+        self._end(number)
         self._latency.finish(number, batch.bucket_rows, self._clock.now_s() - batch.taken_s)
         is_apart = self._is_apart(batch, fragment, execution)
         self._pump()
@@ -299,6 +323,6 @@ class DeviceWork:
 
     def _finish_check(self, check: Check, number: int, execution: Execution) -> None:
         self.unfinished -= 1
-        self._watch.end(number)
+        self._end(number)
         self._pump()
         self._account_check(check, execution)

@@ -276,7 +276,10 @@ class MicroBatchQueue(Generic[Payload]):
             self._next_most_rows = rows
             turns = [] if len(self._lines) == 1 else self.turns.in_turn(rows)
             tasks = [turn.task for turn in turns] or self._waiting
-            batch = cheapest_batch(tasks, rows, limits.buckets_rows, self._costs)
+            if len(tasks) == 1:
+                batch = tuple(tasks)
+            else:
+                batch = cheapest_batch(tasks, rows, limits.buckets_rows, self._costs)
             self._next = batch, turns[: len(batch)]
         return self._next
 
