@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from batchproof_server.offline.evaluation.reasons import likely_reason
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from support.proof_backends import Bench, Good, Mixing, candidate
@@ -19,6 +21,20 @@ def test_a_small_difference_is_rounding_whatever_was_repaired() -> None:
     proven = Bench().prove(candidate(Good()))
     repaired = replace(proven, repairs=(RepairRecord("BP101", "norm", "frozen"),))
     assert likely_reason(NEAR, repaired).startswith("rounding")
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("openvino 2026.4.1", "with openvino 2026.4.1, which adds up in another order"),
+        ("tensorflow 2.21.0, keras 3.15.1", "TensorFlow has other kernels"),
+    ],
+)
+def test_rounding_is_laid_to_the_engine_that_executes(engine: str, said: str) -> None:
+    proven = Bench().prove(candidate(Good()))
+    environment = replace(proven.subject.environment, engine=engine)
+    certificate = replace(proven, subject=replace(proven.subject, environment=environment))
+    assert said in likely_reason(NEAR, certificate)
 
 
 def test_a_great_difference_is_laid_to_the_repairs_and_to_what_failed() -> None:
