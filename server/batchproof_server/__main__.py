@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.evaluate.arguments import add_evaluate
+from batchproof_server.commands.inspect.arguments import add_inspect
 from batchproof_server.commands.profile.arguments import add_profile, spelled_out
 from batchproof_server.commands.repair.arguments import add_repair
 from batchproof_server.commands.serve.arguments import add_serve
@@ -30,6 +31,7 @@ _SERVER_PACKAGES: Final = (
 # Imported when asked for, so that a bare install gets a sentence instead of an ImportError, and
 # nobody waits for what another command needs.
 _COMMANDS: Final = {
+    "inspect": "batchproof_server.commands.inspect.command:inspect",
     "serve": "batchproof_server.commands.serve.command:serve",
     "certify": "batchproof_server.commands.certify.command:certify",
     "repair": "batchproof_server.commands.repair.command:repair",
@@ -71,7 +73,15 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=importlib.metadata.version("batchproof")
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_serve, add_certify, add_repair, add_evaluate, add_profile, add_tta):
+    for add in (
+        add_inspect,
+        add_serve,
+        add_certify,
+        add_repair,
+        add_evaluate,
+        add_profile,
+        add_tta,
+    ):
         add(commands)
     return parser
 

@@ -5,12 +5,30 @@ Light to import: what a source is made of stays in the folder of its artefact ki
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What can be seen of a model besides its signature; empty where nothing can.
+
+    Attributes:
+        parts: names of the models that it is made of, its own first.
+        preprocessing: the layers that prepare pictures inside of it, each as its class and what it
+            was given.
+        endings: the function that each output ends with, by name: ``softmax``, ``sigmoid``, or
+            empty for another.
+    """
+
+    parts: tuple[str, ...] = ()
+    preprocessing: tuple[str, ...] = ()
+    endings: Mapping[str, str] = field(default_factory=dict)
 
 
 def typical_rows(buckets_rows: Iterable[int]) -> tuple[int, ...]:
@@ -73,6 +91,14 @@ class Source(ABC):
         """Levels of inputs at which these graphs decide something, the most telling first."""
         del buckets_rows
         return ()
+
+    def anatomy(self) -> Anatomy:
+        """What can be seen of the model besides its signature.
+
+        Raises:
+            ModelRefused: it cannot be traced.
+        """
+        return Anatomy()
 
 
 class GraphSource(Source):

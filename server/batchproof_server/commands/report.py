@@ -2,15 +2,25 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from batchproof_server.proof.certificate.certificate import Certificate, Measured
+from batchproof_server.proof.certificate.certificate import Certificate, Measured, RepairRecord
 from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.probing.parity import Parity
 
 _WIDTH = 14
+# So many repairs of one kind are listed.
+_FEW = 3
 
 
-def report(certificate: Certificate, signature: KeySignature | None = None) -> str:
-    """Checks, repairs, buckets, classes and findings; ends without a line break."""
+def report(
+    certificate: Certificate, signature: KeySignature | None = None, *, verbose: bool = False
+) -> str:
+    """Checks, repairs, buckets, classes and findings; ends without a line break.
+
+    Args:
+        certificate: of a proof.
+        signature: of it.
+        verbose: name every repair, also where many are alike.
+    """
     subject, measured = certificate.subject, certificate.measured
     environment, machine = subject.environment, subject.environment.machine
     count = sum(measured.executions.values())
@@ -33,7 +43,7 @@ def report(certificate: Certificate, signature: KeySignature | None = None) -> s
             for each in certificate.passed_over
             for line in field("passed over", each.sentences)
         ),
-        *field("repairs", [f"{each.where}: {each.change}" for each in certificate.repairs]),
+        *field("repairs", summed_repairs(certificate.repairs, verbose=verbose)),
         *field("findings", [f"{each.severity}  {each.sentence}" for each in certificate.findings]),
     ]
     return "\n".join(lines)
@@ -44,6 +54,18 @@ def _unread(certificate: Certificate) -> str:
         return ""
     count = len(certificate.undecided)
     return f" (tested; the audit left {count} place{'s' * (count > 1)} undecided)"
+
+
+def summed_repairs(repairs: Iterable[RepairRecord], *, verbose: bool = False) -> Iterator[str]:
+    """One line for each repair; one for many that are alike, unless ``verbose``."""
+    alike: dict[str, list[str]] = {}
+    for repair in repairs:
+        alike.setdefault(repair.change, []).append(repair.where)
+    for change, places in alike.items():
+        if len(places) > _FEW and not verbose:
+            yield f"{places[0]} and {len(places) - 1} more: {change}"
+        else:
+            yield from (f"{place}: {change}" for place in places)
 
 
 def field(name: str, values: Iterable[str]) -> Iterator[str]:

@@ -30,7 +30,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "command",
-    [["certify"], ["evaluate"], ["profile"], ["tta", "evaluate"], ["tta", "fit"]],
+    [["inspect"], ["certify"], ["evaluate"], ["profile"], ["tta", "evaluate"], ["tta", "fit"]],
     ids=" ".join,
 )
 def test_an_offline_command_imports_neither_grpc_nor_prometheus(
@@ -39,6 +39,7 @@ def test_an_offline_command_imports_neither_grpc_nor_prometheus(
     data = bundle.parents[1] / "data.npz"
     more = {
         "certify": [],
+        "inspect": [],
         "evaluate": ["--data", str(data)],
         "profile": ["--data", str(data)],
         "tta evaluate": ["--data", str(data)],

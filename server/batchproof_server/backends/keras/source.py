@@ -4,8 +4,9 @@ Importing this module imports TensorFlow.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from batchproof_server.backends.foreign_faults import finding
 from batchproof_server.backends.keras.archive import check_archive
 from batchproof_server.backends.keras.nesting import named, structure
 from batchproof_server.backends.keras.penultimate import KerasPenultimate, penultimate
-from batchproof_server.backends.source import LayeredSource
+from batchproof_server.backends.source import Anatomy, LayeredSource
 from batchproof_server.backends.traced.source import TracedSource
 from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings
@@ -62,6 +63,17 @@ class KerasSource(TracedSource, LayeredSource):
         """Looks for training mode, reduced precision and custom layers."""
         return audit_keras_model(self._model)
 
+    def anatomy(self) -> Anatomy:
+        """The models inside, the layers that prepare pictures, and how the outputs end."""
+        layers = [self._model, *self._model._flatten_layers(include_self=False)]  # noqa: SLF001 - Keras has no public walk
+        return replace(
+            super().anatomy(),
+            parts=tuple(layer.name for layer in layers if isinstance(layer, keras.Model)),
+            preprocessing=tuple(
+                _spelled(layer) for layer in layers if type(layer).__name__ in _PREPARING
+            ),
+        )
+
     def predict(self, inputs: Tensors, batch_rows: int) -> dict[str, Array]:
         """What ``model.predict`` answers."""
         return predict(self._model, inputs, batch_rows)
@@ -73,6 +85,21 @@ class KerasSource(TracedSource, LayeredSource):
     def save(self, target: Path) -> None:
         """Writes a ``.keras`` file."""
         self._model.save(target)
+
+
+# Layers of Keras that do to pictures what a recipe would do, with what of them says how.
+_PREPARING: Final[Mapping[str, tuple[str, ...]]] = {
+    "Rescaling": ("scale", "offset"),
+    "Normalization": (),
+    "Resizing": ("height", "width", "interpolation"),
+    "CenterCrop": ("height", "width"),
+}
+
+
+def _spelled(layer: Any) -> str:
+    """Such as ``Rescaling(scale=0.1, offset=0.0)``."""
+    name, config = type(layer).__name__, layer.get_config()
+    return f"{name}({', '.join(f'{key}={config.get(key)}' for key in _PREPARING[name])})"
 
 
 def open_keras(artefact: Path, settings: EngineSettings) -> KerasSource:

@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from batchproof_server.backends.foreign_faults import first_line
-from batchproof_server.backends.source import GraphSource, typical_rows
+from batchproof_server.backends.source import Anatomy, GraphSource, typical_rows
 from batchproof_server.backends.traced.specs import input_specs, listed, output_specs
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Signature, TensorSpec
 from batchproof_server.proof.findings import Finding
-from batchproof_server.proof.graph import audit_functions, find_thresholds
+from batchproof_server.proof.graph import audit_functions, find_endings, find_thresholds
 
 Call: TypeAlias = Callable[[Sequence[Any]], Mapping[str, Any]]
 """From one symbolic tensor for each input, in their order, to the outputs by name."""
@@ -75,6 +75,14 @@ class TracedSource(GraphSource):
     def thresholds(self, buckets_rows: tuple[int, ...]) -> tuple[float, ...]:
         """Constants of comparisons and branches, followed back to the inputs."""
         return find_thresholds(self.functions(buckets_rows))
+
+    def anatomy(self) -> Anatomy:
+        """How the outputs end.
+
+        Raises:
+            ModelRefused: the model cannot be traced.
+        """
+        return Anatomy(endings=find_endings(self.functions((2,))))
 
     def forget(self) -> None:
         """Traces anew when it is asked next, because the model has changed."""

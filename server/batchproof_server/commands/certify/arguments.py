@@ -30,6 +30,9 @@ def add_certify(commands: Any) -> None:
         help="prove it on every engine, and print what each bucket takes alone on this machine",
     )
     certify.add_argument(
+        "--verbose", action="store_true", help="name every repair, also where many are alike"
+    )
+    certify.add_argument(
         "--consistency", choices=("strict", "tolerant"), help="which buckets may be served (strict)"
     )
     certify.add_argument(

@@ -60,7 +60,10 @@ def _certify(
     certificate = proof.certificate
     fails = certificate.verdict in _refused(config.proof)
     signature = None if key is None or fails else key.sign(certificate.digest)
-    write(certificate.to_json(signature) if arguments.json else report(certificate, signature))
+    if arguments.json:
+        write(certificate.to_json(signature))
+    else:
+        write(report(certificate, signature, verbose=arguments.verbose))
     if arguments.measure and not arguments.json:
         for line in field("buckets take", _measure(place, config, proof)):
             write(line)

@@ -1,0 +1,109 @@
+"""``batchproof-server inspect``: says what a model is, before there is a bundle."""
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+
+from batchproof_server.application.config import prepare_engines, read_config
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.signature import TensorSpec
+from batchproof_server.commands.report import field, summed_repairs
+from batchproof_server.commands.terminal import write, write_error
+from batchproof_server.models.manifest import MANIFEST_NAME
+from batchproof_server.offline.inspection.guesses import Guess
+from batchproof_server.offline.inspection.inspecting import Inspection, inspect_model
+
+OK, FINDINGS, USAGE = 0, 1, 2
+
+
+def inspect(arguments: Namespace) -> int:
+    """Runs the command.
+
+    Returns:
+        0 when it could be opened, 1 when not, 2 for wrong usage.
+    """
+    try:
+        config = read_config(arguments.config, {})
+    except ValueError as fault:
+        write_error(str(fault))
+        return USAGE
+    prepare_engines()
+    try:
+        found = inspect_model(arguments.model.resolve(), config.engine)
+    except ModelRefused as refused:
+        for finding in refused.findings or (str(refused),):
+            write_error(finding)
+        return FINDINGS
+    write(_as_json(found) if arguments.json else "\n".join(_lines(found)))
+    return OK
+
+
+def _as_json(found: Inspection) -> str:
+    values = {
+        "kind": found.kind,
+        "inputs": {spec.name: str(spec) for spec in found.signature.inputs},
+        "outputs": {
+            spec.name: {
+                "tensor": str(spec),
+                "ends_with": found.anatomy.endings.get(spec.name, ""),
+                "likely_kind": found.kinds[spec.name].value,
+                "reason": found.kinds[spec.name].reason,
+            }
+            for spec in found.signature.outputs
+        },
+        "parts": found.anatomy.parts,
+        "preprocessing": found.anatomy.preprocessing,
+        "likely_preset": found.preset.value,
+        "preset_reason": found.preset.reason,
+        "repairs": [f"{each.where}: {each.change}" for each in found.repairs],
+    }
+    return json.dumps(values, sort_keys=True)
+
+
+def _lines(found: Inspection) -> Iterator[str]:
+    anatomy, preset = found.anatomy, found.preset
+    yield f"{found.artefact.name}: {found.kind}"
+    yield from field("inputs", [f"{spec.name}: {spec}" for spec in found.signature.inputs])
+    yield from field("outputs", [_output(spec, found) for spec in found.signature.outputs])
+    yield from field("parts", anatomy.parts)
+    yield from field("inside", anatomy.preprocessing)
+    yield from field("repairs", summed_repairs(found.repairs))
+    kinds = [f"{name}: {_guessed(guess)}" for name, guess in found.kinds.items()]
+    yield from field("likely kind", kinds)
+    yield from field("likely recipe", [_guessed(preset)])
+    yield ""
+    yield f"To begin with, as {MANIFEST_NAME} beside the model:"
+    yield ""
+    yield from _manifest(found)
+    yield ""
+    yield "Labelled pictures tell whether that is right:"
+    yield "  batchproof-server evaluate BUNDLE --data DIR"
+
+
+def _output(spec: TensorSpec, found: Inspection) -> str:
+    ending = found.anatomy.endings.get(spec.name)
+    return f"{spec.name}: {spec}" + (f", ends with a {ending}" if ending else "")
+
+
+def _guessed(guess: Guess) -> str:
+    return f"{guess.value}: {guess.reason}" if guess.value else guess.reason
+
+
+def _manifest(found: Inspection) -> Iterator[str]:
+    yield "format = 1"
+    if found.preset.value:
+        yield ""
+        yield "[recipe]"
+        yield f'preset = "{found.preset.value}"'
+        if found.signature.inputs[0].row_shape[-1] == 1:
+            yield 'color = "grayscale"'
+        if not found.is_scaling_known:
+            yield "# [recipe.normalize]"
+            yield "# divisor = 255.0   # if pictures were divided by 255 in training"
+    scores = [name for name, guess in found.kinds.items() if guess.value not in {"", "raw"}]
+    if scores:
+        yield ""
+        yield "[output]"
+        yield f'kind = "{found.kinds[scores[0]].value}"'
+        if len(found.kinds) > 1:
+            yield f"name = {json.dumps(scores[0])}"
