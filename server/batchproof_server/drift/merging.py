@@ -60,6 +60,7 @@ def _comparisons(left: ReferenceProfile, right: ReferenceProfile) -> Iterable[tu
     again = "build one part with --like the other"
     yield same(lambda each: each.model_digest), "they are of different models"
     yield same(lambda each: each.recipe_digest), "they are of different recipes"
+    yield same(lambda each: each.libraries), "they were made with other versions of libraries"
     yield same(lambda each: [one.label for one in each.classes]), "they have other classes"
     yield same(lambda each: each.class_bins), f"the class bins differ: {again}"
     yield same(lambda each: each.tta), difference(left.tta, right.tta)

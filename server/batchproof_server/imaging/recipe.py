@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
@@ -64,6 +65,17 @@ class Recipe:
     def formats(self) -> tuple[str, ...]:
         """The file formats that are accepted."""
         return self.plan.formats
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """The version of Pillow where it makes pixels: versions differ for the same picture.
+
+        Of TensorFlow the certificate and the engine speak.
+        """
+        resize = self.plan.resize
+        decodes = self.plan.decoder == "accurate"
+        resizes = resize is not None and resize.library == "pillow"
+        return {"pillow": PIL.__version__} if decodes or resizes else {}
 
     def header(self, encoded: bytes) -> ImageHeader:
         """Reads the header alone; allocates nothing to speak of.
