@@ -12,7 +12,6 @@ from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array, TensorSpec
-from batchproof_server.imaging import pillow_flavour
 from batchproof_server.imaging.exif import read_orientation, upright
 from batchproof_server.imaging.fit import fit_to_input
 from batchproof_server.imaging.formats.table import FORMATS
@@ -20,6 +19,7 @@ from batchproof_server.imaging.geometry import (
     Picture,
     Size,
     as_array,
+    kept_region,
     picture_size,
     place,
     resized_size,
@@ -28,6 +28,7 @@ from batchproof_server.imaging.header import ImageHeader, read_header
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.normalize import NormalizeSettings as NormalizeSettings
 from batchproof_server.imaging.normalize import normalize_in_place
+from batchproof_server.imaging.pixels import accurate_decoder, pillow_resizer
 from batchproof_server.imaging.plugs import Decoder, Plugs, Resizer
 from batchproof_server.imaging.resize import ResizeSettings as ResizeSettings
 from batchproof_server.imaging.settings import RecipePlan, recipe_plan
@@ -177,7 +178,8 @@ class Recipe:
                 f"the picture is {came} pixels, too long: resized it would be {target}, "
                 f"expected at most {self.limits.max_image_pixels} pixels"
             )
-        picture = self.resizer.resize(picture, target.width, target.height)
+        kept = kept_region(resize, target, wanted)
+        picture = self.resizer.resize(picture, target.width, target.height, kept)
         return place(as_array(picture), resize, wanted)
 
     def _check_size(self, came: Size) -> None:
@@ -210,7 +212,8 @@ def pillow_plugs() -> Plugs:
     The artefact kinds of TensorFlow add its own.
     """
     plugs = Plugs()
-    pillow_flavour.register(plugs)
+    plugs.decoders.register_on_demand("accurate", accurate_decoder)
+    plugs.resizers.register("pillow", pillow_resizer)
     return plugs
 
 
