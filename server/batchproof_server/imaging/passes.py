@@ -105,9 +105,12 @@ def pick(pixels: Array, rows: Array, columns: Array, out: Array) -> None:
     """
     height, width, channels = out.shape
     for y in range(height):
+        line = pixels[rows[y]]
         for x in range(width):
-            for channel in range(channels):
-                out[y, x, channel] = pixels[rows[y], columns[x], channel]
+            out[y, x, 0] = line[columns[x], 0]
+            if channels == COLOURS:
+                out[y, x, 1] = line[columns[x], 1]
+                out[y, x, 2] = line[columns[x], 2]
 
 
 def luma_of(pixels: Array, out: Array) -> None:
