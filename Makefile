@@ -126,7 +126,7 @@ lock: venv ## resolve requirements/ again; UPGRADE=--upgrade moves every pin to 
 	@$(UV_COMPILE) pyproject.toml --extra cpu --extra load --output-file requirements/cpu.txt
 	@$(UV_COMPILE) pyproject.toml --extra openvino --constraint requirements/cpu.txt \
 	    --output-file requirements/openvino.txt
-	@$(UV_COMPILE) pyproject.toml --extra cpu --extra plots --extra load --group dev --constraint requirements/cpu.txt \
+	@$(UV_COMPILE) pyproject.toml --extra cpu --extra pictures --extra plots --extra load --group dev --constraint requirements/cpu.txt \
 	    --constraint requirements/build.txt --output-file requirements/dev.txt
 	@$(UV_COMPILE) pyproject.toml --group interop --override requirements/interop.overrides \
 	    --constraint requirements/build.txt --output-file requirements/interop.txt

@@ -63,6 +63,8 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_client.loadtest.corruption",
         "batchproof_client.loadtest.pictures",
     ),
+    "numba": ("batchproof_server.imaging.compiling",),
+    "simplejpeg": ("batchproof_server.imaging.turbo_flavour",),
     "hdrh": ("batchproof_client.loadtest.histogram",),
     "prometheus_client": ("batchproof_server.observing.prometheus",),
     "structlog": ("batchproof_server.observing.logs",),

@@ -28,7 +28,7 @@ def test_every_line_is_a_pin_with_a_hash(name: str) -> None:
     ("name", "sources"),
     [
         ("cpu", ("", "server", "cpu", "load")),
-        ("dev", ("", "server", "cpu", "plots", "load", "group build", "group dev")),
+        ("dev", ("", "server", "cpu", "pictures", "plots", "load", "group build", "group dev")),
         ("grpcio-oldest", ("", "server", "load", "group dev")),
         ("openvino", ("", "server", "openvino")),
         ("build", ("group build",)),

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import grpc
 import numpy as np
+import PIL
 import pytest
 from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -78,6 +79,7 @@ async def test_metadata_and_config_say_names_types_and_shapes(stub: Any) -> None
     assert (taken.name, taken.datatype, list(taken.shape)) == ("image", "FP32", [-1, 2, 2, 3])
     assert (given.name, given.datatype, list(given.shape)) == ("scores", "FP32", [-1, 3])
     assert "png" in metadata.properties["encoded_images"]
+    assert metadata.properties["recipe_libraries"] == f"pillow {PIL.__version__}"
     config = (await stub.ModelConfig(pb.ModelConfigRequest(name="pictures"))).config
     assert (config.name, config.max_batch_size) == ("pictures", 6)
     (taken,), (given,) = config.input, config.output

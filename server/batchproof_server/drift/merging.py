@@ -50,6 +50,7 @@ def merge_profiles(left: ReferenceProfile, right: ReferenceProfile) -> Reference
         },
         calibration=_added_calibrations(left.calibration, right.calibration),
         atc=_added_atc(left.atc, right.atc, accuracy),
+        libraries=left.libraries if left.libraries == right.libraries else {},
     )
 
 
@@ -60,6 +61,9 @@ def _comparisons(left: ReferenceProfile, right: ReferenceProfile) -> Iterable[tu
     again = "build one part with --like the other"
     yield same(lambda each: each.model_digest), "they are of different models"
     yield same(lambda each: each.recipe_digest), "they are of different recipes"
+    both_say = bool(left.libraries and right.libraries)
+    others = both_say and left.libraries != right.libraries
+    yield not others, "they were made with other versions of libraries"
     yield same(lambda each: [one.label for one in each.classes]), "they have other classes"
     yield same(lambda each: each.class_bins), f"the class bins differ: {again}"
     yield same(lambda each: each.tta), difference(left.tta, right.tta)

@@ -6,9 +6,9 @@ Schema: ``docs/schemas/profile.schema.json``.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from pydantic import ConfigDict
@@ -27,6 +27,9 @@ from batchproof_server.drift.tta_reference import TtaReference, signal_faults
 
 _TOLERANCE = 1e-9
 _MAX_COUNT = 2**53  # above it a float64, and so a metric, skips whole numbers
+
+
+_MAX_NAME_CHARACTERS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,8 @@ class ReferenceProfile:
         calibration: of the confidence.
         atc: for an estimate of the accuracy without labels.
         tta: what the signals of test-time augmentation hold for; None where there are none.
+        libraries: versions of what made the pixels of its rows, by name; empty in profiles that do
+            not say.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -184,6 +189,7 @@ class ReferenceProfile:
     calibration: CalibrationReference
     atc: AtcReference
     tta: TtaReference | None = None
+    libraries: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         faults = [*_form_faults(self), *([] if not self.classes else _sum_faults(self))]
@@ -233,6 +239,9 @@ def _form_faults(profile: ReferenceProfile) -> Iterator[str]:
     if "confidence" not in profile.signals:
         yield "signals: no confidence"
     yield from signal_faults(profile.tta, profile.signals)
+    for text in (*profile.libraries, *profile.libraries.values()):
+        if len(text) > _MAX_NAME_CHARACTERS or not text.isprintable():
+            yield f"libraries: {cut(text)}, expected a name or a version"
 
 
 def _sum_faults(profile: ReferenceProfile) -> Iterator[str]:

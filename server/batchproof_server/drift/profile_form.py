@@ -49,8 +49,10 @@ def profile_json(profile: ReferenceProfile) -> str:
 
 
 def _entries(profile: ReferenceProfile) -> dict[str, Any]:
-    """What is written; without augmentation nothing is said of it."""
+    """What is written; without augmentation nothing is said of it, nor of unknown libraries."""
     entries = dataclasses.asdict(profile)
+    if not profile.libraries:
+        del entries["libraries"]
     if profile.tta is None:
         del entries["tta"]
     return entries
@@ -103,6 +105,7 @@ class ModelFacts:
         labels: of the bundle; empty when it names none.
         classes: of the model's output; 0 when it is raw.
         policies: of test-time augmentation that may be asked for, by name.
+        libraries: versions of what makes the pixels of its rows, by name.
     """
 
     model_digest: str
@@ -110,6 +113,7 @@ class ModelFacts:
     labels: tuple[str, ...]
     classes: int
     policies: Mapping[str, TtaReference] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
 
 def unfit_findings(profile: ReferenceProfile, facts: ModelFacts) -> tuple[str, ...]:
@@ -126,6 +130,20 @@ def unfit_findings(profile: ReferenceProfile, facts: ModelFacts) -> tuple[str, .
     if profile.tta is not None:
         findings.extend(unfit_tta(profile.tta, facts.policies))
     return tuple(findings)
+
+
+def other_libraries(profile: ReferenceProfile, facts: ModelFacts) -> tuple[str, ...]:
+    """Where the same recipe may have made other pixels for a profile, one sentence each.
+
+    It still fits: versions of a library differ in few pixels, and by a few levels.
+    """
+    here = facts.libraries
+    return tuple(
+        f"it was made with {name} {version}, here is {here[name]}, which may make other pixels of "
+        "the same picture; build it again"
+        for name, version in profile.libraries.items()
+        if name in here and here[name] != version
+    )
 
 
 def _other(what: str, came: str, expected: str) -> str:

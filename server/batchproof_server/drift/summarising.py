@@ -1,7 +1,7 @@
 """From the signals of labelled pictures to their profile: bins are found, or taken from another."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -50,12 +50,14 @@ class ProfiledModel:
         recipe_digest: of the recipe.
         labels: of all classes in their order.
         tta: what its signals of test-time augmentation hold for; None where it has none.
+        libraries: versions of what makes the pixels of its rows, by name.
     """
 
     model_digest: str
     recipe_digest: str
     labels: tuple[str, ...]
     tta: TtaReference | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ def summarise(
         calibration=_calibration(signals.values["confidence"], right, frame.temperature),
         atc=_atc(signals.log_probabilities, right, frame),
         tta=subject.tta,
+        libraries=dict(subject.libraries),
     )
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, tensor_mean
-from batchproof_server.imaging.eight_bits import image_of_8_bits
-from batchproof_server.imaging.geometry import Picture
+from batchproof_server.imaging.geometry import Picture, as_array
+from batchproof_server.imaging.pixels import luma_image
 from batchproof_server.imaging.recipe import Recipe
 
 _MAX_SAMPLED_PIXELS: Final = 1024
@@ -83,11 +83,8 @@ def reduce_luma(picture: Picture) -> tuple[Array, float]:
     Returns:
         uint8 [height, width], up to 128 pixels a side; and width divided by height.
     """
-    image, aspect_ratio = _sampled(picture)
-    if image.mode not in ("L", "RGB"):  # 16 bits a pixel
-        image = image_of_8_bits(np.asarray(image))
-    if image.mode == "RGB":
-        image = image.convert("L")
+    sampled, aspect_ratio = _sampled(picture)
+    image = _luma(sampled)
     factor = math.ceil(max(image.size) / _MAX_SIDE_PIXELS)
     reduced = image if factor == 1 else image.reduce(factor)
     # Twice as quick as np.asarray, which asks Pillow for more.
@@ -95,12 +92,18 @@ def reduce_luma(picture: Picture) -> tuple[Array, float]:
     return luma, aspect_ratio
 
 
-def _sampled(picture: Picture) -> tuple[Image.Image, float]:
+def _luma(picture: Picture) -> Image.Image:
+    if isinstance(picture, Image.Image) and picture.mode in ("L", "RGB"):
+        return picture if picture.mode == "L" else picture.convert("L")
+    return luma_image(as_array(picture))
+
+
+def _sampled(picture: Picture) -> tuple[Picture, float]:
     """One pixel of each k x k, and the aspect ratio of the whole."""
     if not isinstance(picture, Image.Image):
         height, width = picture.shape[:2]
         step = math.ceil(max(width, height) / _MAX_SAMPLED_PIXELS)
-        return image_of_8_bits(picture[::step, ::step]), width / height
+        return picture[::step, ::step], width / height
     width, height = picture.size
     step = math.ceil(max(width, height) / _MAX_SAMPLED_PIXELS)
     if step == 1:

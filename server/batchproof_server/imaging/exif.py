@@ -37,7 +37,7 @@ def read_orientation(tiff: bytes) -> int:
 
 
 def upright(picture: Picture, orientation: int) -> Picture:
-    """Turns a picture upright, in the form that it has; of an array a view.
+    """Turns a picture upright, in the form that it has; an array is C-contiguous then.
 
     Args:
         picture: as stored.
@@ -45,7 +45,7 @@ def upright(picture: Picture, orientation: int) -> Picture:
     """
     if isinstance(picture, Image.Image):
         return picture.transpose(_TURNS[orientation])
-    return _orient(picture, orientation)
+    return np.ascontiguousarray(_orient(picture, orientation))
 
 
 def _orient(pixels: Array, orientation: int) -> Array:

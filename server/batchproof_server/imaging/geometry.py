@@ -1,7 +1,7 @@
 """A decoded picture: its forms, its size, what it is resized to, and what is cut or filled."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,7 @@ from batchproof_server.imaging.resize import ResizePlan
 # A decoded picture on its way, converted only where a step needs the other kind: an image of
 # Pillow, or an array [height, width, channels].
 Picture: TypeAlias = Image.Image | Array
+_Form = TypeVar("_Form", Image.Image, Array)
 
 
 def as_array(picture: Picture) -> Array:
@@ -50,6 +51,39 @@ class Size:
         return f"{self.width} x {self.height}"
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a picture, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @staticmethod
+    def whole(size: Size) -> "Region":
+        """All of a picture."""
+        return Region(0, 0, size.width, size.height)
+
+    @property
+    def x(self) -> tuple[int, int]:
+        """The first column, and behind the last."""
+        return self.left, self.left + self.width
+
+    @property
+    def y(self) -> tuple[int, int]:
+        """The first line, and behind the last."""
+        return self.top, self.top + self.height
+
+    def of(self, picture: _Form) -> _Form:
+        """This part of it, in the form that it has; of an array a view."""
+        if picture_size(picture) == Size(self.width, self.height):
+            return picture
+        if isinstance(picture, Image.Image):
+            return picture.crop((self.left, self.top, self.x[1], self.y[1]))
+        return picture[slice(*self.y), slice(*self.x)]
+
+
 def picture_size(picture: Picture) -> Size:
     """Its width and height."""
     if isinstance(picture, Image.Image):
@@ -68,15 +102,21 @@ def resized_size(plan: ResizePlan, came: Size, wanted: Size) -> Size:
             return _fitting(came, wanted)
 
 
+def kept_region(plan: ResizePlan, made: Size, wanted: Size) -> Region:
+    """What is kept of a picture that is resized to ``made``.
+
+    A cut is torchvision's CenterCrop: half the difference, half pixels to the even side.
+    """
+    if plan.policy != "short_side_center_crop":
+        return Region.whole(made)
+    left = round((made.width - wanted.width) / 2)
+    top = round((made.height - wanted.height) / 2)
+    return Region(left, top, wanted.width, wanted.height)
+
+
 def place(pixels: Array, plan: ResizePlan, wanted: Size) -> Array:
-    """Cuts or fills ``pixels`` [height, width, channels], which are resized, to ``wanted``."""
-    match plan.policy:
-        case "stretch":
-            return pixels
-        case "short_side_center_crop":
-            return _cut(pixels, wanted)
-        case "pad":
-            return _filled(pixels, wanted, plan.pad_color or (0,))
+    """Fills ``pixels`` [height, width, channels], which are resized and cut, up to ``wanted``."""
+    return _filled(pixels, wanted, plan.pad_color or (0,)) if plan.policy == "pad" else pixels
 
 
 def _with_short_side(came: Size, short_side: int) -> Size:
@@ -92,13 +132,6 @@ def _fitting(came: Size, wanted: Size) -> Size:
     if came.width * wanted.height >= came.height * wanted.width:
         return Size(wanted.width, max(1, came.height * wanted.width // came.width))
     return Size(max(1, came.width * wanted.height // came.height), wanted.height)
-
-
-def _cut(pixels: Array, wanted: Size) -> Array:
-    """As torchvision's CenterCrop: half the difference, half pixels to the even side."""
-    top = round((pixels.shape[0] - wanted.height) / 2)
-    left = round((pixels.shape[1] - wanted.width) / 2)
-    return pixels[top : top + wanted.height, left : left + wanted.width]
 
 
 def _filled(pixels: Array, wanted: Size, color: tuple[int, ...]) -> Array:

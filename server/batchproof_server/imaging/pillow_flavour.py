@@ -9,15 +9,14 @@ from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Picture
+from batchproof_server.imaging.geometry import Picture, Region
 from batchproof_server.imaging.header import ImageHeader
-from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.resize import ResizeMethod, ResizePlan
 
 # Grey modes that load_img(color_mode="grayscale") leaves alone; the last two hold 16 bits.
 _GREY_MODES = ("L", "I;16", "I")
 
-_FILTERS: Final[dict[ResizeMethod, Image.Resampling]] = {
+FILTERS: Final[dict[ResizeMethod, Image.Resampling]] = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
     "bilinear": Image.Resampling.BILINEAR,
@@ -40,9 +39,17 @@ class PillowDecoder:
         Raises:
             InvalidInput: the file is corrupt, truncated, or not what its header says.
         """
+        return self.decode_bare(FORMATS[header.format].bare(encoded), header, channels)
+
+    def decode_bare(self, bare: bytes, header: ImageHeader, channels: int) -> Picture:
+        """Decodes the first frame of a file without its metadata.
+
+        Raises:
+            InvalidInput: the file is corrupt, truncated, or not what its header says.
+        """
         try:
-            picture = _opened(FORMATS[header.format].bare(encoded), header, channels)
-        except (InvalidInput, MemoryError):
+            picture = _opened(bare, header, channels)
+        except MemoryError:
             raise
         except Exception as fault:
             # The refusal lives until the caller has it, and with it what Pillow has made so far.
@@ -64,17 +71,11 @@ class PillowResizer:
     """
 
     def __init__(self, plan: ResizePlan) -> None:
-        self._filter = _FILTERS[plan.method]
+        self._filter = FILTERS[plan.method]
 
-    def resize(self, picture: Picture, width: int, height: int) -> Picture:
-        """The picture at ``width`` x ``height`` pixels."""
-        return _as_image(picture).resize((width, height), self._filter)
-
-
-def register(plugs: Plugs) -> None:
-    """Adds the decoder ``accurate`` and the resize library ``pillow``."""
-    plugs.decoders.register("accurate", PillowDecoder())
-    plugs.resizers.register("pillow", PillowResizer)
+    def resize(self, picture: Picture, width: int, height: int, kept: Region) -> Picture:
+        """What is kept of the picture at ``width`` x ``height`` pixels."""
+        return kept.of(_as_image(picture).resize((width, height), self._filter))
 
 
 def _opened(bare: bytes, header: ImageHeader, channels: int) -> Image.Image | None:

@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array, TensorSpec
-from batchproof_server.imaging import pillow_flavour
 from batchproof_server.imaging.exif import read_orientation, upright
 from batchproof_server.imaging.fit import fit_to_input
 from batchproof_server.imaging.formats.table import FORMATS
@@ -19,6 +19,7 @@ from batchproof_server.imaging.geometry import (
     Picture,
     Size,
     as_array,
+    kept_region,
     picture_size,
     place,
     resized_size,
@@ -27,6 +28,7 @@ from batchproof_server.imaging.header import ImageHeader, read_header
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.normalize import NormalizeSettings as NormalizeSettings
 from batchproof_server.imaging.normalize import normalize_in_place
+from batchproof_server.imaging.pixels import accurate_decoder, pillow_resizer
 from batchproof_server.imaging.plugs import Decoder, Plugs, Resizer
 from batchproof_server.imaging.resize import ResizeSettings as ResizeSettings
 from batchproof_server.imaging.settings import RecipePlan, recipe_plan
@@ -64,6 +66,17 @@ class Recipe:
     def formats(self) -> tuple[str, ...]:
         """The file formats that are accepted."""
         return self.plan.formats
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """The version of Pillow where it makes pixels: versions differ for the same picture.
+
+        Of TensorFlow the certificate and the engine speak.
+        """
+        resize = self.plan.resize
+        decodes = self.plan.decoder == "accurate"
+        resizes = resize is not None and resize.library == "pillow"
+        return {"pillow": PIL.__version__} if decodes or resizes else {}
 
     def header(self, encoded: bytes) -> ImageHeader:
         """Reads the header alone; allocates nothing to speak of.
@@ -165,7 +178,8 @@ class Recipe:
                 f"the picture is {came} pixels, too long: resized it would be {target}, "
                 f"expected at most {self.limits.max_image_pixels} pixels"
             )
-        picture = self.resizer.resize(picture, target.width, target.height)
+        kept = kept_region(resize, target, wanted)
+        picture = self.resizer.resize(picture, target.width, target.height, kept)
         return place(as_array(picture), resize, wanted)
 
     def _check_size(self, came: Size) -> None:
@@ -198,7 +212,8 @@ def pillow_plugs() -> Plugs:
     The artefact kinds of TensorFlow add its own.
     """
     plugs = Plugs()
-    pillow_flavour.register(plugs)
+    plugs.decoders.register_on_demand("accurate", accurate_decoder)
+    plugs.resizers.register("pillow", pillow_resizer)
     return plugs
 
 

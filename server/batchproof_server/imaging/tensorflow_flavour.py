@@ -12,7 +12,7 @@ import tensorflow as tf
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array  # noqa: TC001 - beside its siblings
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Picture, as_array
+from batchproof_server.imaging.geometry import Picture, Region, as_array
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
 
@@ -61,14 +61,13 @@ class TensorFlowResizer:
             depth: _resize_function(plan, depth) for depth in (tf.uint8.name, tf.uint16.name)
         }
 
-    def resize(self, picture: Picture, width: int, height: int) -> Picture:
-        """The picture at ``width`` x ``height`` pixels; uint8 where the plan rounds."""
+    def resize(self, picture: Picture, width: int, height: int, kept: Region) -> Picture:
+        """What is kept of ``width`` x ``height`` pixels; uint8 where the plan rounds."""
         pixels = as_array(picture)
         with tf.device(_DEVICE):
             resized: Array = self._functions[pixels.dtype.name](pixels, (height, width)).numpy()
-        if self._rounds:
-            return np.clip(np.rint(resized), 0, 255).astype(np.uint8)
-        return resized
+        cut: Array = kept.of(resized)
+        return np.clip(np.rint(cut), 0, 255).astype(np.uint8) if self._rounds else cut
 
 
 def _resize_function(plan: ResizePlan, depth: str) -> Any:

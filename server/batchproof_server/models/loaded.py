@@ -31,7 +31,7 @@ class LoadedModel:
             asked for.
         classes: of its scores; 0 for a model whose output is raw.
         profile: what its predictions are compared with; None without one, and where it was ignored.
-        profile_findings: why a profile was ignored.
+        profile_findings: why a profile was ignored, or what is to be known of the one in use.
         tta: the policies of test-time augmentation.
         recipe: of the expansion; None for a model that takes tensors only.
     """
@@ -63,6 +63,7 @@ def model_facts(model: LoadedModel) -> ModelFacts:
         labels=model.bundle.labels,
         classes=model.classes,
         policies=watchable_policies(model.tta),
+        libraries={} if model.recipe is None else model.recipe.libraries,
     )
 
 

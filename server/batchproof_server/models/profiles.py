@@ -11,6 +11,7 @@ from batchproof_server.drift.profile_form import (
     PROFILE_NAME,
     KnownProfile,
     ModelFacts,
+    other_libraries,
     parse_profile,
     unfit_findings,
 )
@@ -43,7 +44,7 @@ def read_bundle_profile(
         settings: whether to look at all, and what to do with one that does not fit.
 
     Returns:
-        None where there is none; and why one was ignored.
+        None where there is none; and why one was ignored, or what is to be known of one in use.
 
     Raises:
         ModelRefused: it does not parse or is of another model or recipe, unless it is ignored.
@@ -57,7 +58,8 @@ def read_bundle_profile(
         if settings.unfit_profile == "ignore":
             return None, refused.findings
         raise ModelRefused("the profile does not fit the model", refused.findings) from refused
-    return KnownProfile.of(profile), ()
+    notes = other_libraries(profile, facts)
+    return KnownProfile.of(profile), tuple(f"{file.name}: {note}" for note in notes)
 
 
 def tta_reference(plan: Plan) -> TtaReference:

@@ -18,7 +18,7 @@ class VersionFacts:
         tta_policies: the policies of test-time augmentation that may be asked for.
         class_labels: of every class, by index; empty for a model whose output is raw.
         profile: what its predictions are compared with; None without one.
-        profile_findings: why a profile was ignored.
+        profile_findings: why a profile was ignored, or what is to be known of the one in use.
     """
 
     model_digest: str = ""

@@ -233,7 +233,7 @@ class LogObserver:
             return
         facts = change.facts
         if change.old is VersionState.LOADING:
-            self._write_ignored_profile(change)
+            self._write_profile_findings(change)
         fields: dict[str, Any] = {
             "model": change.model,
             "version": change.version,
@@ -251,10 +251,12 @@ class LogObserver:
         is_failed = change.new is VersionState.FAILED
         (self._logger.error if is_failed else self._logger.info)("model changed", **fields)
 
-    def _write_ignored_profile(self, change: VersionChanged) -> None:
+    def _write_profile_findings(self, change: VersionChanged) -> None:
         fields: dict[str, Any] = {"model": change.model, "version": change.version}
+        is_ignored = change.facts.profile is None
+        event = "drift profile ignored" if is_ignored else "drift profile of other libraries"
         for finding in change.facts.profile_findings:
-            self._logger.warning("drift profile ignored", **fields, finding=short(finding))
+            self._logger.warning(event, **fields, finding=short(finding))
 
     def write_self_check(self, record: SelfCheckRecord) -> None:
         """Writes a difference as an error, a failure as a warning; the rest only at level debug."""

@@ -14,6 +14,7 @@ from batchproof_server.drift.profile_form import (
     KnownProfile,
     ModelFacts,
     canonical_json,
+    other_libraries,
     parse_profile,
     profile_digest,
     profile_json,
@@ -227,6 +228,43 @@ def test_a_profile_of_another_model_recipe_or_labels_does_not_fit() -> None:
     )
     more = ModelFacts(MODEL_DIGEST, RECIPE_DIGEST, (), 4)
     assert unfit_findings(profile(), more) == ("it has 3 classes, the model has 4",)
+
+
+def test_a_profile_of_another_version_of_pillow_fits_and_says_so() -> None:
+    made = replace(profile(), libraries={"pillow": "12.1.1"})
+    here = replace(FACTS, libraries={"pillow": "13.0.0"})
+    assert unfit_findings(made, here) == ()
+    (said,) = other_libraries(made, here)
+    assert said.startswith("it was made with pillow 12.1.1, here is 13.0.0, which may make other")
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({}, {"pillow": "13.0.0"}),
+        ({"pillow": "13.0.0"}, {"pillow": "13.0.0"}),
+        ({"pillow": "13.0.0"}, {}),
+    ],
+)
+def test_where_versions_are_equal_or_unknown_nothing_is_said(
+    then: dict[str, str], now: dict[str, str]
+) -> None:
+    made, here = replace(profile(), libraries=then), replace(FACTS, libraries=now)
+    assert other_libraries(made, here) == ()
+
+
+def test_a_profile_that_names_no_libraries_keeps_the_text_and_the_digest_that_it_had() -> None:
+    assert "libraries" not in document()
+    made = replace(profile(), libraries={"pillow": "13.0.0"})
+    assert parse_profile(profile_json(made)) == made
+    assert profile_digest(made) != profile_digest(profile())
+    jsonschema.validate(json.loads(profile_json(made)), SCHEMA, jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("text", ["x" * 41, "13\n0"])
+def test_a_version_that_is_none_is_refused(text: str) -> None:
+    values = document() | {"libraries": {"pillow": text}}
+    assert faults(json.dumps(values))[0].startswith("(root): libraries: ")
 
 
 def test_the_metrics_show_the_beginning_of_the_digest() -> None:

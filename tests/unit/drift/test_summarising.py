@@ -96,6 +96,20 @@ def test_profiles_of_other_models_recipes_classes_or_signals_do_not_add_up() -> 
             merge_profiles(one, other)
 
 
+def test_parts_made_with_other_versions_of_libraries_do_not_add_up() -> None:
+    older, newer = (replace(profile(), libraries={"pillow": each}) for each in ("12", "13"))
+
+    with pytest.raises(CannotMerge, match=r"^they were made with other versions of libraries$"):
+        merge_profiles(older, newer)
+    assert merge_profiles(newer, newer).libraries == {"pillow": "13"}
+
+
+def test_a_part_that_does_not_name_its_libraries_adds_up_to_one_that_does_not() -> None:
+    newer = replace(profile(), libraries={"pillow": "13"})
+
+    assert merge_profiles(newer, profile()).libraries == {}
+
+
 def test_profiles_of_other_policies_of_augmentation_do_not_add_up() -> None:
     flip = augmented_profile()
     assert merge_profiles(flip, flip).tta == TTA

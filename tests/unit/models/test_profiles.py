@@ -48,6 +48,15 @@ def test_a_profile_of_this_model_and_recipe_is_loaded(place: Place) -> None:
     assert loaded.profile_findings == ()
 
 
+def test_a_profile_of_another_version_of_pillow_is_used_and_said(place: Place) -> None:
+    made = replace(fitting(place), libraries={"pillow": "1.0"})
+    (place.directory / PROFILE_NAME).write_text(profile_json(made))
+    loaded = load(place)
+    assert loaded.profile is not None
+    (note,) = loaded.profile_findings
+    assert note.startswith("profile.json: it was made with pillow 1.0, here is ")
+
+
 def test_a_profile_of_another_model_refuses_the_version_with_its_findings(place: Place) -> None:
     (place.directory / PROFILE_NAME).write_text(profile_json(profile()))
     with pytest.raises(ModelRefused, match="the profile does not fit the model") as refused:

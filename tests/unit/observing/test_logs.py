@@ -22,6 +22,7 @@ from batchproof_server.base.events import (
     ShedRecord,
     Subscriber,
 )
+from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
@@ -33,6 +34,7 @@ from batchproof_server.observing.logs import (
     LogObserver,
     configure_logs,
 )
+from support.drift_fixtures import profile
 
 FORMATS: tuple[LogFormat, ...] = ("json", "console")
 FORGERY = 'x\n{"level": "info"}\r\x1b[2K\u2028\u0085\x00\u202e'
@@ -251,6 +253,16 @@ def test_a_profile_that_is_ignored_is_said_before_the_version_answers(stream: io
     assert said == [
         ("drift profile ignored", "warning", "another model's"),
         ("model changed", "info", None),
+    ]
+
+
+def test_a_profile_of_other_libraries_is_used_and_said(stream: io.StringIO) -> None:
+    facts = VersionFacts(profile=KnownProfile.of(profile()), profile_findings=("older",))
+    ready = VersionChanged("digits", 3, VersionState.LOADING, VersionState.READY, facts)
+    observer(stream).write_version(ready)
+    assert [(line["event"], line.get("finding")) for line in lines(stream)] == [
+        ("drift profile of other libraries", "older"),
+        ("model changed", None),
     ]
 
 

@@ -164,14 +164,16 @@ def _config(config: Config) -> Config:
 
 
 def _subject(work: _Work, loaded: LoadedModel, plan: Plan | None) -> ProfiledModel:
+    recipe = served_expansion(loaded).recipe
     tta = None if plan is None else tta_reference(plan)
     if work.like is not None and work.like.tta != tta:
         raise ValueError(f"--like: {difference(work.like.tta, tta)}")
     return ProfiledModel(
         model_digest=loaded.bundle.model_digest,
-        recipe_digest=served_expansion(loaded).recipe.digest,
+        recipe_digest=recipe.digest,
         labels=loaded.bundle.labels or tuple(map(str, range(loaded.classes))),
         tta=tta,
+        libraries=recipe.libraries,
     )
 
 

@@ -1,6 +1,6 @@
 """A profile as a few tables for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from batchproof_server.commands.tables import table
@@ -21,6 +21,7 @@ def profile_report(title: str, profile: ReferenceProfile) -> str:
         f"  profile       {profile_digest(profile)}",
         f"  model         {profile.model_digest}",
         f"  recipe        {profile.recipe_digest}",
+        *_library_lines(profile.libraries),
         f"  accuracy      {profile.accuracy_ratio:.2%}",
         f"  calibration   ECE {calibration.ece_ratio:.4f}, temperature {temperature:.3f}",
         f"  ATC           negative entropy at or above {profile.atc.threshold:.6g}",
@@ -33,6 +34,12 @@ def profile_report(title: str, profile: ReferenceProfile) -> str:
     if (more := len(profile.classes) - _SHOWN_CLASSES) > 0:
         lines.append(f"  and {more} more classes")
     return "\n".join(lines)
+
+
+def _library_lines(libraries: Mapping[str, str]) -> Iterator[str]:
+    if libraries:
+        named = ", ".join(f"{name} {version}" for name, version in libraries.items())
+        yield f"  pixels by     {named}"
 
 
 def _tta_lines(tta: TtaReference | None) -> Iterator[str]:

@@ -53,6 +53,8 @@ def _properties(model: ServedModel) -> dict[str, str]:
         properties["output_threshold"] = str(loaded.output.threshold)
     if loaded.recipe is not None:
         properties["recipe_digest"] = loaded.recipe.digest
+        pixels_by = (f"{name} {version}" for name, version in loaded.recipe.libraries.items())
+        properties["recipe_libraries"] = ",".join(pixels_by)
         properties["encoded_images"] = ",".join(loaded.recipe.formats)
     return properties
 
