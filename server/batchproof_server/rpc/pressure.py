@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import QueueFull
+from batchproof_server.batching.connections import Holdings
 from batchproof_server.models.versions import Versions
-from batchproof_server.rpc.shares import Holdings
 from batchproof_server.serving.predictor import Predictor
 
 _RETRY_AFTER_S = 0.1

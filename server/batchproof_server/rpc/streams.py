@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from batchproof_server.base.errors import Draining, QueueFull, ServingError
+from batchproof_server.batching.connections import Holdings
 from batchproof_server.rpc.fronts.front import CallEnded, Messages
-from batchproof_server.rpc.shares import Holdings
 
 # Answers one message of a stream; never raises but for cancellation.
 AnswerMessage: TypeAlias = Callable[[bytes], Awaitable[bytes]]

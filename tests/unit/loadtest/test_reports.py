@@ -120,6 +120,7 @@ def test_the_page_needs_nothing_from_outside_and_escapes_what_others_wrote(
     each: LoadResult,
 ) -> None:
     written = page(each)
+    assert all(line.isprintable() for line in written.split("\n"))
     tags = _Tags()
     tags.feed(written)
 

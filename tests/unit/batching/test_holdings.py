@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.rpc.shares import Holdings
+from batchproof_server.batching.connections import Holdings
 
 peers = st.builds(lambda host, port: f"ipv4:10.0.0.{host}:{port}", *[st.integers(1, 3)] * 2)
 
