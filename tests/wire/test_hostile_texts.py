@@ -20,7 +20,8 @@ def _texts(message: Any) -> Iterator[Often]:
     found = [Often(field, ()) for field in message.fields]
     for each in messages(message):
         outer = (*each.outer, each.field)
-        found += [Often(field, outer) for field in each.field.message_type.fields]
+        inner = each.field.message_type
+        found += [Often(field, outer) for field in (inner.fields if inner else ())]
     yield from (each for each in found if each.field.type == FieldDescriptor.TYPE_STRING)
 
 
