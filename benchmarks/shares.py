@@ -5,8 +5,9 @@
 The real micro-batch queue, and a device whose executions take 2 ms and half a millisecond for each
 row of the bucket. The greedy caller asks anew whenever one of its requests ends, and again after
 the pushback whenever one is refused. The polite caller asks for one row every 20 ms. "One caller"
-is what the queue did without shares: it took all requests for those of one caller. Every run gives
-the same figures.
+is what the queue did without shares: it took all requests for those of one caller; and "each
+connection a caller" what it did while an address had as many shares as connections. Every run
+gives the same figures.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import heapq
 import itertools
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -70,13 +71,24 @@ class Simulation:
         callers: of ``GREEDY`` and ``POLITE`` who asks.
         has_shares: whether the queue knows them apart.
         greedy_rows: of each request of the greedy caller.
+        peers: of the connections of the greedy caller, which it uses in turn.
+        polite_peer: of the only connection of the polite one.
     """
 
-    def __init__(self, callers: tuple[str, ...], *, has_shares: bool, greedy_rows: int = 1) -> None:
+    def __init__(
+        self,
+        callers: tuple[str, ...],
+        *,
+        has_shares: bool,
+        greedy_rows: int = 1,
+        peers: Sequence[str] = (f"{GREEDY}:1",),
+        polite_peer: str = f"{POLITE}:1",
+    ) -> None:
         self.outcome = Outcome()
         self._queue: MicroBatchQueue[_Request] = MicroBatchQueue(LIMITS)
         self._callers = callers
         self._has_shares = has_shares
+        self._peers = {GREEDY: itertools.cycle(peers), POLITE: itertools.cycle([polite_peer])}
         self._greedy_rows = greedy_rows
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -104,7 +116,7 @@ class Simulation:
     def _ask(self, caller: str, rows: int) -> None:
         self.outcome.asked[caller] += 1
         request = _Request(caller, self._now_s)
-        task = Task(request, rows, caller=caller if self._has_shares else "")
+        task = Task(request, rows, caller=next(self._peers[caller]) if self._has_shares else "")
         try:
             displaced = self._queue.offer(task, self._now_s)
         except QueueFull:
@@ -145,6 +157,15 @@ def cases() -> dict[str, Simulation]:
         "one caller": Simulation(both, has_shares=False),
         "shares": Simulation(both, has_shares=True),
         "shares, greedy requests of 32 rows": Simulation(both, has_shares=True, greedy_rows=32),
+        "each connection a caller, greedy 200": Simulation(
+            both, has_shares=True, peers=[f"connection {number}" for number in range(200)]
+        ),
+        "shares, greedy 200 connections": Simulation(
+            both, has_shares=True, peers=[f"{GREEDY}:{number}" for number in range(200)]
+        ),
+        "shares, both at one address": Simulation(
+            both, has_shares=True, polite_peer=f"{GREEDY}:polite"
+        ),
         "shares, greedy alone": Simulation((GREEDY,), has_shares=True),
         "shares, polite alone": Simulation((POLITE,), has_shares=True),
     }

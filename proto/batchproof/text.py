@@ -1,6 +1,7 @@
 """Text from outside, safe to show: labels, names, what a caller or a file wrote."""
 
 import json
+from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
@@ -16,3 +17,8 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same for text of several lines, which stay."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Text of these lines and no more, whatever stands in them."""
+    return "\n".join(map(printable, lines))

@@ -68,13 +68,21 @@ limits = st.builds(
     buckets_rows=st.sampled_from([(), (8,), (2, 4, 8), (1, 3, 8)]),
 )
 LARGEST_TASK_ROWS = 4
+# Each caller an address, or each a connection of the same one: both share alike.
+hosts = st.sampled_from(["", "ipv4:10.0.0.1:"])
 
 
 @dataclass
 class Play:
-    """A queue, and what became of every task."""
+    """A queue, and what became of every task.
+
+    Attributes:
+        limits: of the queue.
+        host: whose connections the callers are; empty when each is an address.
+    """
 
     limits: Limits
+    host: str = ""
     now: int = 0
     accepted: list[Task[int]] = field(default_factory=list)
     fates: dict[str, list[Task[int]]] = field(default_factory=lambda: defaultdict(list))
@@ -92,8 +100,12 @@ class Play:
         """Rows that wait, by caller."""
         rows: Counter[str] = Counter()
         for task in self.waiting():
-            rows[str(task.caller)] += task.rows
+            rows[self.name(task)] += task.rows
         return rows
+
+    def name(self, task: Task[int]) -> str:
+        """Whose it is."""
+        return str(task.caller).removeprefix(self.host)
 
     def do(self, step: Step) -> None:
         """Takes one step."""
@@ -115,11 +127,11 @@ class Play:
     def offer(self, offer: Offer) -> bool:
         """Offers a task and checks what the queue decides; whether it was accepted."""
         deadline = None if offer.patience is None else self.now + offer.patience
-        task = Task(next(self.numbers), offer.rows, deadline, None, offer.caller)
+        task = Task(next(self.numbers), offer.rows, deadline, None, self.host + offer.caller)
         held = self.held()
         fits = held.total() + offer.rows <= self.limits.max_queued_rows
         wanted = held[offer.caller] + offer.rows
-        share = self.limits.max_queued_rows / len({*held, offer.caller})
+        share = self.share(held, offer.caller)
         try:
             displaced = self.queue.offer(task, self.now)
         except QueueFull:
@@ -128,11 +140,19 @@ class Play:
             return False
         assert bool(displaced) is not fits, "tasks were displaced without need"
         for each in displaced:
-            assert each.caller != offer.caller
-            assert held[str(each.caller)] > share, "a caller gave way within its equal share"
+            assert self.name(each) != offer.caller
+            assert held[self.name(each)] > share, "a caller gave way within its equal share"
         self.accepted.append(task)
         self.fates["displaced"] += displaced
         return True
+
+    def share(self, held: Counter[str], caller: str) -> float:
+        """The rows that every caller may have; no more than those of its own address share."""
+        callers = {*held, caller}
+        if any(":" in each for each in callers):
+            addresses = {each.partition(":")[0] for each in callers}
+            return self.limits.max_queued_rows / len(addresses) / len(callers)
+        return self.limits.max_queued_rows / len(callers)
 
     def take(self) -> tuple[Task[int], ...]:
         """Takes a micro-batch; work is conserved."""
@@ -148,11 +168,11 @@ class Play:
 
 
 @settings(max_examples=300)
-@given(limits=limits, schedule=schedules)
+@given(limits=limits, schedule=schedules, host=hosts)
 def test_every_accepted_task_meets_exactly_one_fate_and_no_share_is_taken_away(
-    limits: Limits, schedule: list[Step]
+    limits: Limits, schedule: list[Step], host: str
 ) -> None:
-    play = Play(limits)
+    play = Play(limits, host)
     for step in schedule:
         play.do(step)
         assert play.queue.waiting_rows <= limits.max_queued_rows
@@ -162,16 +182,16 @@ def test_every_accepted_task_meets_exactly_one_fate_and_no_share_is_taken_away(
     fates = [task.payload for tasks in play.fates.values() for task in tasks]
     assert sorted(fates) == [task.payload for task in play.accepted]
     for caller in CALLERS:
-        order = [task.payload for task in play.fates["taken"] if task.caller == caller]
+        order = [task.payload for task in play.fates["taken"] if play.name(task) == caller]
         assert order == sorted(order), "a caller was overtaken by itself"
 
 
 @settings(max_examples=300)
-@given(limits=limits, schedule=schedules)
+@given(limits=limits, schedule=schedules, host=hosts)
 def test_of_two_callers_that_wait_throughout_none_gets_more_than_their_two_largest_tasks(
-    limits: Limits, schedule: list[Step]
+    limits: Limits, schedule: list[Step], host: str
 ) -> None:
-    play = Play(limits)
+    play = Play(limits, host)
     # Rows that both were given, from every moment on since which both have waited.
     since: dict[tuple[str, str], list[Counter[str]]] = defaultdict(list)
     for step in schedule:
@@ -183,7 +203,8 @@ def test_of_two_callers_that_wait_throughout_none_gets_more_than_their_two_large
             if not all(before[each] for each in pair):
                 since[pair].clear()
             if isinstance(step, Take) and all(before[each] for each in pair):
-                _count_turns(since[pair], pair, before, play.fates["taken"][taken:])
+                given_now = [(play.name(task), task.rows) for task in play.fates["taken"][taken:]]
+                _count_turns(since[pair], pair, before, given_now)
             if all(held[each] for each in pair):
                 since[pair].append(Counter())
 
@@ -192,17 +213,53 @@ def _count_turns(
     windows: list[Counter[str]],
     pair: tuple[str, str],
     before: Counter[str],
-    taken: list[Task[int]],
+    taken: list[tuple[str, int]],
 ) -> None:
     left = Counter(before)
-    for task in taken:
+    for caller, rows in taken:
         if not all(left[each] for each in pair):
             break
-        left[str(task.caller)] -= task.rows
+        left[caller] -= rows
         for given_rows in windows:
-            given_rows[str(task.caller)] += task.rows
+            given_rows[caller] += rows
             one, other = (given_rows[each] for each in pair)
             assert abs(one - other) <= 2 * LARGEST_TASK_ROWS
+
+
+@settings(max_examples=300)
+@given(limits=limits, schedule=schedules, connections=st.integers(1, 40))
+def test_an_address_is_given_no_more_for_having_many_connections(
+    limits: Limits, schedule: list[Step], connections: int
+) -> None:
+    play = Play(limits)
+    numbers = itertools.cycle(range(connections))
+    windows: list[Counter[str]] = []
+    for step in schedule:
+        before, taken = _by_address(play.held()), len(play.fates["taken"])
+        if isinstance(step, Offer):
+            # "a" and "b" have one connection each; the others are those of one address.
+            many = f"crowd:{next(numbers)}" if step.caller in "cd" else f"{step.caller}:1"
+            play.do(Offer(many, step.rows, step.patience))
+        else:
+            play.do(step)
+        if not (before["a"] and before["crowd"]):
+            windows.clear()
+        if isinstance(step, Take) and before["a"] and before["crowd"]:
+            given_now = [
+                (str(task.caller).partition(":")[0], task.rows)
+                for task in play.fates["taken"][taken:]
+            ]
+            _count_turns(windows, ("a", "crowd"), before, given_now)
+        held = _by_address(play.held())
+        if held["a"] and held["crowd"]:
+            windows.append(Counter())
+
+
+def _by_address(held: Counter[str]) -> Counter[str]:
+    rows: Counter[str] = Counter()
+    for caller, count in held.items():
+        rows[caller.partition(":")[0]] += count
+    return rows
 
 
 @given(
@@ -232,21 +289,28 @@ def test_callers_that_begin_together_stay_within_one_row_and_the_largest_task(
             assert max(counts) - min(counts) <= 1 + largest
 
 
-@given(newcomers=st.lists(st.integers(0, 5), min_size=20, max_size=60), rows=st.integers(1, 4))
-def test_no_stream_of_newcomers_starves_who_waits(newcomers: list[int], rows: int) -> None:
+@given(
+    newcomers=st.lists(st.integers(0, 5), min_size=20, max_size=60),
+    rows=st.integers(1, 4),
+    host=hosts,
+)
+def test_no_stream_of_newcomers_starves_who_waits(
+    newcomers: list[int], rows: int, host: str
+) -> None:
     queue: MicroBatchQueue[str] = MicroBatchQueue(Limits(4, 10_000, 0))
     names = itertools.count()
     for _ in range(3):
-        queue.offer(Task("waits", rows, caller="waits"), 0)
+        queue.offer(Task("waits", rows, caller=f"{host}waits"), 0)
     arrived, turns = 0, 0
     for count in newcomers:
         for _ in range(count):
-            queue.offer(Task("new", 1, caller=f"new {next(names)}"), 0)
+            queue.offer(Task("new", 1, caller=f"{host}new {next(names)}"), 0)
             arrived += 1
         turns += 1
         if any(task.payload == "waits" for task in queue.take(0)):
             break
-    assert turns <= 3
+    # Within an address a task of several rows is due as many rounds later.
+    assert turns <= 3 + (rows - 1 if host else 0)
 
 
 @settings(max_examples=300)

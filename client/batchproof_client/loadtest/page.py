@@ -1,10 +1,11 @@
 """The report as one HTML file that needs nothing from outside."""
 
+import html
 import math
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 from typing import Final
 
+from batchproof.text import printable
 from batchproof_client.loadtest.charts import Axis, Series, line_chart
 from batchproof_client.loadtest.session import LoadResult
 from batchproof_client.loadtest.settings import Pace
@@ -62,9 +63,9 @@ def page(result: LoadResult) -> str:
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Load on {escape(server)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>Load on {escape(server)}</h1>",
-        f'<p class="quiet">{escape("; ".join((when, _pace(result), _traffic(result))))}</p>',
+        f"<title>Load on {_shown(server)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>Load on {_shown(server)}</h1>",
+        f'<p class="quiet">{_shown("; ".join((when, _pace(result), _traffic(result))))}</p>',
         _verdict(result),
         _table(("figure", "value"), overview(result)),
         "<h2>Times</h2>",
@@ -74,6 +75,11 @@ def page(result: LoadResult) -> str:
         "</body></html>",
     )
     return "\n".join(parts) + "\n"
+
+
+def _shown(text: str) -> str:
+    """Text from outside as text of a page: no markup, and nothing that turns a line round."""
+    return html.escape(printable(text))
 
 
 def _pace(result: LoadResult) -> str:
@@ -111,13 +117,13 @@ def _verdict(result: LoadResult) -> str:
     if not found:
         return '<p class="verdict">Nothing to complain about.</p>'
     bad = " bad" if result.verdict.exit_code else ""
-    listed = "".join(f"<li>{escape(note)}" for note in found)
+    listed = "".join(f"<li>{_shown(note)}" for note in found)
     return f'<div class="verdict{bad}"><ul>{listed}</ul></div>'
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(heading)}" for heading in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}' for cell in row)}</tr>\n" for row in rows)
+    head = "".join(f"<th>{_shown(heading)}" for heading in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{_shown(cell)}' for cell in row)}</tr>\n" for row in rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scroll">{table}</div>'
 

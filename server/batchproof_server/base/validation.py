@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from batchproof.text import joined
 from batchproof_server.base.errors import cut
 
 # Every dataclass of settings carries this as ``__pydantic_config__``: an unknown key is a fault.
@@ -22,7 +23,7 @@ class InvalidSettings(ValueError):
     """
 
     def __init__(self, faults: tuple[str, ...]) -> None:
-        super().__init__("\n".join(faults))
+        super().__init__(joined(faults))
         self.faults = faults
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
 from batchproof_server.base.errors import Draining, QueueFull
+from batchproof_server.batching.connections import address_of
 from batchproof_server.batching.cost import assumed_costs, cheapest_batch
 from batchproof_server.batching.task import Limits, Payload, Task
 from batchproof_server.batching.turns import Line, Turn, Turns
@@ -29,8 +30,8 @@ class _QueueEntry(Generic[Payload]):
 # Fate        An accepted task meets exactly one: taken, expired, withdrawn or displaced.
 # Order       A micro-batch is a prefix, in order of turns, of the live tasks of one kind, with at
 #             most max_batch_rows rows: the one whose bucket costs the least for each of its rows,
-#             and of several such the longest. A task is never split. The turns of one caller are
-#             those of arrival; several callers take turns, as ``turns.py`` says.
+#             and of several such the longest. A task is never split. The turns of one connection
+#             are those of arrival; several take turns, as ``turns.py`` says.
 #             Where there is room for several, each has at most its equal share, or one task.
 # Due         A micro-batch is due when max_batch_rows rows wait, when the oldest live task has
 #             waited for max_queue_delay, when waiting that long would let a task expire, or when
@@ -196,6 +197,8 @@ class MicroBatchQueue(Generic[Payload]):
         batch, turns = self._next_batch(room)
         if turns:
             self.turns.take(turns)
+        else:
+            self._lines[address_of(batch[-1].caller)].tasks.take(batch[-1])
         for task in batch:
             self._remove(task)
         return batch
@@ -221,13 +224,10 @@ class MicroBatchQueue(Generic[Payload]):
         self.draining = True
 
     def _admit(self, task: Task[Payload], now: float) -> None:
-        line = self._lines.get(task.caller)
-        if line is None and self._waiting:
-            line = self.turns.open_line(task.caller)
-        elif line is None:
-            self._lines.clear()
-            line = self._lines[task.caller] = Line()
-        line.tasks[task] = None
+        line = self._lines.get(address_of(task.caller))
+        if line is None:
+            line = self.turns.open_line(task.caller, is_only=not self._waiting)
+        line.tasks.add(task)
         line.rows += task.rows
         deadline = task.deadline
         urgent = deadline is not None and deadline <= now + self._limits.max_queue_delay
@@ -247,7 +247,7 @@ class MicroBatchQueue(Generic[Payload]):
         self.waiting_rows -= task.rows
         self._urgent_tasks -= place.urgent
         line = place.line
-        del line.tasks[task]
+        line.tasks.remove(task)
         line.rows -= task.rows
         if len(self._lines) > 1 and not line.tasks:
             self.turns.close_line(task.caller, line, is_last=not self._waiting)
@@ -275,9 +275,9 @@ class MicroBatchQueue(Generic[Payload]):
         if self._next is None or rows != self._next_most_rows:
             self._next_most_rows = rows
             turns = [] if len(self._lines) == 1 else self.turns.in_turn(rows)
-            tasks = [turn.task for turn in turns] or self._waiting
-            if len(tasks) == 1:
-                batch = tuple(tasks)
+            tasks = [turn.task for turn in turns] or next(iter(self._lines.values())).tasks
+            if len(self._waiting) == 1:
+                batch = tuple(self._waiting)
             else:
                 batch = cheapest_batch(tasks, rows, limits.buckets_rows, self._costs)
             self._next = batch, turns[: len(batch)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from batchproof.text import joined
 from batchproof_server.proof.certificate.certificate import Certificate, Measured, RepairRecord
 from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.probing.parity import Parity
@@ -46,7 +47,7 @@ def report(
         *field("repairs", summed_repairs(certificate.repairs, verbose=verbose)),
         *field("findings", [f"{each.severity}  {each.sentence}" for each in certificate.findings]),
     ]
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def _unread(certificate: Certificate) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from batchproof.text import joined
 from batchproof_server.drift.profile import (
     AtcReference,
     CalibrationReference,
@@ -35,7 +36,7 @@ def merge_profiles(left: ReferenceProfile, right: ReferenceProfile) -> Reference
             augmentation, bins or temperatures.
     """
     if reasons := [reason for same, reason in _comparisons(left, right) if not same]:
-        raise CannotMerge("\n".join(reasons))
+        raise CannotMerge(joined(reasons))
     pairs = zip(left.classes, right.classes, strict=True)
     classes = tuple(_added_classes(one, other) for one, other in pairs)
     pictures = left.pictures + right.pictures

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from batchproof.text import joined
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import TooLarge, read_text
 from batchproof_server.base.validation import InvalidSettings
@@ -29,7 +30,7 @@ class ProfileRefused(ValueError):
     """
 
     def __init__(self, findings: tuple[str, ...]) -> None:
-        super().__init__("\n".join(findings))
+        super().__init__(joined(findings))
         self.findings = findings
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import QueueFull
+from batchproof_server.batching.connections import Holdings
 from batchproof_server.models.versions import Versions
 from batchproof_server.serving.predictor import Predictor
 
@@ -103,7 +104,8 @@ _UNKNOWN_MEAN_S = 0.03
 #
 # Lives on the loop thread. Of those that have too little time ten a second are let through all the
 # same, so that a wrong idea of what an answer takes mends itself. Shares: what is being answered
-# cannot be taken back, so a caller that would have fewer requests under way than another is let in
+# cannot be taken back, so a caller that would have fewer requests under way than another (by
+# address, and by connection within its own) is let in
 # beyond the limit too, an eighth more at most. As many as end then are refused to those that have
 # more, until the caller has as many as they. A caller is remembered while it has any.
 class Pressure:
@@ -118,7 +120,7 @@ class Pressure:
         self._max_concurrent_requests = max_concurrent_requests
         self._clock = clock
         self._running = 0
-        self._running_of: dict[str, int] = {}
+        self._holdings = Holdings()
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._pressed_s = -math.inf
         self._tried_s = -math.inf
@@ -140,7 +142,7 @@ class Pressure:
         spare = max(1, self._max_concurrent_requests // _SPARE_SHARE)
         if self._running >= self._max_concurrent_requests + spare:
             return True
-        return max(self._running_of.values()) <= self._running_of.get(caller, 0) + 1
+        return self._holdings.more_than(caller) is None
 
     @property
     def is_pressed(self) -> bool:
@@ -153,14 +155,12 @@ class Pressure:
     def begin_request(self, caller: str) -> None:
         """One more request of a caller is being answered."""
         self._running += 1
-        self._running_of[caller] = self._running_of.get(caller, 0) + 1
+        self._holdings.add(caller)
 
     def end_request(self, caller: str) -> None:
         """One fewer is."""
         self._running -= 1
-        self._running_of[caller] -= 1
-        if not self._running_of[caller]:
-            del self._running_of[caller]
+        self._holdings.remove(caller)
 
     def learn_answer(self, model: str, rows: int, duration_s: float) -> None:
         """A request was answered.

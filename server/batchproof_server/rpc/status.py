@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from batchproof.text import printable
 from batchproof_server.base.errors import (
     AnswerExpired,
     AnswerUnknown,
@@ -71,7 +72,7 @@ def failure_of(error: BaseException, request_id: str, given_id: str = "") -> Fai
         text = f"internal error; the server's log has more under request {request_id}"
         return failed(code, text, request_id, given_id=given_id)
     retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else None
-    return failed(code, _cut(str(error)), request_id, retry_after_s, given_id)
+    return failed(code, _cut(printable(str(error))), request_id, retry_after_s, given_id)
 
 
 def failed(

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from batchproof_server.base.errors import Draining, QueueFull, ServingError
+from batchproof_server.batching.connections import Holdings
 from batchproof_server.rpc.fronts.front import CallEnded, Messages
 
 # Answers one message of a stream; never raises but for cancellation.
@@ -24,10 +25,10 @@ ENDING_S: Final = 5.0
 # last answer. When the server drains, nothing more is read, what was read is answered, and the
 # stream ends with UNAVAILABLE. When the call is cancelled, so is the work of its requests.
 #
-# Shares. When all streams are open and a caller comes that would have fewer than another, the
-# latest stream of whoever has the most gives way: it ends as if the server drained, with
-# RESOURCE_EXHAUSTED, and after ENDING_S whatever its caller does. Meanwhile it is open beside the
-# others, so that twice ``max_streams`` are at most. A caller is remembered while it has a stream.
+# Shares. When all streams are open and a caller comes that would have fewer than another (by
+# address, and by connection within its own), the latest stream of whoever has the most gives way:
+# it ends as if the server drained, with RESOURCE_EXHAUSTED, and after ENDING_S whatever its caller
+# does. Meanwhile it is open beside the others, so that twice ``max_streams`` are at most.
 class Streams:
     """Serves streams, a bounded number at the same time.
 
@@ -40,6 +41,7 @@ class Streams:
         self._max_streams = max_streams
         self._window = window
         self._open: dict[str, list[_Stream]] = {}
+        self._holdings = Holdings()
         self._open_streams = 0
         self._ending_streams = 0
         self._draining = asyncio.Event()
@@ -69,6 +71,7 @@ class Streams:
         if self._draining.is_set():
             stream.stop(_going_away)
         self._open.setdefault(caller, []).append(stream)
+        self._holdings.add(caller)
         self._open_streams += 1
         try:
             await stream.run()
@@ -76,11 +79,10 @@ class Streams:
             self._forget(caller, stream)
 
     def _make_room(self, caller: str) -> None:
-        most, streams = max(self._open.items(), key=lambda each: len(each[1]))
-        wanted = len(self._open.get(caller, ())) + 1
-        if len(streams) <= wanted or self._ending_streams >= self._max_streams:
+        most = self._holdings.more_than(caller)
+        if most is None or self._ending_streams >= self._max_streams:
             raise QueueFull(f"{self._max_streams} streams are open already", _RETRY_AFTER_S)
-        latest = streams[-1]
+        latest = self._open[most][-1]
         self._forget(most, latest)
         self._ending_streams += 1
         latest.give_way()
@@ -91,6 +93,7 @@ class Streams:
             self._ending_streams -= 1
             return
         streams.remove(stream)
+        self._holdings.remove(caller)
         self._open_streams -= 1
         if not streams:
             del self._open[caller]

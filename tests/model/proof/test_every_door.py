@@ -156,6 +156,52 @@ def test_the_models_that_other_tests_serve_are_read(
     assert sentences(examined.findings) == []
 
 
+def _one_by_one(change: Callable[[Any], Any]) -> Callable[[], Any]:
+    return plain(lambda x: tf.map_fn(change, x))
+
+
+# Behind what the audit cannot follow, one picture looks as a batch of as many rows as it has lines.
+AS_HIGH_AS_A_BATCH: Final = {
+    "each picture by its own mean and deviation": _one_by_one(tf.image.per_image_standardization),
+    "each picture less the mean of its lines": _one_by_one(lambda x: x - tf.reduce_mean(x, axis=0)),
+    "each picture upside down": _one_by_one(tf.image.flip_up_down),
+    "the middle of each picture": _one_by_one(lambda x: x[1:5]),
+    "each picture times itself": _one_by_one(lambda x: tf.matmul(x[..., 0], x[..., 0])),
+    "each line by a number of its own": _one_by_one(
+        lambda x: x * tf.range(float(PIXELS))[:, None, None]
+    ),
+    "axes moved in an unknown order": plain(
+        lambda x: tf.reduce_mean(
+            tf.transpose(x, tf.argsort(tf.constant([0.0, 3.0, 1.0, 2.0]))), [1, 2, 3]
+        )
+    ),
+    "both ways of a picture behind each other": plain(
+        lambda x: tf.reduce_mean(
+            tf.reshape(
+                tf.concat([x, tf.map_fn(tf.image.flip_left_right, x)], 0),
+                [2, -1, PIXELS, PIXELS, CHANNELS],
+            ),
+            axis=0,
+        )
+    ),
+    "a loop that turns a picture round": plain(
+        lambda x: tf.while_loop(
+            lambda i, _: i < 2, lambda i, v: (i + 1, tf.transpose(v, [1, 0, 2, 3])), (0, x),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, None, CHANNELS])),
+        )[1]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AS_HIGH_AS_A_BATCH)
+def test_a_good_model_whose_layout_is_lost_is_undecided_and_never_fails(
+    name: str, tmp_path: Path
+) -> None:
+    module = AS_HIGH_AS_A_BATCH[name]()
+    findings = _saved(module.answer, tf.Module(), tmp_path).audit_graphs((2, PIXELS))
+    assert {finding.rule_id for finding in findings} == {"BP305"}
+
+
 LOST: Final = {
     "an unknown order": plain(
         lambda x: tf.transpose(x, tf.argsort(tf.constant([0.0, 1.0, 2.0, 3.0])))

@@ -8,18 +8,37 @@ DURATION_S = 4.0
 LONGEST_EXECUTION_S = max(LIMITS.buckets_cost)
 
 
-def played(*callers: str, has_shares: bool = True, greedy_rows: int = 1) -> Outcome:
-    simulation = Simulation(callers, has_shares=has_shares, greedy_rows=greedy_rows)
+def played(
+    *callers: str,
+    has_shares: bool = True,
+    greedy_rows: int = 1,
+    polite_peer: str = f"{POLITE}:1",
+    connections: int = 1,
+) -> Outcome:
+    simulation = Simulation(
+        callers,
+        has_shares=has_shares,
+        greedy_rows=greedy_rows,
+        polite_peer=polite_peer,
+        peers=[f"{GREEDY}:{number}" for number in range(connections)],
+    )
     return simulation.run(DURATION_S)
 
 
+@pytest.mark.parametrize("polite_peer", [f"{POLITE}:1", f"{GREEDY}:polite"])
 @pytest.mark.parametrize("greedy_rows", [1, 8, 32])
 def test_a_polite_caller_is_answered_within_three_executions_whatever_another_sends(
-    greedy_rows: int,
+    greedy_rows: int, polite_peer: str
 ) -> None:
-    outcome = played(GREEDY, POLITE, greedy_rows=greedy_rows)
+    outcome = played(GREEDY, POLITE, greedy_rows=greedy_rows, polite_peer=polite_peer)
     assert outcome.refused[POLITE] == outcome.displaced[POLITE] == 0
     assert outcome.answered[POLITE] >= outcome.asked[POLITE] - 2
+    assert max(outcome.latencies_s[POLITE]) <= 3 * LONGEST_EXECUTION_S
+
+
+def test_a_polite_caller_loses_nothing_to_an_address_with_many_connections() -> None:
+    outcome = played(GREEDY, POLITE, connections=200)
+    assert outcome.refused[POLITE] == outcome.displaced[POLITE] == 0
     assert max(outcome.latencies_s[POLITE]) <= 3 * LONGEST_EXECUTION_S
 
 

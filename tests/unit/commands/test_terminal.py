@@ -1,13 +1,15 @@
 """Text from outside is text: nothing that is shown moves the cursor or turns a line round."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof.text import printable, printable_lines
+from batchproof.text import joined, printable, printable_lines
 from batchproof_client.commands import terminal as client_terminal
+from batchproof_server import commands
 from batchproof_server.commands import terminal
 
 HOSTILE = "shoe\x1b[2K\x1b]0;title\x07\r\u202eenvorp\u2066\x7f\x85\u2028"
@@ -21,6 +23,20 @@ def test_what_is_shown_can_be_printed_and_keeps_its_lines(text: str) -> None:
     assert shown.count("\n") == text.count("\n")
     if text.isprintable():
         assert shown == text
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_a_report_has_the_lines_that_it_was_made_of_and_no_more(lines: list[str]) -> None:
+    assert len(joined(lines).split("\n")) == len(lines)
+
+
+def test_no_report_of_a_command_joins_lines_that_may_hold_a_line_break() -> None:
+    """A name of a file with a line break could write a line of its own into a report."""
+    folder = Path(commands.__file__).parent
+    joining = [
+        file for file in folder.rglob("*.py") if '"\\n".join(lines' in file.read_text("utf-8")
+    ]
+    assert joining == []
 
 
 @given(st.text())

@@ -85,7 +85,9 @@ def result(pace: Pace = PACE, *, search: Search | None = None, empty: bool = Fal
     asked = settings(pace, find_max=search is not None)
     slices = [] if empty else slices_of(arrivals)
     run = summarise(slices, arrivals, 7.0, 1.0, keeps=lambda tally: kept(asked.judgement, tally))
-    difference = Difference("<i>boot.png</i>", "m:1 ab cd", 2, (9, 1), ((2,), (4,)), 1e-7)
+    difference = Difference(
+        "<i>boot\u202e\x1b[2K.png</i>", "m:1 ab cd", 2, (9, 1), ((2,), (4,)), 1e-7
+    )
     identity = IdentityFinding(10, 2, (difference,))
     return LoadResult(
         settings=asked,

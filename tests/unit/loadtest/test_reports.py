@@ -120,6 +120,7 @@ def test_the_page_needs_nothing_from_outside_and_escapes_what_others_wrote(
     each: LoadResult,
 ) -> None:
     written = page(each)
+    assert all(line.isprintable() for line in written.split("\n"))
     tags = _Tags()
     tags.feed(written)
 
@@ -184,7 +185,7 @@ def test_the_tables_say_what_happened() -> None:
     assert [row[-1] for row in steps(RESULTS["steps"].run.steps)] == ["missed"] * 3
     assert "RESOURCE_EXHAUSTED: <full>" in notes(RESULTS["steps"])
     assert notes(RESULTS["steps"])[-1] == (
-        "<i>boot.png</i>: 2 different answers from m:1, 9x and 1x, at most 1e-07 apart"
+        "<i>boot\u202e\x1b[2K.png</i>: 2 different answers from m:1, 9x and 1x, at most 1e-07 apart"
     )
 
 

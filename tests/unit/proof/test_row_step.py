@@ -1,11 +1,12 @@
 """One step of the row analysis is never silent about what it does not know."""
 
+import numpy as np
 import pytest
 
 from batchproof_server.proof.rows.elementwise import PASSED_ON, SAME_FOR_EACH
 from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Value
 from batchproof_server.proof.rows.step import TRANSFERS, known, step
-from support.nodes import FakeNode
+from support.nodes import ROWS, FakeNode
 
 PLAIN = Value(Rows(0))
 # They pass on what they get, whatever its shape, or need none.
@@ -52,7 +53,7 @@ def test_an_operation_that_no_table_knows_is_undecided() -> None:
     node = FakeNode("Enter", [(4, 3)], [(4, 3)])
     value = answer(node, PLAIN)
     assert {cause.rule_id for cause in value.causes} == {"BP305"}
-    assert value.rows == Rows(0)
+    assert value.rows is None
     assert not known("Enter")
     assert known("Shape")
     assert known("Conv2D")
@@ -69,6 +70,34 @@ def test_causes_travel_and_shapes_do_not_carry_them() -> None:
     assert answer(FakeNode("Shape", [(3,)], [(1,)]), met) == FREE
     assert answer(FakeNode("Shape", [(None,)], [(1,)]), met).causes == {cause}
     assert answer(FakeNode("ZerosLike", [(4, 3)], [(4, 3)]), PLAIN) == PLAIN
+
+
+ATTRIBUTES = {
+    "axis": 0, "batch_dims": 0, "ksize": [2, 1, 1, 1], "data_format": b"NHWC", "seq_dim": 1,
+    "batch_dim": 0, "squeeze_dims": [], "equation": b"ab,ab->b", "is_training": False,
+}  # fmt: skip
+UNDECIDED = Cause("BP305", "before", "undecided")
+LOST = {
+    "gone": Value(None, frozenset({UNDECIDED})),
+    "somewhere along an axis": Value(Rows(0, 1, None), frozenset({UNDECIDED})),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSFERS))
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("place", range(3))
+def test_nothing_is_held_against_rows_that_were_lost_before(
+    kind: str, lost: str, place: int
+) -> None:
+    operands = 2 if "MatMul" in kind or kind == "Einsum" else 3
+    values = [PLAIN] * operands
+    values[min(place, operands - 1)] = LOST[lost]
+    shapes = [(ROWS, ROWS)] * operands
+    statics = {0: np.zeros((), int), 1: np.full(1, kind.endswith("ND")), 2: np.zeros((), int)}
+    outputs = 2 if kind in ("Merge", "TensorListPopBack") else 3
+    node = FakeNode(kind, shapes, [(ROWS, ROWS)] * outputs, ATTRIBUTES, statics, same=False)
+    for value in step(node, "node", values, [True] * outputs):
+        assert {cause.rule_id for cause in value.causes} <= {"BP305"}
 
 
 @pytest.mark.parametrize(("same", "rule_id"), [(True, ""), (None, "BP305"), (False, "BP306")])

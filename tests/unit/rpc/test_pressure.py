@@ -172,4 +172,4 @@ def test_a_caller_without_requests_is_forgotten() -> None:
         pressure.begin_request(f"peer {number}")
         pressure.end_request(f"peer {number}")
     assert pressure.is_idle
-    assert not pressure._running_of
+    assert not pressure._holdings._of

@@ -3,8 +3,10 @@
 import asyncio
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import grpc
+from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
@@ -17,6 +19,7 @@ from support.raw_http2 import raw_call
 from support.running import Running, failure, request, running
 
 SMALL = RpcSettings(max_message_bytes=1000, max_bytes_in_flight=2000, reading_counts_bytes=1000)
+ALONE = (("grpc.use_local_subchannel_pool", 1),)
 LATE, EXHAUSTED = grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -42,6 +45,25 @@ async def test_a_message_that_does_not_come_ends_its_call(make_front: MakeFront)
             assert await nothing.status() == LATE.value[0]
             assert await half.status() == LATE.value[0]
         assert bench.contents == [b"another"]
+
+
+async def test_headers_without_messages_leave_another_caller_its_room(
+    make_front: MakeFront,
+) -> None:
+    async with (
+        front_bench(make_front, SMALL) as bench,
+        aio.insecure_channel(bench.address, options=ALONE) as greedy,
+    ):
+        headers: Any = greedy.stream_unary(ECHO)
+        calls = [headers() for _ in range(5)]
+        await until(lambda: patient(bench) == 5 and waiting(bench) == 3)
+        assert await bench.call(ECHO)(b"polite") == b"polite"
+        assert patient(bench) == 4
+        await until(lambda: any(call.done() for call in calls))
+        (ended,) = [call for call in calls if call.done()]
+        assert await ended.code() is EXHAUSTED
+        for call in calls:
+            call.cancel()
 
 
 def patient(bench: FrontBench) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from batchproof.text import joined
 from batchproof_server.commands.tables import table
 from batchproof_server.offline.evaluation.result import Evaluation, PathResult
 from batchproof_server.offline.evaluation.two_classes import TwoClasses
@@ -33,7 +34,7 @@ def evaluation_report(evaluation: Evaluation) -> str:
     if evaluation.keras_note:
         lines.append(f"  Keras predict: {evaluation.keras_note}")
     lines += [f"  FAILED: {failure}" for failure in evaluation.failures]
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def _second_class(figures: TwoClasses, label: str) -> str:

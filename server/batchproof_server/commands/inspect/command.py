@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from collections.abc import Iterator
 
+from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import TensorSpec
@@ -34,7 +35,7 @@ def inspect(arguments: Namespace) -> int:
         for finding in refused.findings or (str(refused),):
             write_error(finding)
         return FINDINGS
-    write(_as_json(found) if arguments.json else "\n".join(_lines(found)))
+    write(_as_json(found) if arguments.json else joined(_lines(found)))
     return OK
 
 

@@ -6,6 +6,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Final
 
+from batchproof.text import joined
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import ModelRefused
@@ -39,7 +40,7 @@ def profile(arguments: Namespace) -> int:
     try:
         return steps[arguments.step](arguments)
     except ModelRefused as refused:
-        write_error("\n".join((f"REFUSED, {refused}", *map("  {}".format, refused.findings))))
+        write_error(joined((f"REFUSED, {refused}", *map("  {}".format, refused.findings))))
         return FINDINGS
     except (ProfileRefused, CannotMerge, CannotProfile) as refused:
         write_error(str(refused))

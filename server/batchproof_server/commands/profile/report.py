@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from batchproof.text import joined
 from batchproof_server.commands.tables import table
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import profile_digest
@@ -33,7 +34,7 @@ def profile_report(title: str, profile: ReferenceProfile) -> str:
     ]
     if (more := len(profile.classes) - _SHOWN_CLASSES) > 0:
         lines.append(f"  and {more} more classes")
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def _library_lines(libraries: Mapping[str, str]) -> Iterator[str]:

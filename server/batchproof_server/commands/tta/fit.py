@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from batchproof.text import joined
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import OK, USAGE
@@ -105,7 +106,7 @@ def fit_report(found: WeightsFit) -> str:
         "",
         f"  Against equal weights: {changed}, {p_sentence(change.p_value)}. NLL in nats.",
     ]
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def _rows(judged: tuple[Judged, ...]) -> Iterator[tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from batchproof.text import joined
 from batchproof_server.commands.tables import table
 from batchproof_server.offline.evaluation.augmentation.figures import Figures
 from batchproof_server.offline.evaluation.augmentation.result import (
@@ -44,7 +45,7 @@ def tta_report(evaluation: AugmentationEvaluation) -> str:
         "  two-sided. NLL in nats. Time is that of one picture alone, the median.",
         *(f"  WARNING: {warning}" for warning in evaluation.warnings),
     ]
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def subject_lines(subject: EvaluatedModel) -> Iterator[str]:

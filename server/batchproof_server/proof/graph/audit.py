@@ -135,13 +135,8 @@ def _placed(name: str, value: Value, *, counted: bool) -> Iterator[Finding]:
         yield found("BP308", where)
     elif value.rows is not None and value.rows.inner is None:
         yield found("BP305", where, f"its rows lie {value.rows}")
-    elif value.rows is not None and not value.rows.plain and not _lost(value):
+    elif value.rows is not None and not value.rows.plain:
         yield found("BP307", where, f"its rows lie {value.rows}")
-
-
-def _lost(value: Value) -> bool:
-    """Whether the layout is a guess, since an operation before was undecided."""
-    return any(cause.rule_id == "BP305" for cause in value.causes)
 
 
 def _display(name: str) -> str:

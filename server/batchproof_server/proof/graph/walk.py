@@ -160,7 +160,8 @@ class Loop:
         if before.rows is None or after.rows in (None, before.rows):
             return _with(before, after.causes)
         detail = "each round of the loop lays the rows out in another way"
-        return _with(before, after.causes | {Cause("BP305", self.name, detail)})
+        cause = Cause("BP305", self.name, detail)
+        return Value(None, before.causes | after.causes | {cause})
 
     def _stable(self, body: tuple[Any, FlatGraph], state: list[Value]) -> list[Value]:
         graph, flat = body
@@ -170,7 +171,7 @@ class Loop:
         return [
             value
             if before.shape.is_compatible_with(after.shape) or value.free
-            else _with(value, cause)
+            else Value(None, value.causes | cause)
             for value, before, after in zip(state, self.operation.inputs, results, strict=True)
         ]
 

@@ -81,6 +81,13 @@ class Value:
         """Whether it depends on no row at all."""
         return self.rows is None and not self.causes
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is not known where its rows lie, so that nothing can be held against it."""
+        if self.rows is None:
+            return any(cause.rule_id == "BP305" for cause in self.causes)
+        return self.rows.inner is None
+
 
 FREE = Value()
 

@@ -5,10 +5,11 @@ An operation that is in no table is undecided: never passed in silence.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from batchproof_server.proof.rows import elementwise, indexing, products, slices, structure
-from batchproof_server.proof.rows.layout import FREE, Cause, Rows, Value, fits
+from batchproof_server.proof.rows.layout import FREE, Cause, Value, fits
 from batchproof_server.proof.rows.node import Node, Outcomes, RowsVerdict, Transfer, undecided
 from batchproof_server.proof.rows.operands import holds_rows
 
@@ -43,8 +44,10 @@ def step(node: Node, name: str, values: Sequence[Value], tensors: Sequence[bool]
     if all(value.rows is None for value in values):
         return [Value(None, causes)] * len(tensors)
     outcomes = _outcomes(node, values, len(tensors))
+    if any(value.lost for value in values):
+        outcomes = [_perhaps(node, outcome) for outcome in outcomes]
     return [
-        _value(node, name, index, _checked(node, index, outcome, tensor), causes)
+        _value(node, name, _checked(node, index, outcome, tensor), causes)
         for index, (outcome, tensor) in enumerate(zip(outcomes, tensors, strict=True))
     ]
 
@@ -77,19 +80,15 @@ def _checked(node: Node, index: int, outcome: RowsVerdict, is_tensor: bool) -> R
     return undecided("gives a shape in which the rows are not where they were expected")
 
 
-def _value(
-    node: Node, name: str, index: int, outcome: RowsVerdict, causes: frozenset[Cause]
-) -> Value:
+def _perhaps(node: Node, outcome: RowsVerdict) -> RowsVerdict:
+    """Whether rows meet cannot be told where it is not known where they lie."""
+    if outcome.rule_id in (None, "BP305"):
+        return outcome
+    return replace(outcome, rule_id="BP305", detail=f"perhaps {node.kind} {outcome.detail}")
+
+
+def _value(node: Node, name: str, outcome: RowsVerdict, causes: frozenset[Cause]) -> Value:
     if outcome.rule_id is None:
         return Value(outcome.rows, causes)
     detail = outcome.detail if node.kind in outcome.detail else f"{node.kind} {outcome.detail}"
-    cause = Cause(outcome.rule_id, name, detail)
-    return Value(outcome.rows or _guess(node, index, outcome), causes | {cause})
-
-
-def _guess(node: Node, index: int, outcome: RowsVerdict) -> Rows | None:
-    """Goes on where an undecided output looks like a batch, to find what else is wrong."""
-    shape = node.output_shapes[index]
-    if outcome.rule_id == "BP305" and shape and shape[0] == node.count:
-        return Rows(0)
-    return None
+    return Value(outcome.rows, causes | {Cause(outcome.rule_id, name, detail)})

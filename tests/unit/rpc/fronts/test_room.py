@@ -185,3 +185,19 @@ def test_there_is_a_most_that_may_be_read_before_anybody_is_asked() -> None:
     allowance = Allowance()
     allowance.allow(1 << 20)
     assert sum(allowance.take() for _ in range(1_000)) == 256
+
+
+def test_the_latest_of_whoever_is_read_the_most_gives_way_and_nobody_who_has_as_few() -> None:
+    patience = Patience(5.0)
+    for call_id, peer in enumerate(("a:1", "a:1", "a:2", "b:1")):
+        patience.begin(call_id, 0.0)
+        patience.read(call_id, peer)
+    assert patience.giving_way("c:1") == 1
+    patience.end(1)
+    assert patience.giving_way("b:2") is None
+    patience.end(0)
+    assert patience.giving_way("c:1") is None
+    assert patience.run_out(9.0) == [2, 3]
+    for call_id in (2, 3):
+        patience.end(call_id)
+    assert patience.giving_way("c:1") is None

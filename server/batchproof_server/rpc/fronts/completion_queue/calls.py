@@ -132,8 +132,9 @@ class OpenCalls:
             return _UNKNOWN_METHOD
         if self._is_draining:
             return _GOING
-        is_crowded = not raw.is_read and self._room.waiting >= _MOST_WAITING
-        return _CROWDED if is_crowded else None
+        if raw.is_read or self._room.waiting < _MOST_WAITING:
+            return None
+        return _CROWDED if self._patience.giving_way(peer_of(raw.call)) is None else None
 
     def _open_stream(self, call: CoreCall, head: CallHead) -> None:
         ask, answered = partial(self._ask, head.id), partial(self._answered, head.id)
@@ -166,12 +167,17 @@ class OpenCalls:
     def _await_message(self, raw: RawHead, head: CallHead) -> None:
         self._open[head.id] = _Open(raw.call, head)
         self._patience.begin(head.id, self._clock.now_s())
-        if not raw.is_read:
-            self._ask(head.id)
+        if raw.is_read:
+            self._patience.read(head.id, head.peer)
+        elif not self._ask(head.id) and (other := self._patience.giving_way(head.peer)) is not None:
+            self._refuse(other, _CROWDED)
+            self._room.begin(head.id)
+            self._read(head.id)
 
-    def _ask(self, call_id: int) -> None:
-        if self._room.ask(call_id):
+    def _ask(self, call_id: int) -> bool:
+        if may_read := self._room.ask(call_id):
             self._read(call_id)
+        return may_read
 
     def _read(self, call_id: int) -> None:
         opened = self._open.get(call_id)
@@ -179,7 +185,9 @@ class OpenCalls:
             return
         if opened.stream is not None:
             opened.stream.begin_read()
-        elif opened.call.start_server_batch((receive_message(),), (MESSAGE, call_id)):
+            return
+        self._patience.read(call_id, opened.head.peer)
+        if opened.call.start_server_batch((receive_message(),), (MESSAGE, call_id)):
             self._refuse(call_id, _UNREAD)
 
     def _body(self, call_id: int, content: bytes | None, *, is_ours: bool) -> Body | None:
@@ -269,9 +277,8 @@ _CORE_TELLS_S: Final = 0.05
 _CANCELLED_WORK_S: Final = 1.0
 _UNKNOWN_METHOD: Final = Status(Code.UNIMPLEMENTED, "this server has no such method")
 _GOING: Final = Status(Code.UNAVAILABLE, "the server is going away")
-_CROWDED: Final = Status(
-    Code.RESOURCE_EXHAUSTED, "too many bytes of requests are being read or answered"
-)
+_FULL: Final = "too many bytes of requests are being read or answered"
+_CROWDED: Final = Status(Code.RESOURCE_EXHAUSTED, _FULL)
 _UNREAD: Final = Status(Code.INTERNAL, "the message could not be read")
 
 

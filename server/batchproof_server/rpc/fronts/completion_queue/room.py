@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Final
 
+from batchproof_server.batching.connections import Holdings
+
 
 # Contract
 #
@@ -54,6 +56,7 @@ class Room:
 
     def begin(self, call_id: int) -> None:
         """The next message of a call is being read, whether or not there is room."""
+        self._waiting.pop(call_id, None)
         self._reading.add(call_id)
         self.held_bytes += self._reading_bytes
 
@@ -82,7 +85,6 @@ class Room:
         turns: list[int] = []
         while self._waiting and self._fits():
             call_id = next(iter(self._waiting))
-            del self._waiting[call_id]
             self.begin(call_id)
             turns.append(call_id)
         return turns
@@ -91,7 +93,12 @@ class Room:
         return not self.held_bytes or self.held_bytes + self._reading_bytes <= self._max_bytes
 
 
-# Contract: every call is patient for the same time, so they run out in the order of their coming.
+# Contract
+#
+# Every call is patient for the same time, so they run out in the order of their coming. Calls that
+# are being read hold room whether or not their message comes. So where there is no room, the latest
+# of whoever has the most of them gives way to a caller that would have fewer (by address, and by
+# connection within its own): headers without messages never keep another caller unread.
 class Patience:
     """Calls whose message must come within a time.
 
@@ -102,6 +109,8 @@ class Patience:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._until_s: dict[int, float] = {}
+        self._read_for: dict[int, str] = {}
+        self._holdings = Holdings()
 
     @property
     def due_at_s(self) -> float | None:
@@ -115,6 +124,18 @@ class Patience:
     def end(self, call_id: int) -> None:
         """Its message is there too, or the call is over."""
         self._until_s.pop(call_id, None)
+        if (peer := self._read_for.pop(call_id, None)) is not None:
+            self._holdings.remove(peer)
+
+    def read(self, call_id: int, peer: str) -> None:
+        """Its message is being read from now on."""
+        self._read_for[call_id] = peer
+        self._holdings.add(peer)
+
+    def giving_way(self, peer: str) -> int | None:
+        """The call that gives way to one more of a connection; None when none does."""
+        most = self._holdings.more_than(peer)
+        return next((each for each, of in reversed(self._read_for.items()) if of == most), None)
 
     def run_out(self, now_s: float) -> list[int]:
         """The calls that have waited for too long; they are waited for no more."""

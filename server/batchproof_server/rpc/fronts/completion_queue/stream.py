@@ -32,7 +32,7 @@ class StreamMessages:
         self,
         call: CoreCall,
         call_id: int,
-        ask_to_read: Callable[[], None],
+        ask_to_read: Callable[[], object],
         answered: Callable[[], None],
     ) -> None:
         self._call = call
