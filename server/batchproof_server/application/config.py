@@ -28,6 +28,7 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
+from batchproof_server.models.policies import RepositorySettings
 from batchproof_server.observing.logs import LogFormat, LogLevel
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
@@ -113,6 +114,7 @@ class Config:
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    repository: RepositorySettings = field(default_factory=RepositorySettings)
     version_labels: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import importlib.metadata
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from batchproof_server.application.ports import Port, drain_ports, open_ports
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.keeper import Keeper, first_places
 from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.looking import Sources, found_at
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
@@ -56,7 +58,8 @@ class Server:
     """The composed parts."""
 
     config: Config
-    places: tuple[Place, ...]
+    reread: Callable[[], Sources]
+    keeper: Keeper
     core: Core
     drift: DriftMetrics
     pressure: Pressure
@@ -82,18 +85,30 @@ class Server:
         return await open_ports(self.ports)
 
     async def load(self) -> bool:
-        """Loads every version, one after the other; whether any of them answers now.
+        """Loads every version that is wanted, one after the other; whether any of them answers now.
 
         Cancelling it abandons the version at hand: its thread goes on until that is loaded.
         """
-        for place in self.places:
-            await self.core.versions.load(place)
+        await self.keeper.begin()
         await self.health.end_loading()
         return bool(self.core.versions.ready())
+
+    async def reload(self) -> str:
+        """Reads where versions lie and what is wanted of them, looks, and sets about it.
+
+        Returns:
+            Why that cannot be read, wholly or in part; empty where it can.
+        """
+        try:
+            sources = self.reread()
+        except ValueError as fault:
+            return await self.keeper.refuse_sources(str(fault))
+        return await self.keeper.take_sources(sources)
 
     async def drain(self) -> bool:
         """Answers what was accepted and refuses what is new; whether all was answered in time."""
         settings = self.config.server
+        self.keeper.end()
         await self.health.start_draining()
         await asyncio.sleep(settings.lame_duck_s)
         started_s = self.clock.now_s()
@@ -112,6 +127,7 @@ class Server:
 
     def close(self) -> None:
         """Releases everything, whatever state it is in."""
+        self.keeper.end()
         self.operations.close()
         self.heartbeat.stop()
         self.drift.close()
@@ -128,8 +144,8 @@ def compose(
     logger: Logger,
     *,
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
-    log_versions: bool = True,
     make_front: MakeFront | None = None,
+    reread: Callable[[], Sources] | None = None,
 ) -> Server:
     """Builds the server; opens and loads nothing.
 
@@ -138,26 +154,34 @@ def compose(
         places: of the versions.
         logger: gets the lines.
         plugs: what loads and proves.
-        log_versions: whether to write what becomes of versions.
         make_front: in place of the one that is configured.
+        reread: says once more where versions lie and what is wanted of them; without it they are
+            where they were.
 
     Raises:
         ValueError: a version label stands for a version that does not exist, or the keys of
             handles cannot be read.
     """
+    here = Sources(partial(found_at, places), config.repository, config.version_labels)
+    reread = reread or (lambda: here)
+    sources = reread()
+    config = replace(
+        config, version_labels={name: dict(labels) for name, labels in sources.labels.items()}
+    )
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
-    log = LogObserver(logger, log_versions=log_versions)
+    log = LogObserver(logger)
     observing = _compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
     told = Told(observer, log.write_proof_progress, log.write_failure)
     core = build_core(
         config,
         told,
-        places,
+        first_places(places, sources),
         plugs=plugs,
         processes=config.devices.kind == "process",
         seal_rows=observing.seal_rows,
     )
+    keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
     heartbeat = Heartbeat(clock)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
@@ -171,7 +195,8 @@ def compose(
     operations = HttpServer(pages, log.write_failure)
     return Server(
         config=config,
-        places=places,
+        reread=reread,
+        keeper=keeper,
         core=core,
         drift=observing.drift,
         pressure=pressure,

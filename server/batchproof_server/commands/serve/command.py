@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from argparse import Namespace
+from functools import partial
 from typing import Any, Final
 
 from batchproof_server.application.config import prepare_engines, read_config
@@ -13,6 +14,7 @@ from batchproof_server.application.server import compose
 from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.discovery import discover
+from batchproof_server.models.looking import Sources, look_at
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import configure_logs
 
@@ -27,10 +29,11 @@ def serve(arguments: Namespace) -> int:
         0 for an orderly end, 1 for a failure, 2 for wrong usage.
     """
     try:
+        reread = partial(_sources, arguments)
         config = read_config(arguments.config, _flags(arguments))
         places = discover(arguments.path)
         logger = configure_logs(config.log.level, config.log.format, sys.stderr)
-        server = compose(config, places, logger)
+        server = compose(config, places, logger, reread=reread)
     except ValueError as fault:  # settings, or a path that holds nothing to serve
         write_error(str(fault))
         return USAGE
@@ -43,6 +46,12 @@ def serve(arguments: Namespace) -> int:
             code = USAGE
     _leave_busy_threads(code)
     return code
+
+
+def _sources(arguments: Namespace) -> Sources:
+    """Where versions lie and what is wanted of them, as it is written now."""
+    config = read_config(arguments.config, _flags(arguments))
+    return Sources(partial(look_at, arguments.path), config.repository, config.version_labels)
 
 
 def _flags(arguments: Namespace) -> dict[str, dict[str, Any]]:
