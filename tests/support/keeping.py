@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
-from batchproof_server.models.looking import Found, Key, Look, Lying, Sources
+from batchproof_server.models.looking import FoundVersions, Key, Look, Lying, Sources
 from batchproof_server.models.policies import RepositorySettings, VersionPolicy
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_changed import VersionChanged
@@ -17,7 +17,7 @@ LATEST = VersionPolicy(latest=1)
 SETTLE_S = 1.0
 
 
-async def at_once(look: Look) -> Found:
+async def at_once(look: Look) -> FoundVersions:
     """Looks on the loop."""
     return look()
 
@@ -75,7 +75,7 @@ class Kept:
         settings = RepositorySettings(self.poll_s, SETTLE_S, self.policy)
         return Sources(self.look, settings, self.labels)
 
-    def look(self) -> Found:
+    def look(self) -> FoundVersions:
         """What lies there now."""
         if self.fault is not None:
             raise self.fault
@@ -84,7 +84,7 @@ class Kept:
             for key, stamp in self.files.items()
             if key[0] not in self.unread
         }
-        return Found(found, self.unread)
+        return FoundVersions(found, self.unread)
 
     def put(self, *versions: int, stamp: str = "as it is") -> None:
         """Copies versions of "m", whole as far as a look can say."""

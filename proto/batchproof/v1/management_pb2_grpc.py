@@ -114,7 +114,8 @@ class ManagementServiceServicer(object):
 
     def Reload(self, request, context):
         """Reads the configuration of the repository again, looks for versions, and tries again what
-        failed; returns when what is whole has been loaded. SIGHUP does the same and waits for nothing.
+        failed; returns when nothing is being copied any more and what is wanted has been loaded. SIGHUP
+        does the same and waits for nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -250,7 +250,8 @@ class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _
 
     Reload: _ManagementServiceReloadType
     """Reads the configuration of the repository again, looks for versions, and tries again what
-    failed; returns when what is whole has been loaded. SIGHUP does the same and waits for nothing.
+    failed; returns when nothing is being copied any more and what is wanted has been loaded. SIGHUP
+    does the same and waits for nothing.
     """
 
     SetLabels: _ManagementServiceSetLabelsType
@@ -345,7 +346,8 @@ class ManagementServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[batchproof.v1.management_pb2.ReloadResponse, collections.abc.Awaitable[batchproof.v1.management_pb2.ReloadResponse]]:
         """Reads the configuration of the repository again, looks for versions, and tries again what
-        failed; returns when what is whole has been loaded. SIGHUP does the same and waits for nothing.
+        failed; returns when nothing is being copied any more and what is wanted has been loaded. SIGHUP
+        does the same and waits for nothing.
         """
 
     @abc.abstractmethod

@@ -105,7 +105,7 @@ async def _serve(server: Server, stop: StopRequest) -> int:
 async def _reload(server: Server, stop: StopRequest) -> None:
     while True:
         await stop.wait_hang_up()
-        await server.reload()
+        await server.reloading.reload()
 
 
 def _announce(addresses: Mapping[str, str], announcement: TextIO) -> None:

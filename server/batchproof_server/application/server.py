@@ -10,14 +10,18 @@ from pathlib import Path
 
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
+from batchproof_server.application.management import Management
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
+from batchproof_server.application.sources import Reloading
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.keeper import Keeper, first_places
+from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.looking import Sources, found_at
+from batchproof_server.models.orders import Orders
+from batchproof_server.models.planning import first_places
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
@@ -58,8 +62,7 @@ class Server:
     """The composed parts."""
 
     config: Config
-    reread: Callable[[], Sources]
-    keeper: Keeper
+    reloading: Reloading
     core: Core
     drift: DriftMetrics
     pressure: Pressure
@@ -89,26 +92,14 @@ class Server:
 
         Cancelling it abandons the version at hand: its thread goes on until that is loaded.
         """
-        await self.keeper.begin()
+        await self.reloading.keeper.begin()
         await self.health.end_loading()
         return bool(self.core.versions.ready())
-
-    async def reload(self) -> str:
-        """Reads where versions lie and what is wanted of them, looks, and sets about it.
-
-        Returns:
-            Why that cannot be read, wholly or in part; empty where it can.
-        """
-        try:
-            sources = self.reread()
-        except ValueError as fault:
-            return await self.keeper.refuse_sources(str(fault))
-        return await self.keeper.take_sources(sources)
 
     async def drain(self) -> bool:
         """Answers what was accepted and refuses what is new; whether all was answered in time."""
         settings = self.config.server
-        self.keeper.end()
+        self.reloading.keeper.end()
         await self.health.start_draining()
         await asyncio.sleep(settings.lame_duck_s)
         started_s = self.clock.now_s()
@@ -127,7 +118,7 @@ class Server:
 
     def close(self) -> None:
         """Releases everything, whatever state it is in."""
-        self.keeper.end()
+        self.reloading.keeper.end()
         self.operations.close()
         self.heartbeat.stop()
         self.drift.close()
@@ -176,7 +167,7 @@ def compose(
     core = build_core(
         config,
         told,
-        first_places(places, sources),
+        first_places(places, sources.settings, sources.labels),
         plugs=plugs,
         processes=config.devices.kind == "process",
         seal_rows=observing.seal_rows,
@@ -187,22 +178,27 @@ def compose(
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
     calls = Calls(pressure, clock, observer, log.write_failure)
     shedder = LoadShedder(core.predictor, core.versions, pressure)
-    services = _services(config, core, observing, build_version)
-    routes = make_routes(services, calls, streams, shedder, health)
+    reloading, orders = Reloading(reread, keeper), Orders(keeper)
+    public, foreign = _services(config, core, observing, build_version, orders)
+    routes = make_routes(public, calls, streams, shedder, health)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     operations = HttpServer(pages, log.write_failure)
     return Server(
         config=config,
-        reread=reread,
-        keeper=keeper,
+        reloading=reloading,
         core=core,
         drift=observing.drift,
         pressure=pressure,
         streams=streams,
         health=health,
-        ports=_ports(config.server, front, operations),
+        ports=(
+            *_ports(config.server, front, operations),
+            *Management(reloading, orders, log, observer, clock, health).ports(
+                config, foreign, shedder
+            ),
+        ),
         operations=operations,
         heartbeat=heartbeat,
         clock=clock,
@@ -217,24 +213,27 @@ def _ports(settings: ServerSettings, front: Front, operations: HttpServer) -> tu
 
 
 def _services(
-    config: Config, core: Core, observing: "_Observing", build_version: str
-) -> tuple[Service, ...]:
+    config: Config, core: Core, observing: "_Observing", build_version: str, orders: Orders
+) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
+    """Those of the gRPC port, and those of others that take orders."""
     predictor, versions = core.predictor, core.versions
-    native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
-    open_inference = OpenInferenceService(
-        predictor,
-        versions,
-        observing.health,
-        statistics=observing.statistics,
-        build_version=build_version,
-    )
-    tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes)
     max_rows = config.requests.max_request_rows
-    return (
-        native.published(max_rows),
-        open_inference.published(max_rows),
-        *tensorflow.published(max_rows),
-    )
+
+    def foreign(orders: Orders | None) -> tuple[Service, ...]:
+        open_inference = OpenInferenceService(
+            predictor,
+            versions,
+            observing.health,
+            statistics=observing.statistics,
+            build_version=build_version,
+            orders=orders,
+        )
+        tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes, orders)
+        return open_inference.published(max_rows), *tensorflow.published(max_rows)
+
+    native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
+    public = foreign(orders if config.management.on_grpc_port else None)
+    return (native.published(max_rows), *public), foreign(orders)
 
 
 @dataclass(frozen=True, slots=True)

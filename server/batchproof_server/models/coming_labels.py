@@ -39,6 +39,11 @@ class ComingLabels:
         coming = self._coming.get(model, {})
         self._coming[model] = {k: each for k, each in coming.items() if k not in labels}
 
+    def drop_version(self, model: str, version: int) -> None:
+        """No label is to come to a version any more."""
+        coming = self._coming.get(model, {})
+        self.drop(model, frozenset(k for k, each in coming.items() if each == version))
+
     def move(self) -> None:
         """Moves those whose versions answer."""
         for model, coming in self._coming.items():

@@ -3,14 +3,16 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from batchproof_server.base.clock import Alarm, Clock
+from batchproof_server.base.errors import Draining
 from batchproof_server.base.events import Observer, RepositoryLooked
 from batchproof_server.models.coming_labels import ComingLabels
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.looking import (
-    Found,
+    FoundVersions,
     Key,
     Look,
     Lying,
@@ -21,7 +23,7 @@ from batchproof_server.models.looking import (
 )
 from batchproof_server.models.off_loop import off_loop
 from batchproof_server.models.planning import Aim, plan
-from batchproof_server.models.policies import NOTHING
+from batchproof_server.models.policies import NOTHING, VersionPolicy
 from batchproof_server.models.version_states import VersionState, VersionStatus
 from batchproof_server.models.versions import Versions
 
@@ -57,7 +59,7 @@ class Keeper:
         *,
         clock: Clock,
         observer: Observer,
-        look_off_loop: Callable[[Look], Awaitable[Found]] = off_loop,
+        look_off_loop: Callable[[Look], Awaitable[FoundVersions]] = off_loop,
     ) -> None:
         self.versions = versions
         self.sources = sources
@@ -72,12 +74,12 @@ class Keeper:
         self._tried: dict[Key, str] = {}
         self._loading: tuple[Key, asyncio.Task[None]] | None = None
         self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._looking: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[str]] = set()
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._alarm = Alarm(clock, self._start_round)
         self._has_begun = False
-        self._is_over = False
+        self.is_over = False
 
     async def begin(self) -> None:
         """Loads what is wanted of what lies there, one after the other, and polls from then on.
@@ -93,11 +95,12 @@ class Keeper:
 
     def end(self) -> None:
         """Looks, loads and unloads no more."""
-        self._is_over = True
+        self.is_over = True
         self._alarm.cancel()
         loading = [] if self._loading is None else [self._loading[1]]
         for task in (*loading, *self._tasks.values(), *self._looking):
             task.cancel()
+        self._wake()
 
     @property
     def seen(self) -> Mapping[Key, Seen]:
@@ -119,7 +122,7 @@ class Keeper:
         self._ring()
         return failure
 
-    def _take(self, found: Found) -> None:
+    def _take(self, found: FoundVersions) -> None:
         if self._has_begun:
             now_s = self._clock.now_s()
             seen = settle(self._seen, found.versions, now_s, self.sources.settings.settle_s)
@@ -152,7 +155,7 @@ class Keeper:
 
     def _ring(self) -> None:
         settings, now_s = self.sources.settings, self._clock.now_s()
-        if self._is_over:
+        if self.is_over:
             return
         if not all(each.is_whole for each in self._seen.values()):
             self._alarm.ring_by(now_s + max(settings.settle_s, _SHORTEST_S))
@@ -160,16 +163,13 @@ class Keeper:
             self._alarm.ring_by(now_s + settings.poll_s)
 
     def _start_round(self) -> None:
-        looking = asyncio.ensure_future(self._round())
+        looking = asyncio.ensure_future(self.look())
         self._looking.add(looking)
         looking.add_done_callback(self._looking.discard)
 
-    async def _round(self) -> None:
-        await self.look()
-
     def act(self) -> None:
         """Does what is to be done as things are now."""
-        if self._is_over:
+        if self.is_over:
             return
         self.coming_labels.move()
         known, loads = self._known(), list[Key]()
@@ -183,6 +183,9 @@ class Keeper:
         if self._loading is None and loads:
             # What somebody waits for comes first.
             self._start_loading(next((key for key in loads if key in self.again), loads[0]))
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -252,9 +255,40 @@ class Keeper:
         """Whether a version is loaded now, or another one follows at once."""
         return self._loading is not None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is loaded, and nothing that has come is looked at once more."""
+        return not self.is_loading and all(
+            each.is_whole or each.lying.partial for each in self._seen.values()
+        )
+
+    def is_loading_of(self, model: str) -> bool:
+        """Whether a version of a model is loaded now or waits for its turn."""
+        known = self._known()
+        is_now = self._loading is not None and self._loading[0][0] == model
+        has_next = bool(plan(self._aim(model, known), _states(model, known)).load)
+        return is_now or has_next
+
+    def has_changed(self, key: Key) -> bool:
+        """Whether the files of a version are others than when it was loaded last."""
+        seen, tried = self._seen.get(key), self._tried.get(key)
+        return None not in (seen, tried) and seen is not None and seen.lying.stamp != tried
+
+    def follow(self, policies: Mapping[str, VersionPolicy]) -> None:
+        """Goes by other policies for these models."""
+        settings = self.sources.settings
+        settings = replace(settings, policies={**settings.policies, **policies})
+        self.sources = replace(self.sources, settings=settings)
+
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Returns when something holds; it is looked at whenever something has changed."""
+        """Returns when something holds; it is looked at whenever something has changed.
+
+        Raises:
+            Draining: the server ends before.
+        """
         while not condition():
+            if self.is_over:
+                raise Draining("the server is going away; try another one")
             await self._changed.wait()
 
 
@@ -263,23 +297,3 @@ def _states(model: str, known: Mapping[Key, VersionStatus]) -> dict[int, Version
 
 
 _FAILED: Final = (VersionState.FAILED,)
-
-
-def first_places(places: tuple[Place, ...], sources: Sources) -> tuple[Place, ...]:
-    """The versions that are loaded at the start, of those that were found."""
-    by_model: defaultdict[str, dict[int, Place]] = defaultdict(dict)
-    for place in places:
-        by_model[place.name][place.version] = place
-    return tuple(
-        versions[version]
-        for name, versions in sorted(by_model.items())
-        for version in plan(
-            Aim(
-                sources.settings.policy_of(name),
-                frozenset(versions),
-                frozenset(versions),
-                frozenset(sources.labels.get(name, {}).values()),
-            ),
-            {},
-        ).load
-    )

@@ -5,12 +5,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.models.discovery import Place, discover
+from batchproof_server.models.discovery import NothingToServe, Place, discover, discover_model
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.off_loop import off_loop
 from batchproof_server.models.policies import RepositorySettings
@@ -35,7 +35,7 @@ class Lying:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundVersions:
     """What one look found.
 
     Attributes:
@@ -47,7 +47,7 @@ class Found:
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
-Look: TypeAlias = Callable[[], Found]
+Look: TypeAlias = Callable[[], FoundVersions]
 """Looks; blocks. Raises ValueError or OSError where nothing can be said of any model."""
 
 
@@ -66,7 +66,7 @@ class Sources:
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
-def look_at(path: Path) -> Found:
+def look_at(path: Path) -> FoundVersions:
     """Looks at a bundle, a model's folder or a repository. Blocks.
 
     Raises:
@@ -76,13 +76,35 @@ def look_at(path: Path) -> Found:
     return found_at(discover(path))
 
 
-def found_at(places: tuple[Place, ...]) -> Found:
+def look_at_models(paths: Mapping[str, Path]) -> FoundVersions:
+    """Looks at models that lie in folders of their own. Blocks.
+
+    Args:
+        paths: by the names of the models.
+
+    Raises:
+        NothingToServe: there is no version in any of them.
+        OSError: a file cannot be read.
+    """
+    places: list[Place] = []
+    unread: dict[str, str] = {}
+    for name, path in paths.items():
+        try:
+            places += discover_model(name, path)
+        except NothingToServe as nothing:
+            unread[name] = str(nothing)
+    if not places:
+        raise NothingToServe("\n".join(unread.values()))
+    return replace(found_at(tuple(sorted(places))), unread=unread)
+
+
+def found_at(places: tuple[Place, ...]) -> FoundVersions:
     """Looks at places that are known. Blocks.
 
     Raises:
         OSError: a file cannot be read.
     """
-    return Found({(place.name, place.version): lying(place) for place in places})
+    return FoundVersions({(place.name, place.version): lying(place) for place in places})
 
 
 def lying(place: Place) -> Lying:

@@ -1,10 +1,12 @@
 """From what lies in the repository and what is loaded to what is to be done. Pure."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchproof_server.models.policies import VersionPolicy
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.policies import RepositorySettings, VersionPolicy
 from batchproof_server.models.version_states import VersionState
 
 _IN_MEMORY: Final = (VersionState.READY, VersionState.STUCK)
@@ -40,7 +42,7 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Steps:
     """What is to be done about one model, each in ascending order.
 
     Attributes:
@@ -59,7 +61,7 @@ class Plan:
 # What is not wanted any more goes when something wanted answers and nothing wanted is yet to come:
 # a version is loaded beside the one that it replaces, and one that fails replaces none. Two things
 # need no replacement: a version that an operator does not want, and a model that is gone.
-def plan(aim: Aim, states: Mapping[int, VersionState]) -> Plan:
+def plan(aim: Aim, states: Mapping[int, VersionState]) -> Steps:
     """What is to be done about a model.
 
     Args:
@@ -74,7 +76,7 @@ def plan(aim: Aim, states: Mapping[int, VersionState]) -> Plan:
         for version, state in states.items()
         if state is VersionState.UNLOADED and version not in aim.found
     }
-    return Plan(*(tuple(sorted(each)) for each in (load, going, forget)))
+    return Steps(*(tuple(sorted(each)) for each in (load, going, forget)))
 
 
 def _wanted(aim: Aim, states: Mapping[int, VersionState]) -> frozenset[int]:
@@ -123,3 +125,28 @@ def _stale(aim: Aim, states: Mapping[int, VersionState]) -> frozenset[int]:
         for version in idle
         if version not in aim.found or version not in hoped_for or aim.refused(version)
     )
+
+
+def first_places(
+    places: tuple[Place, ...],
+    settings: RepositorySettings,
+    labels: Mapping[str, Mapping[str, int]],
+) -> tuple[Place, ...]:
+    """The versions that are loaded at the start, of those that were found."""
+    versions: defaultdict[str, set[int]] = defaultdict(set)
+    for place in places:
+        versions[place.name].add(place.version)
+    wanted = {
+        (name, version)
+        for name, found in versions.items()
+        for version in plan(
+            Aim(
+                settings.policy_of(name),
+                frozenset(found),
+                frozenset(found),
+                frozenset(labels.get(name, {}).values()),
+            ),
+            {},
+        ).load
+    }
+    return tuple(place for place in places if (place.name, place.version) in wanted)

@@ -60,6 +60,8 @@ class RepositorySettings:
         settle_s: the files of a new version must have been the same for this long, over two looks.
         policy: of models without one of their own.
         policies: by the names of models.
+        model_config_file: TensorFlow Serving's, which names models, paths, policies and labels in
+            place of a path on the command line; empty without one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -68,6 +70,7 @@ class RepositorySettings:
     settle_s: float = 1.0
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     policies: dict[str, VersionPolicy] = field(default_factory=dict)
+    model_config_file: str = ""
 
     def __post_init__(self) -> None:
         for name in ("poll_s", "settle_s"):

@@ -175,6 +175,13 @@ class LogObserver:
         self._logger = logger
         self._repository_failure = ""
 
+    def set_level(self, level: LogLevel) -> None:
+        """Drops what is less from now on."""
+        make: Any = structlog.make_filtering_bound_logger(level)
+        old: Any = self._logger
+        self._logger = make(old._logger, old._processors, structlog.get_context(old))  # noqa: SLF001 - it has no other way
+        self._logger.info("log level", level=level)
+
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a line."""
         return (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.models.planning import Aim, Plan, plan
+from batchproof_server.models.planning import Aim, Steps, plan
 from batchproof_server.models.policies import NOTHING, RepositorySettings, VersionPolicy
 from batchproof_server.models.version_states import VersionState as S
 
@@ -19,78 +19,84 @@ def lying(policy: VersionPolicy, *found: int, **other: object) -> Aim:
 @pytest.mark.parametrize(
     ("aim", "states", "expected"),
     [
-        pytest.param(lying(ALL, 1, 2), {}, Plan(load=(1, 2)), id="all at the start"),
-        pytest.param(lying(LATEST, 1, 2), {}, Plan(load=(2,)), id="the newest at the start"),
-        pytest.param(lying(LATEST_2, 1, 2, 3), {}, Plan(load=(2, 3)), id="the newest two"),
-        pytest.param(lying(ONLY_3, 1, 3, 5), {}, Plan(load=(3,)), id="a specific one"),
+        pytest.param(lying(ALL, 1, 2), {}, Steps(load=(1, 2)), id="all at the start"),
+        pytest.param(lying(LATEST, 1, 2), {}, Steps(load=(2,)), id="the newest at the start"),
+        pytest.param(lying(LATEST_2, 1, 2, 3), {}, Steps(load=(2, 3)), id="the newest two"),
+        pytest.param(lying(ONLY_3, 1, 3, 5), {}, Steps(load=(3,)), id="a specific one"),
         pytest.param(
-            lying(LATEST, 1, 2), {1: S.READY}, Plan(load=(2,)), id="beside the old one, which stays"
+            lying(LATEST, 1, 2),
+            {1: S.READY},
+            Steps(load=(2,)),
+            id="beside the old one, which stays",
         ),
         pytest.param(
-            lying(LATEST, 1, 2), {1: S.READY, 2: S.LOADING}, Plan(), id="the old one while it loads"
+            lying(LATEST, 1, 2),
+            {1: S.READY, 2: S.LOADING},
+            Steps(),
+            id="the old one while it loads",
         ),
         pytest.param(
-            lying(LATEST, 1, 2), {1: S.READY, 2: S.READY}, Plan(unload=(1,)), id="then it goes"
+            lying(LATEST, 1, 2), {1: S.READY, 2: S.READY}, Steps(unload=(1,)), id="then it goes"
         ),
         pytest.param(
-            lying(LATEST, 1, 2), {1: S.READY, 2: S.FAILED}, Plan(), id="a failure replaces nothing"
+            lying(LATEST, 1, 2), {1: S.READY, 2: S.FAILED}, Steps(), id="a failure replaces nothing"
         ),
         pytest.param(
-            lying(LATEST, 1, 2), {2: S.FAILED}, Plan(load=(1,)), id="an older one in its place"
+            lying(LATEST, 1, 2), {2: S.FAILED}, Steps(load=(1,)), id="an older one in its place"
         ),
         pytest.param(
-            lying(LATEST, 1, 2), {1: S.READY, 2: S.STUCK}, Plan(), id="what hangs replaces nothing"
+            lying(LATEST, 1, 2), {1: S.READY, 2: S.STUCK}, Steps(), id="what hangs replaces nothing"
         ),
         pytest.param(
             lying(LATEST, 1, 2, retry=frozenset({2})),
             {1: S.READY, 2: S.FAILED},
-            Plan(load=(2,)),
+            Steps(load=(2,)),
             id="a failure is tried again",
         ),
         pytest.param(
             lying(LATEST, 1, 2, 3),
             {1: S.UNLOADED, 2: S.FAILED, 3: S.READY},
-            Plan(unload=(2,)),
+            Steps(unload=(2,)),
             id="a newer one ends the story of one that failed",
         ),
         pytest.param(
             lying(LATEST, 1, 2, labelled=frozenset({1})),
             {1: S.READY, 2: S.READY},
-            Plan(),
+            Steps(),
             id="a label keeps a version",
         ),
         pytest.param(
-            lying(LATEST, 1, 2, said={1: True}), {2: S.READY}, Plan(load=(1,)), id="wished for"
+            lying(LATEST, 1, 2, said={1: True}), {2: S.READY}, Steps(load=(1,)), id="wished for"
         ),
         pytest.param(
             lying(LATEST, 1, 2, said={2: False}),
             {2: S.READY},
-            Plan(load=(1,), unload=(2,)),
+            Steps(load=(1,), unload=(2,)),
             id="not wished for",
         ),
-        pytest.param(lying(ALL, 2), {1: S.READY, 2: S.READY}, Plan(unload=(1,)), id="vanished"),
+        pytest.param(lying(ALL, 2), {1: S.READY, 2: S.READY}, Steps(unload=(1,)), id="vanished"),
         pytest.param(
             lying(ALL, 2),
             {1: S.READY, 2: S.FAILED},
-            Plan(),
+            Steps(),
             id="vanished, and nothing else answers",
         ),
-        pytest.param(lying(ALL), {1: S.READY}, Plan(unload=(1,)), id="the whole model is gone"),
-        pytest.param(lying(ALL), {1: S.UNLOADED}, Plan(forget=(1,)), id="and then forgotten"),
-        pytest.param(lying(ALL, 1), {1: S.UNLOADED}, Plan(load=(1,)), id="what came back"),
-        pytest.param(lying(NOTHING, 1), {1: S.READY}, Plan(unload=(1,)), id="a stopped model"),
+        pytest.param(lying(ALL), {1: S.READY}, Steps(unload=(1,)), id="the whole model is gone"),
+        pytest.param(lying(ALL), {1: S.UNLOADED}, Steps(forget=(1,)), id="and then forgotten"),
+        pytest.param(lying(ALL, 1), {1: S.UNLOADED}, Steps(load=(1,)), id="what came back"),
+        pytest.param(lying(NOTHING, 1), {1: S.READY}, Steps(unload=(1,)), id="a stopped model"),
         pytest.param(
-            lying(ONLY_3, 1), {1: S.READY}, Plan(), id="a specific version that is not there"
+            lying(ONLY_3, 1), {1: S.READY}, Steps(), id="a specific version that is not there"
         ),
         pytest.param(
             Aim(LATEST, frozenset({1, 2}), frozenset({1})),
             {1: S.READY},
-            Plan(),
+            Steps(),
             id="half a copy is not loaded and not waited for",
         ),
     ],
 )
-def test_the_next_steps(aim: Aim, states: dict[int, S], expected: Plan) -> None:
+def test_the_next_steps(aim: Aim, states: dict[int, S], expected: Steps) -> None:
     assert plan(aim, states) == expected
 
 
