@@ -3,9 +3,7 @@
 from functools import partial
 from typing import Any
 
-from batchproof.compat import tensorflow_pb2
 from batchproof.compat import tensorflow_serving_pb2 as pb
-from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
 from batchproof_server.models.orders import Orders
 from batchproof_server.models.selection import ModelSelector
@@ -20,18 +18,12 @@ from batchproof_server.rpc.status import REQUEST_ID_KEY
 from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.signatures import signature_name, signatures_of
 from batchproof_server.rpc.tensorflow_serving.tensors import (
+    limits_of_tensors,
     read_inputs,
     write_tensor,
 )
 from batchproof_server.rpc.version_states import STATE_NAMES
 from batchproof_server.rpc.versions import labelled_or_numbered
-from batchproof_server.rpc.wire_limits import (
-    FieldLimit,
-    Fields,
-    WireLimits,
-    limits_with_rows,
-    tensor_values,
-)
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction
 
@@ -86,7 +78,7 @@ class TensorFlowServing:
         specs["GetModelStatus"] = MethodSpec(self._status)
         if self._orders is not None:
             specs["HandleReloadConfigRequest"] = MethodSpec(ConfigReloads(self._orders).answer)
-        services, limits = pb.DESCRIPTOR.services_by_name, _limits(max_rows)
+        services, limits = pb.DESCRIPTOR.services_by_name, limits_of_tensors(max_rows)
         return (
             service_of(services["PredictionService"], specs, "tensorflow.", limits),
             service_of(services["ModelService"], specs, "tensorflow.", limits),
@@ -175,15 +167,6 @@ class TensorFlowServing:
         return pb.GetModelStatusResponse(
             model_version_status=[_write_status(status) for status in reversed(statuses)]
         )
-
-
-def _limits(max_rows: int) -> WireLimits:
-    fields: Fields = {
-        **tensor_values(tensorflow_pb2.TensorProto),
-        (tensorflow_pb2.TensorProto, "string_val"): FieldLimit(max_rows),
-        (tensorflow_pb2.TensorShapeProto, "dim"): FieldLimit(MAX_DIMENSIONS),
-    }
-    return limits_with_rows(max_rows, fields)
 
 
 async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
