@@ -90,9 +90,23 @@ async def test_a_version_is_unloaded_while_it_is_loaded() -> None:
     await settle_loop(40)
     assert kept.in_state(VersionState.LOADING) == [2]
     await orders.unload("m", 2)
-    await loading
+    with pytest.raises(ModelNotReady, match="version 2 was unloaded meanwhile"):
+        await loading
     assert kept.ready == [1]
     assert kept.in_state(VersionState.UNLOADED) == [2]
+
+
+async def test_who_unloads_is_told_when_somebody_loads_meanwhile() -> None:
+    kept, orders = await begun(1)
+    with kept.versions.lease(NEWEST):
+        unloading = asyncio.create_task(orders.unload("m"))
+        await settle_loop(40)
+        loading = asyncio.create_task(orders.load("m"))
+        await settle_loop(40)
+    await loading
+    with pytest.raises(ModelNotReady, match="asked for again"):
+        await unloading
+    assert kept.ready == [1]
 
 
 async def test_rolling_back_brings_the_version_before_and_its_labels() -> None:

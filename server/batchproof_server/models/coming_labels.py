@@ -1,8 +1,13 @@
 """Labels of the configuration, which move when their versions answer."""
 
+from typing import Final
+
+from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.models.selection import Labels
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.models.versions import Versions
+
+_MOST_LABEL_CHARACTERS: Final = 64
 
 
 # Contract: a label that stood in the configuration before moves only where the configuration
@@ -57,4 +62,17 @@ class ComingLabels:
             status.state is VersionState.READY
             for status in self._versions.statuses()
             if (status.name, status.version) == (model, version)
+        )
+
+
+def check_label(label: str) -> None:
+    """Returns when a label is a text of a few characters.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if not 1 <= len(label) <= _MOST_LABEL_CHARACTERS or not label.isprintable():
+        raise InvalidInput(
+            f'the label "{cut(label)}" has {len(label)} characters or some that cannot be printed, '
+            f"expected 1 to {_MOST_LABEL_CHARACTERS}"
         )

@@ -11,6 +11,7 @@ from batchproof_server.base.errors import (
     ModelRefused,
     cut,
 )
+from batchproof_server.models.coming_labels import check_label
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.looking import Seen
 from batchproof_server.models.overview import refuses
@@ -20,7 +21,6 @@ from batchproof_server.models.version_states import VersionState
 _IN_MEMORY: Final = (VersionState.READY, VersionState.STUCK)
 _BUSY: Final = (*_IN_MEMORY, VersionState.LOADING, VersionState.DRAINING)
 _MOST_LABELS: Final = 64
-_MOST_LABEL_CHARACTERS: Final = 64
 
 
 # Contract
@@ -54,19 +54,18 @@ class Orders:
             await self._load_model(model, found)
             return
         if version not in found:
-            numbers = ", ".join(map(str, found))
-            raise ModelNotFound(
-                f'there is no version {version} of model "{model}" in the repository, which has '
-                f"{numbers}"
-            )
+            what = f'there is no version {version} of model "{model}" in the repository'
+            raise ModelNotFound(f"{what}, which has {', '.join(map(str, found))}")
         self._check_whole(found[version])
         before, stopped = self._keeper.said[model].get(version), model in self._keeper.stopped
         self._keeper.said[model][version] = True
         self._keeper.stopped.discard(model)
-        if failed := await self._try(model, (version,)):
+        if failed := await self._try(model, (version,), (version,)):
             self._say(model, version, before)
             self._keeper.stopped |= {model} if stopped else set()
             raise ModelRefused(f'model "{model}" version {version} failed to load: {failed}')
+        if refuses(self._keeper, (model, version)):
+            raise ModelNotReady(f'model "{model}" version {version} was unloaded meanwhile')
 
     async def _load_model(self, model: str, found: Mapping[int, Seen]) -> None:
         self._keeper.stopped.discard(model)
@@ -76,11 +75,11 @@ class Orders:
                 self._keeper.take_as_it_lies((model, seen.lying.place.version))
         states = self._keeper.states(model)
         failed = [each for each in found if states.get(each) is VersionState.FAILED]
-        if findings := await self._try(model, tuple(failed)):
+        if findings := await self._try(model, tuple(failed), tuple(found)):
             raise ModelRefused(f'model "{model}" failed to load: {findings}')
 
-    async def _try(self, model: str, versions: tuple[int, ...]) -> str:
-        """Loads what is wanted; why that failed, or nothing."""
+    async def _try(self, model: str, versions: tuple[int, ...], waited: tuple[int, ...]) -> str:
+        """Loads what is wanted when what is waited for has drained; why it failed, or nothing."""
         keeper = self._keeper
         for version in versions:
             if keeper.states(model).get(version) not in _IN_MEMORY:
@@ -90,7 +89,7 @@ class Orders:
         await keeper.until(
             lambda: (
                 not keeper.is_loading_of(model)
-                and not any(keeper.states(model).get(v) is VersionState.DRAINING for v in versions)
+                and not any(keeper.states(model).get(v) is VersionState.DRAINING for v in waited)
             )
         )
         wanted = versions or tuple(keeper.states(model))
@@ -108,6 +107,7 @@ class Orders:
         Raises:
             InvalidInput: no model is named, or a label stands for the version.
             ModelNotFound: there is no such version.
+            ModelNotReady: somebody has asked for it again meanwhile.
         """
         known = {**self._found(model, ""), **self._keeper.states(model)}
         keeper = self._keeper
@@ -128,7 +128,25 @@ class Orders:
             keeper.again.discard((model, each))
             keeper.stop_loading((model, each))
         keeper.act()
-        await keeper.until(lambda: not any(keeper.states(model).get(v) in _BUSY for v in gone))
+        await self._gone(model, gone)
+
+    async def _gone(
+        self, model: str, versions: tuple[int, ...], allowed: tuple[VersionState, ...] = ()
+    ) -> None:
+        """Returns when versions that are not wanted any more are gone, or as good as that."""
+        keeper = self._keeper
+        busy = tuple(state for state in _BUSY if state not in allowed)
+
+        def is_over() -> bool:
+            states = keeper.states(model)
+            return not any(states.get(each) in busy for each in versions) or is_asked_for()
+
+        def is_asked_for() -> bool:
+            return not all(refuses(keeper, (model, each)) for each in versions)
+
+        await keeper.until(is_over)
+        if is_asked_for():
+            raise ModelNotReady(f'model "{model}" was asked for again while it was unloaded')
 
     async def roll_back(self, model: str) -> tuple[int, int]:
         """Goes back to the version before the newest that answers.
@@ -170,7 +188,7 @@ class Orders:
         self._keeper.said[model][newest] = False
         self._say(model, target, said)
         self._keeper.act()
-        await self._keeper.until(lambda: self._keeper.states(model).get(newest) not in _IN_MEMORY)
+        await self._gone(model, (newest,), (VersionState.DRAINING,))
         return target, newest
 
     def set_labels(self, model: str, changes: Mapping[str, int | None]) -> Mapping[str, int]:
@@ -186,7 +204,7 @@ class Orders:
         """
         known = {**self._found(model, ""), **self._keeper.states(model)}
         for label, version in changes.items():
-            _check_label(label)
+            check_label(label)
             if version is not None:
                 self._check_known(model, version, known)
                 state = self._keeper.states(model).get(version, "not loaded")
@@ -278,11 +296,3 @@ class Orders:
                 f"version {seen.lying.place.version} is still being copied: its file "
                 f'"{cut(seen.lying.partial)}" has the name of one that is not finished'
             )
-
-
-def _check_label(label: str) -> None:
-    if not 1 <= len(label) <= _MOST_LABEL_CHARACTERS or not label.isprintable():
-        raise InvalidInput(
-            f'the label "{cut(label)}" has {len(label)} characters or some that cannot be printed, '
-            f"expected 1 to {_MOST_LABEL_CHARACTERS}"
-        )

@@ -79,7 +79,10 @@ def plan(aim: Aim, states: Mapping[int, VersionState]) -> Steps:
     return Steps(*(tuple(sorted(each)) for each in (load, going, forget)))
 
 
-def _wanted(aim: Aim, states: Mapping[int, VersionState]) -> frozenset[int]:
+def _wanted(
+    aim: Aim, states: Mapping[int, VersionState], hoped: int | None = None
+) -> frozenset[int]:
+    """What is to answer, if the version that is hoped for had not failed."""
     loadable = {
         version
         for version in aim.found
@@ -88,7 +91,7 @@ def _wanted(aim: Aim, states: Mapping[int, VersionState]) -> frozenset[int]:
     failed = {
         version
         for version, state in states.items()
-        if state is VersionState.FAILED and version not in aim.retry
+        if state is VersionState.FAILED and version not in aim.retry and version != hoped
     }
     said = {version for version, wanted in aim.said.items() if wanted}
     return aim.policy.choose(loadable, failed) | (loadable & (aim.labelled | said))
@@ -118,13 +121,8 @@ def _stale(aim: Aim, states: Mapping[int, VersionState]) -> frozenset[int]:
         for version, state in states.items()
         if state in (VersionState.FAILED, VersionState.DISCOVERED)
     }
-    hoped_for = aim.policy.choose(aim.found, frozenset()) | aim.labelled
-    hoped_for |= {version for version, wanted in aim.said.items() if wanted}
-    return frozenset(
-        version
-        for version in idle
-        if version not in aim.found or version not in hoped_for or aim.refused(version)
-    )
+    # Unloaded, it must not be wanted at once: it would be loaded again and again.
+    return frozenset(version for version in idle if version not in _wanted(aim, states, version))
 
 
 def first_places(

@@ -127,6 +127,36 @@ def test_what_answers_goes_only_when_something_else_that_is_wanted_answers(
     assert not any(states.get(each) in (S.READY, S.LOADING, S.DRAINING) for each in steps.load)
 
 
+AIMS = st.builds(
+    lambda policy, found, copied, labelled, said: Aim(
+        policy, found, found - copied, labelled, said
+    ),
+    POLICIES,
+    SETS,
+    SETS,
+    SETS,
+    st.dictionaries(NUMBERS, st.booleans()),
+)
+
+
+@given(AIMS, SETS, st.data())
+def test_carried_out_again_and_again_the_steps_come_to_an_end(
+    aim: Aim, bad: frozenset[int], data: st.DataObject
+) -> None:
+    resting = st.sampled_from((S.DISCOVERED, S.READY, S.STUCK, S.UNLOADED, S.FAILED))
+    states = data.draw(st.dictionaries(NUMBERS, resting))
+    for _ in range(12):
+        steps = plan(aim, states)
+        if steps == Steps():
+            break
+        states |= dict.fromkeys(steps.unload, S.UNLOADED)
+        # One version is loaded at a time.
+        states |= {each: S.FAILED if each in bad else S.READY for each in steps.load[:1]}
+        for version in steps.forget:
+            states.pop(version, None)
+    assert plan(aim, states) == Steps()
+
+
 def test_a_policy_names_its_faults() -> None:
     with pytest.raises(ValueError, match="latest is 0, expected 1 or more"):
         VersionPolicy(latest=0)
