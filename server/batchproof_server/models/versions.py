@@ -193,7 +193,8 @@ class Versions:
 
     def follow_trouble(self, name: str, version: int, reason: str) -> None:
         """A version cannot answer any more, for a reason; or it can again, for none."""
-        state = self._statuses[name][version].state
+        status = self._statuses.get(name, {}).get(version)
+        state = None if status is None else status.state  # a device may speak of what is gone
         if reason and state is VersionState.READY:
             self._change(name, version, VersionState.STUCK, findings=(reason,))
         elif not reason and state is VersionState.STUCK:
