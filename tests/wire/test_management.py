@@ -223,7 +223,7 @@ async def test_the_port_of_callers_takes_orders_only_where_that_is_configured(
             error = await failure(unload)
             assert error.code() is Codes.UNIMPLEMENTED
             assert "[management]" in (error.details() or "")
-        own: Any = pb_grpc.ManagementServiceStub(callers.channel)  # type: ignore[arg-type] # typed for channels that are not asynchronous
+        own: Any = pb_grpc.ManagementServiceStub(callers.channel)
         listing = await failure(own.ListVersions(pb.ListVersionsRequest()))
         assert listing.code() is Codes.UNIMPLEMENTED
 
