@@ -98,6 +98,12 @@ _NOW: tuple[Row, ...] = (
         {"limits": ((None, "red"), (1, "green"))},
     ),
     (
+        "Versions failed",
+        "Versions that could not be loaded, over all replicas; others may answer in their place.",
+        {"": f"sum(batchproof_model_failed{{{_MODEL}}})"},
+        {"decimals": 0, "limits": ((None, "green"), (1, "red"))},
+    ),
+    (
         "Answers found wrong",
         "By the self-check, in the last 24 hours. Anything but 0 is a fault of the proof.",
         {"": f'sum(increase(batchproof_selfcheck_total{{{_MODEL}, result="different"}}[24h]))'},

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from batchproof_server.commands.certify.arguments import add_certify
+from batchproof_server.commands.ctl.arguments import add_ctl
 from batchproof_server.commands.evaluate.arguments import add_evaluate
 from batchproof_server.commands.inspect.arguments import add_inspect
 from batchproof_server.commands.profile.arguments import add_profile, spelled_out
@@ -33,6 +34,7 @@ _SERVER_PACKAGES: Final = (
 _COMMANDS: Final = {
     "inspect": "batchproof_server.commands.inspect.command:inspect",
     "serve": "batchproof_server.commands.serve.command:serve",
+    "ctl": "batchproof_server.commands.ctl.command:ctl",
     "certify": "batchproof_server.commands.certify.command:certify",
     "repair": "batchproof_server.commands.repair.command:repair",
     "evaluate": "batchproof_server.commands.evaluate.command:evaluate",
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (
         add_inspect,
         add_serve,
+        add_ctl,
         add_certify,
         add_repair,
         add_evaluate,

@@ -28,7 +28,12 @@ class Use:
 
 # An outside package (or a part of one) -> the modules and packages that may use it.
 DOORS: Mapping[str, tuple[str, ...]] = {
-    "grpc": ("batchproof.v1", "batchproof_server.rpc.fronts", "batchproof_client"),
+    "grpc": (
+        "batchproof.v1",
+        "batchproof_server.rpc.fronts",
+        "batchproof_server.commands.ctl.command",
+        "batchproof_client",
+    ),
     "grpc_health": ("batchproof_server.rpc.fronts", "batchproof_client"),
     "grpc_reflection": ("batchproof_server.rpc.fronts",),
     "google.protobuf": (

@@ -1,6 +1,6 @@
 """Every method that the port answers, and the bytes of messages in which one field comes often."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -9,7 +9,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from batchproof.compat import PRIVATE, inference_pb2, tensorflow_serving_pb2
-from batchproof.v1 import prediction_pb2
+from batchproof.v1 import management_pb2, prediction_pb2
+from batchproof_server.rpc.management.service import ManagementService
 from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.open_inference.service import OpenInferenceService
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
@@ -21,6 +22,8 @@ FILES: Final[tuple[Any, ...]] = (
     health_pb2.DESCRIPTOR,
     reflection_pb2.DESCRIPTOR,
 )
+# Of a port of its own.
+MANAGEMENT: Final[tuple[Any, ...]] = (management_pb2.DESCRIPTOR,)
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 _WIRES: Final = {
     FieldDescriptor.CPPTYPE_DOUBLE: 1,
@@ -30,11 +33,11 @@ _WIRES: Final = {
 }
 
 
-def methods() -> dict[str, MethodDescriptor]:
-    """By their paths, the requests of all services."""
+def methods(files: Iterable[Any] = FILES) -> dict[str, MethodDescriptor]:
+    """By their paths, the requests of all services; without a word, of those of the gRPC port."""
     return {
         f"/{service.full_name.removeprefix(PRIVATE)}/{method.name}": method
-        for file in FILES
+        for file in files
         for service in file.services_by_name.values()
         for method in service.methods
     }
@@ -42,13 +45,14 @@ def methods() -> dict[str, MethodDescriptor]:
 
 def published(max_rows: int) -> dict[str, Any]:
     """What is done for the methods that go through ``Calls``, over a core that is not there."""
-    nothing = cast("Any", None)
+    nothing, orders = cast("Any", None), cast("Any", object())
     services = (
         PredictionService(nothing, nothing, cast("Any", _NoOutcomes())).published(max_rows),
         OpenInferenceService(
-            nothing, nothing, nothing, statistics=nothing, build_version=""
+            nothing, nothing, nothing, statistics=nothing, build_version="", orders=orders
         ).published(max_rows),
-        *TensorFlowServing(nothing, nothing, 1).published(max_rows),
+        *TensorFlowServing(nothing, nothing, 1, orders).published(max_rows),
+        ManagementService(nothing, nothing, nothing, nothing, nothing).published(),
     )
     return {path: method for service in services for path, method in service.methods.items()}
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from batchproof_server.backends.engine import Engine
 from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.looking import Sources, look_at
 from batchproof_server.observing.logs import configure_logs
 from batchproof_server.proof.settings import Tell
 from support.fakes import GatedBackend, until
@@ -85,6 +87,7 @@ class Running:
     address: str
     channel: aio.Channel
     log: Log
+    addresses: Mapping[str, str]
 
     @property
     def stub(self) -> Any:
@@ -128,14 +131,19 @@ async def running(
         return replace(real, kinds=kinds, engines=engines, prove=prove)
 
     server = compose(
-        replace(config, server=ports), discover(path), logger, plugs=plugs, make_front=CHOSEN.make
+        replace(config, server=ports),
+        discover(path),
+        logger,
+        plugs=plugs,
+        make_front=CHOSEN.make,
+        reread=lambda: Sources(partial(look_at, path), config.repository, config.version_labels),
     )
     addresses = await server.open()
     try:
         if load:
             await server.load()
         async with aio.insecure_channel(addresses["grpc"]) as channel:
-            yield Running(server, addresses["grpc"], channel, log)
+            yield Running(server, addresses["grpc"], channel, log, addresses)
     finally:
         for backend in (gated or {}).values():
             backend.release(1_000)

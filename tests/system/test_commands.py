@@ -30,7 +30,15 @@ def test_version_is_a_version() -> None:
     assert all(part.isdigit() for part in ended.stdout.strip().split("."))
 
 
-@pytest.mark.parametrize("arguments", [[], ["serve"], ["serve", ".", "--grpc-port", "many"]])
+def test_a_server_of_nothing_says_what_it_may_serve() -> None:
+    ended = run("serve")
+    assert ended.returncode == 2
+    assert "expected either PATH or --model-config-file" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["serve", "--grpc-port"], ["serve", ".", "--grpc-port", "many"]]
+)
 def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     ended = run(*arguments)
     assert ended.returncode == 2

@@ -157,7 +157,7 @@ async def test_statistics_of_no_model_are_of_all_versions(stub: Any) -> None:
     ],
 )
 async def test_what_is_not_offered_says_so(serving: Running, stub: Any, method: str) -> None:
-    error = await failure(getattr(stub, method)(pb.Unsupported()))
+    error = await failure(getattr(stub, method)(getattr(pb, f"{method}Request", pb.Unsupported)()))
     assert error.code() is UNIMPLEMENTED
     assert (error.details() or "").startswith(f"{method}: ")
     await serving.log.ended(1)

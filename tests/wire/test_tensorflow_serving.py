@@ -401,7 +401,7 @@ async def test_the_status_of_what_is_unknown_is_refused(
 )
 async def test_what_is_not_offered_says_so(serving: Running, stub: Any, method: str) -> None:
     service = model_service(serving.channel) if method.startswith("Handle") else stub
-    error = await failure(getattr(service, method)(pb.Unsupported()))
+    error = await failure(getattr(service, method)(pb.ReloadConfigRequest()))
     assert error.code() is UNIMPLEMENTED
     assert (error.details() or "").startswith(f"{method}: ")
     await serving.log.ended(1)

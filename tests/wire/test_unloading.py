@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from batchproof.v1 import prediction_pb2 as pb
+from batchproof_server.models.discovery import Place
 from support.bundles_on_disk import LOGITS, RAW, write_bundle
 from support.fakes import GatedBackend, until
 from support.running import Running, failure, gated_request, refused, request, running
@@ -34,8 +35,7 @@ async def test_the_older_version_answers_and_the_newer_one_leaves_no_series(
         await serving.stub.Predict(request())
         before = own_series(serving)
         versions = serving.server.core.versions
-        place = serving.server.places[0]
-        newer = type(place)("m", 2, write_bundle(tmp_path / "m" / "2", LOGITS))
+        newer = Place("m", 2, write_bundle(tmp_path / "m" / "2", LOGITS))
         await versions.load(newer)
         assert (await serving.stub.Predict(request())).provenance.version == 2
         assert own_series(serving) > before
@@ -59,7 +59,7 @@ async def test_a_model_without_a_version_is_not_found_until_it_is_loaded_again(
         assert error.details() == 'model "m" version 1 was unloaded'
         assert await health(serving, "") == health_pb2.HealthCheckResponse.NOT_SERVING
         assert (await failure(health(serving, "m"))).code() is grpc.StatusCode.NOT_FOUND
-        await serving.server.core.versions.load(serving.server.places[0])
+        await serving.server.core.versions.load(Place("m", 1, tmp_path / "m" / "1"))
         assert (await serving.stub.Predict(request())).provenance.version == 1
         assert await health(serving, "") == health_pb2.HealthCheckResponse.SERVING
 

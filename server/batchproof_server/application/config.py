@@ -28,10 +28,12 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
+from batchproof_server.models.policies import RepositorySettings
 from batchproof_server.observing.logs import LogFormat, LogLevel
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
 from batchproof_server.proof.settings import ProofSettings
+from batchproof_server.rpc.management.settings import ManagementSettings
 from batchproof_server.rpc.settings import FrontName, RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from batchproof_server.serving.off_loop import DecodingSettings
@@ -113,6 +115,8 @@ class Config:
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    repository: RepositorySettings = field(default_factory=RepositorySettings)
+    management: ManagementSettings = field(default_factory=ManagementSettings)
     version_labels: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

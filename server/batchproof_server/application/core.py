@@ -16,6 +16,7 @@ from batchproof_server.models.connecting import Connector
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.looking import SteadyLoader
 from batchproof_server.models.process_loader import ProcessLoader, stays_here
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.thread_loader import ThreadLoader
@@ -139,7 +140,7 @@ def build_core(  # noqa: PLR0913 - each is a plug
     versions = Versions(
         places,
         config.version_labels,
-        loader=loader,
+        loader=SteadyLoader(loader),
         observer=told.observer,
         clock=clock,
         report_unforeseen=told.unforeseen,

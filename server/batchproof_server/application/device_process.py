@@ -28,7 +28,7 @@ from batchproof_server.devices.executing import SlotExecutor
 from batchproof_server.devices.records import Tag, pack
 from batchproof_server.models.device_facts import facts_of_loaded
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loading import load_version
+from batchproof_server.models.recorded import load_warm
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import configure_logs
 from batchproof_server.proof.settings import Progress
@@ -126,7 +126,7 @@ class _Reports:
 def _load(config: Config, place: Place, front: _Reports) -> SlotExecutor | None:
     """Loads the version and tells of it; None when that failed."""
     try:
-        loaded = load_version(place, loading_plugs(config, front.tell))
+        loaded = load_warm(place, loading_plugs(config, front.tell))
         executor = SlotExecutor(loaded.backend, front.arena)
         executor.check(loaded.batching.buckets_rows)
     except ModelRefused as refused:

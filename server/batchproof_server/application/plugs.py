@@ -14,6 +14,7 @@ from batchproof_server.proof.certificate.kept import KeptCertificates
 from batchproof_server.proof.certificate.machine import installed_versions, this_machine
 from batchproof_server.proof.proving import Prover
 from batchproof_server.proof.settings import Tell, silent
+from batchproof_server.rpc.tensorflow_serving.warm_up import read_warm_up
 
 
 def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
@@ -36,6 +37,7 @@ def loading_plugs(config: Config, tell: Tell = silent) -> LoadingPlugs:
         allow_probed=config.proof.allow_probed,
         drift=config.drift,
         tell=tell,
+        recorded=read_warm_up,
     )
 
 

@@ -21,13 +21,15 @@ class StopRequest:
     def __init__(self) -> None:
         self._received_one = False
         self._requested = asyncio.Event()
+        self._hung_up = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Takes over both signals, and gives them back."""
-        signals = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, self._receive) for number in signals}
+        """Takes over these signals and SIGHUP, and gives them back."""
+        handlers = {signal.SIGTERM: self._receive, signal.SIGINT: self._receive}
+        handlers[signal.SIGHUP] = self._hang_up
+        previous = {number: signal.signal(number, each) for number, each in handlers.items()}
         try:
             yield
         finally:
@@ -37,6 +39,15 @@ class StopRequest:
     async def wait(self) -> None:
         """Returns once a signal was received."""
         await self._requested.wait()
+
+    async def wait_hang_up(self) -> None:
+        """Returns once SIGHUP was received since it was last waited for."""
+        await self._hung_up.wait()
+        self._hung_up.clear()
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._loop.call_soon_threadsafe(self._hung_up.set)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
@@ -74,6 +85,7 @@ async def run(server: Server, announcement: TextIO) -> int:
 
 async def _serve(server: Server, stop: StopRequest) -> int:
     stopped = asyncio.ensure_future(stop.wait())
+    reloading = asyncio.ensure_future(_reload(server, stop))
     loading = asyncio.ensure_future(server.load())
     await asyncio.wait({stopped, loading}, return_when=asyncio.FIRST_COMPLETED)
     nothing_answers = loading.done() and not loading.result()
@@ -82,11 +94,18 @@ async def _serve(server: Server, stop: StopRequest) -> int:
     gc.freeze()
     if not nothing_answers:
         await stopped
-    loading.cancel()
-    stopped.cancel()
-    await asyncio.wait({loading, stopped})
+    ending = {loading, stopped, reloading}
+    for task in ending:
+        task.cancel()
+    await asyncio.wait(ending)
     answered = await server.drain()
     return OK if answered and not nothing_answers else FAILED
+
+
+async def _reload(server: Server, stop: StopRequest) -> None:
+    while True:
+        await stop.wait_hang_up()
+        await server.reloading.reload()
 
 
 def _announce(addresses: Mapping[str, str], announcement: TextIO) -> None:

@@ -4,18 +4,24 @@ import asyncio
 import importlib.metadata
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
+from batchproof_server.application.management import Management
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
+from batchproof_server.application.sources import Reloading
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.looking import Sources, found_at
+from batchproof_server.models.orders import Orders
+from batchproof_server.models.planning import first_places
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
@@ -56,7 +62,7 @@ class Server:
     """The composed parts."""
 
     config: Config
-    places: tuple[Place, ...]
+    reloading: Reloading
     core: Core
     drift: DriftMetrics
     pressure: Pressure
@@ -82,18 +88,18 @@ class Server:
         return await open_ports(self.ports)
 
     async def load(self) -> bool:
-        """Loads every version, one after the other; whether any of them answers now.
+        """Loads every version that is wanted, one after the other; whether any of them answers now.
 
         Cancelling it abandons the version at hand: its thread goes on until that is loaded.
         """
-        for place in self.places:
-            await self.core.versions.load(place)
+        await self.reloading.keeper.begin()
         await self.health.end_loading()
         return bool(self.core.versions.ready())
 
     async def drain(self) -> bool:
         """Answers what was accepted and refuses what is new; whether all was answered in time."""
         settings = self.config.server
+        self.reloading.keeper.end()
         await self.health.start_draining()
         await asyncio.sleep(settings.lame_duck_s)
         started_s = self.clock.now_s()
@@ -112,6 +118,7 @@ class Server:
 
     def close(self) -> None:
         """Releases everything, whatever state it is in."""
+        self.reloading.keeper.end()
         self.operations.close()
         self.heartbeat.stop()
         self.drift.close()
@@ -128,8 +135,8 @@ def compose(
     logger: Logger,
     *,
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
-    log_versions: bool = True,
     make_front: MakeFront | None = None,
+    reread: Callable[[], Sources] | None = None,
 ) -> Server:
     """Builds the server; opens and loads nothing.
 
@@ -138,46 +145,60 @@ def compose(
         places: of the versions.
         logger: gets the lines.
         plugs: what loads and proves.
-        log_versions: whether to write what becomes of versions.
         make_front: in place of the one that is configured.
+        reread: says once more where versions lie and what is wanted of them; without it they are
+            where they were.
 
     Raises:
         ValueError: a version label stands for a version that does not exist, or the keys of
             handles cannot be read.
     """
+    here = Sources(partial(found_at, places), config.repository, config.version_labels)
+    reread = reread or (lambda: here)
+    sources = reread()
+    config = replace(
+        config, version_labels={name: dict(labels) for name, labels in sources.labels.items()}
+    )
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
-    log = LogObserver(logger, log_versions=log_versions)
+    log = LogObserver(logger)
     observing = _compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
     told = Told(observer, log.write_proof_progress, log.write_failure)
     core = build_core(
         config,
         told,
-        places,
+        first_places(places, sources.settings, sources.labels),
         plugs=plugs,
         processes=config.devices.kind == "process",
         seal_rows=observing.seal_rows,
     )
+    keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
     heartbeat = Heartbeat(clock)
     streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
     pressure = Pressure(config.rpc.max_concurrent_requests, clock)
     calls = Calls(pressure, clock, observer, log.write_failure)
     shedder = LoadShedder(core.predictor, core.versions, pressure)
-    services = _services(config, core, observing, build_version)
-    routes = make_routes(services, calls, streams, shedder, health)
+    reloading, orders = Reloading(reread, keeper), Orders(keeper)
+    public, foreign = _services(config, core, observing, build_version, orders)
+    routes = make_routes(public, calls, streams, shedder, health)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     operations = HttpServer(pages, log.write_failure)
     return Server(
         config=config,
-        places=places,
+        reloading=reloading,
         core=core,
         drift=observing.drift,
         pressure=pressure,
         streams=streams,
         health=health,
-        ports=_ports(config.server, front, operations),
+        ports=(
+            *_ports(config.server, front, operations),
+            *Management(reloading, orders, log, observer, clock, health).ports(
+                config, foreign, shedder
+            ),
+        ),
         operations=operations,
         heartbeat=heartbeat,
         clock=clock,
@@ -192,24 +213,27 @@ def _ports(settings: ServerSettings, front: Front, operations: HttpServer) -> tu
 
 
 def _services(
-    config: Config, core: Core, observing: "_Observing", build_version: str
-) -> tuple[Service, ...]:
+    config: Config, core: Core, observing: "_Observing", build_version: str, orders: Orders
+) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
+    """Those of the gRPC port, and those of others that take orders."""
     predictor, versions = core.predictor, core.versions
-    native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
-    open_inference = OpenInferenceService(
-        predictor,
-        versions,
-        observing.health,
-        statistics=observing.statistics,
-        build_version=build_version,
-    )
-    tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes)
     max_rows = config.requests.max_request_rows
-    return (
-        native.published(max_rows),
-        open_inference.published(max_rows),
-        *tensorflow.published(max_rows),
-    )
+
+    def foreign(orders: Orders | None) -> tuple[Service, ...]:
+        open_inference = OpenInferenceService(
+            predictor,
+            versions,
+            observing.health,
+            statistics=observing.statistics,
+            build_version=build_version,
+            orders=orders,
+        )
+        tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes, orders)
+        return open_inference.published(max_rows), *tensorflow.published(max_rows)
+
+    native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
+    public = foreign(orders if config.management.on_grpc_port else None)
+    return (native.published(max_rows), *public), foreign(orders)
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,6 +237,17 @@ class PredictionRecord(Event):
     handles: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RepositoryLooked(Event):
+    """Somebody looked for versions that came, changed or went.
+
+    Attributes:
+        failure: why it could not be seen, or part of it; then nothing was changed there.
+    """
+
+    failure: str = ""
+
+
 class Observer(Protocol):
     """Is told of everything that happens, on the loop thread; must be quick and must not raise."""
 

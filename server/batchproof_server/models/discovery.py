@@ -1,6 +1,6 @@
 """Finds the model versions below a path; reads directory names only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchproof_server.models.bundle import has_artefact
@@ -41,6 +41,22 @@ def discover(path: Path) -> tuple[Place, ...]:
         )
     _check_unique(places)
     return tuple(sorted(places))
+
+
+def discover_model(name: str, path: Path) -> tuple[Place, ...]:
+    """Finds every version in a folder of versions, whatever its own name is.
+
+    Raises:
+        NothingToServe: there is none.
+    """
+    try:
+        places = _versions(path.resolve()) if path.is_dir() else ()
+    except OSError as fault:
+        raise NothingToServe(f"{fault.filename}: cannot be read") from fault
+    if not places:
+        raise NothingToServe(f'{path}: found no version of model "{name}"')
+    _check_unique(places)
+    return tuple(sorted(replace(place, name=name) for place in places))
 
 
 def _bundle_place(path: Path) -> Place:

@@ -1,8 +1,9 @@
 """Loads one version: artefact, signature, recipe, proof. Blocks; runs on a loading thread."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.engine import Engine
@@ -18,6 +19,7 @@ from batchproof_server.backends.reopening import reopen
 from batchproof_server.base.backend import Backend, EngineSettings, Shrinking
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
@@ -60,6 +62,7 @@ class LoadingPlugs:
         allow_probed: load a version whose certificate says "probed".
         drift: whether to read the bundle's profile, and what to do with one that does not fit.
         tell: learns of engines that do not execute a version after all.
+        recorded: the inputs of requests that lie in a bundle, of its directory and signature.
     """
 
     kinds: tuple[ArtefactKind, ...]
@@ -74,6 +77,7 @@ class LoadingPlugs:
     allow_probed: bool = True
     drift: DriftSettings = field(default_factory=DriftSettings)
     tell: Tell = silent
+    recorded: Callable[[Path, Signature], Iterable[Tensors]] = lambda _bundle, _signature: ()
 
 
 def load_version(place: Place, plugs: LoadingPlugs) -> LoadedModel:

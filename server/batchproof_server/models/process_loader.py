@@ -3,10 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import DeviceBack, DeviceLost, Observer
@@ -24,11 +23,11 @@ from batchproof_server.models.device_facts import DeviceFacts, check_same, descr
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.off_loop import off_loop
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.stall import Stall
 from batchproof_server.proof.settings import Progress, Tell
 
-Result = TypeVar("Result")
 # Starts a process that loads the version which lies there; on the loop thread.
 StartProcess: TypeAlias = Callable[[Place], DeviceProcess]
 # Why a bundle is executed in this process; empty for one that is not.
@@ -68,7 +67,7 @@ class ProcessLoader:
     async def load(self, place: Place, tell_step: Callable[[str], None]) -> ServedModel:
         """Loads a version; as ``models.loader.Loader`` says."""
         read = partial(read_bundle, place.name, place.version, place.directory, self.plugs.kinds)
-        bundle = await _off_loop(read)
+        bundle = await off_loop(read)
         if reason := self.stays_here(bundle):
             self.tell(Progress(place.name, place.version, "in this process", detail=reason))
             return await self.here.load(place, tell_step)
@@ -77,7 +76,7 @@ class ProcessLoader:
             processes = [process]
             try:
                 processes += await self._others(place, facts)
-                loaded = await _off_loop(partial(describe, bundle, facts, self.plugs))
+                loaded = await off_loop(partial(describe, bundle, facts, self.plugs))
             except BaseException:
                 for each in processes:
                     each.end()
@@ -242,13 +241,6 @@ def stays_here(bundle: Bundle) -> str:
         plan.resize is None or plan.resize.library in plugs.resizers
     )
     return "" if by_pillow else "its recipe decodes or resizes with TensorFlow"
-
-
-async def _off_loop(work: Callable[[], Result]) -> Result:
-    thread = ThreadPoolExecutor(1, thread_name_prefix="read-bundle")
-    future = asyncio.wrap_future(thread.submit(work))
-    thread.shutdown(wait=False)  # the loop does not wait for it
-    return await future
 
 
 def _tell_nobody(step: str) -> None:

@@ -127,6 +127,12 @@ def _refuse(status: VersionStatus) -> NoReturn:
             raise ModelNotReady(f"{model} is being loaded; try again soon or elsewhere")
 
 
+def ready_of(statuses: Iterable[VersionStatus]) -> tuple[ServedModel, ...]:
+    """The models of the versions that answer, in their order."""
+    ready = (each.served for each in statuses if each.state is VersionState.READY)
+    return tuple(served for served in ready if served is not None)
+
+
 def missing_label(labels: Labels, statuses: Statuses) -> tuple[str, str, int] | None:
     """Model, label and version of the first label for what does not exist; None without one."""
     for name, versions in labels.items():

@@ -11,7 +11,8 @@ from batchproof_server.devices.thread import ThreadDevice
 from batchproof_server.models.connecting import Connector
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
-from batchproof_server.models.loading import LoadingPlugs, load_version
+from batchproof_server.models.loading import LoadingPlugs
+from batchproof_server.models.recorded import load_warm
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.stall import Stall
 from batchproof_server.proof.settings import Progress, Tell
@@ -61,7 +62,7 @@ class ThreadLoader:
 
 async def _load(place: Place, plugs: LoadingPlugs, stall: Stall) -> LoadedModel:
     thread = ThreadPoolExecutor(1, thread_name_prefix="load")
-    loading = thread.submit(load_version, place, plugs)
+    loading = thread.submit(load_warm, place, plugs)
     # Waiting for the thread would stop the loop until the version is loaded.
     thread.shutdown(wait=False)
     loaded = asyncio.wrap_future(loading)

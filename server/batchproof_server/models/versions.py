@@ -11,9 +11,15 @@ from batchproof_server.base.errors import ModelNotFound, ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
-from batchproof_server.models.selection import ModelSelector, answering, missing_label, selected
+from batchproof_server.models.selection import (
+    ModelSelector,
+    answering,
+    missing_label,
+    ready_of,
+    selected,
+)
 from batchproof_server.models.served import Lease, ServedModel
-from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_changed import change_of
 from batchproof_server.models.version_facts import facts_of
 from batchproof_server.models.version_states import NEXT, VersionState, VersionStatus
 
@@ -76,7 +82,7 @@ class Versions:
     def announce(self) -> None:
         """Tells the observer of every version that was discovered."""
         for status in self.statuses():
-            self._tell(None, status, 0.0)
+            self._tell(None, status)
 
     async def load(self, place: Place) -> VersionStatus:
         """Loads a version, known or not; returns what became of it.
@@ -88,7 +94,7 @@ class Versions:
         """
         name, version = place.name, place.version
         if version not in self._statuses.get(name, {}):
-            self._tell(None, self._add(place), 0.0)
+            self._tell(None, self._add(place))
         self._change(name, version, VersionState.LOADING)
         try:
             served = await self._loader.load(place, partial(self._step, place))
@@ -148,22 +154,29 @@ class Versions:
             self._change(name, version, VersionState.UNLOADED)
 
     def relabel(self, name: str, labels: Mapping[str, int]) -> None:
-        """Replaces all labels of a model at once.
-
-        Args:
-            name: the model's.
-            labels: label -> version.
+        """Replaces all labels of a model, label -> version, at once.
 
         Raises:
             ModelNotFound: there is no such model or version; nothing is changed.
         """
         selected(ModelSelector(name), self._statuses, {})
         if missing := missing_label({name: labels}, self._statuses):
-            raise ModelNotFound(
-                f'the label "{missing[1]}" is for version {missing[2]} of model "{name}", '
-                "which does not exist"
-            )
+            what = f'the label "{missing[1]}" is for version {missing[2]} of model "{name}"'
+            raise ModelNotFound(f"{what}, which does not exist")
         self._labels[name] = dict(labels)
+
+    def forget(self, name: str, version: int) -> None:
+        """Knows no more of a version that was unloaded, nor of labels that stand for it.
+
+        Raises:
+            ValueError: it was not unloaded.
+        """
+        if (state := self._statuses[name][version].state) is not VersionState.UNLOADED:
+            raise ValueError(f"a version that is {state} cannot be forgotten")
+        del self._statuses[name][version]
+        self._labels[name] = {k: each for k, each in self.labels(name).items() if each != version}
+        if not self._statuses[name]:
+            del self._statuses[name], self._labels[name]
 
     def lease(self, selector: ModelSelector) -> Lease:
         """Keeps the version that answers in use, for as long as what is returned is entered.
@@ -180,7 +193,8 @@ class Versions:
 
     def follow_trouble(self, name: str, version: int, reason: str) -> None:
         """A version cannot answer any more, for a reason; or it can again, for none."""
-        state = self._statuses[name][version].state
+        status = self._statuses.get(name, {}).get(version)
+        state = None if status is None else status.state  # a device may speak of what is gone
         if reason and state is VersionState.READY:
             self._change(name, version, VersionState.STUCK, findings=(reason,))
         elif not reason and state is VersionState.STUCK:
@@ -213,10 +227,13 @@ class Versions:
         """The versions that hold a model in memory."""
         return tuple(status.served for status in self.statuses() if status.served is not None)
 
+    def labels(self, name: str) -> Mapping[str, int]:
+        """The labels of a model and their versions."""
+        return self._labels.get(name, {})
+
     def labels_of(self, name: str, version: int) -> tuple[str, ...]:
         """The labels that stand for a version, sorted."""
-        labels = self._labels.get(name, {})
-        return tuple(sorted(label for label, number in labels.items() if number == version))
+        return tuple(sorted(k for k, number in self.labels(name).items() if number == version))
 
     def find(self, selector: ModelSelector) -> VersionStatus:
         """The version that a selector stands for, in whatever state.
@@ -236,9 +253,9 @@ class Versions:
         return answering(self.find(selector))
 
     def _add(self, place: Place) -> VersionStatus:
-        now_s = self._clock.now_s()
-        found = VersionStatus(place.name, place.version, VersionState.DISCOVERED, since_s=now_s)
-        self._statuses.setdefault(place.name, {})[place.version] = found
+        name, version, now_s = place.name, place.version, self._clock.now_s()
+        found = VersionStatus(name, version, VersionState.DISCOVERED, since_s=now_s)
+        self._statuses.setdefault(name, {})[version] = found
         return found
 
     def _step(self, place: Place, step: str) -> None:
@@ -265,11 +282,7 @@ class Versions:
         elif state in _HOLDING:
             status = replace(status, served=old.served, facts=old.facts)
         self._statuses[name][version] = status
-        self._ready = tuple(
-            each.served
-            for each in self.statuses()
-            if each.state is VersionState.READY and each.served is not None
-        )
+        self._ready = ready_of(self.statuses())
         # Oldest first, so that the newest is what is left.
         self._answering = {each.name: each for each in self._ready}
         if len(self._statuses) == 1 and self._ready:
@@ -277,19 +290,8 @@ class Versions:
         took_s = now_s - old.since_s if old.state in _TAKING_TIME else 0.0
         self._tell(old, status, took_s)
 
-    def _tell(self, old: VersionStatus | None, status: VersionStatus, took_s: float) -> None:
-        known = old if old is not None and status.served is None else status
-        self._observer.notify(
-            VersionChanged(
-                model=status.name,
-                version=status.version,
-                old=None if old is None else old.state,
-                new=status.state,
-                facts=known.facts,
-                findings=status.findings,
-                duration_s=took_s,
-            )
-        )
+    def _tell(self, old: VersionStatus | None, status: VersionStatus, took_s: float = 0) -> None:
+        self._observer.notify(change_of(old, status, took_s))
 
 
 _HOLDING: Final = (VersionState.READY, VersionState.STUCK, VersionState.DRAINING)

@@ -20,6 +20,7 @@ from batchproof_server.base.events import (
     DeviceBack,
     DeviceLost,
     FrontChosen,
+    RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -168,16 +169,22 @@ class LogObserver:
 
     Args:
         logger: from ``configure_logs``.
-        log_versions: whether to write what becomes of versions.
     """
 
-    def __init__(self, logger: Logger, *, log_versions: bool = True) -> None:
+    def __init__(self, logger: Logger) -> None:
         self._logger = logger
-        self._log_versions = log_versions
+        self._repository_failure = ""
+
+    def set_level(self, level: LogLevel) -> None:
+        """Drops what is less from now on."""
+        make: Any = structlog.make_filtering_bound_logger(level)
+        old: Any = self._logger
+        self._logger = make(old._logger, old._processors, structlog.get_context(old))  # noqa: SLF001 - it has no other way
+        self._logger.info("log level", level=level)
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a line."""
-        subscriptions: tuple[Subscription[Any], ...] = (
+        return (
             Subscription(FrontChosen, self.write_front),
             Subscription(RequestRecord, self.write_request),
             Subscription(BatchRecord, self.write_batch),
@@ -185,10 +192,9 @@ class LogObserver:
             Subscription(SelfCheckRecord, self.write_self_check),
             Subscription(DeviceLost, self.write_device_lost),
             Subscription(DeviceBack, self.write_device_back),
+            Subscription(VersionChanged, self.write_version),
+            Subscription(RepositoryLooked, self.write_look),
         )
-        if self._log_versions:
-            return (*subscriptions, Subscription(VersionChanged, self.write_version))
-        return subscriptions
 
     def write_front(self, chosen: FrontChosen) -> None:
         """Writes which front serves; one that had to take the place of another is a warning."""
@@ -285,6 +291,16 @@ class LogObserver:
         """Writes that there is another."""
         fields: dict[str, Any] = {"model": back.model, "version": back.version}
         self._logger.info("device back", **fields, away_ms=milliseconds(back.away_s))
+
+    def write_look(self, looked: RepositoryLooked) -> None:
+        """Writes that the repository cannot be read, or can again; not each time anew."""
+        if looked.failure == self._repository_failure:
+            return
+        self._repository_failure = looked.failure
+        if looked.failure:
+            self._logger.error("repository not read", reason=short(looked.failure))
+        else:
+            self._logger.info("repository read again")
 
     def write_proof_progress(self, progress: Progress) -> None:
         """Writes where a proof stands; each counted part of a step only at level debug."""

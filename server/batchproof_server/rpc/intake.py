@@ -7,7 +7,7 @@ import numpy as np
 
 from batchproof.tensors import TensorError, check_shape
 from batchproof_server.base.errors import InvalidInput, cut
-from batchproof_server.base.signature import Array
+from batchproof_server.base.signature import Array, Signature
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.calls import Call
 from batchproof_server.serving.predictor import check_rows
@@ -72,7 +72,7 @@ def read_request(
         InvalidInput: an input is missing, unknown, or of another dtype, shape or content; or
             numbers are to be augmented.
     """
-    _check_possible(inputs)
+    check_possible(inputs)
     trace = call.trace
     trace.rows = max((tensor.shape[0] for tensor in inputs.values() if tensor.shape), default=0)
     common: _Common = {"request_id": call.request_id, "caller": call.caller, "trace": trace}
@@ -84,7 +84,7 @@ def read_request(
         )
     if tta is not None:
         raise InvalidInput('parameter "tta": the inputs are numbers, expected encoded pictures')
-    _check_form(model, inputs)
+    check_rows(model, check_form(model.loaded.backend.signature, inputs))
     tensors = {name: tensor.array() for name, tensor in inputs.items()}
     return PredictRequest(model, deadline_s, tensors=tensors, **common)
 
@@ -95,7 +95,12 @@ class _Common(TypedDict):
     trace: Trace
 
 
-def _check_possible(inputs: Mapping[str, Incoming]) -> None:
+def check_possible(inputs: Mapping[str, Incoming]) -> None:
+    """Returns when every shape is one that an array may have.
+
+    Raises:
+        InvalidInput: one is not.
+    """
     for name, tensor in inputs.items():
         try:
             check_shape(tensor.shape, tensor.dtype or _BYTE_DTYPE)
@@ -103,13 +108,18 @@ def _check_possible(inputs: Mapping[str, Incoming]) -> None:
             raise InvalidInput(f'input "{cut(name)}": {fault}') from fault
 
 
-def _check_form(model: ServedModel, inputs: Mapping[str, Incoming]) -> None:
+def check_form(signature: Signature, inputs: Mapping[str, Incoming]) -> int:
+    """Returns the number of rows of what is possible; nothing of the content is read.
+
+    Raises:
+        InvalidInput: an input is missing, unknown, or of another dtype or shape.
+    """
     # Arrays of any size that take no memory.
     forms = {
         name: np.broadcast_to(np.zeros((), tensor.dtype), tensor.shape)
         for name, tensor in inputs.items()
     }
-    check_rows(model, model.loaded.backend.signature.check(forms))
+    return signature.check(forms)
 
 
 def _images(model: ServedModel, inputs: Mapping[str, Incoming]) -> Sequence[bytes]:

@@ -17,6 +17,7 @@ from batchproof_server.base.events import (
     DecodeRecord,
     FrontChosen,
     QueueChanged,
+    RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -266,10 +267,16 @@ def test_a_profile_of_other_libraries_is_used_and_said(stream: io.StringIO) -> N
     ]
 
 
-def test_versions_need_not_be_logged(stream: io.StringIO) -> None:
-    quiet = LogObserver(configure_logs("info", "json", stream), log_versions=False)
-    Observers((quiet,), quiet.write_failure).notify(version("failed", ("why",)))
-    assert lines(stream) == []
+def test_a_repository_that_cannot_be_read_is_said_once_and_so_is_its_return(
+    stream: io.StringIO,
+) -> None:
+    observed = observer(stream)
+    for failure in ("", "gone", "gone", "", ""):
+        observed.write_look(RepositoryLooked(failure))
+    assert [(line["event"], line.get("reason")) for line in lines(stream)] == [
+        ("repository not read", "gone"),
+        ("repository read again", None),
+    ]
 
 
 @pytest.mark.parametrize("log_format", FORMATS)

@@ -18,6 +18,7 @@ from batchproof_server.base.events import (
     FrontChosen,
     PredictionRecord,
     QueueChanged,
+    RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -247,11 +248,23 @@ def test_the_queue_shows_its_last_state(metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "ready"), [("loading", 0), ("ready", 1), ("failed", 0), ("draining", 0)]
+    ("state", "ready", "failed"),
+    [("loading", 0, 0), ("ready", 1, 0), ("failed", 0, 1), ("draining", 0, 0)],
 )
-def test_only_a_ready_version_is_ready(metrics: Metrics, state: str, ready: int) -> None:
+def test_only_a_ready_version_is_ready_and_only_a_failed_one_failed(
+    metrics: Metrics, state: str, ready: int, failed: int
+) -> None:
     metrics.follow_version(model(state))
     assert value(metrics, "model_ready", DIGITS) == ready
+    assert value(metrics, "model_failed", DIGITS) == failed
+
+
+def test_looks_at_the_repository_are_counted_by_what_came_of_them(metrics: Metrics) -> None:
+    assert value(metrics, "repository_looks_total", {"result": "failed"}) == 0
+    for failure in ("", "gone", ""):
+        metrics.count_look(RepositoryLooked(failure))
+    assert value(metrics, "repository_looks_total", {"result": "read"}) == 2
+    assert value(metrics, "repository_looks_total", {"result": "failed"}) == 1
 
 
 def test_a_version_shows_what_answers_under_it(metrics: Metrics) -> None:

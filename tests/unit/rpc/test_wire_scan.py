@@ -20,7 +20,17 @@ from batchproof_server.rpc.wire_limits import (
     tensor_values,
 )
 from batchproof_server.rpc.wire_scan import WireScan
-from support.every_method import entry, messages, methods, published, repeated, tag, varint
+from support.every_method import (
+    FILES,
+    MANAGEMENT,
+    entry,
+    messages,
+    methods,
+    published,
+    repeated,
+    tag,
+    varint,
+)
 
 ROWS = 256
 CHECKS = {path: method.check for path, method in published(ROWS).items()}
@@ -28,15 +38,23 @@ MOST_PARTS = limits_with_rows(ROWS, {}).parts
 # Of one part: its tag and its length, of up to ten bytes each.
 MOST_READS = 20 * (MOST_PARTS + 1)
 # Those without pictures and tensors.
-SMALL = ("ReportOutcome", "GetModelMetadata")
+SMALL = (
+    "ReportOutcome",
+    "GetModelMetadata",
+    "SetLabels",
+    "HandleReloadConfigRequest",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
+)
+METHODS = methods((*FILES, *MANAGEMENT))
 OFTEN = {
     f"{path} {often}": (path, often)
-    for path, method in methods().items()
+    for path, method in METHODS.items()
     for often in repeated(method.input_type)
 }
 ONCE = {
     f"{path} {once}": (path, once)
-    for path, method in methods().items()
+    for path, method in METHODS.items()
     for once in messages(method.input_type)
     if path in CHECKS
 }

@@ -15,12 +15,27 @@ def add_serve(commands: Any) -> None:
         "The first line on standard output is a JSON object with the addresses.",
     )
     serve.add_argument(
-        "path", type=Path, metavar="PATH", help="a bundle, or <model>/<integer version>/ folders"
+        "path",
+        type=Path,
+        metavar="PATH",
+        nargs="?",
+        help="a bundle, or <model>/<integer version>/ folders",
+    )
+    serve.add_argument(
+        "--model-config-file",
+        metavar="FILE",
+        help="instead of PATH: the models of TensorFlow Serving's configuration",
+    )
+    serve.add_argument(
+        "--poll-s", type=float, help="seconds between two looks for versions; 0 does not look (0)"
     )
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--grpc-port", type=int, help="0 takes a free one (8500)")
     serve.add_argument(
         "--http-port", type=int, help="metrics and probes; 0 takes a free one (8080)"
+    )
+    serve.add_argument(
+        "--management-port", type=int, help="for `ctl`, on 127.0.0.1; 0 takes a free one (none)"
     )
     add_config(serve)
     serve.add_argument(

@@ -5,14 +5,16 @@ import os
 import sys
 import threading
 from argparse import Namespace
+from functools import partial
 from typing import Any, Final
 
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.application.process import run
 from batchproof_server.application.server import compose
+from batchproof_server.application.sources import read_sources
 from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.commands.terminal import write_error
-from batchproof_server.models.discovery import discover
+from batchproof_server.models.looking import Sources
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import configure_logs
 
@@ -27,11 +29,13 @@ def serve(arguments: Namespace) -> int:
         0 for an orderly end, 1 for a failure, 2 for wrong usage.
     """
     try:
+        reread = partial(_sources, arguments)
         config = read_config(arguments.config, _flags(arguments))
-        places = discover(arguments.path)
+        found = reread().look()
+        places = tuple(each.place for each in found.versions.values())
         logger = configure_logs(config.log.level, config.log.format, sys.stderr)
-        server = compose(config, places, logger)
-    except ValueError as fault:  # settings, or a path that holds nothing to serve
+        server = compose(config, places, logger, reread=reread)
+    except (ValueError, OSError) as fault:  # settings, or a path that holds nothing to serve
         write_error(str(fault))
         return USAGE
     prepare_engines()
@@ -45,12 +49,21 @@ def serve(arguments: Namespace) -> int:
     return code
 
 
+def _sources(arguments: Namespace) -> Sources:
+    """Where versions lie and what is wanted of them, as it is written now."""
+    return read_sources(read_config(arguments.config, _flags(arguments)), arguments.path)
+
+
 def _flags(arguments: Namespace) -> dict[str, dict[str, Any]]:
     """What was given on the command line, as sections of the configuration."""
     given = {
         ("server", "host"): arguments.host,
         ("server", "grpc_port"): arguments.grpc_port,
         ("server", "http_port"): arguments.http_port,
+        ("repository", "model_config_file"): arguments.model_config_file,
+        ("repository", "poll_s"): arguments.poll_s,
+        ("management", "enabled"): None if arguments.management_port is None else True,
+        ("management", "port"): arguments.management_port,
         ("proof", "allow_unproven"): arguments.allow_unproven,
         ("log", "level"): arguments.log_level,
         ("log", "format"): arguments.log_format,

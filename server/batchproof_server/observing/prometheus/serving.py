@@ -22,6 +22,7 @@ from batchproof_server.base.events import (
     IsolationRecord,
     PredictionRecord,
     QueueChanged,
+    RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -55,6 +56,8 @@ _SHED_REASONS = ("queue_full", "deadline", "draining", "not_ready", "share")
 
 _RESTART_REASONS = ("crashed", "hung", "memory", "not_started")
 
+_LOOK_RESULTS = ("read", "failed")
+
 _TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
 
 _SPECS = (
@@ -76,6 +79,8 @@ _SPECS = (
     Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),
     Spec("queue_rows", "Rows that wait now.", "model version", is_counter=False),
     Spec("model_ready", "1 while the version answers, else 0.", "model version", is_counter=False),
+    Spec("model_failed", "1 while it could not be loaded.", "model version", is_counter=False),
+    Spec("repository_looks", "Looks for versions that came, changed or went.", "result"),
 )
 
 
@@ -95,6 +100,8 @@ class Metrics(Collector):
         self._lock = threading.Lock()
         self._admission = LabelAdmission()
         self._families = {spec.name: Family(spec, self._admission) for spec in _SPECS}
+        for result in _LOOK_RESULTS:
+            self._families["repository_looks"].row((result,))
         self._models: dict[ModelVersion, VersionFacts] = {}
         self._registry = CollectorRegistry()
         for collector in (self, *others):
@@ -117,6 +124,7 @@ class Metrics(Collector):
             Subscription(DeviceLost, self.count_device),
             Subscription(VersionChanged, self.follow_version),
             Subscription(FrontChosen, self.keep_front),
+            Subscription(RepositoryLooked, self.count_look),
         )
 
     def count_request(self, record: RequestRecord) -> None:
@@ -190,6 +198,11 @@ class Metrics(Collector):
         with self._lock:
             self._families["device_restarts"].add((lost.model, lost.version, lost.reason))
 
+    def count_look(self, looked: RepositoryLooked) -> None:
+        """Counts it as failed when a part of the repository could not be read."""
+        with self._lock:
+            self._families["repository_looks"].add((_LOOK_RESULTS[bool(looked.failure)],))
+
     def follow_version(self, change: VersionChanged) -> None:
         """Announces a version and says whether it answers; or removes all that is about it."""
         version = (change.model, change.version)
@@ -199,6 +212,7 @@ class Metrics(Collector):
             elif change.new is not VersionState.DISCOVERED:
                 self._announce(version, change.facts)
                 self._families["model_ready"].set(version, change.new is VersionState.READY)
+                self._families["model_failed"].set(version, change.new is VersionState.FAILED)
 
     def _forget(self, version: ModelVersion) -> None:
         self._models.pop(version, None)

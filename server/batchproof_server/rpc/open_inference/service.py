@@ -7,6 +7,7 @@ from typing import Any
 from batchproof.compat import inference_pb2 as pb
 from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import ModelNotFound, NotImplementedYet
+from batchproof_server.models.orders import Orders
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.models.versions import Versions
@@ -28,6 +29,7 @@ from batchproof_server.rpc.open_inference.options import (
     lowered_timeout_s,
     wanted_outputs,
 )
+from batchproof_server.rpc.open_inference.repository import RepositoryCalls
 from batchproof_server.rpc.open_inference.tensors import read_inputs, write_output
 from batchproof_server.rpc.open_inference.tta import read_tta, write_tta
 from batchproof_server.rpc.status import Failure
@@ -45,7 +47,7 @@ from batchproof_server.serving.request import Prediction
 # What this server does of the extensions that Triton knows; clients ask before they use one.
 EXTENSIONS = ("classification", "model_configuration", "statistics")
 
-_NO_LOADING = "models are loaded from the repository at start, not through this port"
+_NO_LOADING = "not taken on this port; see [management] in the server's configuration"
 _NO_SHARED_MEMORY = "this server shares no memory with its clients; send tensors in the message"
 _REFUSED = {
     "RepositoryModelLoad": _NO_LOADING,
@@ -69,6 +71,7 @@ class OpenInferenceService:
         versions: knows which version answers.
         health: knows whether the server is ready.
         statistics: what the versions did.
+        orders: about whole models; None takes none here.
         build_version: of this server.
     """
 
@@ -80,11 +83,13 @@ class OpenInferenceService:
         *,
         statistics: Statistics,
         build_version: str,
+        orders: Orders | None = None,
     ) -> None:
         self._predictor = predictor
         self._versions = versions
         self._health = health
         self._statistics = statistics
+        self._orders = orders
         self._build_version = build_version
 
     def published(self, max_rows: int) -> Service:
@@ -108,6 +113,10 @@ class OpenInferenceService:
         }
         for name, sentence in _REFUSED.items():
             specs[name] = MethodSpec(partial(_refuse, name, sentence), takes_large=True)
+        if self._orders is not None:
+            repository = RepositoryCalls(self._orders)
+            specs["RepositoryModelLoad"] = MethodSpec(repository.load)
+            specs["RepositoryModelUnload"] = MethodSpec(repository.unload)
         service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
         return service_of(service, specs, "inference.", _limits(max_rows))
 

@@ -3,10 +3,9 @@
 from functools import partial
 from typing import Any
 
-from batchproof.compat import tensorflow_pb2
 from batchproof.compat import tensorflow_serving_pb2 as pb
-from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
+from batchproof_server.models.orders import Orders
 from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import Lease, ServedModel
 from batchproof_server.models.version_states import VersionState, VersionStatus
@@ -16,28 +15,18 @@ from batchproof_server.rpc.intake import read_request
 from batchproof_server.rpc.methods import MethodSpec, Service, service_of
 from batchproof_server.rpc.named_outputs import handle_texts, known_outputs, output, own_outputs
 from batchproof_server.rpc.status import REQUEST_ID_KEY
+from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
+from batchproof_server.rpc.tensorflow_serving.signatures import signature_name, signatures_of
 from batchproof_server.rpc.tensorflow_serving.tensors import (
-    images_info,
+    limits_of_tensors,
     read_inputs,
-    tensor_info,
     write_tensor,
 )
 from batchproof_server.rpc.version_states import STATE_NAMES
 from batchproof_server.rpc.versions import labelled_or_numbered
-from batchproof_server.rpc.wire_limits import (
-    FieldLimit,
-    Fields,
-    WireLimits,
-    limits_with_rows,
-    tensor_values,
-)
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction
 
-_SERVING_DEFAULT = "serving_default"
-# Not TensorFlow Serving's: the same model, its input as encoded pictures.
-_ENCODED_IMAGES = "encoded_images"
-_PREDICT_METHOD = "tensorflow/serving/predict"
 _SIGNATURE_DEF = "signature_def"
 _TYPE_URL = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
 _FAILED_PRECONDITION = 9
@@ -46,7 +35,9 @@ _REFUSED = {
     "Classify": _NO_EXAMPLES,
     "Regress": _NO_EXAMPLES,
     "MultiInference": _NO_EXAMPLES,
-    "HandleReloadConfigRequest": "models are loaded at start, not through this port",
+    "HandleReloadConfigRequest": (
+        "not taken on this port; see [management] in the server's configuration"
+    ),
 }
 
 
@@ -57,9 +48,17 @@ class TensorFlowServing:
         predictor: answers.
         versions: knows which version answers.
         max_tensor_bytes: of an array that a few typed values may stand for.
+        orders: takes configurations; None takes none here.
     """
 
-    def __init__(self, predictor: Predictor, versions: Versions, max_tensor_bytes: int) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        versions: Versions,
+        max_tensor_bytes: int,
+        orders: Orders | None = None,
+    ) -> None:
+        self._orders = orders
         self._predictor = predictor
         self._versions = versions
         self._max_tensor_bytes = max_tensor_bytes
@@ -77,7 +76,9 @@ class TensorFlowServing:
         specs["Predict"] = MethodSpec(self._predict, predicts=True, takes_large=True)
         specs["GetModelMetadata"] = MethodSpec(self._metadata)
         specs["GetModelStatus"] = MethodSpec(self._status)
-        services, limits = pb.DESCRIPTOR.services_by_name, _limits(max_rows)
+        if self._orders is not None:
+            specs["HandleReloadConfigRequest"] = MethodSpec(ConfigReloads(self._orders).answer)
+        services, limits = pb.DESCRIPTOR.services_by_name, limits_of_tensors(max_rows)
         return (
             service_of(services["PredictionService"], specs, "tensorflow.", limits),
             service_of(services["ModelService"], specs, "tensorflow.", limits),
@@ -87,7 +88,7 @@ class TensorFlowServing:
         deadline_s = self._predictor.deadline_s(call.timeout_s)
         with self._lease(request.model_spec) as model:
             call.note_model(model)
-            signature_name = _signature_name(request.model_spec, model)
+            named = signature_name(request.model_spec, model)
             names = _wanted(request, model)
             _check_inputs(request, model)
             inputs = read_inputs(request.inputs, self._max_tensor_bytes)
@@ -95,7 +96,7 @@ class TensorFlowServing:
             prediction = await self._predictor.predict(asked)
             call.trailers.extend(_who_answered(model, call))
             call.trailers.extend(_handles(prediction))
-            write = partial(_write_prediction, prediction, names, signature_name)
+            write = partial(_write_prediction, prediction, names, named)
             return await self._predictor.write(prediction, write)
 
     def _lease(self, spec: pb.ModelSpec) -> Lease:
@@ -144,7 +145,7 @@ class TensorFlowServing:
         with self._lease(request.model_spec) as model:
             call.note_model(model)
             response = pb.GetModelMetadataResponse(model_spec=_spec(model, ""))
-            signatures = _signatures(model).SerializeToString()
+            signatures = signatures_of(model).SerializeToString()
         metadata = response.metadata[_SIGNATURE_DEF]
         # Any.Pack would write the private name of the message.
         metadata.type_url = _TYPE_URL
@@ -168,15 +169,6 @@ class TensorFlowServing:
         )
 
 
-def _limits(max_rows: int) -> WireLimits:
-    fields: Fields = {
-        **tensor_values(tensorflow_pb2.TensorProto),
-        (tensorflow_pb2.TensorProto, "string_val"): FieldLimit(max_rows),
-        (tensorflow_pb2.TensorShapeProto, "dim"): FieldLimit(MAX_DIMENSIONS),
-    }
-    return limits_with_rows(max_rows, fields)
-
-
 async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
     del request, call
     raise NotImplementedYet(f"{name}: {sentence}")
@@ -193,36 +185,6 @@ def _not_found(spec: pb.ModelSpec) -> str:
     if spec.HasField("version"):
         return f"Could not find version {spec.version.value} of model {cut(spec.name)}"
     return f"Could not find any versions of model {cut(spec.name)}"
-
-
-def _signature_name(spec: pb.ModelSpec, model: ServedModel) -> str:
-    name = spec.signature_name or _SERVING_DEFAULT
-    known: tuple[str, ...] = (_SERVING_DEFAULT,)
-    if model.loaded.recipe is not None:
-        known = (_SERVING_DEFAULT, _ENCODED_IMAGES)
-    if name not in known:
-        names = ", ".join(f'"{each}"' for each in known)
-        raise InvalidInput(
-            f'Serving signature key "{cut(name)}" not found; expected one of {names}'
-        )
-    return name
-
-
-def _signatures(model: ServedModel) -> pb.SignatureDefMap:
-    signature = model.loaded.backend.signature
-    outputs = {spec.name: tensor_info(spec) for spec in signature.outputs}
-    signatures = {_SERVING_DEFAULT: {spec.name: tensor_info(spec) for spec in signature.inputs}}
-    if model.loaded.recipe is not None:
-        name = signature.inputs[0].name
-        signatures[_ENCODED_IMAGES] = {name: images_info(name)}
-    return pb.SignatureDefMap(
-        signature_def={
-            name: tensorflow_pb2.SignatureDef(
-                inputs=inputs, outputs=outputs, method_name=_PREDICT_METHOD
-            )
-            for name, inputs in signatures.items()
-        }
-    )
 
 
 def _wanted(request: pb.PredictRequest, model: ServedModel) -> tuple[str, ...]:

@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 
 from batchproof.compat import tensorflow_pb2 as pb
-from batchproof.tensors import TensorError, from_bytes
+from batchproof.tensors import MAX_DIMENSIONS, TensorError, from_bytes
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.rpc.intake import Incoming
+from batchproof_server.rpc.wire_limits import (
+    FieldLimit,
+    Fields,
+    WireLimits,
+    limits_with_rows,
+    tensor_values,
+)
 
 # Number -> dtype, the field of its typed values, and the dtype of that field.
 _DTYPES: dict[pb.DataType, tuple[str, str, str]] = {
@@ -32,6 +39,20 @@ _NUMBERS = {np.dtype(dtype).str: number for number, (dtype, _, _) in _DTYPES.ite
 _STRING_FIELD = "string_val"
 _VALUE_FIELDS = frozenset((_STRING_FIELD, *(field for _, field, _ in _DTYPES.values())))
 _HALF_BITS = np.dtype("<u2")
+
+
+def limits_of_tensors(max_rows: int) -> WireLimits:
+    """What a message of tensors may hold.
+
+    Args:
+        max_rows: of one request.
+    """
+    fields: Fields = {
+        **tensor_values(pb.TensorProto),
+        (pb.TensorProto, "string_val"): FieldLimit(max_rows),
+        (pb.TensorShapeProto, "dim"): FieldLimit(MAX_DIMENSIONS),
+    }
+    return limits_with_rows(max_rows, fields)
 
 
 def dtype_number(dtype: np.dtype[Any]) -> pb.DataType:

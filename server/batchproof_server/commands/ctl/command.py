@@ -1,0 +1,179 @@
+"""``batchproof-server ctl``: what an operator asks of a running server."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from batchproof.v1 import management_pb2 as pb
+from batchproof.v1 import management_pb2_grpc as pb_grpc
+from batchproof_server.base.files import read_start
+from batchproof_server.commands.tables import table
+from batchproof_server.commands.terminal import write, write_error
+
+FAILED: Final = 1
+USAGE: Final = 2
+
+
+def ctl(arguments: Namespace) -> int:
+    """Runs the command.
+
+    Returns:
+        0 when the server did it, 1 when it refused or was not reached, 2 for wrong usage.
+    """
+    try:
+        request = _REQUESTS[arguments.order](arguments)
+        channel = _channel(arguments)
+    except (ValueError, OSError) as fault:
+        write_error(str(fault))
+        return USAGE
+    with channel:
+        stub: Any = pb_grpc.ManagementServiceStub(channel)
+        method = getattr(stub, _METHODS[arguments.order])
+        try:
+            answer = method(request, timeout=arguments.timeout_s)
+        except grpc.RpcError as failure:
+            write_error(_sentence(failure, arguments.server))
+            return FAILED
+    return _show(arguments, answer)
+
+
+_METHODS: Final = {
+    "list": "ListVersions",
+    "load": "LoadVersion",
+    "unload": "UnloadVersion",
+    "rollback": "RollBack",
+    "reload": "Reload",
+    "label": "SetLabels",
+    "log-level": "SetLogLevel",
+    "drain": "Drain",
+}
+_REQUESTS: Final[Mapping[str, Callable[[Namespace], Any]]] = {
+    "list": lambda given: pb.ListVersionsRequest(model=given.model),
+    "load": lambda given: pb.LoadVersionRequest(model=given.model, version=_number(given.version)),
+    "unload": lambda given: pb.UnloadVersionRequest(
+        model=given.model, version=_number(given.version)
+    ),
+    "rollback": lambda given: pb.RollBackRequest(model=given.model),
+    "reload": lambda _given: pb.ReloadRequest(),
+    "label": lambda given: pb.SetLabelsRequest(model=given.model, labels=_labels(given.labels)),
+    "log-level": lambda given: pb.SetLogLevelRequest(level=given.level),
+    "drain": lambda _given: pb.DrainRequest(),
+}
+
+
+def _number(version: int | None) -> int | None:
+    if version is not None and not 1 <= version < _MAX_VERSION:
+        raise ValueError(f"the version is {version}, expected 1 or more")
+    return version
+
+
+_MAX_VERSION: Final = 1 << 63
+
+
+def _labels(texts: Iterable[str]) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    for text in texts:
+        label, equals, version = text.rpartition("=")
+        is_number = version.isascii() and version.isdigit() and 1 <= int(version) < _MAX_VERSION
+        if not equals or not label or not (is_number or not version):
+            raise ValueError(f'"{text}" is no label, expected LABEL=VERSION or LABEL=')
+        labels[label] = int(version or 0)
+    return labels
+
+
+def _channel(arguments: Namespace) -> grpc.Channel:
+    if arguments.ca is None:
+        if arguments.certificate or arguments.key:
+            raise ValueError("--certificate and --key need --ca, which speaks TLS")
+        return grpc.insecure_channel(arguments.server)
+    credentials = grpc.ssl_channel_credentials(
+        _content(arguments.ca), _content(arguments.key), _content(arguments.certificate)
+    )
+    return grpc.secure_channel(arguments.server, credentials)
+
+
+_MAX_PEM_BYTES: Final = 1 << 20
+
+
+def _content(file: Path | None) -> bytes | None:
+    return None if file is None else read_start(file, _MAX_PEM_BYTES)
+
+
+def _sentence(failure: Any, server: str) -> str:
+    code, details = failure.code(), failure.details()
+    if code is grpc.StatusCode.UNAVAILABLE and "connect" in details:
+        return (
+            f"nobody answers on {server}; does the server run with --management-port, and is this "
+            "the address in the first line that it writes?"
+        )
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return f"{server} is no management port; it is in the first line that the server writes"
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"{server} has not answered in time; it may still be at it: see `ctl list`"
+    return str(details)
+
+
+def _show(arguments: Namespace, answer: Any) -> int:
+    match arguments.order:
+        case "list" if arguments.json:
+            write(json.dumps([_plain(entry) for entry in answer.versions], indent=2))
+        case "list" | "load" | "unload":
+            write(_versions(answer.versions))
+        case "reload":
+            if answer.failure:
+                write_error(answer.failure)
+                return FAILED
+            write(_versions(answer.versions))
+        case "rollback":
+            write(f"version {answer.version} answers, version {answer.unloaded} is unloaded")
+        case "label":
+            kept = (f"{label}={version}" for label, version in sorted(answer.labels.items()))
+            write(" ".join(kept) or "no labels")
+        case _:
+            pass
+    sys.stdout.flush()
+    return 0
+
+
+def _plain(entry: pb.VersionEntry) -> dict[str, Any]:
+    return {
+        field.name: list(value) if field.is_repeated else value
+        for field in entry.DESCRIPTOR.fields
+        for value in (getattr(entry, field.name),)
+    }
+
+
+def _versions(entries: Iterable[pb.VersionEntry]) -> str:
+    rows = [("model", "version", "state", "labels", "notes")]
+    rows += [
+        (
+            entry.model,
+            str(entry.version),
+            entry.state or "not loaded",
+            ",".join(entry.labels),
+            "; ".join(_notes(entry)),
+        )
+        for entry in entries
+    ]
+    return "\n".join(table(rows, left=len(rows[0])))
+
+
+def _notes(entry: pb.VersionEntry) -> Iterable[str]:
+    if entry.is_default:
+        yield "default"
+    if entry.step:
+        yield entry.step
+    if not entry.is_found:
+        yield "gone from the repository"
+    if entry.is_partial:
+        yield "still being copied"
+    if entry.is_changed:
+        yield "its files have changed since it was loaded"
+    if entry.is_refused:
+        yield "unloaded by an operator"
+    yield from entry.findings

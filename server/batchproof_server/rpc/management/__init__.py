@@ -1,0 +1,1 @@
+"""What operators ask for, on a port of their own."""

@@ -1,0 +1,126 @@
+"""``batchproof-server ctl`` and a real server."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from system.bundles import write_affine
+from system.conftest import Serve
+from system.process import ServerProcess, own_lines, run, until
+
+LATEST = {
+    "BATCHPROOF_REPOSITORY__POLICY": "{ latest = 1 }",
+    "BATCHPROOF_REPOSITORY__SETTLE_S": "0.1",
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Versions 1 and 2 of "m"."""
+    for version in (1, 2):
+        write_affine(tmp_path / "m" / str(version), scale=float(version))
+    return tmp_path
+
+
+@pytest.fixture
+def server(serve: Serve, repository: Path) -> ServerProcess:
+    """The newest of them, and a management port."""
+    return serve(repository, "--management-port", "0", variables=LATEST).wait_serving()
+
+
+def ctl(server: ServerProcess, *order: str) -> tuple[int, str]:
+    """The exit code and what was written; of what was refused, why."""
+    ended = run("ctl", "--server", server.addresses()["management"], *order)
+    return ended.returncode, ended.stdout or " ".join(own_lines(ended))
+
+
+def test_an_operator_rolls_back_and_brings_a_new_version(
+    server: ServerProcess, repository: Path
+) -> None:
+    assert ctl(server, "label", "m", "stable=2") == (0, "stable=2\n")
+    assert ctl(server, "rollback", "m") == (0, "version 1 answers, version 2 is unloaded\n")
+    code, text = ctl(server, "list", "--json")
+    one, two = json.loads(text)
+    assert (code, one["state"], one["labels"], one["is_default"]) == (0, "ready", ["stable"], True)
+    assert (two["state"], two["is_refused"]) == ("unloaded", True)
+    write_affine(repository / "m" / "3", manifest="format = 7")
+    code, text = ctl(server, "load", "m", "3")
+    assert (code, "format: unknown 7" in text) == (1, True)
+    (repository / "m" / "3" / "batchproof.toml").unlink()
+    code, text = ctl(server, "reload")
+    assert code == 0
+    assert ["m", "3", "ready", "default"] in [line.split() for line in text.splitlines()]
+
+
+def test_an_operator_ends_the_server(server: ServerProcess) -> None:
+    assert ctl(server, "drain") == (0, "")
+    assert server.wait_exit() == 0
+    code, text = ctl(server, "list")
+    assert (code, text.startswith("nobody answers on 127.0.0.1:")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("order", "code", "sentence"),
+    [
+        (("load", "x"), 1, 'there is no model "x" in the repository, which has "m"'),
+        (("load", "m", "7"), 1, 'there is no version 7 of model "m" in the repository'),
+        (("load", "m", "0"), 2, "the version is 0, expected 1 or more"),
+        (("label", "m", "stable"), 2, '"stable" is no label, expected LABEL=VERSION'),
+        (("label", "m", "stable=1"), 1, "version 1 is not loaded, expected one that is ready"),
+        (("label", "m", "a=1", "a=2", "\x1b[31m=2"), 1, "cannot be printed"),
+    ],
+)
+def test_bad_orders_are_told_in_a_sentence(
+    server: ServerProcess, order: tuple[str, ...], code: int, sentence: str
+) -> None:
+    came, text = ctl(server, *order)
+    assert (came, sentence in text) == (code, True), text
+    assert "\x1b" not in text
+
+
+def test_the_port_of_callers_is_no_management_port(server: ServerProcess) -> None:
+    ended = run("ctl", "--server", server.grpc, "list")
+    assert ended.returncode == 1
+    assert "is no management port" in own_lines(ended)[0]
+
+
+def test_beyond_loopback_the_port_needs_tls(repository: Path) -> None:
+    settings = {
+        "BATCHPROOF_MANAGEMENT__ENABLED": "true",
+        "BATCHPROOF_MANAGEMENT__HOST": "0.0.0.0",  # noqa: S104 - it is refused
+    }
+    ended = run("serve", repository, variables=settings)
+    assert ended.returncode == 2
+    assert "expected a loopback address, or tls with a client_ca" in own_lines(ended)[0]
+
+
+def test_models_of_a_tensorflow_serving_configuration_are_served(
+    serve: Serve, repository: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "models.config"
+    model = f'config {{ name: "renamed" base_path: "{repository / "m"}"'
+    config.write_text(f"model_config_list {{ {model} }} }}")
+    server = serve(repository, "--model-config-file", str(config))
+    assert server.wait_exit() == 2
+    assert "either PATH or --model-config-file" in own_lines(server)[0]
+    variables = {"BATCHPROOF_REPOSITORY__MODEL_CONFIG_FILE": str(config)}
+    ended = run("serve", "--grpc-port", "-1", variables=variables)
+    assert ended.returncode == 2
+    assert "grpc_port is -1" in own_lines(ended)[0]
+    # In the place of the path stands a flag.
+    served = serve(Path(f"--model-config-file={config}")).wait_serving()
+    ready = {(r["model"], r["version"]) for r in served.records() if r.get("state") == "ready"}
+    assert ready == {("renamed", 2)}
+    config.write_text(
+        f"model_config_list {{ {model} model_version_policy {{ specific {{ versions: 1 }} }} }} }}"
+    )
+    served.process.send_signal(signal.SIGHUP)
+    until(
+        "the other version answers",
+        lambda: (
+            {r["version"]: r["state"] for r in served.records("model changed")}
+            == {1: "ready", 2: "unloaded"}
+        ),
+    )
