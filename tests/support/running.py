@@ -79,12 +79,13 @@ class Log:
 
 @dataclass
 class Running:
-    """A server that listens, and a channel to it."""
+    """A server that listens, a channel to it, and where its web port is, if it has one."""
 
     server: Server
     address: str
     channel: aio.Channel
     log: Log
+    web: str = ""
 
     @property
     def stub(self) -> Any:
@@ -117,6 +118,7 @@ async def running(
     """
     config = config or Config()
     ports = replace(config.server, grpc_port=0, http_port=0)
+    config = replace(config, web=replace(config.web, port=0))
     log = Log()
     logger = configure_logs("info", "json", cast("Any", log))
 
@@ -135,7 +137,7 @@ async def running(
         if load:
             await server.load()
         async with aio.insecure_channel(addresses["grpc"]) as channel:
-            yield Running(server, addresses["grpc"], channel, log)
+            yield Running(server, addresses["grpc"], channel, log, addresses.get("web", ""))
     finally:
         for backend in (gated or {}).values():
             backend.release(1_000)

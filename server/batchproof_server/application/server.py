@@ -12,6 +12,7 @@ from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
+from batchproof_server.application.rest import web_ports
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
@@ -169,6 +170,7 @@ def compose(
     front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     operations = HttpServer(pages, log.write_failure)
+    web = web_ports(config, core, services, calls, shedder, log.write_failure)
     return Server(
         config=config,
         places=places,
@@ -177,7 +179,7 @@ def compose(
         pressure=pressure,
         streams=streams,
         health=health,
-        ports=_ports(config.server, front, operations),
+        ports=(*_ports(config.server, front, operations), *web),
         operations=operations,
         heartbeat=heartbeat,
         clock=clock,

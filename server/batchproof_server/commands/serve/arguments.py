@@ -22,6 +22,7 @@ def add_serve(commands: Any) -> None:
     serve.add_argument(
         "--http-port", type=int, help="metrics and probes; 0 takes a free one (8080)"
     )
+    serve.add_argument("--web-port", type=int, help="serve REST there; 0 takes a free one (off)")
     add_config(serve)
     serve.add_argument(
         "--allow-unproven",

@@ -51,6 +51,8 @@ def _flags(arguments: Namespace) -> dict[str, dict[str, Any]]:
         ("server", "host"): arguments.host,
         ("server", "grpc_port"): arguments.grpc_port,
         ("server", "http_port"): arguments.http_port,
+        ("web", "port"): arguments.web_port,
+        ("web", "enabled"): None if arguments.web_port is None else True,
         ("proof", "allow_unproven"): arguments.allow_unproven,
         ("log", "level"): arguments.log_level,
         ("log", "format"): arguments.log_format,
