@@ -1,4 +1,7 @@
-"""What REST costs beside gRPC: requests/s and latency of the same rows over each form, in turns.
+"""What REST costs beside gRPC: the same row over each form, in turns.
+
+Prints requests/s, the median latency, and the processor time of the server a request, which other
+work on the machine changes the least.
 
     python benchmarks/rest.py [--rounds 5] [--seconds 2]
 
@@ -9,13 +12,17 @@ process, so that the figures hold the client's own cost too. Every form is measu
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from grpc import aio
@@ -32,7 +39,7 @@ Connect = Callable[[dict[str, str]], Awaitable[Ask]]
 def _grpc(method: str, message: bytes) -> Connect:
     async def connect(addresses: dict[str, str]) -> Ask:
         channel = aio.insecure_channel(addresses["grpc"], [("grpc.use_local_subchannel_pool", 1)])
-        call = channel.unary_unary(method)
+        call: Any = channel.unary_unary(method)
 
         async def ask() -> None:
             await call(message)
@@ -55,7 +62,7 @@ def _http(path: str, body: bytes, headers: str = "") -> Connect:
             answer = await reader.readuntil(b"\r\n\r\n")
             if not answer.startswith(b"HTTP/1.1 200"):
                 raise SystemExit(answer.decode())
-            length = answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0]
+            length = answer.lower().split(b"\r\ncontent-length: ")[1].split(b"\r\n")[0]
             await reader.readexactly(int(length))
 
         return ask
@@ -89,13 +96,18 @@ def _forms() -> dict[str, Connect]:
     }
 
 
+def _processor_s(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def _measure(
-    connect: Connect, addresses: dict[str, str], callers: int, seconds: float
-) -> tuple[float, float]:
-    """Requests/s, and the median latency in ms."""
+    connect: Connect, addresses: dict[str, str], callers: int, seconds: float, process: int
+) -> tuple[float, float, float]:
+    """Requests/s, the median latency in ms, and the processor time a request in us."""
     asks = [await connect(addresses) for _ in range(callers)]
     latencies_s: list[float] = []
-    end_s = time.perf_counter() + seconds
+    used_s, end_s = _processor_s(process), time.perf_counter() + seconds
 
     async def loop(ask: Ask) -> None:
         while (began_s := time.perf_counter()) < end_s:
@@ -103,19 +115,33 @@ async def _measure(
             latencies_s.append(time.perf_counter() - began_s)
 
     await asyncio.gather(*map(loop, asks))
-    return len(latencies_s) / seconds, statistics.median(latencies_s) * 1e3
+    used_us = (_processor_s(process) - used_s) * 1e6
+    count = len(latencies_s)
+    return count / seconds, statistics.median(latencies_s) * 1e3, used_us / count
 
 
-async def _compare(addresses: dict[str, str], rounds: int, seconds: float) -> None:
+async def _compare(addresses: dict[str, str], rounds: int, seconds: float, process: int) -> None:
     for callers in (1, 32):
-        seen: dict[str, list[tuple[float, float]]] = {name: [] for name in _forms()}
+        seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in _forms()}
         for _ in range(rounds):
             for name, connect in _forms().items():
-                seen[name].append(await _measure(connect, addresses, callers, seconds))
-        print(f"{callers} connections: requests/s, median latency in ms (medians of {rounds})")
-        for name, figures in seen.items():
-            rate, latency_ms = map(statistics.median, zip(*figures, strict=True))
-            print(f"  {name:32} {rate:8.0f} {latency_ms:8.2f}")
+                figures = await _measure(connect, addresses, callers, seconds, process)
+                seen[name].append(figures)
+        print(f"{callers} connections (medians of {rounds}): requests/s, ms, processor us")
+        for name, measured in seen.items():
+            rate, latency_ms, used_us = map(statistics.median, zip(*measured, strict=True))
+            print(f"  {name:32} {rate:8.0f} {latency_ms:8.2f} {used_us:8.0f}")
+
+
+def _wait_ready(address: str) -> None:
+    while True:
+        try:
+            urllib.request.urlopen(f"http://{address}/v2/health/ready").close()
+        except urllib.error.HTTPError as not_yet:
+            not_yet.close()
+            time.sleep(0.1)
+        else:
+            return
 
 
 def main() -> None:
@@ -136,8 +162,8 @@ def main() -> None:
             try:
                 assert server.stdout is not None  # noqa: S101 - a pipe
                 addresses = json.loads(server.stdout.readline())
-                time.sleep(2)  # until the model is loaded
-                asyncio.run(_compare(addresses, given.rounds, given.seconds))
+                _wait_ready(addresses["web"])
+                asyncio.run(_compare(addresses, given.rounds, given.seconds, server.pid))
             finally:
                 server.terminate()
 

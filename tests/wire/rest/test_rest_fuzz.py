@@ -129,7 +129,8 @@ async def test_spoilt_bytes_of_a_request_are_answered_or_given_up(
     chance = random.Random(path)  # noqa: S311 - the same spoilt bytes each time
     (port,) = [each.listener for each in serving.server.ports if each.name == "web"]
     assert isinstance(port, RestPort)
-    soon = dict.fromkeys(("head_timeout_s", "body_timeout_s", "idle_timeout_s"), 0.3)
+    names = ("head_timeout_s", "body_timeout_s", "idle_timeout_s")
+    soon: dict[str, Any] = dict.fromkeys(names, 0.3)
     port.settings = replace(port.settings, **soon)
 
     async def answered(spoilt: bytes) -> None:

@@ -89,7 +89,8 @@ class RestConnection(asyncio.Protocol):
         """Waits for a request."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a server of sockets
         self._transport = transport
-        transport.set_write_buffer_limits(0)  # what is not taken at once is waited for
+        # What is not taken at once is waited for; at 0, TLS says so of nothing.
+        transport.set_write_buffer_limits(1)
         address = transport.get_extra_info("peername") or ("",)
         peer = f"ipv6:[{address[0]}]" if ":" in address[0] else f"ipv4:{address[0]}"
         self._requests = RequestParser(self._around, peer)
@@ -100,7 +101,7 @@ class RestConnection(asyncio.Protocol):
         """More of a request, or what nobody reads any more."""
         if self.phase is Phase.LINGERING:
             return
-        if self.phase in _BUSY or self._is_blocked:
+        if self.phase in _BUSY:
             self._held += data
             if len(self._held) > _MOST_HELD_BYTES:
                 self._transport.pause_reading()
@@ -113,7 +114,7 @@ class RestConnection(asyncio.Protocol):
 
     def _turn(self) -> None:
         """Answers the next request that is there, or reads on."""
-        while self.phase not in _BUSY and not self._is_blocked:
+        while self.phase not in _BUSY:
             requests = self._requests
             if requests.whole:
                 self._begin(requests.whole.popleft())
