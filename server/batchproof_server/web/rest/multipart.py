@@ -1,7 +1,9 @@
 """Forms (``multipart/form-data``, RFC 7578) whose bytes are all there."""
 
 import re
+from collections.abc import Iterator
 from email.message import Message
+from itertools import islice
 from typing import Final, NamedTuple
 
 from batchproof_server.base.errors import InvalidInput
@@ -49,17 +51,31 @@ def read_parts(body: bytes, boundary: bytes, most: int) -> list[Part]:
     Raises:
         InvalidInput: the form is broken, or has more parts.
     """
-    # So that the first boundary is like the others.
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary, most + 2)
-    if len(pieces) > most + 2:
+    between = b"\r\n--" + boundary
+    # The first one has no line before it.
+    begins = [len(between) - 2] if body.startswith(between[2:]) else []
+    ends: list[int] = []
+    for at in islice(_places(body, between), most + 2):
+        ends.append(at)
+        begins.append(at + len(between))
+    if len(begins) > most + 1:
         raise InvalidInput(f"the form has more than {most} parts, expected {most} at most")
-    if len(pieces) < _FEWEST or not pieces[-1].startswith(b"--"):
+    if not begins or not body.startswith(b"--", begins[-1]):
         raise InvalidInput("the form has no end, expected its boundary and two hyphens")
-    return [_part(piece) for piece in pieces[1:-1]]
+    ends = ends[len(ends) - len(begins) + 1 :]
+    return [_part(body[begin:end]) for begin, end in zip(begins, ends, strict=False)]
 
 
-# What is before the first boundary, and what is behind the last.
-_FEWEST: Final = 2
+def _places(body: bytes, wanted: bytes) -> Iterator[int]:
+    """Where something begins; searched in windows, between which other threads have their turn."""
+    for window in range(0, len(body), _WINDOW_BYTES):
+        at, end = window, window + _WINDOW_BYTES + len(wanted) - 1
+        while (found := body.find(wanted, at, end)) >= 0:
+            yield found
+            at = found + len(wanted)
+
+
+_WINDOW_BYTES: Final = 1 << 20
 
 
 def _part(piece: bytes) -> Part:

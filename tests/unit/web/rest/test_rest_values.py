@@ -1,3 +1,4 @@
+import base64
 import gzip
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from batchproof_server.web.rest.compression import unpacked, wanted_form
 from batchproof_server.web.rest.json_text import (
     MOST_CONTAINERS,
     MOST_JSON_BYTES,
+    MOST_KEYS,
     MOST_VALUES,
     read_json,
     write_json,
@@ -105,8 +107,9 @@ def test_any_bytes_are_json_or_refused(content: bytes) -> None:
     [
         (b" " * (MOST_JSON_BYTES + 1), "bytes"),
         (b"[" + b"1," * (MOST_VALUES + 1) + b"1]", "values"),
+        (b"{" + b'"a":1 ' * (MOST_KEYS + 1), "keys"),
         (b"[" * (MOST_CONTAINERS + 1), "lists and objects"),
-        (b'{"a":' * (MOST_CONTAINERS + 1), "lists and objects"),
+        (b"{" * (MOST_CONTAINERS + 1), "lists and objects"),
         (b"[" * 2_000 + b"]" * 2_000, "no JSON"),
         (b"[NaN]", "no JSON"),
         (b"[Infinity]", "no JSON"),
@@ -164,6 +167,26 @@ def test_the_parts_of_a_form_are_what_was_put_in(contents: list[bytes]) -> None:
     assert [(part.name, part.content, part.is_file) for part in got] == [
         ("p", each, True) for each in contents
     ]
+
+
+def test_a_boundary_is_found_wherever_it_lies() -> None:
+    head = b'Content-Disposition: form-data; name="p"; filename="f"\r\n\r\n'
+    for size_bytes in range((1 << 20) - len(head) - 30, (1 << 20) - len(head) + 10):
+        content = b"x" * size_bytes
+        body = b"--between\r\n" + head + content + b"\r\n--between--"
+        assert [part.content for part in read_parts(body, b"between", 1)] == [content]
+
+
+@pytest.mark.parametrize("text", ["AA==AAAA", "A", "AAA", "====", "AA=A", "AÄ==", "AA==" * 2])
+def test_what_is_no_base64_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="no base64"):
+        byte_strings([{"b64": text}], "x")
+
+
+def test_long_base64_is_read_whole() -> None:
+    content = bytes(range(256)) * 9_000
+    text = base64.b64encode(content).decode()
+    assert byte_strings([text], "x", are_base64=True) == [content]
 
 
 @given(st.binary(max_size=400))
