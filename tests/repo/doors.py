@@ -39,6 +39,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "google.protobuf": (
         "batchproof",
         "batchproof_server.rpc",
+        "batchproof_server.web.rest.plain",
         "batchproof_server.proof.graph",
         "batchproof_client",
     ),
@@ -72,6 +73,8 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "simplejpeg": ("batchproof_server.imaging.turbo_flavour",),
     "hdrh": ("batchproof_client.loadtest.histogram",),
     "prometheus_client": ("batchproof_server.observing.prometheus",),
+    "httptools": ("batchproof_server.web.rest.parsing",),
+    "orjson": ("batchproof_server.web.rest.json_text",),
     "structlog": ("batchproof_server.observing.logs",),
     "pydantic": ("batchproof_server.base.validation",),
     # A dataclass of settings refuses unknown keys by carrying a ConfigDict.

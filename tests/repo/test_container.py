@@ -89,7 +89,7 @@ def test_the_image_names_its_ports_its_health_and_its_command(
 ) -> None:
     _, final = build_and_final
 
-    assert _only(final, "EXPOSE").rest == "8500 8080"
+    assert _only(final, "EXPOSE").rest == "8500 8080 8501"
     program, code = _only(final, "HEALTHCHECK").command[1:]
     assert (program, "http://127.0.0.1:8080/readyz" in code) == ("-c", True)
     assert _only(final, "ENTRYPOINT").command == ["batchproof-server"]

@@ -81,13 +81,18 @@ class Log:
 
 @dataclass
 class Running:
-    """A server that listens, and a channel to it."""
+    """A server that listens, a channel to it, and where its web port is, if it has one."""
 
     server: Server
     address: str
     channel: aio.Channel
     log: Log
     addresses: Mapping[str, str]
+
+    @property
+    def web(self) -> str:
+        """Where REST is; empty where it is off."""
+        return self.addresses.get("web", "")
 
     @property
     def stub(self) -> Any:
@@ -120,6 +125,7 @@ async def running(
     """
     config = config or Config()
     ports = replace(config.server, grpc_port=0, http_port=0)
+    config = replace(config, web=replace(config.web, port=0))
     log = Log()
     logger = configure_logs("info", "json", cast("Any", log))
 

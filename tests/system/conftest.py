@@ -26,7 +26,7 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[ServerProcess]:
     """The embedded model, SERVING; shared by all tests of a worker."""
-    with started(EMBEDDED) as server:
+    with started(EMBEDDED, "--web-port", "0") as server:
         yield server.wait_serving()
 
 

@@ -85,6 +85,11 @@ class ServerProcess:
         """``host:port`` of gRPC."""
         return self.addresses()["grpc"]
 
+    @property
+    def web(self) -> str:
+        """``host:port`` of REST."""
+        return self.addresses()["web"]
+
     def health(self, service: str = "") -> int:
         """What health says now; 0 when nobody answers."""
         with grpc.insecure_channel(self.grpc) as channel:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = Path(__file__).parent / "clients"
 INTEROP = ROOT / ".venv-interop"
 MODEL = "fashion-mnist"
-ADDRESS_OF_THE_PAGE = "127.0.0.1:8500"
+ADDRESSES_OF_THE_PAGE = ("127.0.0.1:8500", "127.0.0.1:8501")
 PICTURE = min(SAMPLES.glob("*.png"))
 
 pytestmark = pytest.mark.xdist_group("embedded")
@@ -144,6 +144,46 @@ def test_tritonclient_raises_what_it_would_raise_at_triton(triton: Answers) -> N
     assert all(len(sentence.split()) > 3 for _, sentence in refusals.values())
 
 
+async def test_tritonclient_over_http_works_unmodified(
+    embedded: ServerProcess, client: RunClient
+) -> None:
+    got = client("stock_triton_http.py", embedded.web, MODEL, PICTURE)
+    logits, probabilities, label = await own_bits(embedded)
+    about, infer = got["about"], got["infer"]
+    ready = [about[name] for name in ("live", "ready", "model_ready", "version_ready")]
+    assert (ready, about["other_ready"]) == ([True] * 4, False)
+    assert (about["server"]["name"], about["statistics"]) == ("batchproof", MODEL)
+    assert about["metadata"]["inputs"][0]["shape"] == [-1, 28, 28, 1]
+    assert about["config"]["input"][0]["dims"] == [28, 28, 1]
+    assert [each["state"] for each in about["index"]] == ["READY"]
+    assert infer["id"] == "mine"
+    assert (infer["bits"], infer["probabilities"]) == (logits, probabilities)
+    assert infer["label"] == [label]
+    assert infer["classes"][0].split(":")[2] == label
+    every = [infer["json_bits"], *infer["compressed"], *infer["asynchronous"], *got["asyncio"]]
+    assert set(every) == {logits}
+    assert len(set(got["numbers"])) == 1
+
+
+def test_tritonclient_over_http_raises_what_it_would_raise_at_triton(
+    embedded: ServerProcess, client: RunClient
+) -> None:
+    refusals = client("stock_triton_http.py", embedded.web, MODEL, PICTURE)["refusals"]
+    assert {case: status for case, (status, _) in refusals.items()} == {
+        "model": "404",
+        "version": "404",
+        "datatype": "400",
+        "rank": "400",
+        "output": "400",
+        "priority": "501",
+        "statistics": "404",
+        "load": "501",
+        "shared memory": "501",
+        "trace": "501",
+    }
+    assert all(len(sentence.split()) > 3 for _, sentence in refusals.values())
+
+
 async def test_the_stubs_of_tensorflow_serving_work_unmodified(
     embedded: ServerProcess, client: RunClient
 ) -> None:
@@ -198,9 +238,11 @@ def test_the_programs_of_the_page_print_what_it_says(
     embedded: ServerProcess, interpreter: Path, number: int
 ) -> None:
     program, printed = _snippets()[number]
-    assert program.count(ADDRESS_OF_THE_PAGE) == 1
+    assert sum(map(program.count, ADDRESSES_OF_THE_PAGE)) == 1
+    for named, real in zip(ADDRESSES_OF_THE_PAGE, (embedded.grpc, embedded.web), strict=True):
+        program = program.replace(named, real)
     ended = subprocess.run(
-        [interpreter, "-c", program.replace(ADDRESS_OF_THE_PAGE, embedded.grpc)],
+        [interpreter, "-c", program],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -38,6 +38,7 @@ from batchproof_server.rpc.settings import FrontName, RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.predictor import RequestLimits
+from batchproof_server.web.settings import WebSettings
 
 PREFIX = "BATCHPROOF_"
 _MAX_PORT = 65535
@@ -103,6 +104,7 @@ class Config:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     rpc: RpcSettings = field(default_factory=RpcSettings)
+    web: WebSettings = field(default_factory=WebSettings)
     requests: RequestLimits = field(default_factory=RequestLimits)
     images: ImageLimits = field(default_factory=ImageLimits)
     decoding: DecodingSettings = field(default_factory=DecodingSettings)

@@ -13,6 +13,7 @@ from batchproof_server.application.core import Core, Told, build_core
 from batchproof_server.application.management import Management
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
+from batchproof_server.application.rest import web_ports
 from batchproof_server.application.sources import Reloading
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
 from batchproof_server.base.events import Observer
@@ -185,6 +186,7 @@ def compose(
     front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     operations = HttpServer(pages, log.write_failure)
+    web = web_ports(config, core, public, calls, shedder, log.write_failure)
     return Server(
         config=config,
         reloading=reloading,
@@ -198,6 +200,7 @@ def compose(
             *Management(reloading, orders, log, observer, clock, health).ports(
                 config, foreign, shedder
             ),
+            *web,
         ),
         operations=operations,
         heartbeat=heartbeat,

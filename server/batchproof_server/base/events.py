@@ -18,6 +18,9 @@ PREDICT_METHODS: Final = (
     "inference.ModelInfer",
     "inference.ModelStreamInfer",
     "tensorflow.Predict",
+    "rest.Predict",
+    "rest.inference.ModelInfer",
+    "rest.tensorflow.Predict",
 )
 """The methods whose requests are predictions, over every protocol."""
 

@@ -37,6 +37,7 @@ def add_serve(commands: Any) -> None:
     serve.add_argument(
         "--management-port", type=int, help="for `ctl`, on 127.0.0.1; 0 takes a free one (none)"
     )
+    serve.add_argument("--web-port", type=int, help="serve REST there; 0 takes a free one (off)")
     add_config(serve)
     serve.add_argument(
         "--allow-unproven",

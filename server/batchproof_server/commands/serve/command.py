@@ -64,6 +64,8 @@ def _flags(arguments: Namespace) -> dict[str, dict[str, Any]]:
         ("repository", "poll_s"): arguments.poll_s,
         ("management", "enabled"): None if arguments.management_port is None else True,
         ("management", "port"): arguments.management_port,
+        ("web", "port"): arguments.web_port,
+        ("web", "enabled"): None if arguments.web_port is None else True,
         ("proof", "allow_unproven"): arguments.allow_unproven,
         ("log", "level"): arguments.log_level,
         ("log", "format"): arguments.log_format,

@@ -39,6 +39,11 @@ def datatype_of(dtype: np.dtype[Any]) -> str:
     return BYTES if dtype.kind == "O" else _NAMES[dtype.newbyteorder("<").str]
 
 
+def dtype_of(datatype: str) -> np.dtype[Any] | None:
+    """The dtype under a name of the protocol; None for byte strings and unknown names."""
+    return np.dtype(_DATATYPES[datatype][0]) if datatype in _DATATYPES else None
+
+
 @dataclass(frozen=True, slots=True)
 class InferTensor:
     """An input as the request holds it.
@@ -53,8 +58,7 @@ class InferTensor:
     @property
     def dtype(self) -> np.dtype[Any] | None:
         """Of numbers; None for byte strings."""
-        datatype = self.message.datatype
-        return None if datatype == BYTES else np.dtype(_DATATYPES[datatype][0])
+        return dtype_of(self.message.datatype)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,0 +1,54 @@
+"""The web port, put together of the core and of the services that the gRPC port publishes."""
+
+from collections.abc import Callable
+
+from batchproof_server.application.config import Config
+from batchproof_server.application.core import Core
+from batchproof_server.application.ports import Port
+from batchproof_server.rpc.calls import Calls
+from batchproof_server.rpc.methods import Service
+from batchproof_server.rpc.pressure import LoadShedder
+from batchproof_server.serving.off_loop import ByteBudget
+from batchproof_server.web.rest.access import Access
+from batchproof_server.web.rest.answering import RestAnswers, RestLimits
+from batchproof_server.web.rest.open_inference import open_inference_endpoints
+from batchproof_server.web.rest.own import own_endpoints
+from batchproof_server.web.rest.port import RestPort
+from batchproof_server.web.rest.tensorflow_serving import tensorflow_endpoints
+from batchproof_server.web.settings import read_token
+
+
+def web_ports(
+    config: Config,
+    core: Core,
+    services: tuple[Service, ...],
+    calls: Calls,
+    shedder: LoadShedder,
+    report: Callable[[Exception], None],
+) -> tuple[Port, ...]:
+    """The web port where it is enabled; opens nothing.
+
+    Raises:
+        InvalidSettings: the token cannot be read.
+    """
+    settings, max_body_bytes = config.web, config.rpc.max_message_bytes
+    if not settings.enabled:
+        return ()
+    limits = RestLimits(max_body_bytes, ByteBudget(settings.max_bytes_in_flight))
+    endpoints = (
+        *open_inference_endpoints(),
+        *tensorflow_endpoints(core.versions),
+        *own_endpoints(config.requests.max_request_rows),
+    )
+    work = RestAnswers(
+        endpoints,
+        services,
+        calls,
+        shedder=shedder,
+        access=Access(read_token(settings.token_file), settings.allow_origins),
+        off_loop=core.off_loop,
+        clock=core.clock,
+        limits=limits,
+    )
+    port = RestPort(settings, max_body_bytes, work, limits.bodies, core.clock, report)
+    return (Port("web", settings.host, settings.port, port, answers_requests=True),)
