@@ -94,5 +94,6 @@ def candidate_of(
         samples=samples,
         findings=findings,
         scores=model.output.name or "",
+        outputs=(model.output,),
         passed_over=passed_over,
     )

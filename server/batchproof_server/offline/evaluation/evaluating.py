@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from batchproof_server.base.output import ScoresKind
+from batchproof_server.base.output_forms import ScoresKind
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loaded import LoadedModel

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.output import ScoresKind
+from batchproof_server.base.output_forms import ScoresKind
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.imaging.recipe import Recipe
