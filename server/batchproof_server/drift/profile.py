@@ -25,6 +25,9 @@ from batchproof_server.drift.calibration import (
 from batchproof_server.drift.signals import NUMERIC_SIGNALS
 from batchproof_server.drift.tta_reference import TtaReference, signal_faults
 
+NO_LABEL = "(none)"
+"""What the class is called that is answered where no label is above its threshold."""
+
 _TOLERANCE = 1e-9
 _MAX_COUNT = 2**53  # above it a float64, and so a metric, skips whole numbers
 
@@ -174,6 +177,10 @@ class ReferenceProfile:
         tta: what the signals of test-time augmentation hold for; None where there are none.
         libraries: versions of what made the pixels of its rows, by name; empty in profiles that do
             not say.
+        is_multi_label: whether the classes are labels that are independent of each other; the last
+            one is then ``NO_LABEL``. A picture counts in ``pictures`` for each of its labels, in
+            ``answered`` once, for the best label of its answer, and in ``right`` there when that
+            one is true. Accuracy and calibration are of whole sets of labels.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -190,6 +197,7 @@ class ReferenceProfile:
     atc: AtcReference
     tta: TtaReference | None = None
     libraries: dict[str, str] = field(default_factory=dict)
+    is_multi_label: bool = False
 
     def __post_init__(self) -> None:
         faults = [*_form_faults(self), *([] if not self.classes else _sum_faults(self))]
@@ -216,6 +224,8 @@ def binned_answers(answered: Sequence[int], bins: Sequence[int]) -> tuple[int, .
 
 def right_pictures(profile: ReferenceProfile) -> int:
     """How many pictures of the reference were answered right."""
+    if profile.is_multi_label:
+        return sum(profile.calibration.right)
     return sum(each.right for each in profile.classes)
 
 
@@ -256,6 +266,8 @@ def _sum_faults(profile: ReferenceProfile) -> Iterator[str]:
         "calibration.pictures": sum(profile.calibration.pictures),
         "atc.counts": sum(profile.atc.counts),
     } | {f"signals.{name}.counts": sum(each.counts) for name, each in profile.signals.items()}
+    if profile.is_multi_label:
+        del sums["classes.pictures"]
     for path, total in sums.items():
         if total != pictures:
             yield f"{path}: {total} in all, expected {pictures} as in pictures"

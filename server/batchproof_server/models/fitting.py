@@ -13,6 +13,7 @@ from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.recipe import Recipe, compile_recipe
 from batchproof_server.models.bundle import Bundle
+from batchproof_server.models.heads import Head
 from batchproof_server.models.manifest import DeclaredSignature
 from batchproof_server.tta.choice import Choice, choice_of
 from batchproof_server.tta.policies import NONE
@@ -68,42 +69,63 @@ def name_output(output: OutputSettings, signature: Signature) -> OutputSettings:
     return replace(output, name=name)
 
 
-def check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ...]) -> int:
+def other_heads(bundle: Bundle, signature: Signature) -> tuple[Head, ...]:
+    """The outputs with scores beside the one that is watched, in the order of the signature.
+
+    Raises:
+        ModelRefused: the manifest names an output that the artefact has not.
+    """
+    names = [spec.name for spec in signature.outputs]
+    if unknown := [name for name in bundle.manifest.outputs if name not in names]:
+        findings = (f"outputs.{name}: unknown, one of {', '.join(names)}" for name in unknown)
+        raise ModelRefused("the manifest names other outputs than the artefact", tuple(findings))
+    heads = bundle.manifest.other_heads
+    return tuple(
+        Head(name, heads[name].settings(name), bundle.head_labels[name])
+        for name in names
+        if name in heads
+    )
+
+
+def check_scores(
+    output: OutputSettings, outputs: Tensors, labels: tuple[str, ...], path: str = "output"
+) -> int:
     """How many classes an output has that can be scores of these labels.
 
     Args:
         output: as declared, with its name.
         outputs: of one execution.
         labels: of the bundle; empty when it names none.
+        path: of the declaration in the manifest.
 
     Raises:
         ModelRefused: its form, its values or the number of labels or thresholds do not fit.
     """
     name, kind = output.scores()
     form, scores = FORMS[kind], outputs[name]
-    _check_form(form, scores)
+    _check_form(form, scores, path)
     classes = int(form.columns(scores).shape[1])
     findings = []
     if labels and len(labels) != classes:
         findings.append(f"labels: {len(labels)} for {classes} classes")
     if output.thresholds is not None and len(output.thresholds) != classes:
-        findings.append(f"output.thresholds: {len(output.thresholds)} for {classes} labels")
+        findings.append(f"{path}.thresholds: {len(output.thresholds)} for {classes} labels")
     rows = finite_rows(scores)
     if not form.has_logits and len(rows) < len(scores):
-        findings.append(f'output.kind: declared "{kind}", but a row of zeros is answered with NaN')
+        findings.append(f'{path}.kind: declared "{kind}", but a row of zeros is answered with NaN')
     elif contradiction := form.contradiction(rows):
-        findings.append(f"output.kind: {contradiction.detail}")
+        findings.append(f"{path}.kind: {contradiction.detail}")
     if findings:
         raise ModelRefused("the output does not fit its declaration", tuple(findings))
     return classes
 
 
-def _check_form(form: ScoresForm, scores: Array) -> None:
+def _check_form(form: ScoresForm, scores: Array, path: str) -> None:
     if not form.fits(scores.shape) or not np.issubdtype(scores.dtype, np.floating):
         came = f"{scores.dtype.name} {list(scores.shape)}"
         raise ModelRefused(
             "the output holds no class scores",
-            (f'output.kind: "{form.name}" needs floats {form.expected}, the output is {came}',),
+            (f'{path}.kind: "{form.name}" needs floats {form.expected}, the output is {came}',),
         )
 
 

@@ -29,6 +29,7 @@ from batchproof_server.models.fitting import (
     check_scores,
     fit_recipe,
     name_output,
+    other_heads,
     tta_choice,
 )
 from batchproof_server.models.loaded import LoadedModel, candidate_of, model_facts
@@ -239,9 +240,15 @@ class _Loading:
         bundle, plugs, signature = self.bundle, self.plugs, backend.signature
         if bundle.manifest.signature is not None:
             check_declared(bundle.manifest.signature, signature)
+        heads = other_heads(bundle, signature)
         output = name_output(bundle.manifest.output, signature)
         outputs = warm_up(backend, warm_rows)
-        classes = 0 if output.name is None else check_scores(output, outputs, bundle.labels)
+        classes = 0
+        if output.name is not None:
+            path = f"outputs.{output.name}" if bundle.manifest.outputs else "output"
+            classes = check_scores(output, outputs, bundle.labels, path)
+        for head in heads:
+            check_scores(head.output, outputs, head.labels, f"outputs.{head.name}")
         recipe = fit_recipe(bundle, signature, plugs.imaging(bundle.kind), plugs.image_limits)
         model = LoadedModel(
             bundle,
@@ -251,6 +258,7 @@ class _Loading:
             None if recipe is None else Expansion.of(recipe),
             classes=classes,
             tta=tta_choice(bundle, output, recipe),
+            heads=heads,
         )
         profile, findings = read_bundle_profile(
             self.place.directory, model_facts(model), plugs.drift

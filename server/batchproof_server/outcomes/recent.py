@@ -82,9 +82,12 @@ class RecentAnswers:
         Args:
             now_s: says what time it is.
             record: of a version that is expected, or was unloaded before this was told; an answer
-                without handles is of nobody who could report.
+                without handles is of nobody who could report. Sets of labels are not kept: they
+                are in the handles.
         """
         if (record.model, record.version) not in self._versions or not record.handles:
+            return
+        if record.chosen is not None:
             return
         answer = PredictedRows(
             model=record.model,
