@@ -87,6 +87,23 @@ def other_heads(bundle: Bundle, signature: Signature) -> tuple[Head, ...]:
     )
 
 
+def check_heads(
+    bundle: Bundle, output: OutputSettings, heads: tuple[Head, ...], outputs: Tensors
+) -> int:
+    """How many classes the watched output has; 0 for a raw one. All are checked.
+
+    Raises:
+        ModelRefused: see ``check_scores``.
+    """
+    classes = 0
+    if output.name is not None:
+        path = f"outputs.{output.name}" if bundle.manifest.outputs else "output"
+        classes = check_scores(output, outputs, bundle.labels, path)
+    for head in heads:
+        check_scores(head.output, outputs, head.labels, f"outputs.{head.name}")
+    return classes
+
+
 def check_scores(
     output: OutputSettings, outputs: Tensors, labels: tuple[str, ...], path: str = "output"
 ) -> int:

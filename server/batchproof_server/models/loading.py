@@ -26,7 +26,7 @@ from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.fitting import (
     check_declared,
-    check_scores,
+    check_heads,
     fit_recipe,
     name_output,
     other_heads,
@@ -243,12 +243,7 @@ class _Loading:
         heads = other_heads(bundle, signature)
         output = name_output(bundle.manifest.output, signature)
         outputs = warm_up(backend, warm_rows)
-        classes = 0
-        if output.name is not None:
-            path = f"outputs.{output.name}" if bundle.manifest.outputs else "output"
-            classes = check_scores(output, outputs, bundle.labels, path)
-        for head in heads:
-            check_scores(head.output, outputs, head.labels, f"outputs.{head.name}")
+        classes = check_heads(bundle, output, heads, outputs)
         recipe = fit_recipe(bundle, signature, plugs.imaging(bundle.kind), plugs.image_limits)
         model = LoadedModel(
             bundle,
