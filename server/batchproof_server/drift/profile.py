@@ -25,9 +25,6 @@ from batchproof_server.drift.calibration import (
 from batchproof_server.drift.signals import NUMERIC_SIGNALS
 from batchproof_server.drift.tta_reference import TtaReference, signal_faults
 
-NO_LABEL = "(none)"
-"""What the class is called that is answered where no label is above its threshold."""
-
 _TOLERANCE = 1e-9
 _MAX_COUNT = 2**53  # above it a float64, and so a metric, skips whole numbers
 

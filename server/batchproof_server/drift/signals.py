@@ -33,6 +33,9 @@ NATURAL_RANGE: Final[Mapping[str, tuple[float, float]]] = {
 }
 """What a signal can be at all; any number where it is not listed."""
 
+NO_LABEL: Final = "(none)"
+"""What the class is called that is answered where no label is above its threshold."""
+
 LEAST_PROBABILITY: Final = float(np.finfo(np.float32).smallest_normal)
 """What a lower probability counts as before its logarithm is taken: answers are float32."""
 

@@ -50,7 +50,7 @@ class QuickPasses:
 
 
 class CompiledResizer:
-    """``Image.resize`` for arrays of 8 bits; what comes as an image, or in a box, is left to Pillow.
+    """``Image.resize`` for arrays of 8 bits; images, and what has a box, are left to Pillow.
 
     Args:
         plan: whose method is used.

@@ -6,8 +6,8 @@ from pathlib import Path
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
-from batchproof_server.drift.profile import NO_LABEL
 from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
+from batchproof_server.drift.signals import NO_LABEL
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.bundle import Bundle
 from batchproof_server.models.heads import Head
