@@ -10,14 +10,12 @@
 
 from batchproof_client.answers import (
     Execution,
-    ModelDescription,
-    ModelSummary,
+    HeadPrediction,
     Prediction,
     PredictResult,
     Provenance,
     ScoredClass,
     StreamAnswer,
-    TensorSpec,
 )
 from batchproof_client.augmentation import (
     AppliedAugmentation,
@@ -29,6 +27,12 @@ from batchproof_client.augmentation import (
 )
 from batchproof_client.client import AsyncClient
 from batchproof_client.connection import TlsOptions
+from batchproof_client.descriptions import (
+    HeadDescription,
+    ModelDescription,
+    ModelSummary,
+    TensorSpec,
+)
 from batchproof_client.errors import (
     AnswerNotFound,
     BatchproofError,
@@ -64,6 +68,8 @@ __all__ = [
     "ClientClosed",
     "DeadlineExceeded",
     "Execution",
+    "HeadDescription",
+    "HeadPrediction",
     "Health",
     "InvalidRequest",
     "LocalInputError",

@@ -1,7 +1,7 @@
 """What the server said, as values that know no wire format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,11 +10,8 @@ import numpy.typing as npt
 from batchproof_client.augmentation import (
     AppliedAugmentation,
     RowAugmentation,
-    TtaLimits,
-    TtaPolicy,
 )
 from batchproof_client.errors import BatchproofError
-from batchproof_client.kinds import ModelState, OutputKind, Verdict
 
 Array: TypeAlias = npt.NDArray[Any]
 Float32: TypeAlias = npt.NDArray[np.float32]
@@ -36,17 +33,45 @@ class ScoredClass:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HeadPrediction:
+    """What another output of the model answers to one row.
+
+    Attributes: as of ``Prediction``.
+    """
+
+    classes: tuple[ScoredClass, ...]
+    labels: tuple[ScoredClass, ...]
+    probabilities: Float32 | None
+    entropy: float
+    margin: float
+
+    @property
+    def top(self) -> ScoredClass:
+        """The best class.
+
+        Raises:
+            ValueError: none was asked for (``top_k=0``).
+        """
+        return _best(self.classes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """The answer to one row, which is one picture.
 
     Attributes:
-        classes: the ``top_k`` best, best first.
+        classes: the ``top_k`` best, best first; of independent labels whether they are above their
+            thresholds or not.
         probabilities: float32 of shape [classes] when asked for.
         logits: float32 of shape [classes] when asked for.
-        entropy: of the probabilities, in nats.
-        margin: the highest probability minus the second highest.
+        entropy: of the probabilities, in nats; of independent labels the sum of theirs.
+        margin: the highest probability minus the second highest; of independent labels the least
+            distance of a probability from its threshold.
         tta: how the views of the row agreed; None when nothing was augmented or asked for.
         handle: to report its ground truth with, later; empty when the server takes none.
+        labels: the answer of an output with independent labels, best first, perhaps none; empty for
+            classes that exclude each other.
+        heads: what the other outputs answer, by name; empty for a model with one.
     """
 
     classes: tuple[ScoredClass, ...]
@@ -56,17 +81,23 @@ class Prediction:
     margin: float
     tta: RowAugmentation | None = None
     handle: str = ""
+    labels: tuple[ScoredClass, ...] = ()
+    heads: Mapping[str, HeadPrediction] = field(default_factory=dict)
 
     @property
     def top(self) -> ScoredClass:
-        """The best class.
+        """The best class; of independent labels the most probable, answered or not: see ``labels``.
 
         Raises:
             ValueError: none was asked for (``top_k=0``).
         """
-        if not self.classes:
-            raise ValueError("the row has no classes, expected top_k of 1 or more")
-        return self.classes[0]
+        return _best(self.classes)
+
+
+def _best(classes: tuple[ScoredClass, ...]) -> ScoredClass:
+    if not classes:
+        raise ValueError("the row has no classes, expected top_k of 1 or more")
+    return classes[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,88 +207,3 @@ class StreamAnswer:
         if self.result is not None:
             return self.result
         raise self.error or BatchproofError("the stream has no answer", request_id=self.request_id)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSummary:
-    """One model version.
-
-    Attributes:
-        name: of the model.
-        version: its number.
-        state: where it is in its life.
-        is_default: whether a request that names no version is answered by it.
-        labels: the version labels that stand for it.
-        findings: why a failed version failed.
-        verdict: what its proof came to; unspecified while it is not loaded.
-    """
-
-    name: str
-    version: int
-    state: ModelState
-    is_default: bool
-    labels: tuple[str, ...]
-    findings: tuple[str, ...]
-    verdict: Verdict = Verdict.UNSPECIFIED
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """An input or output: its name, numpy's name of its dtype, and its shape.
-
-    The shape begins with the row; -1 stands where any size is allowed.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDescription:
-    """What a model version takes and gives.
-
-    Attributes:
-        summary: name, version and state.
-        description: the manifest's text.
-        model_digest: SHA-256 of the artefact, in hexadecimal.
-        recipe_digest: SHA-256 of the recipe; empty for a model that takes tensors only.
-        engine: the engine and its version.
-        inputs: the input tensors.
-        outputs: the output tensors.
-        output_kind: what the output means.
-        labels: of the classes.
-        buckets_rows: the row counts of micro-batches, ascending.
-        recipe_json: the canonical recipe; empty for a model that takes tensors only.
-        image_formats: what the recipe takes; empty for a model that takes tensors only.
-        max_request_rows: the most rows that one request may have.
-        certificate_json: the certificate; empty without one.
-        certificate_digest: SHA-256 of the certificate, in hexadecimal; empty without one.
-        consistency: ``strict`` or ``tolerant``; empty without a certificate.
-        tta_policies: those that may be asked for; none for a model that takes no augmentation.
-        tta_default_policy: of pictures that come without a word about it.
-        tta_limits: None for a model that takes no augmentation.
-        threshold: the second of two classes is the answer above it; None where the most probable
-            class is.
-    """
-
-    summary: ModelSummary
-    description: str
-    model_digest: str
-    recipe_digest: str
-    engine: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    output_kind: OutputKind
-    labels: tuple[str, ...]
-    buckets_rows: tuple[int, ...]
-    recipe_json: str
-    image_formats: tuple[str, ...]
-    max_request_rows: int
-    certificate_json: str = ""
-    certificate_digest: str = ""
-    consistency: str = ""
-    tta_policies: tuple[TtaPolicy, ...] = ()
-    tta_default_policy: str = ""
-    tta_limits: TtaLimits | None = None
-    threshold: float | None = None

@@ -9,13 +9,7 @@ from typing import Any, Final, Self
 from grpc_health.v1 import health_pb2
 
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_client.answers import (
-    ModelDescription,
-    ModelSummary,
-    PredictResult,
-    StreamAnswer,
-    TensorSpec,
-)
+from batchproof_client.answers import PredictResult, StreamAnswer
 from batchproof_client.augmentation import Augmentation
 from batchproof_client.connection import (
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -26,6 +20,7 @@ from batchproof_client.connection import (
     TlsOptions,
 )
 from batchproof_client.conversion import description_of, result_of, summary_of
+from batchproof_client.descriptions import ModelDescription, ModelSummary, TensorSpec
 from batchproof_client.errors import InvalidRequest, LocalInputError
 from batchproof_client.inputs import (
     Image,

@@ -1,5 +1,6 @@
 """Messages of the wire contract to values."""
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import TypeVar
 
@@ -11,19 +12,23 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.answers import (
     Execution,
     Float32,
-    ModelDescription,
-    ModelSummary,
+    HeadPrediction,
     Prediction,
     PredictResult,
     Provenance,
     ScoredClass,
-    TensorSpec,
 )
 from batchproof_client.augmentation import (
     applied_augmentation_of,
     limits_of,
     policy_of,
     row_augmentation_of,
+)
+from batchproof_client.descriptions import (
+    HeadDescription,
+    ModelDescription,
+    ModelSummary,
+    TensorSpec,
 )
 from batchproof_client.errors import ServerFailed
 from batchproof_client.kinds import ModelState, OutputKind, Verdict
@@ -87,21 +92,49 @@ def description_of(response: pb.GetModelResponse) -> ModelDescription:
         tta_default_policy=response.tta_default_policy,
         tta_limits=limits_of(response.tta_limits) if response.HasField("tta_limits") else None,
         threshold=response.threshold if response.HasField("threshold") else None,
+        thresholds=tuple(response.thresholds),
+        heads=tuple(_head_description(each) for each in response.heads),
+    )
+
+
+def _head_description(head: pb.HeadDescription) -> HeadDescription:
+    return HeadDescription(
+        output=head.output,
+        kind=_known(OutputKind, head.kind),
+        labels=tuple(head.labels),
+        threshold=head.threshold if head.HasField("threshold") else None,
+        thresholds=tuple(head.thresholds),
+        is_watched=head.is_watched,
     )
 
 
 def _prediction(row: pb.RowPrediction) -> Prediction:
     return Prediction(
-        classes=tuple(
-            ScoredClass(index=each.index, label=each.label, score=each.score)
-            for each in row.classes
-        ),
+        classes=_scored(row.classes),
         probabilities=_float32(row.probabilities) if row.probabilities else None,
         logits=_float32(row.logits) if row.logits else None,
         entropy=row.entropy,
         margin=row.margin,
         tta=row_augmentation_of(row.tta) if row.HasField("tta") else None,
         handle=handle_to_text(row.handle),
+        labels=_scored(row.labels),
+        heads={head.output: _head(head) for head in row.heads},
+    )
+
+
+def _head(head: pb.HeadPrediction) -> HeadPrediction:
+    return HeadPrediction(
+        classes=_scored(head.classes),
+        labels=_scored(head.labels),
+        probabilities=_float32(head.probabilities) if head.probabilities else None,
+        entropy=head.entropy,
+        margin=head.margin,
+    )
+
+
+def _scored(classes: Iterable[pb.ScoredClass]) -> tuple[ScoredClass, ...]:
+    return tuple(
+        ScoredClass(index=each.index, label=each.label, score=each.score) for each in classes
     )
 
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from batchproof.tensors import TensorError, fill
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_client.answers import TensorSpec
 from batchproof_client.augmentation import Augmentation, augmentation_of
+from batchproof_client.descriptions import TensorSpec
 from batchproof_client.errors import LocalInputError
 
 Array: TypeAlias = npt.NDArray[Any]

@@ -24,6 +24,13 @@ class OutputKind(Enum):
     RAW = pb.OUTPUT_KIND_RAW
     BINARY_LOGIT = pb.OUTPUT_KIND_BINARY_LOGIT
     BINARY_PROBABILITY = pb.OUTPUT_KIND_BINARY_PROBABILITY
+    MULTILABEL_LOGITS = pb.OUTPUT_KIND_MULTILABEL_LOGITS
+    MULTILABEL_PROBABILITIES = pb.OUTPUT_KIND_MULTILABEL_PROBABILITIES
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an answer is a set of labels that are independent of each other."""
+        return self in (OutputKind.MULTILABEL_LOGITS, OutputKind.MULTILABEL_PROBABILITIES)
 
 
 class Verdict(Enum):

@@ -33,12 +33,15 @@ class Outcome:
         label: a label of the model, or a class index as ``int``.
         row: its place in the request, from 0; only beside a request id.
         handle: of the answered row, the text that its answer came with.
+        labels: in the place of ``label``, of a model with independent labels: all that are true,
+            each a label or a class index; none is an empty tuple.
     """
 
     request_id: str = ""
     label: str | int = ""
     row: int = 0
     handle: str = ""
+    labels: tuple[str | int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,17 @@ class AcceptedOutcome:
     Attributes:
         model: who had answered.
         version: its version.
-        predicted: what the answer was, with its confidence.
-        is_correct: whether that is the true class.
+        predicted: what the answer was, with its confidence; of independent labels only that.
+        is_correct: whether that is the true class; of independent labels, whether exactly these
+            are true.
+        predicted_labels: of independent labels those that were answered.
     """
 
     model: str
     version: int
     predicted: ScoredClass
     is_correct: bool
+    predicted_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,14 @@ def _message(outcome: Outcome) -> pb.Outcome:
     message = pb.Outcome(request_id=outcome.request_id, row=_checked("row", outcome.row))
     if outcome.handle:
         message.handle = _handle(outcome.handle)
-    if isinstance(outcome.label, str):
+    if outcome.labels is not None:
+        if outcome.label != "":
+            raise LocalInputError("expected either label or labels")
+        names = [each for each in outcome.labels if isinstance(each, str)]
+        indices = [each for each in outcome.labels if not isinstance(each, str)]
+        checked = [_checked("class index", each) for each in indices]
+        message.label_set.CopyFrom(pb.LabelSet(labels=names, class_indices=checked))
+    elif isinstance(outcome.label, str):
         message.label = outcome.label
     else:
         message.class_index = _checked("class index", outcome.label)
@@ -164,6 +177,7 @@ def _accepted(message: pb.AcceptedOutcome) -> AcceptedOutcome:
         version=message.version,
         predicted=ScoredClass(predicted.index, predicted.label, predicted.score),
         is_correct=message.is_correct,
+        predicted_labels=tuple(message.predicted_labels),
     )
 
 

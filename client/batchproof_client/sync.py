@@ -19,7 +19,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from batchproof_client.answers import ModelDescription, ModelSummary, PredictResult, StreamAnswer
+from batchproof_client.answers import PredictResult, StreamAnswer
 from batchproof_client.augmentation import Augmentation
 from batchproof_client.client import (
     DEFAULT_MAX_IN_FLIGHT,
@@ -32,6 +32,7 @@ from batchproof_client.connection import (
     Metadata,
     TlsOptions,
 )
+from batchproof_client.descriptions import ModelDescription, ModelSummary
 from batchproof_client.errors import ClientClosed
 from batchproof_client.inputs import Image, PredictRequest
 from batchproof_client.kinds import Health

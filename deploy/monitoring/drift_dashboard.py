@@ -9,9 +9,7 @@ from monitoring.thresholds import ALERT_OBSERVATIONS, ALERT_PSI
 
 _INPUTS = f'{MODEL}, signal=~"brightness|contrast|sharpness|aspect_ratio|tensor_mean"'
 
-_OUTPUTS = (
-    f'{MODEL}, signal=~"confidence|entropy|margin|energy|tta_flip_rate|tta_mutual_information"'
-)
+_OUTPUTS = f'{MODEL}, signal=~"confidence|entropy|margin|energy|labels|tta_flip_rate|tta_mutual_information"'
 
 
 def drift_dashboard() -> Dashboard:

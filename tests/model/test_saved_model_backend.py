@@ -118,7 +118,7 @@ def test_an_input_that_cannot_be_served_is_refused(
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        (lambda vector: {"out": tf.as_string(vector)}, "holds strings"),
+        (lambda vector: {"out": tf.as_string(vector)}, "export a signature without it"),
         (lambda vector: {"out": tf.reduce_sum(vector)}, "is a scalar"),
         (lambda vector: {"out": tf.reduce_sum(vector, 0, keepdims=True)}, "1 rows for 2 rows"),
         (lambda vector: {"out": tf.cast(vector, tf.bfloat16)}, "is bfloat16"),

@@ -98,7 +98,7 @@ def test_the_reasons_are_told_apart() -> None:
     assert open_handle(handle, (OTHER,)) is OutcomeRefusal.UNKNOWN_KEY
     assert open_handle(handle, ()) is OutcomeRefusal.UNKNOWN_KEY
     assert open_handle(handle[:-1], (KEY,)) is OutcomeRefusal.FORGED
-    assert open_handle(b"\2" + handle[1:], (KEY,)) is OutcomeRefusal.MALFORMED
+    assert open_handle(b"\3" + handle[1:], (KEY,)) is OutcomeRefusal.MALFORMED
     assert open_handle(handle[:60], (KEY,)) is OutcomeRefusal.MALFORMED
     assert open_handle(handle + bytes(MAX_HANDLE_BYTES), (KEY,)) is OutcomeRefusal.MALFORMED
 

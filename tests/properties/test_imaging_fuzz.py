@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.validation import parse_settings
 from batchproof_server.imaging.exif import read_orientation, upright
 from batchproof_server.imaging.geometry import Size, as_array, place, resized_size
 from batchproof_server.imaging.limits import ImageLimits
-from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.imaging.recipe import Recipe, RecipeSettings
+from batchproof_server.imaging.settings import recipe_plan
 from unit.imaging.pictures import all_pictures, compiled
 
 PICTURES = all_pictures()
@@ -101,17 +103,22 @@ def test_an_orientation_moves_pixels_and_changes_none(
     assert sorted(turned.ravel().tolist()) == list(range(height * width))
 
 
-@pytest.mark.parametrize("policy", ["stretch", "short_side_center_crop", "pad"])
+@pytest.mark.parametrize(
+    "policy", ["stretch", "short_side_center_crop", "pad", "keep_aspect_ratio", "resize_with_pad"]
+)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 64), st.integers(1, 64))
 def test_every_policy_makes_exactly_the_size_that_is_wanted(
     policy: str, width: int, height: int, wanted_width: int, wanted_height: int
 ) -> None:
     resize = {"policy": policy} | ({"short_side": 64} if "crop" in policy else {})
-    recipe = compiled({"preset": "keras-load-img", "resize": resize})
-    plan, wanted = recipe.plan.resize, Size(wanted_width, wanted_height)
+    if policy == "resize_with_pad":
+        resize |= {"library": "tensorflow", "method": "bilinear"}
+    written = parse_settings(RecipeSettings, {"preset": "keras-load-img", "resize": resize})
+    plan, wanted = recipe_plan(written).resize, Size(wanted_width, wanted_height)
     assert plan is not None
 
-    target = resized_size(plan, Size(width, height), wanted)
-    pixels = place(np.zeros((target.height, target.width, 1), np.uint8), plan, wanted)
+    came = Size(width, height)
+    target = resized_size(plan, came, wanted)
+    pixels = place(np.zeros((target.height, target.width, 1), np.uint8), plan, came, wanted)
 
     assert pixels.shape == (wanted_height, wanted_width, 1)

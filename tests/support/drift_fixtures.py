@@ -55,6 +55,7 @@ def record(
         entropy=scores.entropy,
         margin=scores.margin,
         decided=scores.decided,
+        confidences=scores.confidences,
         inputs=_inputs(rows, seed) if inputs else None,
     )
 

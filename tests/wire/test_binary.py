@@ -24,9 +24,14 @@ HEAD = "format = 1\n[batching]\nbuckets_rows = [2, 4]\nmax_queued_rows = 16\n"
 @pytest.fixture
 async def both(tmp_path: Path) -> AsyncIterator[Running]:
     """``logit`` gives twice the first element, ``share`` half of it; ``views`` takes pictures."""
-    for name, kind, scale, offset in (("logit", LOGIT, 2.0, 0.0), ("share", PROBABILITY, 0.5, 0.0)):
+    for name, kind, scale in (("logit", LOGIT, 2.0), ("share", PROBABILITY, 0.5)):
         folder = write_bundle(
-            tmp_path / name / "1", HEAD + kind, classes=1, scale=scale, offset=offset
+            tmp_path / name / "1",
+            HEAD + kind,
+            classes=1,
+            scale=scale,
+            offset=0.0,
+            clip=name == "share",
         )
         (folder / "labels.txt").write_text("boot\nshoe\n")
     manifest = PICTURES.replace('"logits"', '"binary_logit"')

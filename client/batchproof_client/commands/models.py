@@ -1,9 +1,9 @@
 """``batchproof models``: every model version that the server holds."""
 
-from batchproof_client.answers import ModelSummary
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import ModelsArguments
 from batchproof_client.commands.terminal import write_json, write_table
+from batchproof_client.descriptions import ModelSummary
 from batchproof_client.kinds import Verdict
 
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from batchproof_client.answers import Array, Prediction, PredictResult
+from batchproof_client.answers import Array, HeadPrediction, Prediction, PredictResult
 from batchproof_client.augmentation import RowAugmentation
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import PredictArguments
 from batchproof_client.commands.pictures import Picture, expand
 from batchproof_client.commands.terminal import progress, write_error, write_json, write_table
+from batchproof_client.descriptions import ModelDescription
 from batchproof_client.errors import (
     BatchproofError,
     DeadlineExceeded,
@@ -67,7 +68,7 @@ async def predict(client: AsyncClient, arguments: PredictArguments) -> int:
                 outcomes.append(outcome)
             bar.advance(bar.task_ids[0])
     if not arguments.server.json:
-        _show(outcomes, model.labels, arguments)
+        _show(outcomes, model, arguments)
     return 1 if failed else 0
 
 
@@ -122,11 +123,26 @@ def _row_record(row: Prediction) -> dict[str, object]:
         "entropy": row.entropy,
         "margin": row.margin,
         "handle": row.handle,
+        "labels": [asdict(each) for each in row.labels],
     }
+    if row.heads:
+        record["heads"] = {name: _head_record(head) for name, head in row.heads.items()}
     if row.probabilities is not None:
         record["probabilities"] = row.probabilities.tolist()
     if row.tta is not None:
         record["tta"] = row.tta.record()
+    return record
+
+
+def _head_record(head: HeadPrediction) -> dict[str, object]:
+    record: dict[str, object] = {
+        "classes": [asdict(each) for each in head.classes],
+        "labels": [asdict(each) for each in head.labels],
+        "entropy": head.entropy,
+        "margin": head.margin,
+    }
+    if head.probabilities is not None:
+        record["probabilities"] = head.probabilities.tolist()
     return record
 
 
@@ -144,8 +160,10 @@ def _error_record(error: BatchproofError | None) -> dict[str, object]:
     }
 
 
-def _show(outcomes: Sequence[Outcome], labels: Sequence[str], arguments: PredictArguments) -> None:
-    rows = [row for outcome in outcomes for row in _rows(outcome, labels, arguments)]
+def _show(
+    outcomes: Sequence[Outcome], model: ModelDescription, arguments: PredictArguments
+) -> None:
+    rows = [row for outcome in outcomes for row in _rows(outcome, model, arguments)]
     write_table(_HEADINGS, rows, caption=_caption(outcomes))
     for warning in _warnings(outcomes):
         write_error(f"warning: {warning}")
@@ -157,7 +175,7 @@ def _warnings(outcomes: Iterable[Outcome]) -> Iterable[str]:
 
 
 def _rows(
-    outcome: Outcome, labels: Sequence[str], arguments: PredictArguments
+    outcome: Outcome, model: ModelDescription, arguments: PredictArguments
 ) -> Iterator[Sequence[str]]:
     result = outcome.result
     if result is None:
@@ -166,15 +184,35 @@ def _rows(
     for name, array in result.outputs.items():
         yield (outcome.name, "", f"output {name}: {array.dtype.name} {list(array.shape)}", "")
     for row in result.rows:
-        for rank, each in enumerate(row.classes, start=1):
-            yield (outcome.name, str(rank), each.label, f"{each.score:.4f}")
+        is_multi_label = model.output_kind.is_multi_label
+        yield from ((outcome.name, *cells) for cells in _scored(row, is_multi_label=is_multi_label))
+        for name, head in row.heads.items():
+            kinds = {each.output: each.kind for each in model.heads}
+            told = _scored(head, is_multi_label=name in kinds and kinds[name].is_multi_label)
+            yield from ((f"{outcome.name} {name}", *cells) for cells in told)
         if arguments.handles:
             shown = row.handle or "none, the server takes no outcomes"
             yield (outcome.name, "", f"handle {shown}", "")
         if arguments.probabilities:
             yield (outcome.name, "", "probabilities", _probabilities(row))
         if row.tta is not None:
-            yield from ((outcome.name, *cells) for cells in _augmentation(row.tta, labels))
+            yield from ((outcome.name, *cells) for cells in _augmentation(row.tta, model.labels))
+
+
+def _scored(
+    row: Prediction | HeadPrediction, *, is_multi_label: bool
+) -> Iterator[tuple[str, str, str]]:
+    """Ranked classes; of independent labels those that are answered before the others."""
+    if not is_multi_label:
+        for rank, each in enumerate(row.classes, start=1):
+            yield (str(rank), each.label, f"{each.score:.4f}")
+        return
+    if not row.labels:
+        yield ("answer", "no label is above its threshold", "")
+    answered = {each.index for each in row.labels}
+    for each in (*row.labels, *(one for one in row.classes if one.index not in answered)):
+        mark = "answer" if each.index in answered else ""
+        yield (mark, each.label, f"{each.score:.4f}")
 
 
 def _augmentation(tta: RowAugmentation, labels: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -8,12 +8,13 @@ from typing import Final
 
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import ReportOutcomeArguments
+from batchproof_client.commands.outcome_options import labels_of
 from batchproof_client.commands.terminal import write_error, write_json, write_line
 from batchproof_client.errors import LocalInputError
 from batchproof_client.outcomes import Outcome, OutcomeResult
 
 _ANSWERS: Final = frozenset({"handle", "request_id"})
-_TRUTHS: Final = frozenset({"label", "class_index"})
+_TRUTHS: Final = frozenset({"label", "class_index", "labels"})
 _NUMBERS: Final = frozenset({"row", "class_index"})
 _COLUMNS: Final = _ANSWERS | _TRUTHS | _NUMBERS
 
@@ -56,7 +57,8 @@ def _rows(file: Path, lines: Iterator[str]) -> Iterator[Outcome]:
     columns = set(reader.fieldnames or ())
     if not columns & _ANSWERS or not columns & _TRUTHS:
         raise LocalInputError(
-            f"{file}: expected the columns handle (or request_id) and label (or class_index)"
+            f"{file}: expected the columns handle (or request_id) and label (or class_index, or "
+            "labels)"
         )
     if unknown := columns - _COLUMNS:
         raise LocalInputError(f'{file}: column "{min(unknown)}" is unknown')
@@ -103,10 +105,13 @@ def _outcome(row: Mapping[str, str]) -> Outcome:
         raise ValueError("expected either handle or request_id")
     if handle and place:
         raise ValueError("a handle is of one row, expected no row beside it")
-    if bool(label) == bool(index):
-        raise ValueError("expected either label or class_index")
+    number = _number("row", place or "0")
+    if not label and not index and "labels" in row:
+        return Outcome(request_id, "", number, handle, labels_of(row["labels"]))
+    if bool(label) == bool(index) or row.get("labels"):
+        raise ValueError("expected either label or class_index, or labels")
     truth = label or _number("class_index", index)
-    return Outcome(request_id, truth, _number("row", place or "0"), handle)
+    return Outcome(request_id, truth, number, handle)
 
 
 def _number(column: str, text: str) -> int:
@@ -129,6 +134,7 @@ def _record(result: OutcomeResult) -> dict[str, object]:
         "predicted": accepted.predicted.label,
         "confidence": accepted.predicted.score,
         "is_correct": accepted.is_correct,
+        **({"predicted_labels": accepted.predicted_labels} if accepted.predicted_labels else {}),
     }
 
 

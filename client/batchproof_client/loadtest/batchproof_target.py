@@ -6,9 +6,9 @@ from typing import Final
 import grpc
 
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_client.answers import ModelDescription, TensorSpec
 from batchproof_client.client import AsyncClient
 from batchproof_client.connection import Endpoint, open_channel
+from batchproof_client.descriptions import ModelDescription, TensorSpec
 from batchproof_client.inputs import selector_of, write_tensors
 from batchproof_client.kinds import OutputKind
 from batchproof_client.loadtest.items import Inputs, Item

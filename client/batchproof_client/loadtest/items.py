@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from batchproof_client.answers import Array, TensorSpec
+from batchproof_client.answers import Array
+from batchproof_client.descriptions import TensorSpec
 from batchproof_client.errors import LocalInputError
 from batchproof_client.loadtest.corruption import Step, Variant, corrupted, variants
 from batchproof_client.loadtest.mix import RANDOM, Kind

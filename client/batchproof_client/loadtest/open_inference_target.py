@@ -6,8 +6,8 @@ from typing import Any, Final
 import grpc
 import numpy as np
 
-from batchproof_client.answers import TensorSpec
 from batchproof_client.connection import Endpoint, open_channel
+from batchproof_client.descriptions import TensorSpec
 from batchproof_client.errors import LocalInputError, error_of
 from batchproof_client.loadtest.items import Inputs, Item
 from batchproof_client.loadtest.mix import Kind

@@ -30,6 +30,8 @@ class OutputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTPUT_KIND_RAW: _ClassVar[OutputKind]
     OUTPUT_KIND_BINARY_LOGIT: _ClassVar[OutputKind]
     OUTPUT_KIND_BINARY_PROBABILITY: _ClassVar[OutputKind]
+    OUTPUT_KIND_MULTILABEL_LOGITS: _ClassVar[OutputKind]
+    OUTPUT_KIND_MULTILABEL_PROBABILITIES: _ClassVar[OutputKind]
 
 class DataType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -61,6 +63,8 @@ OUTPUT_KIND_PROBABILITIES: OutputKind
 OUTPUT_KIND_RAW: OutputKind
 OUTPUT_KIND_BINARY_LOGIT: OutputKind
 OUTPUT_KIND_BINARY_PROBABILITY: OutputKind
+OUTPUT_KIND_MULTILABEL_LOGITS: OutputKind
+OUTPUT_KIND_MULTILABEL_PROBABILITIES: OutputKind
 DATA_TYPE_UNSPECIFIED: DataType
 DATA_TYPE_BOOL: DataType
 DATA_TYPE_INT8: DataType
@@ -174,7 +178,7 @@ class PredictResponse(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowPrediction, _Mapping]]] = ..., outputs: _Optional[_Mapping[str, Tensor]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class RowPrediction(_message.Message):
-    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta", "handle")
+    __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta", "handle", "labels", "heads")
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     LOGITS_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +186,8 @@ class RowPrediction(_message.Message):
     MARGIN_FIELD_NUMBER: _ClassVar[int]
     TTA_FIELD_NUMBER: _ClassVar[int]
     HANDLE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     classes: _containers.RepeatedCompositeFieldContainer[ScoredClass]
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     logits: _containers.RepeatedScalarFieldContainer[float]
@@ -189,7 +195,25 @@ class RowPrediction(_message.Message):
     margin: float
     tta: RowAugmentation
     handle: bytes
-    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ..., tta: _Optional[_Union[RowAugmentation, _Mapping]] = ..., handle: _Optional[bytes] = ...) -> None: ...
+    labels: _containers.RepeatedCompositeFieldContainer[ScoredClass]
+    heads: _containers.RepeatedCompositeFieldContainer[HeadPrediction]
+    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., logits: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ..., tta: _Optional[_Union[RowAugmentation, _Mapping]] = ..., handle: _Optional[bytes] = ..., labels: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., heads: _Optional[_Iterable[_Union[HeadPrediction, _Mapping]]] = ...) -> None: ...
+
+class HeadPrediction(_message.Message):
+    __slots__ = ("output", "classes", "labels", "probabilities", "entropy", "margin")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    classes: _containers.RepeatedCompositeFieldContainer[ScoredClass]
+    labels: _containers.RepeatedCompositeFieldContainer[ScoredClass]
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    entropy: float
+    margin: float
+    def __init__(self, output: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., labels: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., margin: _Optional[float] = ...) -> None: ...
 
 class RowAugmentation(_message.Message):
     __slots__ = ("views_executed", "exited_early", "flip_rate", "mutual_information", "confidence_stddev", "views")
@@ -312,18 +336,28 @@ class ReportOutcomeRequest(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("request_id", "row", "class_index", "label", "handle")
+    __slots__ = ("request_id", "row", "class_index", "label", "label_set", "handle")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
     CLASS_INDEX_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
+    LABEL_SET_FIELD_NUMBER: _ClassVar[int]
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     row: int
     class_index: int
     label: str
+    label_set: LabelSet
     handle: bytes
-    def __init__(self, request_id: _Optional[str] = ..., row: _Optional[int] = ..., class_index: _Optional[int] = ..., label: _Optional[str] = ..., handle: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., row: _Optional[int] = ..., class_index: _Optional[int] = ..., label: _Optional[str] = ..., label_set: _Optional[_Union[LabelSet, _Mapping]] = ..., handle: _Optional[bytes] = ...) -> None: ...
+
+class LabelSet(_message.Message):
+    __slots__ = ("labels", "class_indices")
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    CLASS_INDICES_FIELD_NUMBER: _ClassVar[int]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    class_indices: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, labels: _Optional[_Iterable[str]] = ..., class_indices: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ReportOutcomeResponse(_message.Message):
     __slots__ = ("results",)
@@ -340,16 +374,18 @@ class OutcomeResult(_message.Message):
     def __init__(self, accepted: _Optional[_Union[AcceptedOutcome, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
 class AcceptedOutcome(_message.Message):
-    __slots__ = ("model", "version", "predicted", "is_correct")
+    __slots__ = ("model", "version", "predicted", "is_correct", "predicted_labels")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_FIELD_NUMBER: _ClassVar[int]
     IS_CORRECT_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_LABELS_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     predicted: ScoredClass
     is_correct: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., predicted: _Optional[_Union[ScoredClass, _Mapping]] = ..., is_correct: bool = ...) -> None: ...
+    predicted_labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., predicted: _Optional[_Union[ScoredClass, _Mapping]] = ..., is_correct: bool = ..., predicted_labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
@@ -386,7 +422,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json", "threshold")
+    __slots__ = ("summary", "description", "model_digest", "recipe_digest", "engine", "inputs", "outputs", "output_kind", "labels", "buckets_rows", "recipe_json", "image_formats", "max_request_rows", "certificate_json", "certificate_digest", "consistency", "tta_policies", "tta_default_policy", "tta_limits", "profile_digest", "profile_json", "threshold", "thresholds", "heads")
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -409,6 +445,8 @@ class GetModelResponse(_message.Message):
     PROFILE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PROFILE_JSON_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     summary: ModelSummary
     description: str
     model_digest: str
@@ -431,7 +469,25 @@ class GetModelResponse(_message.Message):
     profile_digest: str
     profile_json: str
     threshold: float
-    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    heads: _containers.RepeatedCompositeFieldContainer[HeadDescription]
+    def __init__(self, summary: _Optional[_Union[ModelSummary, _Mapping]] = ..., description: _Optional[str] = ..., model_digest: _Optional[str] = ..., recipe_digest: _Optional[str] = ..., engine: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., output_kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., buckets_rows: _Optional[_Iterable[int]] = ..., recipe_json: _Optional[str] = ..., image_formats: _Optional[_Iterable[str]] = ..., max_request_rows: _Optional[int] = ..., certificate_json: _Optional[str] = ..., certificate_digest: _Optional[str] = ..., consistency: _Optional[str] = ..., tta_policies: _Optional[_Iterable[_Union[TtaPolicy, _Mapping]]] = ..., tta_default_policy: _Optional[str] = ..., tta_limits: _Optional[_Union[TtaLimits, _Mapping]] = ..., profile_digest: _Optional[str] = ..., profile_json: _Optional[str] = ..., threshold: _Optional[float] = ..., thresholds: _Optional[_Iterable[float]] = ..., heads: _Optional[_Iterable[_Union[HeadDescription, _Mapping]]] = ...) -> None: ...
+
+class HeadDescription(_message.Message):
+    __slots__ = ("output", "kind", "labels", "threshold", "thresholds", "is_watched")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    IS_WATCHED_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    kind: OutputKind
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    threshold: float
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    is_watched: bool
+    def __init__(self, output: _Optional[str] = ..., kind: _Optional[_Union[OutputKind, str]] = ..., labels: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ..., thresholds: _Optional[_Iterable[float]] = ..., is_watched: bool = ...) -> None: ...
 
 class TtaPolicy(_message.Message):
     __slots__ = ("name", "views", "aggregation", "early_exit", "policy_digest", "weights_digest", "warnings")

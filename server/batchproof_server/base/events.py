@@ -207,8 +207,11 @@ class PredictionRecord(Event):
         probabilities: float32 [rows, classes].
         logits: float32 [rows, classes]; None where the model answers with probabilities.
         entropy: float64 [rows], in nats.
-        margin: float64 [rows], highest minus second highest probability.
-        decided: int64 [rows], the class that was the answer.
+        margin: float64 [rows], highest minus second highest probability; of labels the least
+            distance from a threshold.
+        decided: int64 [rows], the class that was the answer; of labels the best one that was
+            answered, or their number where none was.
+        confidences: float32 [rows], the probability of the answer.
         inputs: what was seen of the rows before the model; None where nobody wants it.
         policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
         policy_digest: of its views, aggregation and early exit; empty without.
@@ -219,6 +222,7 @@ class PredictionRecord(Event):
             without augmentation.
         mutual_information: float64 [rows], disagreement of the views in nats; None without.
         handles: of the rows, with which their outcomes are reported; none where nobody takes any.
+        chosen: bool [rows, labels], the labels that were the answer; None for exclusive classes.
     """
 
     model: str
@@ -229,6 +233,7 @@ class PredictionRecord(Event):
     entropy: npt.NDArray[Any]
     margin: npt.NDArray[Any]
     decided: npt.NDArray[Any]
+    confidences: npt.NDArray[Any]
     inputs: InputStatistics | None = None
     policy: str = ""
     policy_digest: str = ""
@@ -238,6 +243,7 @@ class PredictionRecord(Event):
     flip_rate: npt.NDArray[Any] | None = None
     mutual_information: npt.NDArray[Any] | None = None
     handles: tuple[bytes, ...] = ()
+    chosen: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class CoBatched:
             self._scores = ()
             if is_quick(sum([array.size for array in arrays])):
                 with contextlib.suppress(InvalidInput):
-                    self._scores = score_together(arrays, kind, output.threshold)
+                    self._scores = score_together(arrays, kind, output.limit)
         return self._scores[place] if self._scores else None
 
 

@@ -26,12 +26,13 @@ def fit_temperature(log_probabilities: Array, truth: Array) -> float:
     evenly spread rows are taken.
 
     Args:
-        log_probabilities: [rows, classes], logits or logarithms of probabilities.
-        truth: int64 [rows], the true classes.
+        log_probabilities: [rows, classes], logits or logarithms of probabilities; of independent
+            labels [rows, labels, 2].
+        truth: int64 [rows], the true classes; of labels [rows, labels], 1 for those that are true.
     """
     step = max(1, math.ceil(log_probabilities.size / _MAX_FITTED_SCORES))
     scores, classes = log_probabilities[::step].astype(np.float64), truth[::step]
-    true_scores = scores[np.arange(len(scores)), classes]
+    true_scores = np.take_along_axis(scores, classes[..., np.newaxis], axis=-1)[..., 0]
 
     def loss(log_temperature: float) -> float:
         inverse = math.exp(-log_temperature)
@@ -87,13 +88,15 @@ def negative_entropy(log_probabilities: Array, temperature: float) -> Array:
     (arXiv 2201.04234), section 3; calibrated first, as in their tables.
 
     Args:
-        log_probabilities: [rows, classes], logits or logarithms of probabilities.
+        log_probabilities: [rows, classes], logits or logarithms of probabilities; of independent
+            labels [rows, labels, 2], whose scores are summed up.
         temperature: above 0.
     """
     scaled = log_probabilities / temperature
-    shifted = scaled - log_sum_exp(scaled)[:, np.newaxis]
+    shifted = scaled - log_sum_exp(scaled)[..., np.newaxis]
     # exp(-745) is 0 and 0 x -800 is 0: a class that is impossible adds nothing.
-    scores: Array = np.minimum((np.exp(shifted) * shifted).sum(axis=1), 0.0)
+    terms = (np.exp(shifted) * shifted).reshape(len(shifted), -1)
+    scores: Array = np.minimum(terms.sum(axis=1), 0.0)
     return scores
 
 

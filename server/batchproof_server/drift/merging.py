@@ -16,6 +16,7 @@ from batchproof_server.drift.profile import (
     SignalReference,
     ece_ratio,
     refit_threshold,
+    right_pictures,
 )
 from batchproof_server.drift.tta_reference import TTA_SIGNALS, difference
 
@@ -40,7 +41,7 @@ def merge_profiles(left: ReferenceProfile, right: ReferenceProfile) -> Reference
     pairs = zip(left.classes, right.classes, strict=True)
     classes = tuple(_added_classes(one, other) for one, other in pairs)
     pictures = left.pictures + right.pictures
-    accuracy = sum(each.right for each in classes) / pictures
+    accuracy = (right_pictures(left) + right_pictures(right)) / pictures
     return replace(
         left,
         pictures=pictures,
@@ -66,6 +67,7 @@ def _comparisons(left: ReferenceProfile, right: ReferenceProfile) -> Iterable[tu
     others = both_say and left.libraries != right.libraries
     yield not others, "they were made with other versions of libraries"
     yield same(lambda each: [one.label for one in each.classes]), "they have other classes"
+    yield same(lambda each: each.is_multi_label), "one is of independent labels"
     yield same(lambda each: each.class_bins), f"the class bins differ: {again}"
     yield same(lambda each: each.tta), difference(left.tta, right.tta)
     yield same(lambda each: set(each.signals) - set(TTA_SIGNALS)), "they have other signals"

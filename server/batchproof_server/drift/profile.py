@@ -174,6 +174,10 @@ class ReferenceProfile:
         tta: what the signals of test-time augmentation hold for; None where there are none.
         libraries: versions of what made the pixels of its rows, by name; empty in profiles that do
             not say.
+        is_multi_label: whether the classes are labels that are independent of each other; the last
+            one is then ``NO_LABEL``. A picture counts in ``pictures`` for each of its labels, in
+            ``answered`` once, for the best label of its answer, and in ``right`` there when that
+            one is true. Accuracy and calibration are of whole sets of labels.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -190,6 +194,7 @@ class ReferenceProfile:
     atc: AtcReference
     tta: TtaReference | None = None
     libraries: dict[str, str] = field(default_factory=dict)
+    is_multi_label: bool = False
 
     def __post_init__(self) -> None:
         faults = [*_form_faults(self), *([] if not self.classes else _sum_faults(self))]
@@ -216,6 +221,8 @@ def binned_answers(answered: Sequence[int], bins: Sequence[int]) -> tuple[int, .
 
 def right_pictures(profile: ReferenceProfile) -> int:
     """How many pictures of the reference were answered right."""
+    if profile.is_multi_label:
+        return sum(profile.calibration.right)
     return sum(each.right for each in profile.classes)
 
 
@@ -256,6 +263,8 @@ def _sum_faults(profile: ReferenceProfile) -> Iterator[str]:
         "calibration.pictures": sum(profile.calibration.pictures),
         "atc.counts": sum(profile.atc.counts),
     } | {f"signals.{name}.counts": sum(each.counts) for name, each in profile.signals.items()}
+    if profile.is_multi_label:
+        del sums["classes.pictures"]
     for path, total in sums.items():
         if total != pictures:
             yield f"{path}: {total} in all, expected {pictures} as in pictures"

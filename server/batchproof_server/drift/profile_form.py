@@ -49,12 +49,14 @@ def profile_json(profile: ReferenceProfile) -> str:
 
 
 def _entries(profile: ReferenceProfile) -> dict[str, Any]:
-    """What is written; without augmentation nothing is said of it, nor of unknown libraries."""
+    """What is written; nothing is said of what 0.1.0 did not know and is not there."""
     entries = dataclasses.asdict(profile)
     if not profile.libraries:
         del entries["libraries"]
     if profile.tta is None:
         del entries["tta"]
+    if not profile.is_multi_label:
+        del entries["is_multi_label"]
     return entries
 
 
@@ -106,6 +108,7 @@ class ModelFacts:
         classes: of the model's output; 0 when it is raw.
         policies: of test-time augmentation that may be asked for, by name.
         libraries: versions of what makes the pixels of its rows, by name.
+        is_multi_label: whether the classes are independent labels, the last one being ``NO_LABEL``.
     """
 
     model_digest: str
@@ -114,6 +117,7 @@ class ModelFacts:
     classes: int
     policies: Mapping[str, TtaReference] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
+    is_multi_label: bool = False
 
 
 def unfit_findings(profile: ReferenceProfile, facts: ModelFacts) -> tuple[str, ...]:
@@ -123,7 +127,13 @@ def unfit_findings(profile: ReferenceProfile, facts: ModelFacts) -> tuple[str, .
         findings.append(_other("model", profile.model_digest, facts.model_digest))
     if profile.recipe_digest != facts.recipe_digest:
         findings.append(_other("recipe", profile.recipe_digest, facts.recipe_digest))
-    if len(profile.classes) != facts.classes:
+    if profile.is_multi_label != facts.is_multi_label:
+        forms = ("classes that exclude each other", "independent labels")
+        findings.append(
+            f"it is of {forms[profile.is_multi_label]}, the model has "
+            f"{forms[facts.is_multi_label]}; build it again"
+        )
+    elif len(profile.classes) != facts.classes:
         findings.append(f"it has {len(profile.classes)} classes, the model has {facts.classes}")
     elif facts.labels and tuple(each.label for each in profile.classes) != facts.labels:
         findings.append("its labels are not those of the bundle")

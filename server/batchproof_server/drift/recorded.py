@@ -4,6 +4,7 @@ The server counts them, and a reference profile is made of them: by the same fun
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from batchproof_server.base.events import PredictionRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.pictures import input_values
-from batchproof_server.drift.signals import Signals, prediction_signals
+from batchproof_server.drift.signals import Signals, label_signals, prediction_signals
 from batchproof_server.drift.tta_reference import TTA_SIGNALS, TtaReference
 
 
@@ -35,9 +36,14 @@ def signals_of_records(
         probabilities, scores, entropy = probabilities[finite], scores[finite], entropy[finite]
         decided = decided[finite]
         given = {name: values[finite] for name, values in given.items()}
-    signals = prediction_signals(probabilities, scores if logits else None, entropy, decided)
-    values = {**signals.values, **given}
-    return Signals(signals.classes, values, signals.log_probabilities), int((~finite).sum())
+    chosen = [record.chosen for record in records if record.chosen is not None]
+    if chosen:
+        margin = np.concatenate([record.margin for record in records])[finite]
+        labels = np.concatenate(chosen)[finite]
+        signals = label_signals(probabilities, scores if logits else None, entropy, margin, labels)
+    else:
+        signals = prediction_signals(probabilities, scores if logits else None, entropy, decided)
+    return replace(signals, values={**signals.values, **given}), int((~finite).sum())
 
 
 def _given(records: Sequence[PredictionRecord], tta: TtaReference | None) -> dict[str, Array]:

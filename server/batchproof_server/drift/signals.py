@@ -9,12 +9,13 @@ from typing import Final
 
 import numpy as np
 
+from batchproof_server.base.meaning import AnyOfMany
 from batchproof_server.base.signature import Array
 
 NUMERIC_SIGNALS: Final = (
     "confidence", "entropy", "margin", "energy",
     "brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean",
-    "tta_flip_rate", "tta_mutual_information",
+    "tta_flip_rate", "tta_mutual_information", "labels",
 )  # fmt: skip
 """Every signal but ``class``."""
 
@@ -28,8 +29,12 @@ NATURAL_RANGE: Final[Mapping[str, tuple[float, float]]] = {
     "aspect_ratio": (0.0, np.inf),
     "tta_flip_rate": (0.0, 1.0),
     "tta_mutual_information": (0.0, np.inf),
+    "labels": (0.0, np.inf),
 }
 """What a signal can be at all; any number where it is not listed."""
+
+NO_LABEL: Final = "(none)"
+"""What the class is called that is answered where no label is above its threshold."""
 
 LEAST_PROBABILITY: Final = float(np.finfo(np.float32).smallest_normal)
 """What a lower probability counts as before its logarithm is taken: answers are float32."""
@@ -40,15 +45,19 @@ class Signals:
     """The signals of some rows.
 
     Attributes:
-        classes: int64 [rows], the class that is the answer.
+        classes: int64 [rows], the class that is the answer; of independent labels the best one that
+            is answered, or their number where none is.
         values: by name, float64 [rows]; NaN where a row has none. A missing name is no row's.
         log_probabilities: float64 [rows, classes]: logits, or ``ln p`` where the model answers with
-            probabilities; what the temperature divides.
+            probabilities; what the temperature divides. Of independent labels [rows, labels, 2], as
+            ``Meaning.apart`` has them.
+        chosen: bool [rows, labels], the labels that are the answer; None for exclusive classes.
     """
 
     classes: Array
     values: Mapping[str, Array]
     log_probabilities: Array
+    chosen: Array | None = None
 
 
 def prediction_signals(
@@ -86,8 +95,40 @@ def prediction_signals(
     return Signals(decided, values, scaled)
 
 
+def label_signals(
+    probabilities: Array, logits: Array | None, entropy: Array, margin: Array, chosen: Array
+) -> Signals:
+    """The signals of the scores of independent labels.
+
+    A row is one observation of each signal, as everywhere: its class is the best label that is
+    answered, ``labels`` is how many are. The confidence is the probability of the whole answer. The
+    energy is ``-sum ln(1 + exp(z))`` (Wang et al. 2021, "Can multi-label classification networks
+    know what they don't know?", equation 4).
+
+    Args:
+        probabilities: [rows, labels], finite.
+        logits: [rows, labels], or None.
+        entropy: [rows], in nats.
+        margin: [rows], see ``Meaning.margin``.
+        chosen: bool [rows, labels].
+    """
+    meaning, exact = AnyOfMany(), probabilities.astype(np.float64)
+    values = {
+        "confidence": meaning.probability_of(exact, chosen),
+        "entropy": entropy.astype(np.float64),
+        "margin": margin.astype(np.float64),
+        "labels": chosen.sum(axis=1).astype(np.float64),
+    }
+    logarithms = np.log(np.maximum(meaning.apart(exact), LEAST_PROBABILITY))
+    if logits is not None:
+        logarithms = meaning.apart_logits(logits.astype(np.float64))
+        values["energy"] = -log_sum_exp(logarithms).sum(axis=1)
+    return Signals(meaning.best(exact, chosen), values, logarithms, chosen)
+
+
 def log_sum_exp(values: Array) -> Array:
-    """``ln sum exp`` of each row: float64 [rows]; finite for finite values."""
-    highest = values.max(axis=1, keepdims=True)
-    result: Array = (highest + np.log(np.exp(values - highest).sum(axis=1, keepdims=True)))[:, 0]
+    """``ln sum exp`` over the last axis, which is left out: float64; finite for finite values."""
+    highest = values.max(axis=-1, keepdims=True)
+    total = np.exp(values - highest).sum(axis=-1, keepdims=True)
+    result: Array = (highest + np.log(total))[..., 0]
     return result

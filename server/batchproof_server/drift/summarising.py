@@ -92,12 +92,12 @@ def found_frame(signals: Signals, truth: Array, classes: int) -> Frame:
 
     Args:
         signals: of the reference; every value is there and finite.
-        truth: int64 [rows], the true classes.
+        truth: int64 [rows], the true classes; of labels bool [rows, labels].
         classes: how many there are.
     """
-    temperature = fit_temperature(signals.log_probabilities, truth)
+    temperature = fit_temperature(signals.log_probabilities, truth.astype(np.int64))
     scores = negative_entropy(signals.log_probabilities, temperature)
-    exact = atc_threshold(scores, float(np.mean(signals.classes == truth)))
+    exact = atc_threshold(scores, float(np.mean(_are_right(signals, truth))))
     anywhere = (-np.inf, np.inf)
     return Frame(
         class_bins=class_bins(np.bincount(signals.classes, minlength=classes)),
@@ -118,7 +118,7 @@ def summarise(
     Args:
         subject: what it is of.
         signals: of the answers, one row for each picture.
-        truth: int64 [rows], the true classes.
+        truth: int64 [rows], the true classes; of labels bool [rows, labels].
         frame: of another part of the same data; None finds it here.
 
     Raises:
@@ -131,14 +131,14 @@ def summarise(
     _check_finite(signals)
     frame = found_frame(signals, truth, classes) if frame is None else frame
     _check_frame(frame, signals, classes)
-    right = signals.classes == truth
+    right = _are_right(signals, truth)
     return ReferenceProfile(
         format=1,
         model_digest=subject.model_digest,
         recipe_digest=subject.recipe_digest,
         pictures=len(truth),
         accuracy_ratio=float(np.mean(right)),
-        classes=_classes(subject.labels, signals.classes, truth),
+        classes=_classes(subject.labels, signals, truth),
         class_bins=frame.class_bins,
         signals={
             name: _signal(values, frame.edges[name]) for name, values in signals.values.items()
@@ -147,7 +147,17 @@ def summarise(
         atc=_atc(signals.log_probabilities, right, frame),
         tta=subject.tta,
         libraries=dict(subject.libraries),
+        is_multi_label=signals.chosen is not None,
     )
+
+
+def _are_right(signals: Signals, truth: Array) -> Array:
+    """Which rows are answered right: bool [rows]."""
+    if signals.chosen is None:
+        right: Array = signals.classes == truth
+        return right
+    exactly: Array = (signals.chosen == truth).all(axis=1)
+    return exactly
 
 
 def _check_finite(signals: Signals) -> None:
@@ -166,11 +176,17 @@ def _check_frame(frame: Frame, signals: Signals, classes: int) -> None:
         raise CannotProfile("the other profile has other classes")
 
 
-def _classes(labels: tuple[str, ...], answers: Array, truth: Array) -> tuple[ClassReference, ...]:
-    count = len(labels)
-    there, answered = (np.bincount(each, minlength=count).tolist() for each in (truth, answers))
-    right = np.bincount(truth[answers == truth], minlength=count).tolist()
-    return tuple(map(ClassReference, labels, there, right, answered))
+def _classes(labels: tuple[str, ...], signals: Signals, truth: Array) -> tuple[ClassReference, ...]:
+    count, answers = len(labels), signals.classes
+    if signals.chosen is None:
+        there, right = np.bincount(truth, minlength=count), answers == truth
+    else:
+        # The last one is that of no label.
+        every = np.column_stack([truth, ~truth.any(axis=1)])
+        there, right = every.sum(axis=0), every[np.arange(len(answers)), answers]
+    answered, found = (np.bincount(each, minlength=count) for each in (answers, answers[right]))
+    counts = (each.tolist() for each in (there, found, answered))
+    return tuple(map(ClassReference, labels, *counts))
 
 
 def _signal(values: Array, edges: tuple[float, ...]) -> SignalReference:

@@ -50,7 +50,7 @@ class QuickPasses:
 
 
 class CompiledResizer:
-    """``Image.resize`` for arrays of 8 bits; what comes as an image is left to Pillow.
+    """``Image.resize`` for arrays of 8 bits; images, and what has a box, are left to Pillow.
 
     Args:
         plan: whose method is used.
@@ -59,12 +59,13 @@ class CompiledResizer:
 
     def __init__(self, plan: ResizePlan, passes: QuickPasses) -> None:
         self._method = plan.method
+        self._is_boxed = plan.policy == "keep_aspect_ratio"
         self._passes = passes
         self._pillow = PillowResizer(plan)
 
     def resize(self, picture: Picture, width: int, height: int, kept: Region) -> Picture:
         """What is kept of the picture at ``width`` x ``height`` pixels."""
-        if isinstance(picture, Image.Image) or picture.dtype != np.uint8:
+        if isinstance(picture, Image.Image) or picture.dtype != np.uint8 or self._is_boxed:
             return self._pillow.resize(picture, width, height, kept)
         return resized(self._passes, self._method, picture, Size(width, height), kept)
 

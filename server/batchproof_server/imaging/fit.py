@@ -20,11 +20,20 @@ def fit_to_input(plan: RecipePlan, spec: TensorSpec, plugs: Plugs) -> RecipePlan
     Raises:
         InvalidSettings: with every fault, each beginning with its path.
     """
-    sized = dataclasses.replace(plan, resize=_sized(plan.resize, spec))
-    faults = [*_unregistered(sized, plugs), *_misfits(sized, spec)]
+    last = channels_last(plan, spec)
+    sized = dataclasses.replace(plan, resize=_sized(plan.resize, last))
+    faults = [*_unregistered(sized, plugs), *_misfits(sized, last, spec)]
     if faults:
         raise InvalidSettings(tuple(faults))
     return sized
+
+
+def channels_last(plan: RecipePlan, spec: TensorSpec) -> TensorSpec:
+    """The input as it would be with its channels last: [height, width, channels]."""
+    if plan.layout != "channels_first" or len(spec.row_shape) != _IMAGE_AXES:
+        return spec
+    channels, height, width = spec.row_shape
+    return dataclasses.replace(spec, row_shape=(height, width, channels))
 
 
 def _sized(resize: ResizePlan | None, spec: TensorSpec) -> ResizePlan | None:
@@ -48,20 +57,40 @@ def _absent(name: str, known: tuple[str, ...]) -> str:
     return f'"{name}" is not installed or not switched on here, one of {", ".join(known)}'
 
 
-def _misfits(plan: RecipePlan, spec: TensorSpec) -> list[str]:
+def _misfits(plan: RecipePlan, spec: TensorSpec, own: TensorSpec) -> list[str]:
+    """Args are the input with its channels last, and as it is."""
+    if plan.layout == "channels_first" and len(own.row_shape) != _IMAGE_AXES:
+        return [f'recipe.layout: "channels_first", and the input "{spec.name}" is {own}']
     made = _made(plan, spec)
     if made.dtype != spec.dtype or not _same_shape(made, spec):
-        return [f'recipe: makes {made}, the input "{spec.name}" is {spec}']
+        turned = "" if own is spec else ", channels_first"
+        hint = _layout_hint(plan, own)
+        return [f'recipe: makes {made}{turned}, the input "{spec.name}" is {own}{hint}']
     if plan.resize is None:
         return []
     if plan.resize.width is None or plan.resize.height is None:
-        open_input = f'the input "{spec.name}" is {spec}'
-        return [f"recipe.resize: width and height are missing, and {open_input}"]
+        open_input = f'the input "{spec.name}" is {own}'
+        return [f"recipe.resize: width and height are missing, and {open_input}; {_ONE_SIZE}"]
     try:
         check_short_side(plan.resize)
     except ValueError as fault:
         return [f"recipe.{fault}"]
     return []
+
+
+_ONE_SIZE = (
+    "each size would need a proof of its own, so pictures are brought to one: where the model "
+    "resizes itself, write the width, height, library and method of its own layer, such as "
+    'resize = { width = 224, height = 224, library = "tensorflow", method = "bilinear" }'
+)
+
+
+def _layout_hint(plan: RecipePlan, own: TensorSpec) -> str:
+    shape = own.row_shape
+    is_first = len(shape) == _IMAGE_AXES and shape[0] == plan.channels != shape[-1]
+    if is_first and plan.layout == "channels_last":
+        return '; its channels come first: write layout = "channels_first"'
+    return ""
 
 
 def _made(plan: RecipePlan, spec: TensorSpec) -> TensorSpec:

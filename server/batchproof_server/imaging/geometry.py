@@ -94,8 +94,10 @@ def picture_size(picture: Picture) -> Size:
 def resized_size(plan: ResizePlan, came: Size, wanted: Size) -> Size:
     """The size that the filter has to make, before cutting or filling to ``wanted``."""
     match plan.policy:
-        case "stretch":
+        case "stretch" | "crop_to_aspect_ratio" | "pad_to_aspect_ratio" | "keep_aspect_ratio":
             return wanted
+        case "resize_with_pad":
+            return Size(*map(int, _inside(came, wanted)))
         case "short_side_center_crop":
             return _with_short_side(came, plan.short_side or 0)
         case "pad":
@@ -114,9 +116,86 @@ def kept_region(plan: ResizePlan, made: Size, wanted: Size) -> Region:
     return Region(left, top, wanted.width, wanted.height)
 
 
-def place(pixels: Array, plan: ResizePlan, wanted: Size) -> Array:
-    """Fills ``pixels`` [height, width, channels], which are resized and cut, up to ``wanted``."""
-    return _filled(pixels, wanted, plan.pad_color or (0,)) if plan.policy == "pad" else pixels
+def filtered_size(plan: ResizePlan, came: Size, wanted: Size) -> Size:
+    """The size that the filter reads: another than came where Keras cuts or fills before it."""
+    if plan.policy not in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "keep_aspect_ratio"):
+        return came
+    if plan.policy == "keep_aspect_ratio":
+        return _kept(came, wanted)
+    return _in_ratio(came, wanted, fills=plan.policy == "pad_to_aspect_ratio")
+
+
+def kept_box(came: Size, wanted: Size) -> tuple[int, int, int, int]:
+    """As ``load_img(keep_aspect_ratio=True)``: left, top, right and bottom of what is resized."""
+    kept = _kept(came, wanted)
+    left, top = (came.width - kept.width) // 2, (came.height - kept.height) // 2
+    return left, top, left + kept.width, top + kept.height
+
+
+def in_aspect_ratio(pixels: Array, wanted: Size, *, fills: bool) -> Array:
+    """As ``keras.layers.Resizing`` before its filter, [height, width, channels].
+
+    Args:
+        pixels: of the whole picture.
+        wanted: whose aspect ratio it is brought to, as far as whole pixels go.
+        fills: with zeros at both sides alike; else it is cut.
+    """
+    height, width = pixels.shape[:2]
+    target = _in_ratio(Size(width, height), wanted, fills=fills)
+    if fills:
+        top, left = (target.height - height) // 2, (target.width - width) // 2
+        return np.pad(pixels, ((top, top), (left, left), (0, 0)))
+    top, left = (height - target.height) // 2, (width - target.width) // 2
+    return pixels[top : top + target.height, left : left + target.width]
+
+
+def _kept(came: Size, wanted: Size) -> Size:
+    return Size(
+        min(came.width, came.height * wanted.width // wanted.height),
+        min(came.height, came.width * wanted.height // wanted.width),
+    )
+
+
+def _in_ratio(came: Size, wanted: Size, *, fills: bool) -> Size:
+    """Each side in float32, rounded down, as TensorFlow works out what Keras writes."""
+    width = int(np.float32(came.height * wanted.width) / np.float32(wanted.height))
+    height = int(np.float32(came.width * wanted.height) / np.float32(wanted.width))
+    if fills:
+        return Size(max(came.width, width), max(came.height, height))
+    return Size(max(1, min(came.width, width)), max(1, min(came.height, height)))
+
+
+def place(pixels: Array, plan: ResizePlan, came: Size, wanted: Size) -> Array:
+    """Fills ``pixels`` [height, width, channels], which are resized and cut, up to ``wanted``.
+
+    Args:
+        pixels: what was kept.
+        plan: whose policy fills.
+        came: the size of the whole picture.
+        wanted: the size of the row.
+    """
+    match plan.policy:
+        case "pad":
+            return _filled(pixels, wanted, plan.pad_color or (0,))
+        case "resize_with_pad":
+            width, height = _inside(came, wanted)
+            left, top = (wanted.width - width) / 2, (wanted.height - height) / 2
+            return _framed(pixels, wanted, max(0, int(left)), max(0, int(top)))
+        case _:
+            return pixels
+
+
+def _inside(came: Size, wanted: Size) -> tuple[np.float32, np.float32]:
+    """Width and height of ``tf.image.resize_with_pad``, not yet rounded down: float32."""
+    width, height = np.float32(came.width), np.float32(came.height)
+    ratio = max(width / np.float32(wanted.width), height / np.float32(wanted.height))
+    return width / ratio, height / ratio
+
+
+def _framed(pixels: Array, wanted: Size, left: int, top: int) -> Array:
+    canvas = np.zeros((wanted.height, wanted.width, pixels.shape[2]), pixels.dtype)
+    canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return canvas
 
 
 def _with_short_side(came: Size, short_side: int) -> Size:

@@ -26,9 +26,10 @@ class Decoder(Protocol):
 
 
 # Contract of a resizer: pure and safe in any thread; the same picture gives the same bits. It is
-# made for one plan, of which it keeps method, antialias and rounding; it fills nothing. What is not
-# kept need not be made, and what is kept does not depend on that. A filter that blurs does so at
-# the same size too, where its origin does.
+# made for one plan, of which it keeps method, antialias and rounding; it fills nothing, except as
+# the policies of Keras do before the filter (``resize.KERAS_POLICIES``). What is not kept need not
+# be made, and what is kept does not depend on that. A filter that blurs does so at the same size
+# too, where its origin does.
 class Resizer(Protocol):
     """Brings a picture to another size."""
 

@@ -13,12 +13,13 @@ from PIL import Image
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.imaging.exif import read_orientation, upright
-from batchproof_server.imaging.fit import fit_to_input
+from batchproof_server.imaging.fit import channels_last, fit_to_input
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.geometry import (
     Picture,
     Size,
     as_array,
+    filtered_size,
     kept_region,
     picture_size,
     place,
@@ -48,7 +49,8 @@ class Recipe:
         decoder: of ``plan.decoder``.
         resizer: of ``plan.resize.library``, None where the recipe does not resize.
         channels: of the decoded picture, 1 or 3.
-        row_shape: of the model's input, [height, width, channels] or [height, width].
+        row_shape: of the model's input, [height, width, channels] or [height, width]; also where
+            the plan then puts the channels first.
         canonical_json: the decided keys, sorted, without spaces: what the digest is taken of.
         digest: SHA-256 of ``canonical_json``, in hexadecimal.
     """
@@ -173,14 +175,23 @@ class Recipe:
             return as_array(picture)
         wanted = Size(resize.width or came.width, resize.height or came.height)
         target = resized_size(resize, came, wanted)
-        if target != wanted and target.pixels > self.limits.max_image_pixels:
+        if not target.pixels or (target != wanted and target.pixels > self.limits.max_image_pixels):
             raise InvalidInput(
                 f"the picture is {came} pixels, too long: resized it would be {target}, "
-                f"expected at most {self.limits.max_image_pixels} pixels"
+                f"expected 1 to {self.limits.max_image_pixels} pixels"
             )
+        self._check_filtered(filtered_size(resize, came, wanted), came)
         kept = kept_region(resize, target, wanted)
         picture = self.resizer.resize(picture, target.width, target.height, kept)
-        return place(as_array(picture), resize, wanted)
+        return place(as_array(picture), resize, came, wanted)
+
+    def _check_filtered(self, filtered: Size, came: Size) -> None:
+        """A long picture is filled up to a large one."""
+        if filtered.pixels > max(self.limits.max_image_pixels, came.pixels):
+            raise InvalidInput(
+                f"the picture is {came} pixels, too long: with the aspect ratio of the row it "
+                f"would be {filtered}, expected at most {self.limits.max_image_pixels} pixels"
+            )
 
     def _check_size(self, came: Size) -> None:
         height, width = self.row_shape[:2]
@@ -193,13 +204,26 @@ class Recipe:
     def _row(self, pixels: Array, out: Array | None) -> Array:
         if self.plan.color == "bgr":
             pixels = pixels[:, :, ::-1]
+        if self.plan.layout == "channels_first":
+            return self._channels_first(pixels, out)
         shape = pixels.shape[: len(self.row_shape)]
         row = np.empty(shape, self.plan.dtype) if out is None or out.shape != shape else out
-        levels = row.reshape(pixels.shape)
+        self._fill(row.reshape(pixels.shape), pixels)
+        return row
+
+    def _channels_first(self, pixels: Array, out: Array | None) -> Array:
+        levels = np.empty(pixels.shape, self.plan.dtype)
+        self._fill(levels, pixels)
+        turned = levels.transpose(2, 0, 1)
+        if out is None or out.shape != turned.shape:
+            return np.ascontiguousarray(turned)
+        np.copyto(out, turned)
+        return out
+
+    def _fill(self, levels: Array, pixels: Array) -> None:
         np.copyto(levels, pixels, casting="unsafe")
         if self.plan.normalize is not None:
             normalize_in_place(levels, self.plan.normalize)
-        return row
 
 
 # The side of a blank picture where the model takes any size.
@@ -233,14 +257,17 @@ def compile_recipe(
     """
     plan = fit_to_input(recipe_plan(settings), input_spec, plugs)
     resizer = plugs.resizers[plan.resize.library](plan.resize) if plan.resize else None
-    canonical = json.dumps(dataclasses.asdict(plan), sort_keys=True, separators=(",", ":"))
+    keys = dataclasses.asdict(plan)
+    if plan.layout == "channels_last":
+        del keys["layout"]  # which 0.1.0 did not know, and whose digests hold
+    canonical = json.dumps(keys, sort_keys=True, separators=(",", ":"))
     return Recipe(
         plan=plan,
         limits=limits,
         decoder=plugs.decoders[plan.decoder],
         resizer=resizer,
         channels=plan.channels,
-        row_shape=input_spec.row_shape,
+        row_shape=channels_last(plan, input_spec).row_shape,
         canonical_json=canonical,
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
     )

@@ -8,7 +8,15 @@ from pydantic import ConfigDict
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 ResizeLibrary: TypeAlias = Literal["pillow", "tensorflow"]
-ResizePolicy: TypeAlias = Literal["stretch", "short_side_center_crop", "pad"]
+ResizePolicy: TypeAlias = Literal[
+    "stretch",
+    "short_side_center_crop",
+    "pad",
+    "crop_to_aspect_ratio",
+    "pad_to_aspect_ratio",
+    "resize_with_pad",
+    "keep_aspect_ratio",
+]
 Rounding: TypeAlias = Literal["uint8", "none"]
 ResizeMethod: TypeAlias = Literal[
     "nearest",
@@ -38,6 +46,14 @@ METHODS: dict[ResizeLibrary, tuple[ResizeMethod, ...]] = {
     ),
 }
 
+KERAS_POLICIES: dict[ResizePolicy, ResizeLibrary] = {
+    "crop_to_aspect_ratio": "tensorflow",
+    "pad_to_aspect_ratio": "tensorflow",
+    "resize_with_pad": "tensorflow",
+    "keep_aspect_ratio": "pillow",
+}
+"""What Keras does with pictures of another aspect ratio, and the library that it does so with."""
+
 Key = TypeVar("Key")
 
 _MAX_SIDE_PIXELS = 8192
@@ -55,7 +71,11 @@ class ResizeSettings:
         method: the filter, one of ``METHODS[library]``.
         antialias: whether the filter widens when it makes the picture smaller.
         policy: ``stretch`` to the size; ``short_side_center_crop``: short side to ``short_side``,
-            then cut the middle; ``pad``: fit inside, then fill with ``pad_color``.
+            then cut the middle; ``pad``: fit inside, then fill with ``pad_color``. Three are Keras'
+            arguments of that name: ``crop_to_aspect_ratio`` and ``pad_to_aspect_ratio`` of
+            ``keras.layers.Resizing``, which cut or fill with 0 before the filter, and
+            ``keep_aspect_ratio`` of ``load_img``. ``image_dataset_from_directory`` crops alike, and
+            pads as ``resize_with_pad``: with 0, after the filter.
         short_side: pixels of the short side before the cut.
         rounding: ``uint8`` rounds half to even and clips to 0..255; ``none`` keeps fractions.
         pad_color: one level or three (in the order of the recipe's ``color``), 0..255.
@@ -172,6 +192,12 @@ def _check_policy(written: ResizeSettings, policy: ResizePolicy) -> None:
         raise ValueError(
             f'resize.short_side belongs to the policy "short_side_center_crop", and to it alone; '
             f'the policy is "{policy}"'
+        )
+    library = KERAS_POLICIES.get(policy, written.library)
+    if library != written.library:
+        raise ValueError(
+            f'resize.policy: "{policy}" is what Keras does with {library}, expected '
+            f'library = "{library}"'
         )
     if written.pad_color is not None and policy != "pad":
         raise ValueError(f'resize.pad_color belongs to the policy "pad", not to "{policy}"')

@@ -18,11 +18,12 @@ from batchproof_server.imaging.resize import (
 
 Format: TypeAlias = Literal["jpeg", "png", "webp", "bmp", "gif"]
 Orientation: TypeAlias = Literal["apply", "ignore"]
+Layout: TypeAlias = Literal["channels_last", "channels_first"]
 DType: TypeAlias = Literal["float32", "uint8"]
 
 _ACCURATE_FORMATS: tuple[Format, ...] = ("bmp", "gif", "jpeg", "png", "webp")
 # Those that keras.utils.image_dataset_from_directory accepts, and that tf.io.decode_image can
-# turn into grey levels.
+# turn into grey levels. It reads WebP too, but nobody trained with it unless they say so.
 _FAST_FORMATS: tuple[Format, ...] = ("bmp", "gif", "jpeg", "png")
 _FAST_GREY_FORMATS: tuple[Format, ...] = ("jpeg", "png")
 
@@ -43,6 +44,8 @@ class RecipeSettings:
         resize: None, without a preset, leaves the size alone: the picture must have the model's.
         normalize: None, without a preset, leaves the levels 0..255 alone.
         dtype: of the row; by default float32.
+        layout: ``channels_first`` for a model whose input is [channels, height, width]; by default
+            ``channels_last``.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -55,6 +58,7 @@ class RecipeSettings:
     resize: ResizeSettings | None = None
     normalize: NormalizeSettings | None = None
     dtype: DType | None = None
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         recipe_plan(self)
@@ -75,6 +79,7 @@ class RecipePlan:
     resize: ResizePlan | None
     normalize: NormalizeSettings | None
     dtype: DType
+    layout: Layout = "channels_last"
 
     @property
     def channels(self) -> int:
@@ -99,6 +104,7 @@ def recipe_plan(written: RecipeSettings) -> RecipePlan:
         resize=_resize(written.resize, preset),
         normalize=_normalize(written.normalize, preset),
         dtype=written.dtype or "float32",
+        layout=written.layout or "channels_last",
     )
     _check_channels(plan)
     _check_dtype(plan)
@@ -114,9 +120,9 @@ def _preset(name: str | None) -> Preset | None:
 
 
 def _formats(written: RecipeSettings, decoder: DecoderName, color: Color) -> tuple[Format, ...]:
-    readable = _readable(decoder, color)
     if written.formats is None:
-        return readable
+        return _readable(decoder, color)
+    readable = _ACCURATE_FORMATS if color != "grayscale" else _readable(decoder, color)
     if not written.formats:
         raise ValueError("formats is empty, expected one or more")
     for name in written.formats:

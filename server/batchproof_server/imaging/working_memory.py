@@ -4,10 +4,11 @@ Every figure is a bound of what was measured, picture by picture in processes of
 docs/measurements/decoding.md, made by benchmarks/decode_memory.py.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Size, resized_size
+from batchproof_server.imaging.geometry import Size, filtered_size, resized_size
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
 from batchproof_server.imaging.settings import RecipePlan
@@ -75,6 +76,10 @@ def rows_bytes(plan: RecipePlan, came: Size, views: int) -> int:
 
 def _row_bytes(plan: RecipePlan, came: Size) -> int:
     resize = plan.resize
+    if plan.layout == "channels_first":
+        # The row is turned from another one.
+        turned = _target(plan, came).pixels * _FLOAT_PIXEL_BYTES
+        return turned + _row_bytes(replace(plan, layout="channels_last"), came)
     if resize is None:
         return (_ARRAY_PIXEL_BYTES + _FLOAT_PIXEL_BYTES) * came.pixels
     target = _target(plan, came)
@@ -84,9 +89,11 @@ def _row_bytes(plan: RecipePlan, came: Size) -> int:
         between = _PICTURE_PIXEL_BYTES * target.width * came.height
         return source * came.pixels + between + _PILLOW_TARGET_BYTES * target.pixels
     source = 2 * _ARRAY_PIXEL_BYTES
+    filtered = filtered_size(resize, came, _wanted(resize, came))
+    read_pixels, width = max(came.pixels, filtered.pixels), max(came.width, filtered.width)
     # The filter goes along the height first, in floats.
-    between = _FLOAT_PIXEL_BYTES * target.height * came.width
-    return source * came.pixels + between + _TENSORFLOW_TARGET_BYTES * target.pixels
+    between = _FLOAT_PIXEL_BYTES * target.height * width
+    return source * read_pixels + between + _TENSORFLOW_TARGET_BYTES * target.pixels
 
 
 def _target(plan: RecipePlan, came: Size) -> Size:

@@ -1,7 +1,7 @@
 """A bundle: a directory with a model artefact and its manifest, read and checked for form."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchproof_server.backends import plug_list
@@ -25,6 +25,7 @@ class Bundle:
         labels: one for each class; empty when the bundle names none.
         model_digest: SHA-256 of the artefact, in hexadecimal.
         tta_weights: fitted weights of test-time augmentation, if the bundle has any.
+        head_labels: of the other outputs with scores, by name; empty where none are named.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Bundle:
     labels: tuple[str, ...]
     model_digest: str
     tta_weights: FittedWeights | None = None
+    head_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def backend(self) -> str:
@@ -75,6 +77,10 @@ def read_bundle(
         artefact=artefact,
         manifest=manifest,
         labels=_read_labels(directory, manifest),
+        head_labels={
+            name: () if head.labels is None else _labels_in(directory / head.labels)
+            for name, head in manifest.other_heads.items()
+        },
         model_digest=kind.digest(artefact),
         tta_weights=_read_tta_weights(directory),
     )
@@ -118,6 +124,10 @@ def _read_labels(directory: Path, manifest: Manifest) -> tuple[str, ...]:
     file = directory / (manifest.labels or LABELS_NAME)
     if manifest.labels is None and not file.exists():
         return ()
+    return _labels_in(file)
+
+
+def _labels_in(file: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in _text(file).splitlines() if line.strip())
 
 

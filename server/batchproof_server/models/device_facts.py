@@ -11,7 +11,7 @@ from batchproof_server.base.errors import BackendFailed, ModelRefused
 from batchproof_server.base.signature import Signature, Tensors, TensorSpec
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, parse_settings
 from batchproof_server.models.bundle import Bundle
-from batchproof_server.models.fitting import fit_recipe, name_output, tta_choice
+from batchproof_server.models.fitting import fit_recipe, name_output, other_heads, tta_choice
 from batchproof_server.models.loaded import LoadedModel, model_facts
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.manifest import DeclaredSignature, DeclaredTensor
@@ -132,6 +132,7 @@ def describe(bundle: Bundle, facts: DeviceFacts, plugs: LoadingPlugs) -> LoadedM
         execution_s=facts.execution_s,
         classes=facts.classes,
         tta=tta_choice(bundle, output, recipe),
+        heads=other_heads(bundle, signature),
     )
     directory = bundle.artefact if bundle.kind.parts else bundle.artefact.parent
     profile, findings = read_bundle_profile(directory, model_facts(loaded), plugs.drift)

@@ -6,18 +6,17 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput, ModelRefused
 from batchproof_server.base.output import OutputSettings
-from batchproof_server.base.scores import class_scores
+from batchproof_server.base.output_forms import FORMS, ScoresForm, finite_rows
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
 from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.plugs import Plugs
 from batchproof_server.imaging.recipe import Recipe, compile_recipe
 from batchproof_server.models.bundle import Bundle
+from batchproof_server.models.heads import Head
 from batchproof_server.models.manifest import DeclaredSignature
 from batchproof_server.tta.choice import Choice, choice_of
 from batchproof_server.tta.policies import NONE
-
-_SUM_TOLERANCE = 1e-3
 
 
 def check_declared(declared: DeclaredSignature, actual: Signature) -> None:
@@ -70,59 +69,81 @@ def name_output(output: OutputSettings, signature: Signature) -> OutputSettings:
     return replace(output, name=name)
 
 
-def check_scores(output: OutputSettings, outputs: Tensors, labels: tuple[str, ...]) -> int:
+def other_heads(bundle: Bundle, signature: Signature) -> tuple[Head, ...]:
+    """The outputs with scores beside the one that is watched, in the order of the signature.
+
+    Raises:
+        ModelRefused: the manifest names an output that the artefact has not.
+    """
+    names = [spec.name for spec in signature.outputs]
+    if unknown := [name for name in bundle.manifest.outputs if name not in names]:
+        findings = (f"outputs.{name}: unknown, one of {', '.join(names)}" for name in unknown)
+        raise ModelRefused("the manifest names other outputs than the artefact", tuple(findings))
+    heads = bundle.manifest.other_heads
+    return tuple(
+        Head(name, heads[name].settings(name), bundle.head_labels[name])
+        for name in names
+        if name in heads
+    )
+
+
+def check_heads(
+    bundle: Bundle, output: OutputSettings, heads: tuple[Head, ...], outputs: Tensors
+) -> int:
+    """How many classes the watched output has; 0 for a raw one. All are checked.
+
+    Raises:
+        ModelRefused: see ``check_scores``.
+    """
+    classes = 0
+    if output.name is not None:
+        path = f"outputs.{output.name}" if bundle.manifest.outputs else "output"
+        classes = check_scores(output, outputs, bundle.labels, path)
+    for head in heads:
+        check_scores(head.output, outputs, head.labels, f"outputs.{head.name}")
+    return classes
+
+
+def check_scores(
+    output: OutputSettings, outputs: Tensors, labels: tuple[str, ...], path: str = "output"
+) -> int:
     """How many classes an output has that can be scores of these labels.
 
     Args:
         output: as declared, with its name.
         outputs: of one execution.
         labels: of the bundle; empty when it names none.
+        path: of the declaration in the manifest.
 
     Raises:
-        ModelRefused: its form, its values or the number of labels do not fit.
+        ModelRefused: its form, its values or the number of labels or thresholds do not fit.
     """
     name, kind = output.scores()
-    scores = outputs[name]
-    _check_form(output, scores)
-    rows = class_scores(scores, kind)
-    classes = int(rows.shape[1])
+    form, scores = FORMS[kind], outputs[name]
+    _check_form(form, scores, path)
+    classes = int(form.columns(scores).shape[1])
     findings = []
     if labels and len(labels) != classes:
         findings.append(f"labels: {len(labels)} for {classes} classes")
-    if classes == 1:
-        findings.append(
-            f'output.kind: "{kind}" of one class, which every picture would be; expected '
-            '"binary_logit" for Dense(1), "binary_probability" for Dense(1) with a sigmoid'
-        )
-    elif not output.has_logits and not _are_probabilities(rows):
-        findings.append(_NO_PROBABILITIES[output.is_binary].format(kind=kind))
+    if output.thresholds is not None and len(output.thresholds) != classes:
+        findings.append(f"{path}.thresholds: {len(output.thresholds)} for {classes} labels")
+    rows = finite_rows(scores)
+    if not form.has_logits and len(rows) < len(scores):
+        findings.append(f'{path}.kind: declared "{kind}", but a row of zeros is answered with NaN')
+    elif contradiction := form.contradiction(rows):
+        findings.append(f"{path}.kind: {contradiction.detail}")
     if findings:
         raise ModelRefused("the output does not fit its declaration", tuple(findings))
     return classes
 
 
-def _check_form(output: OutputSettings, scores: Array) -> None:
-    wide = scores.ndim == 2 and scores.shape[1] > 0  # noqa: PLR2004 - [rows, classes]
-    fits = scores.shape[1:] in ((), (1,)) if output.is_binary else wide
-    if not fits or not np.issubdtype(scores.dtype, np.floating):
-        expected = "[rows, 1] or [rows]" if output.is_binary else "[rows, classes]"
+def _check_form(form: ScoresForm, scores: Array, path: str) -> None:
+    if not form.fits(scores.shape) or not np.issubdtype(scores.dtype, np.floating):
         came = f"{scores.dtype.name} {list(scores.shape)}"
         raise ModelRefused(
             "the output holds no class scores",
-            (f'output.kind: "{output.kind}" needs floats {expected}, the output is {came}',),
+            (f'{path}.kind: "{form.name}" needs floats {form.expected}, the output is {came}',),
         )
-
-
-# By whether the kind is binary.
-_NO_PROBABILITIES = (
-    'output.kind: declared "{kind}", but a row has values below 0 or a sum other than 1',
-    'output.kind: declared "{kind}", but a row is below 0 or above 1; expected "binary_logit"',
-)
-
-
-def _are_probabilities(scores: Array) -> bool:
-    sums = scores.sum(axis=1, dtype=np.float64)
-    return bool((scores >= 0).all() and (np.abs(sums - 1) < _SUM_TOLERANCE).all())
 
 
 def tta_choice(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) -> Choice:
@@ -145,9 +166,7 @@ def tta_choice(bundle: Bundle, output: OutputSettings, recipe: Recipe | None) ->
         raise ModelRefused("the model cannot be augmented", findings)
     digest = "" if recipe is None else recipe.digest
     try:
-        return choice_of(
-            settings, bundle.tta_weights, bundle.model_digest, digest, output.threshold
-        )
+        return choice_of(settings, bundle.tta_weights, bundle.model_digest, digest, output.meaning)
     except InvalidSettings as invalid:
         raise ModelRefused("the augmentation does not fit the model", invalid.faults) from invalid
 

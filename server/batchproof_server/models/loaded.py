@@ -7,8 +7,10 @@ from batchproof_server.base.backend import Backend
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
+from batchproof_server.drift.signals import NO_LABEL
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.bundle import Bundle
+from batchproof_server.models.heads import Head
 from batchproof_server.models.profiles import watchable_policies
 from batchproof_server.models.samples import read_samples
 from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
@@ -32,6 +34,7 @@ class LoadedModel:
         classes: of its scores; 0 for a model whose output is raw.
         profile: what its predictions are compared with; None without one, and where it was ignored.
         profile_findings: why a profile was ignored, or what is to be known of the one in use.
+        heads: the other outputs with scores, in the order of the signature.
         tta: the policies of test-time augmentation.
         recipe: of the expansion; None for a model that takes tensors only.
     """
@@ -47,6 +50,7 @@ class LoadedModel:
     classes: int = 0
     profile: KnownProfile | None = None
     profile_findings: tuple[str, ...] = ()
+    heads: tuple[Head, ...] = ()
     tta: Choice = SERVER_CHOICE
     recipe: Recipe | None = field(init=False)
 
@@ -60,10 +64,11 @@ def model_facts(model: LoadedModel) -> ModelFacts:
     return ModelFacts(
         model_digest=model.bundle.model_digest,
         recipe_digest="" if model.recipe is None else model.recipe.digest,
-        labels=model.bundle.labels,
-        classes=model.classes,
+        labels=profiled_labels(model) if model.bundle.labels else (),
+        classes=model.classes + model.output.is_multi_label,
         policies=watchable_policies(model.tta),
         libraries={} if model.recipe is None else model.recipe.libraries,
+        is_multi_label=model.output.is_multi_label,
     )
 
 
@@ -94,5 +99,12 @@ def candidate_of(
         samples=samples,
         findings=findings,
         scores=model.output.name or "",
+        outputs=(model.output, *(head.output for head in model.heads)),
         passed_over=passed_over,
     )
+
+
+def profiled_labels(model: LoadedModel) -> tuple[str, ...]:
+    """The classes of a profile of this model; ``NO_LABEL`` is one where that may be the answer."""
+    labels = model.bundle.labels or tuple(map(str, range(model.classes)))
+    return (*labels, NO_LABEL) if model.output.is_multi_label else labels

@@ -28,9 +28,10 @@ from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.fitting import (
     check_declared,
-    check_scores,
+    check_heads,
     fit_recipe,
     name_output,
+    other_heads,
     tta_choice,
 )
 from batchproof_server.models.loaded import LoadedModel, candidate_of, model_facts
@@ -243,9 +244,10 @@ class _Loading:
         bundle, plugs, signature = self.bundle, self.plugs, backend.signature
         if bundle.manifest.signature is not None:
             check_declared(bundle.manifest.signature, signature)
+        heads = other_heads(bundle, signature)
         output = name_output(bundle.manifest.output, signature)
         outputs = warm_up(backend, warm_rows)
-        classes = 0 if output.name is None else check_scores(output, outputs, bundle.labels)
+        classes = check_heads(bundle, output, heads, outputs)
         recipe = fit_recipe(bundle, signature, plugs.imaging(bundle.kind), plugs.image_limits)
         model = LoadedModel(
             bundle,
@@ -255,6 +257,7 @@ class _Loading:
             None if recipe is None else Expansion.of(recipe),
             classes=classes,
             tta=tta_choice(bundle, output, recipe),
+            heads=heads,
         )
         profile, findings = read_bundle_profile(
             self.place.directory, model_facts(model), plugs.drift

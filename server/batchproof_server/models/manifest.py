@@ -1,7 +1,7 @@
 """``batchproof.toml``: what a bundle's author declares about the model beside it."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,6 +19,11 @@ from batchproof_server.base.validation import (
 )
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.imaging.recipe import RecipeSettings
+from batchproof_server.models.head_settings import (
+    HeadSettings,
+    check_labels_file,
+    watched_of,
+)
 from batchproof_server.tta.policies import NO_TTA_SETTINGS, TtaSettings
 
 MANIFEST_NAME = "batchproof.toml"
@@ -69,14 +74,15 @@ class Manifest:
     """A bundle's declaration.
 
     Attributes:
-        format: the format of this file; 1.
-        output: what the output is.
+        format: the format of this file: 1 or 2.
+        output: what the output with the scores is. In format 2 it follows from ``outputs``.
+        outputs: in format 2 the outputs by name; those that are not named are raw.
         recipe: the way from an encoded image to the input tensor; without one the model takes
             tensors only.
         signature: checked against the artefact's.
         batching: overrides the server's.
         labels: the file with one label a line, relative to the bundle; ``labels.txt`` is taken when
-            it exists.
+            it exists. In format 2 it stands at each output.
         max_request_rows: lowers the server's limit for this model.
         tta: policies of test-time augmentation.
         engine: the engine that executes the model, unless the server names one; ``auto`` takes the
@@ -85,7 +91,7 @@ class Manifest:
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
-    format: Literal[1]
+    format: Literal[1, 2]
     output: OutputSettings = RAW_OUTPUT
     description: str = ""
     recipe: RecipeSettings | None = None
@@ -95,13 +101,40 @@ class Manifest:
     max_request_rows: int | None = None
     tta: TtaSettings = NO_TTA_SETTINGS
     engine: str = AUTO
+    outputs: dict[str, HeadSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.max_request_rows is not None and self.max_request_rows < 1:
             raise ValueError(f"max_request_rows is {self.max_request_rows}, expected 1 or more")
-        if self.labels is not None and (not self.labels or set(self.labels) & set("/\\")):
-            raise ValueError(f'labels is "{self.labels}", expected a file name in the bundle')
+        check_labels_file(self.labels)
         check_engine_name(self.engine)
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        """Format 1 has ``output`` and ``labels``, format 2 has ``outputs``."""
+        if self.format == 1:
+            if self.outputs:
+                raise ValueError("outputs belongs to format = 2; in format 1 write [output]")
+            return
+        if self.output is not RAW_OUTPUT or self.labels is not None:
+            raise ValueError(
+                "output and labels belong to format = 1; in format 2 write [outputs.NAME] with "
+                "kind and labels"
+            )
+        watched = watched_of(self.outputs)
+        if watched is not None:
+            head = self.outputs[watched]
+            object.__setattr__(self, "output", head.settings(watched))
+            object.__setattr__(self, "labels", head.labels)
+
+    @property
+    def other_heads(self) -> dict[str, HeadSettings]:
+        """The outputs with scores beside the one that is watched."""
+        return {
+            name: head
+            for name, head in self.outputs.items()
+            if head.kind != "raw" and name != self.output.name
+        }
 
 
 NO_MANIFEST = Manifest(format=1)

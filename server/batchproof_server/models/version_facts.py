@@ -17,6 +17,7 @@ class VersionFacts:
         consistency: ``strict`` or ``tolerant``.
         tta_policies: the policies of test-time augmentation that may be asked for.
         class_labels: of every class, by index; empty for a model whose output is raw.
+        is_multi_label: whether these are independent of each other.
         profile: what its predictions are compared with; None without one.
         profile_findings: why a profile was ignored, or what is to be known of the one in use.
     """
@@ -29,6 +30,7 @@ class VersionFacts:
     consistency: str = ""
     tta_policies: tuple[str, ...] = ()
     class_labels: tuple[str, ...] = ()
+    is_multi_label: bool = False
     profile: KnownProfile | None = None
     profile_findings: tuple[str, ...] = ()
 
@@ -46,6 +48,7 @@ def facts_of(served: ServedModel) -> VersionFacts:
         consistency="" if certificate is None else certificate.consistency,
         tta_policies=() if recipe is None else loaded.tta.names,
         class_labels=tuple(served.label(each) for each in range(loaded.classes)),
+        is_multi_label=loaded.output.is_multi_label,
         profile=loaded.profile,
         profile_findings=loaded.profile_findings,
     )

@@ -34,9 +34,10 @@ class AnsweredRow:
         model: the name of the version that answered.
         version: its number.
         row: its place in the request, from 0.
-        predicted: the most likely class.
-        confidence: its probability.
+        predicted: the class that was the answer; of independent labels how many there are.
+        confidence: the probability of the answer.
         nonce: of the answer, ``NONCE_BYTES``.
+        chosen: of independent labels those that were the answer, ascending; None of classes.
     """
 
     model: str
@@ -45,6 +46,7 @@ class AnsweredRow:
     predicted: int
     confidence: float
     nonce: bytes
+    chosen: tuple[int, ...] | None = None
 
     @property
     def key(self) -> bytes:

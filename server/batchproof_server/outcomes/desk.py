@@ -1,7 +1,6 @@
 """The use case of labels that arrive later: whose they are, and how often the answer was right."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,7 +9,6 @@ from batchproof_server.base.errors import (
     InvalidInput,
     NotImplementedYet,
     ServingError,
-    cut,
 )
 from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.models.version_changed import VersionChanged
@@ -19,39 +17,10 @@ from batchproof_server.outcomes.answered import AnsweredRow, OutcomeRefusal
 from batchproof_server.outcomes.counted import CountedRows
 from batchproof_server.outcomes.counting import ClassBins, class_bins
 from batchproof_server.outcomes.handle import SealingKey, open_handle
+from batchproof_server.outcomes.known_labels import AcceptedOutcome, KnownLabels, OutcomeRecord
 from batchproof_server.outcomes.recent import RecentAnswers
 from batchproof_server.outcomes.refusals import Outcome, RefusedOutcome, error_of
 from batchproof_server.outcomes.settings import OutcomeSettings
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeRecord:
-    """One outcome that counts.
-
-    Attributes:
-        predicted: the class that was answered.
-        true: the class that it was.
-        confidence: the probability of the predicted class.
-    """
-
-    model: str
-    version: int
-    predicted: int
-    true: int
-    confidence: float
-
-    @property
-    def is_correct(self) -> bool:
-        """Whether the answer was right."""
-        return self.predicted == self.true
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedOutcome:
-    """An outcome that was counted, and the label of the predicted class."""
-
-    record: OutcomeRecord
-    predicted_label: str
 
 
 class OutcomeObserver(Protocol):
@@ -72,15 +41,6 @@ class OutcomeObserver(Protocol):
     def count_refusal(self, model: str, version: int, reason: OutcomeRefusal) -> None:
         """One outcome does not; model and version are empty and 0 for an unknown answer."""
         ...
-
-
-# The labels of a version, and the classes that each stands for.
-class _Labels:
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        self.labels = labels
-        self.classes_of: dict[str, tuple[int, ...]] = {}
-        for index, label in enumerate(labels):
-            self.classes_of[label] = (*self.classes_of.get(label, ()), index)
 
 
 # Contract: lives on the loop thread; between finding an answered row and marking it nothing else
@@ -113,7 +73,7 @@ class OutcomeDesk:
         self._epoch_ms = epoch_ms
         self._recent = RecentAnswers(settings)
         self._counted = CountedRows(settings.max_counted_bytes)
-        self._models: dict[tuple[str, int], _Labels] = {}
+        self._models: dict[tuple[str, int], KnownLabels] = {}
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """The versions that answer; and answers, where they are remembered."""
@@ -133,7 +93,7 @@ class OutcomeDesk:
                 self._recent.forget(*version)
                 self._observer.forget_outcomes(*version)
         elif change.old is VersionState.LOADING and facts.class_labels:
-            self._models[version] = _Labels(facts.class_labels)
+            self._models[version] = KnownLabels(facts.class_labels, facts.is_multi_label)
             self._recent.expect(*version)
             largest = () if facts.profile is None else facts.profile.profile.class_bins
             bins = class_bins(facts.class_labels, largest)
@@ -156,16 +116,16 @@ class OutcomeDesk:
         if isinstance(found, RefusedOutcome):
             raise self._refuse(found, error_of(found.reason, outcome))
         try:
-            true = self._class_of(found, outcome.truth)
+            known = self._models[found.model, found.version]
+            record = known.outcome(found, outcome.truth)
         except InvalidInput as fault:
             reason = OutcomeRefusal.LABEL_OUT_OF_RANGE
             raise self._refuse(RefusedOutcome(reason, found.model, found.version), fault) from None
         self._counted.add(found.key)
         if not outcome.handle:
             self._recent.mark_reported(outcome.request_id, outcome.row)
-        record = OutcomeRecord(found.model, found.version, found.predicted, true, found.confidence)
         self._observer.count_outcome(record)
-        return AcceptedOutcome(record, self._label(found, found.predicted))
+        return AcceptedOutcome(record, *known.predicted(found))
 
     def _find(self, outcome: Outcome) -> AnsweredRow | RefusedOutcome:
         found = self._open(outcome.handle) if outcome.handle else self._remembered(outcome)
@@ -180,7 +140,7 @@ class OutcomeDesk:
         row = opened.row
         known = self._models.get((row.model, row.version))
         # Under the number of a version there may by now be another model, with fewer classes.
-        if known is None or row.predicted >= len(known.labels):
+        if known is None or not known.can_have_answered(row):
             return RefusedOutcome(OutcomeRefusal.UNKNOWN_MODEL)
         if self._epoch_ms() - opened.answered_ms > self._settings.max_age_s * _MS_PER_S:
             return RefusedOutcome(OutcomeRefusal.EXPIRED, row.model, row.version)
@@ -197,41 +157,6 @@ class OutcomeDesk:
     def _refuse(self, refused: RefusedOutcome, error: ServingError) -> ServingError:
         self._observer.count_refusal(refused.model, refused.version, refused.reason)
         return error
-
-    def _class_of(self, row: AnsweredRow, truth: int | str | None) -> int:
-        if truth is None:
-            raise InvalidInput("the outcome has no class, expected class_index or label")
-        if isinstance(truth, str):
-            return self._labelled(row, truth)
-        classes = len(self._models[(row.model, row.version)].labels)
-        if not 0 <= truth < classes:
-            raise InvalidInput(
-                f'class_index is {truth}, expected 0 to {classes - 1} of model "{row.model}"'
-            )
-        return truth
-
-    def _labelled(self, row: AnsweredRow, label: str) -> int:
-        known = self._models[(row.model, row.version)]
-        found = known.classes_of.get(label, ())
-        if len(found) == 1:
-            return found[0]
-        shown = cut(label)
-        if found:
-            raise InvalidInput(
-                f'the label "{shown}" stands for {len(found)} classes of model "{row.model}", '
-                "expected class_index"
-            )
-        expected = ", ".join(known.labels[:_SHOWN_LABELS])
-        more = ", ..." if len(known.labels) > _SHOWN_LABELS else ""
-        raise InvalidInput(
-            f'model "{row.model}" has no label "{shown}", expected one of {expected}{more}'
-        )
-
-    def _label(self, row: AnsweredRow, class_index: int) -> str:
-        return self._models[(row.model, row.version)].labels[class_index]
-
-
-_SHOWN_LABELS = 20
 
 
 _MS_PER_S = 1_000

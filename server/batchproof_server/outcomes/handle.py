@@ -4,6 +4,9 @@
 
     form 1 | key 4 | version 8 | row 4 | class 4 | score 4 | time 8 | nonce 12 | model | seal 16
 
+Form 2 is of independent labels: it has their number in the place of the class, and before the model
+a bit for each, the first one highest, which says whether it was answered.
+
 Numbers are big-endian, the score is a float32, the time is in milliseconds since 1970, the model is
 UTF-8. The seal is HMAC-SHA-256 over everything before it, cut to 128 bits (RFC 2104, section 5).
 """
@@ -18,6 +21,7 @@ from typing import Final
 from batchproof_server.outcomes.answered import NONCE_BYTES, AnsweredRow, OutcomeRefusal
 
 FORM: Final = 1
+LABELS_FORM: Final = 2
 SEAL_BYTES: Final = 16
 MIN_SECRET_BYTES: Final = 32
 _HEAD: Final = struct.Struct(">B4sq")
@@ -27,6 +31,8 @@ _FIXED: Final = struct.Struct(f">B4sqIIfq{NONCE_BYTES}s")
 MIN_HANDLE_BYTES: Final = _FIXED.size + SEAL_BYTES
 MAX_HANDLE_BYTES: Final = 1_024
 """A name is that of a folder, 255 bytes at most."""
+MAX_LABELS: Final = 5_000
+"""Answers with more have no handles."""
 # A key that serves another purpose too makes no seal of it.
 _PURPOSE: Final = b"batchproof outcome handle"
 
@@ -71,7 +77,7 @@ def seal_rows(
     key: SealingKey,
     model: str,
     version: int,
-    best: Iterable[tuple[int, float]],
+    best: Iterable[tuple[int, float] | tuple[int, float, bytes]],
     answered_ms: int,
     nonce: bytes,
 ) -> tuple[bytes, ...]:
@@ -81,15 +87,18 @@ def seal_rows(
         key: seals.
         model: answered.
         version: its number.
-        best: of each row its most likely class and the probability of it.
+        best: of each row the class that was answered and its probability. Of independent labels how
+            many there are, the probability of the answer, and a bit for each label, ``MAX_LABELS``
+            at most.
         answered_ms: since the beginning of 1970.
         nonce: of this answer, ``NONCE_BYTES``.
     """
-    head = _HEAD.pack(FORM, key.id, version)
-    tail = _WHEN.pack(answered_ms, nonce) + model.encode("utf-8", "surrogateescape")
+    heads = {form: _HEAD.pack(form, key.id, version) for form in _FORMS}
+    when, name = _WHEN.pack(answered_ms, nonce), model.encode("utf-8", "surrogateescape")
     contents = (
-        head + _ROW.pack(row, predicted, confidence) + tail
-        for row, (predicted, confidence) in enumerate(best)
+        heads[LABELS_FORM if chosen else FORM]
+        + b"".join((_ROW.pack(row, predicted, confidence), when, *chosen, name))
+        for row, (predicted, confidence, *chosen) in enumerate(best)
     )
     return tuple(content + key.seal(content) for content in contents)
 
@@ -98,7 +107,7 @@ def seal_rows(
 # found to be that of the key that it names. Raises for no bytes whatever.
 def open_handle(handle: bytes, keys: Sequence[SealingKey]) -> OpenedHandle | OutcomeRefusal:
     """What stands in a handle, or why it is not to be believed."""
-    if not MIN_HANDLE_BYTES <= len(handle) <= MAX_HANDLE_BYTES or handle[0] != FORM:
+    if not MIN_HANDLE_BYTES <= len(handle) <= MAX_HANDLE_BYTES or handle[0] not in _FORMS:
         return OutcomeRefusal.MALFORMED
     key = next((each for each in keys if each.id == handle[1:5]), None)
     if key is None:
@@ -107,8 +116,25 @@ def open_handle(handle: bytes, keys: Sequence[SealingKey]) -> OpenedHandle | Out
     if not hmac.compare_digest(key.seal(content), seal):
         return OutcomeRefusal.FORGED
     _, _, version, row, predicted, confidence, answered_ms, nonce = _FIXED.unpack_from(content)
-    model = content[_FIXED.size :].decode("utf-8", "surrogateescape")
-    return OpenedHandle(AnsweredRow(model, version, row, predicted, confidence, nonce), answered_ms)
+    name, chosen = content[_FIXED.size :], None
+    if handle[0] == LABELS_FORM:
+        size = (predicted + 7) // 8
+        if predicted > MAX_LABELS or len(name) < size:
+            return OutcomeRefusal.MALFORMED
+        chosen = _chosen(name[:size], predicted)
+        name = name[size:]
+    model = name.decode("utf-8", "surrogateescape")
+    answered = AnsweredRow(model, version, row, predicted, confidence, nonce, chosen)
+    return OpenedHandle(answered, answered_ms)
+
+
+_FORMS: Final = (FORM, LABELS_FORM)
+
+
+def _chosen(bits: bytes, labels: int) -> tuple[int, ...]:
+    """The labels whose bit is set."""
+    number = int.from_bytes(bits, "big") >> (-labels % 8)
+    return tuple(each for each in range(labels) if number >> (labels - 1 - each) & 1)
 
 
 def nonce_of(handle: bytes) -> bytes:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from batchproof_server.base.events import PredictionRecord
-from batchproof_server.base.scores import confidences_of
 from batchproof_server.outcomes.answered import AnsweredRow, OutcomeRefusal
 from batchproof_server.outcomes.handle import nonce_of
 from batchproof_server.outcomes.settings import OutcomeSettings
@@ -83,16 +82,18 @@ class RecentAnswers:
         Args:
             now_s: says what time it is.
             record: of a version that is expected, or was unloaded before this was told; an answer
-                without handles is of nobody who could report.
+                without handles is of nobody who could report. Sets of labels are not kept: they
+                are in the handles.
         """
         if (record.model, record.version) not in self._versions or not record.handles:
             return
-        confidences = confidences_of(record.probabilities, record.decided)
+        if record.chosen is not None:
+            return
         answer = PredictedRows(
             model=record.model,
             version=record.version,
             predicted=record.decided.astype(np.uint32).tobytes(),
-            confidences=confidences.astype(np.float32).tobytes(),
+            confidences=record.confidences.astype(np.float32).tobytes(),
         )
         self.remember(record.request_id, answer, now_s(), nonce_of(record.handles[0]))
 

@@ -15,15 +15,29 @@ from batchproof_server.outcomes.answered import OutcomeRefusal
 
 
 @dataclass(frozen=True, slots=True)
+class TrueLabels:
+    """All labels that are true, of those that are independent of each other.
+
+    Attributes:
+        labels: by name.
+        class_indices: by index; both together are the set.
+    """
+
+    labels: tuple[str, ...] = ()
+    class_indices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one row really was.
 
     Attributes:
-        truth: the class, by index or by label; None when the caller gave neither.
+        truth: the class, by index or by label, or the true labels of independent ones; None when
+            the caller gave none.
         handle: of the row; empty when the answer is named by request id and row.
     """
 
-    truth: int | str | None
+    truth: int | str | TrueLabels | None
     handle: bytes = b""
     request_id: str = ""
     row: int = 0

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from batchproof_server.base.scores import Scores
 from batchproof_server.outcomes.answered import NONCE_BYTES
-from batchproof_server.outcomes.handle import SealingKey, seal_rows
+from batchproof_server.outcomes.handle import MAX_LABELS, SealingKey, seal_rows
 
 
 class Sealer:
@@ -24,13 +26,24 @@ class Sealer:
         self._random_bytes = random_bytes
 
     def seal(self, model: str, version: int, scores: Scores) -> tuple[bytes, ...]:
-        """The handle of each row.
+        """The handle of each row; none for more labels than fit into one.
 
         Args:
             model: answered.
             version: its number.
             scores: of the rows.
         """
-        rows = zip(scores.decided.tolist(), scores.confidences.tolist(), strict=True)
         nonce = self._random_bytes(NONCE_BYTES)
-        return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)
+        confidences = scores.confidences.tolist()
+        if scores.chosen is None:
+            rows = zip(scores.decided.tolist(), confidences, strict=True)
+            return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)
+        labels = scores.chosen.shape[1]
+        if labels > MAX_LABELS:
+            return ()
+        bits = np.packbits(scores.chosen, axis=1)
+        sets = [
+            (labels, confidence, row.tobytes())
+            for row, confidence in zip(bits, confidences, strict=True)
+        ]
+        return seal_rows(self._key, model, version, sets, self._epoch_ms(), nonce)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchproof_server.base.backend import Backend
+from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.signature import Array
 from batchproof_server.proof.artefact.converted import Converted
 from batchproof_server.proof.certificate.certificate import PassedOver, RepairRecord
@@ -63,6 +64,7 @@ class Candidate:
         findings: about the bundle, besides the audit's.
         reference: what the engine must answer as; None where it is that itself.
         scores: the output of the class scores; empty where there is none.
+        outputs: what was declared of them, each with its name.
         passed_over: the engines that came before this one.
     """
 
@@ -77,6 +79,7 @@ class Candidate:
     findings: tuple[Finding, ...] = ()
     reference: ReferenceEngine | None = None
     scores: str = ""
+    outputs: tuple[OutputSettings, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
 
     @property

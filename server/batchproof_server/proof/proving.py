@@ -28,6 +28,7 @@ from batchproof_server.proof.probing.buckets import (
     greatest_difference,
     served_buckets,
 )
+from batchproof_server.proof.probing.kinds import kind_findings, outputs_digest
 from batchproof_server.proof.probing.parity import Parity, compare_engines
 from batchproof_server.proof.probing.probes import (
     PERMUTATIONS,
@@ -146,6 +147,7 @@ class Prover:
             environment=environment,
             converted_digest="" if converted is None else converted.digest,
             thresholds=candidate.examined.thresholds,
+            outputs_digest=outputs_digest(candidate.outputs),
         )
 
     def _prove(
@@ -171,7 +173,8 @@ class Prover:
         report, parity = _with_parity(candidate, report)
         measured = _measured(subject, report, rows, parity)
         notes = _about(candidate, measured, failed=bool(failures(report.findings)))
-        findings = (*candidate.all_findings, *report.findings, *notes)
+        kinds = kind_findings(candidate.outputs, next(iter(report.answers.values()), ()))
+        findings = (*candidate.all_findings, *report.findings, *kinds, *notes)
         return Certificate(
             format=FORMAT,
             verdict=verdict_of(findings),

@@ -1,9 +1,12 @@
 """The outputs that callers of other protocols may ask for by name."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from batchproof.handles import handle_to_text
 from batchproof_server.base.errors import InvalidInput, cut
+from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.request import Prediction
@@ -13,6 +16,8 @@ LABEL = "label"
 HANDLE = "handle"
 # Of a model with scores, and only when asked for by name; an output of the model's own goes first.
 EXTRAS = (PROBABILITIES, LABEL, HANDLE)
+# The same of each other output with scores, after its name and a dot.
+OF_HEADS = (PROBABILITIES, LABEL)
 
 
 def own_outputs(model: ServedModel) -> tuple[str, ...]:
@@ -25,7 +30,8 @@ def known_outputs(model: ServedModel) -> tuple[str, ...]:
     own = own_outputs(model)
     if model.loaded.output.kind == "raw":
         return own
-    return own + tuple(name for name in EXTRAS if name not in own)
+    of_heads = [f"{head.name}.{each}" for head in model.loaded.heads for each in OF_HEADS]
+    return own + tuple(name for name in (*EXTRAS, *of_heads) if name not in own)
 
 
 def check_classifiable(model: ServedModel, name: str, top_k: int) -> None:
@@ -52,7 +58,7 @@ def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
     Args:
         prediction: the answer.
         name: one of ``known_outputs``.
-        top_k: how many labels a row gets, best first.
+        top_k: how many labels a row gets, best first; of independent labels all that are answered.
     """
     model, scores = prediction.model, prediction.scores
     if name in prediction.outputs or scores is None:
@@ -61,12 +67,31 @@ def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
         return scores.probabilities
     if name == HANDLE:
         return _byte_strings([[text] for text in handle_texts(prediction)])
-    return _byte_strings(
-        [
-            [model.label(index) for index in scores.ranking(row, top_k)]
-            for row in range(len(scores.probabilities))
-        ]
-    )
+    if name == LABEL:
+        return _labels(scores, model.label, top_k)
+    head, _, wanted = name.rpartition(".")
+    for other in model.loaded.heads:
+        if other.name == head:
+            theirs = other.scores(prediction.outputs)
+            if wanted == PROBABILITIES:
+                return theirs.probabilities
+            return _labels(theirs, other.label, top_k)
+    raise InvalidInput(f'output "{cut(name)}" is unknown')
+
+
+def _labels(scores: Scores, label_of: Callable[[int], str], top_k: int) -> Array:
+    """The best labels [rows, top_k]; of independent ones [rows, labels], with "" after the answer.
+
+    A row has as many strings as there are labels, so its shape says nothing of the other rows.
+    """
+    rows = range(len(scores.probabilities))
+    if scores.chosen is None:
+        return _byte_strings(
+            [[label_of(each) for each in scores.ranking(row, top_k)] for row in rows]
+        )
+    width = scores.chosen.shape[1]
+    named = [[label_of(each) for each in scores.labels(row)] for row in rows]
+    return _byte_strings([[*texts, *[""] * (width - len(texts))] for texts in named])
 
 
 def handle_texts(prediction: Prediction) -> list[str]:

@@ -200,7 +200,7 @@ class Predictor:
             scores = self._scored_in_company(executed.executions, output)
             if scores is None:
                 array = executed.outputs[output.name]
-                work = partial(score, array, output.kind, output.threshold)
+                work = partial(score, array, output.kind, output.limit)
                 scores = await self._off_loop.run(work, rows=rows, values=array.size)
         augmentation = None
         if request.names_views and scores is not None:

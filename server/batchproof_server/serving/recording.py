@@ -30,6 +30,8 @@ def record_of(
         entropy=scores.entropy,
         margin=scores.margin,
         decided=scores.decided,
+        confidences=scores.confidences,
+        chosen=scores.chosen,
         inputs=inputs,
         handles=prediction.handles,
     )

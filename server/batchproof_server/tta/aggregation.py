@@ -13,10 +13,11 @@ blend(beta)     beta times the plain view + (1 - beta) times the mean of the oth
 weighted        mean with weights that are given
 ==============  =================================================================================
 
-Each result is divided by its own sum. Products are sums of logarithms, in which a probability
-counts as at least 1e-300. Contract: the order of the views (with their weights) does not change one
-bit, since what is added over the views is sorted first; a view of weight 0 has no part; and what is
-made of a single view is that view, bit for bit.
+Each result is divided by its own sum, which is over the last axis: independent labels each have two
+probabilities there. Products are sums of logarithms, in which a probability counts as at least
+1e-300. Contract: the order of the views (with their weights) does not change one bit, since what is
+added over the views is sorted first; a view of weight 0 has no part; and what is made of a single
+view is that view, bit for bit.
 """
 
 from collections.abc import Callable
@@ -80,13 +81,13 @@ def aggregate(
     """The probabilities of one row.
 
     Args:
-        views: float64 [views, classes], the probabilities of each view.
+        views: float64 [views, classes], the probabilities of each view; or [views, labels, 2].
         aggregation: how.
         weights: one for each view, 0 or above, not all 0; used by ``weighted`` only.
         plain: the place of the view ``identity``; used by ``blend`` only, which needs it.
 
     Returns:
-        float64 [classes].
+        float64 [classes], or [labels, 2].
     """
     if aggregation.name == "weighted":
         return _weighted(views, np.array(weights, np.float64))
@@ -112,7 +113,7 @@ def _sum(terms: Array) -> Array:
 
 
 def _normalized(values: Array) -> Array:
-    normalized: Array = values / values.sum()
+    normalized: Array = values / values.sum(axis=-1, keepdims=True)
     return normalized
 
 
@@ -127,17 +128,18 @@ def _weighted(views: Array, weights: Array) -> Array:
     if len(views) == 1:
         single: Array = views[0]
         return single
-    return _normalized(_sum(views * weights[:, np.newaxis]))
+    return _normalized(_sum(views * weights.reshape(-1, *[1] * (views.ndim - 1))))
 
 
 def _logit_mean(views: Array) -> Array:
     logarithms = exact_mean(_logarithms(views))
-    result: Array = np.exp(logarithms - logarithms.max())
+    result: Array = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
     return result
 
 
 def _vote(views: Array) -> Array:
-    votes = np.bincount(views.argmax(axis=1), minlength=views.shape[1]) / len(views)
+    best = views.argmax(axis=-1)[..., np.newaxis] == np.arange(views.shape[-1])
+    votes = best.sum(axis=0) / len(views)
     result: Array = (1 - _TIE_SHARE) * votes + _TIE_SHARE * _normalized(exact_mean(views))
     return result
 
@@ -149,7 +151,8 @@ def _max(views: Array) -> Array:
 
 def _sharpen(views: Array, temperature: float) -> Array:
     logarithms = _logarithms(views) / temperature
-    return _sum(np.exp(logarithms - logarithms.max()))
+    greatest = logarithms.max(axis=(0, -1), keepdims=True)
+    return _sum(np.exp(logarithms - greatest))
 
 
 def _blend(views: Array, plain: int, beta: float) -> Array:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from batchproof_server.base.errors import InvalidInput, cut
+from batchproof_server.base.meaning import MOST_PROBABLE, Meaning
 from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.tta.aggregation import WEIGHTED, Aggregation, parse_aggregation
 from batchproof_server.tta.plan import CUSTOM, Plan
@@ -43,7 +44,7 @@ class Choice:
         default: the plan of a request that asks for nothing.
         takes_views: whether a request may name views itself.
         fitted: the weights beside the model, if any.
-        threshold: at which the model decides; None for the most probable class.
+        meaning: of the model's probabilities.
     """
 
     settings: TtaSettings
@@ -51,7 +52,7 @@ class Choice:
     default: Plan
     takes_views: bool
     fitted: FittedWeights | None
-    threshold: float | None = None
+    meaning: Meaning = MOST_PROBABLE
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ class Choice:
         self._check_count(len(texts))  # each stands for one view or more
         views = parse_views(texts)
         self._check_count(len(views))
-        return Plan(CUSTOM, views, threshold=self.threshold)
+        return Plan(CUSTOM, views, meaning=self.meaning)
 
     def _check_count(self, views: int) -> None:
         if views > self.settings.max_views:
@@ -138,7 +139,7 @@ def choice_of(
     fitted: FittedWeights | None,
     model_digest: str,
     recipe_digest: str,
-    threshold: float | None = None,
+    meaning: Meaning = MOST_PROBABLE,
 ) -> Choice:
     """Compiles the policies of a model version.
 
@@ -147,7 +148,7 @@ def choice_of(
         fitted: from ``tta_weights.json``.
         model_digest: of the artefact.
         recipe_digest: empty for a model that takes tensors only.
-        threshold: at which the model decides; None for the most probable class.
+        meaning: of the model's probabilities.
 
     Raises:
         InvalidSettings: the fitted weights belong to something else, a policy lacks its weights, or
@@ -171,7 +172,7 @@ def choice_of(
         )
     try:
         plans = {
-            name: replace(_declared(settings, name, fitted), threshold=threshold)
+            name: replace(_declared(settings, name, fitted), meaning=meaning)
             for name in allowed_policies(settings)
         }
     except ValueError as fault:
@@ -182,7 +183,7 @@ def choice_of(
         default=plans[settings.default],
         takes_views=settings.allowed is None or CUSTOM in settings.allowed,
         fitted=fitted,
-        threshold=threshold,
+        meaning=meaning,
     )
 
 

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchproof_server.base.output import OutputSettings
-from batchproof_server.base.scores import (
-    Scores,
-    output_of,
-    probabilities_of,
-    score_probabilities,
-)
+from batchproof_server.base.output_forms import FORMS
+from batchproof_server.base.scores import Scores, probabilities_of, score_probabilities
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import RowResult, row_result
@@ -97,5 +93,5 @@ def answer(
     probabilities = np.stack([result.probabilities for result in results])
     name, kind = output.scores()
     like = plain[name]
-    aggregate = output_of(probabilities, kind).astype(like.dtype).reshape(like.shape)
-    return score_probabilities(probabilities, None, output.threshold), {**plain, name: aggregate}
+    aggregate = FORMS[kind].output(probabilities).astype(like.dtype).reshape(like.shape)
+    return score_probabilities(probabilities, None, output.meaning), {**plain, name: aggregate}

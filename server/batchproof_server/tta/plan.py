@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Final
 
+from batchproof_server.base.meaning import MOST_PROBABLE, Meaning
 from batchproof_server.tta.aggregation import MEAN, WEIGHTED, Aggregation
 from batchproof_server.tta.noise import MAX_SEED
 from batchproof_server.tta.views import IDENTITY, View
@@ -26,7 +27,7 @@ class Plan:
         weights: one for each view when the aggregation is ``weighted``; else none.
         weights_digest: of the fitted weights in use, in hexadecimal; empty without.
         seed: of random views.
-        threshold: at which the model decides; see ``base.scores.decisions``.
+        meaning: of the model's probabilities: what is the answer, and what views add up to.
         plain: the place of the first ``identity`` among the views.
         is_plain: whether it comes to the plain prediction.
     """
@@ -38,7 +39,7 @@ class Plan:
     weights: tuple[float, ...] = ()
     weights_digest: str = ""
     seed: int = 0
-    threshold: float | None = None
+    meaning: Meaning = MOST_PROBABLE
     plain: int | None = field(init=False, repr=False, compare=False)
     is_plain: bool = field(init=False, repr=False, compare=False)
 
@@ -52,9 +53,10 @@ class Plan:
             self._check_early_exit(self.early_exit)
         if self.aggregation.name == "blend" and self.plain is None:
             raise ValueError('the aggregation "blend" needs the view "identity"')
-        if self.aggregation.name == "vote" and self.threshold is not None:
+        if self.aggregation.name == "vote" and self.meaning.limit is not None:
             raise ValueError(
-                f'the aggregation "vote" counts views, and the model decides at {self.threshold}; '
+                f'the aggregation "vote" counts views, and the model decides at '
+                f"{self.meaning.limit}; "
                 'expected another, such as "mean"'
             )
         if not 0 <= self.seed <= MAX_SEED:

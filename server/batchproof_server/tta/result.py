@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchproof_server.base.scores import decisions
+from batchproof_server.base.meaning import Meaning
 from batchproof_server.base.signature import Array
 from batchproof_server.tta.aggregation import aggregate, exact_mean
 from batchproof_server.tta.plan import Plan
@@ -45,8 +45,9 @@ def is_sure(plan: Plan, plain_probabilities: Array) -> bool:
     """Whether a row may stop after its plain view: its answer's probability reaches the limit."""
     if plan.early_exit is None:
         return False
-    decided = decisions(plain_probabilities[np.newaxis], plan.threshold)[0]
-    return bool(plain_probabilities[decided] >= plan.early_exit)
+    row = plain_probabilities[np.newaxis]
+    confidence = plan.meaning.probability_of(row, plan.meaning.answers(row))
+    return bool(confidence[0] >= plan.early_exit)
 
 
 def early_result(plain_probabilities: Array) -> RowResult:
@@ -70,34 +71,32 @@ def row_result(plan: Plan, view_probabilities: Array) -> RowResult:
         plan: whose views.
         view_probabilities: float64 [views, classes], in the plan's order.
     """
-    answer = aggregate(view_probabilities, plan.aggregation, plan.weights, plan.plain)
-    best = int(decisions(answer[np.newaxis], plan.threshold)[0])
+    meaning = plan.meaning
+    apart = meaning.apart(view_probabilities)
+    answer = meaning.together(aggregate(apart, plan.aggregation, plan.weights, plan.plain))
+    answered = meaning.answers(answer[np.newaxis])
+    of_answer = np.repeat(answered, len(view_probabilities), axis=0)
+    flips = (meaning.answers(view_probabilities) != answered).any(axis=1)
     return RowResult(
         probabilities=answer,
         views=plan.views,
         view_probabilities=view_probabilities,
         weights=plan.shares,
         exited_early=False,
-        flip_rate=float((decisions(view_probabilities, plan.threshold) != best).mean()),
-        mutual_information=_mutual_information(view_probabilities),
-        confidence_stddev=_stddev(view_probabilities[:, best]),
+        flip_rate=float(flips.mean()),
+        mutual_information=_mutual_information(view_probabilities, meaning),
+        confidence_stddev=_stddev(meaning.probability_of(view_probabilities, of_answer)),
     )
 
 
-def _mutual_information(views: Array) -> float:
+def _mutual_information(views: Array, meaning: Meaning) -> float:
     if len(views) == 1:
         return 0.0
-    of_mean = _entropies(exact_mean(views)[np.newaxis])[0]
-    mean_of = exact_mean(_entropies(views)[:, np.newaxis])[0]
+    of_mean = meaning.entropy(exact_mean(views)[np.newaxis])[0]
+    mean_of = exact_mean(meaning.entropy(views)[:, np.newaxis])[0]
     return max(0.0, float(of_mean - mean_of))
 
 
 def _stddev(values: Array) -> float:
     column = values[:, np.newaxis]
     return float(np.sqrt(exact_mean((column - exact_mean(column)) ** 2)[0]))
-
-
-def _entropies(probabilities: Array) -> Array:
-    positive = np.where(probabilities > 0, probabilities, 1.0)
-    entropies: Array = -(positive * np.log(positive)).sum(axis=1)
-    return entropies

@@ -9,15 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.output import BINARY, LOGITS, OutputSettings, ScoresKind
-from batchproof_server.base.scores import (
-    class_scores,
-    confidences_of,
-    decisions,
-    output_of,
-    probabilities_of,
-    score,
-)
+from batchproof_server.base.meaning import MOST_PROBABLE
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.output_forms import FORMS, ScoresKind
+from batchproof_server.base.scores import probabilities_of, score
 from batchproof_server.base.signature import Array
 
 KINDS: tuple[ScoresKind, ...] = ("binary_logit", "binary_probability")
@@ -29,7 +24,7 @@ shares = hnp.arrays(dtypes, lengths, elements=st.floats(0, 1, width=16))
 
 
 def column(kind: ScoresKind) -> st.SearchStrategy[Array]:
-    return logits if kind in LOGITS else shares
+    return logits if FORMS[kind].has_logits else shares
 
 
 def sigmoid(z: float) -> float:
@@ -87,8 +82,8 @@ def test_probabilities_come_back_from_the_output_that_is_made_of_them(
     kind: ScoresKind, p: Array
 ) -> None:
     probabilities = np.stack([1 - p, p], axis=1)
-    output = output_of(probabilities, kind)
-    assert output.shape == ((len(p),) if kind in BINARY else (len(p), 2))
+    output = FORMS[kind].output(probabilities)
+    assert output.shape == ((len(p),) if FORMS[kind].is_binary else (len(p), 2))
     np.testing.assert_allclose(probabilities_of(output, kind), probabilities, rtol=1e-9)
 
 
@@ -96,7 +91,7 @@ def test_probabilities_come_back_from_the_output_that_is_made_of_them(
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_the_output_of_a_certain_answer_is_finite(kind: ScoresKind, p: float) -> None:
     probabilities = np.array([[1 - p, p]])
-    output = output_of(probabilities, kind)
+    output = FORMS[kind].output(probabilities)
     assert np.isfinite(output.astype(np.float32)).all()
     np.testing.assert_allclose(probabilities_of(output, kind), probabilities, atol=1e-12)
 
@@ -113,7 +108,7 @@ def test_an_output_that_is_not_finite_names_its_row(
 
 def test_outputs_of_several_classes_stay_as_they_are() -> None:
     came = np.ones((2, 3), np.float32)
-    assert class_scores(came, "logits") is came
+    assert FORMS["logits"].columns(came) is came
 
 
 def test_only_an_output_with_a_name_and_scores_has_scores() -> None:
@@ -143,9 +138,9 @@ def test_the_second_class_is_the_answer_above_the_threshold(p: Array, threshold:
     )
 )
 def test_without_a_threshold_the_answer_is_the_most_probable_class(p: Array) -> None:
-    decided = decisions(p, None)
-    np.testing.assert_array_equal(decided, p.argmax(axis=1))
-    np.testing.assert_array_equal(confidences_of(p, decided), p.max(axis=1))
+    answers = MOST_PROBABLE.answers(p)
+    np.testing.assert_array_equal(answers[:, 0], p.argmax(axis=1))
+    np.testing.assert_array_equal(MOST_PROBABLE.probability_of(p, answers), p.max(axis=1))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])

@@ -43,8 +43,8 @@ def test_every_unknown_word_and_key_is_named_at_once() -> None:
         ({"preset": "kears"}, 'preset: unknown "kears", one of keras-load-img'),
         ({"formats": []}, "formats is empty"),
         (
-            {"decoder": "tensorflow-fast", "formats": ["webp"]},
-            'the decoder "tensorflow-fast" cannot read webp as rgb',
+            {"decoder": "tensorflow-fast", "formats": ["webp"], "color": "grayscale"},
+            'the decoder "tensorflow-fast" cannot read webp as grayscale',
         ),
         (
             {"decoder": "tensorflow-fast", "formats": ["gif"], "color": "grayscale"},

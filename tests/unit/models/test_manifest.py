@@ -58,7 +58,7 @@ def test_little_must_be_declared() -> None:
 
 def test_every_fault_is_named_with_its_path() -> None:
     text = """
-    format = 2
+    format = 3
     nonsense = 1
     [output]
     kind = "probability"
@@ -72,7 +72,7 @@ def test_every_fault_is_named_with_its_path() -> None:
     shape = [0]
     """
     found = dict(finding.split(": ", 1) for finding in findings(text))
-    assert found["format"] == "unknown 2, one of 1"
+    assert found["format"] == "unknown 3, one of 1 or 2"
     assert found["nonsense"] == "unknown key"
     assert found["output.kind"].startswith('unknown "probability", one of ')
     assert found["recipe.decoder"].startswith('unknown "accurat", one of ')

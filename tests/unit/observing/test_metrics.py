@@ -80,6 +80,7 @@ def augmented(policy: str = "flip", views: int = 5, early_exits: int = 1) -> Pre
         row,
         row,
         np.zeros(3, np.int64),
+        np.full(3, 0.5, np.float32),
         policy=policy,
         views=views,
         early_exits=early_exits,

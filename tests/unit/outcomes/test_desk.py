@@ -45,7 +45,16 @@ class Place:
         handles = seal_rows(KEY, "m", version, [(1, 0.75)], NOW_MS, nonce)
         self.observers.notify(
             PredictionRecord(
-                "m", version, request_id, scores, None, some, some, np.array([1]), handles=handles
+                "m",
+                version,
+                request_id,
+                scores,
+                None,
+                some,
+                some,
+                np.array([1]),
+                0.75 * some,
+                handles=handles,
             )
         )
 

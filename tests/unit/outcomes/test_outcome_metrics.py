@@ -18,7 +18,7 @@ from batchproof_server.base.errors import (
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.outcomes.answered import OutcomeRefusal
 from batchproof_server.outcomes.counting import class_bins
-from batchproof_server.outcomes.desk import OutcomeRecord
+from batchproof_server.outcomes.known_labels import OutcomeRecord
 from batchproof_server.outcomes.refusals import Outcome, error_of
 from batchproof_server.rpc.status import CODES
 

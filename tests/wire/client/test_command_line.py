@@ -73,7 +73,8 @@ def test_json_is_one_object_a_picture_in_the_order_of_the_arguments(
     ]
     assert records[0]["provenance"]["executions"][0]["bucket_rows"] == 4
     assert set(records[0]) == {
-        *("picture", "request_id", "classes", "entropy", "margin", "handle", "provenance")
+        *("picture", "request_id", "classes", "labels", "entropy", "margin", "handle"),
+        "provenance",
     }
     assert (code, err) == (0, "")
 

@@ -272,10 +272,10 @@ def test_a_file_may_name_classes_by_index(run: Run, server: FakeServer, tmp_path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "expected the columns handle (or request_id) and label (or class_index)"),
+        ("", "expected the columns handle (or request_id) and label (or class_index, or labels)"),
         (
             "request_id,row\na,1\n",
-            "expected the columns handle (or request_id) and label (or class_index)",
+            "expected the columns handle (or request_id) and label (or class_index, or labels)",
         ),
         ("request_id,label,when\na,b,c\n", 'column "when" is unknown'),
         ("request_id,label\na,b\n,b\n", "line 3: expected either handle or request_id"),

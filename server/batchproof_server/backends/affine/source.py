@@ -3,7 +3,7 @@
 ``affine.json``::
 
     {"input_shape": [224, 224, 3], "input_dtype": "float32", "classes": 10,
-     "scale": 2.0, "offset": 1.0}
+     "scale": 2.0, "offset": 1.0, "clip": false}
 """
 
 import json
@@ -37,6 +37,7 @@ class AffineSettings:
         classes: how many scores a row gets; at most the elements of a row.
         scale: finite.
         offset: finite.
+        clip: whether scores below 0 are 0, and those above 1 are 1.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -46,6 +47,7 @@ class AffineSettings:
     classes: int
     scale: float
     offset: float
+    clip: bool = False
 
     def __post_init__(self) -> None:
         if any(size < 1 for size in self.input_shape):

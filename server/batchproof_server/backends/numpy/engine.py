@@ -51,6 +51,8 @@ class AffineBackend:
         scores = first.astype(np.float32)
         scores *= np.float32(self._settings.scale)
         scores += np.float32(self._settings.offset)
+        if self._settings.clip:
+            np.clip(scores, 0, 1, out=scores)
         return {OUTPUT_NAME: scores}
 
     def close(self) -> None:

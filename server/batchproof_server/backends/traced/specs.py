@@ -64,7 +64,7 @@ def _fault(side: str, name: str, spec: Any) -> str | None:
     """What keeps one input or output from being served, as a sentence."""
     if not isinstance(spec, tf.TensorSpec | tf.Tensor):
         return f'{side} "{name}" is a {type(spec).__name__}, expected a dense tensor'
-    if fault := _dtype_fault(spec.dtype):
+    if fault := _dtype_fault(side, spec.dtype):
         return f'{side} "{name}" {fault}'
     if not spec.shape.rank:
         came = "is a scalar" if spec.shape.rank == 0 else "has a shape of unknown rank"
@@ -72,7 +72,12 @@ def _fault(side: str, name: str, spec: Any) -> str | None:
     return None
 
 
-def _dtype_fault(dtype: Any) -> str | None:
+def _dtype_fault(side: str, dtype: Any) -> str | None:
+    if dtype == tf.string and side == "output":
+        return (
+            "holds strings, expected numbers; export a signature without it, and put the names of "
+            "the classes into labels.txt"
+        )
     if dtype == tf.string:
         return (
             "holds strings, expected numbers; encoded pictures go through a recipe, which feeds "

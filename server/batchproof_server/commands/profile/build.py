@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.backends.artefact import LayeredKind
 from batchproof_server.backends.examining import check_safe
@@ -29,9 +27,9 @@ from batchproof_server.drift.summarising import ProfiledModel, frame_of, summari
 from batchproof_server.drift.tta_reference import difference
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loaded import LoadedModel, profiled_labels
 from batchproof_server.models.profiles import read_profile, tta_reference
-from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes
+from batchproof_server.offline.datasets.pictures import LabelledPicture, truth_of
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.evaluation.evaluating import served_expansion
 from batchproof_server.offline.reference_profile.answering import Answering, RecordKeeper
@@ -138,13 +136,13 @@ async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples |
     ) as serving:
         loaded_s, loaded = clock.now_s(), serving.model.loaded
         recipe = served_expansion(loaded).recipe
-        check_classes(work.pictures, loaded.classes)
+        is_multi_label = loaded.output.is_multi_label
+        truth = truth_of(work.pictures, loaded.classes, is_multi_label=is_multi_label)
         plan = None if work.tta is None else loaded.tta.plans[work.tta]
         subject = _subject(work, loaded, plan)
         answering = Answering(serving.model, serving.core.predict, records, plan)
         with show_bars(len(work.pictures)) as bars:
             signals = await answering.collect_signals(work.pictures, bars.begin("answering"))
-        truth = np.array([picture.class_index for picture in work.pictures])
         frame = None if work.like is None else frame_of(work.like)
         built = summarise(subject, signals, truth, frame)
         if not work.samples:
@@ -171,7 +169,7 @@ def _subject(work: _Work, loaded: LoadedModel, plan: Plan | None) -> ProfiledMod
     return ProfiledModel(
         model_digest=loaded.bundle.model_digest,
         recipe_digest=recipe.digest,
-        labels=loaded.bundle.labels or tuple(map(str, range(loaded.classes))),
+        labels=profiled_labels(loaded),
         tta=tta,
         libraries=recipe.libraries,
     )

@@ -11,6 +11,8 @@ from batchproof_server.drift.tta_reference import TtaReference
 
 _SIGNALS: Final = ("signal", "bins", "mean", "stddev", "min", "max")
 _CLASSES: Final = ("class", "pictures", "recall", "answered")
+# A row is counted for the best label that is answered; how many of these are right.
+_LABELS: Final = ("label", "pictures", "right", "best answer")
 _SHOWN_CLASSES: Final = 25
 
 
@@ -30,7 +32,7 @@ def profile_report(title: str, profile: ReferenceProfile) -> str:
         "",
         *table([_SIGNALS, *_signal_rows(profile)]),
         "",
-        *table([_CLASSES, *_class_rows(profile)]),
+        *table([_LABELS if profile.is_multi_label else _CLASSES, *_class_rows(profile)]),
     ]
     if (more := len(profile.classes) - _SHOWN_CLASSES) > 0:
         lines.append(f"  and {more} more classes")
@@ -59,5 +61,6 @@ def _signal_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
 
 def _class_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
     for each in profile.classes[:_SHOWN_CLASSES]:
-        recall = f"{each.right / each.pictures:.1%}" if each.pictures else "-"
+        whole = each.answered if profile.is_multi_label else each.pictures
+        recall = f"{each.right / whole:.1%}" if whole else "-"
         yield each.label, str(each.pictures), recall, str(each.answered)

@@ -80,8 +80,8 @@ async def _evaluate(arguments: Namespace, thresholds: tuple[float, ...]) -> Augm
             seed=arguments.seed,
         )
         policies = tried_policies(study.choice, wanted)
-        plain = new_course(plain_policy(study.choice), truth, study.choice.threshold)
-        courses = [new_course(policy, truth, study.choice.threshold) for policy in policies]
+        plain = new_course(plain_policy(study.choice), truth, study.choice.meaning)
+        courses = [new_course(policy, truth, study.choice.meaning) for policy in policies]
         with show_bars(len(study.pictures)) as bars:
             count = bars.begin(f"plainly and with {len(courses)} policies")
             await study.runner(count).run(study.pictures, [plain, *courses])

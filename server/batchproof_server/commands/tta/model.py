@@ -10,7 +10,7 @@ from batchproof_server.commands.certify.command import only_bundle
 from batchproof_server.commands.evaluate.command import choose_pictures, offline_config
 from batchproof_server.commands.serving import Serving, serve_version
 from batchproof_server.offline.asking import Count
-from batchproof_server.offline.datasets.pictures import LabelledPicture, check_classes
+from batchproof_server.offline.datasets.pictures import LabelledPicture, truth_of
 from batchproof_server.offline.evaluation.augmentation.running import Runner
 from batchproof_server.offline.evaluation.evaluating import (
     class_count,
@@ -59,6 +59,11 @@ async def open_study(arguments: Namespace) -> AsyncIterator[Studied]:
         model = serving.model.loaded
         served_recipe(model)
         classes = class_count(model)
-        check_classes(pictures, classes)
+        if model.output.is_multi_label:
+            raise ValueError(
+                "tta: these studies compare single classes, and the model has independent labels; "
+                "serve and evaluate augment it without them"
+            )
+        truth_of(pictures, classes)
         subject = subject_of(model, str(arguments.data), len(pictures), there, classes)
         yield Studied(serving, model.tta, pictures, subject)

@@ -12,7 +12,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.observing.prometheus.labels import ModelVersion
 from batchproof_server.outcomes.answered import OutcomeRefusal
 from batchproof_server.outcomes.counting import CONFIDENCE_BINS, ClassBins, confidence_bin
-from batchproof_server.outcomes.desk import OutcomeRecord
+from batchproof_server.outcomes.known_labels import OutcomeRecord
 
 _PREFIX: Final = "batchproof_outcome"
 _NOBODY: Final[ModelVersion] = ("", 0)
@@ -23,12 +23,14 @@ _FALSE_TRUE: Final = ("false", "true")
 class _Counts:
     def __init__(self, bins: ClassBins) -> None:
         self.bins = bins
+        self.answers = np.zeros(2)
         self.classes = np.zeros((len(bins.labels), 2))
         self.calibration = np.zeros((CONFIDENCE_BINS, 2))
         self.confidence_sum = np.zeros(CONFIDENCE_BINS)
 
     def copy(self) -> "_Counts":
         copied = _Counts(self.bins)
+        copied.answers[:] = self.answers
         copied.classes[:] = self.classes
         copied.calibration[:] = self.calibration
         copied.confidence_sum[:] = self.confidence_sum
@@ -63,7 +65,9 @@ class OutcomeMetrics(Collector):
         confidence = confidence_bin(record.confidence)
         with self._lock:
             counts = self._versions[(record.model, record.version)]
-            counts.classes[counts.bins.bin_of(record.true), column] += 1
+            counts.answers[column] += 1
+            for true, was_answered in record.classes():
+                counts.classes[counts.bins.bin_of(true), int(was_answered)] += 1
             counts.calibration[confidence, column] += 1
             counts.confidence_sum[confidence] += record.confidence
 
@@ -92,7 +96,7 @@ def _outcomes(versions: dict[ModelVersion, _Counts]) -> core.Metric:
     text = "Outcomes that were reported, by whether the answer was right."
     family = core.CounterMetricFamily(f"{_PREFIX}s", text, labels=("model", "version", "correct"))
     for version, counts in versions.items():
-        _add_pair(family, _named(version), counts.classes.sum(axis=0))
+        _add_pair(family, _named(version), counts.answers)
     return family
 
 

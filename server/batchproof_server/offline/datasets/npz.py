@@ -19,6 +19,7 @@ from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPic
 
 MAX_ARRAY_BYTES: Final = 4 << 30
 _CHANNELS: Final = (1, 3, 4)
+_LABEL_AXES: Final = 2
 _MAX_HEADER_BYTES: Final = 10_000
 _EXPECTED: Final = "[pictures, height, width] or [pictures, height, width, 1, 3 or 4]"
 _GREY_AXES, _COLOUR_AXES = 3, 4
@@ -40,7 +41,8 @@ def read_npz(file: Path, labels: Sequence[str], limits: ImageLimits) -> tuple[La
 
     Args:
         file: holds ``images``, uint8 [pictures, height, width] or [pictures, height, width,
-            channels] with 1, 3 or 4 channels, and ``labels``, whole numbers [pictures].
+            channels] with 1, 3 or 4 channels, and ``labels``, whole numbers [pictures], or of
+            independent labels 0 or 1 [pictures, labels].
         labels: of the classes in their order; empty when the bundle names none.
         limits: on pixels.
 
@@ -58,6 +60,8 @@ def read_npz(file: Path, labels: Sequence[str], limits: ImageLimits) -> tuple[La
     if len(images) != len(classes) or not len(images):
         counted = f"{len(images)} images and {len(classes)} labels"
         raise InvalidData([f"{file}: {counted}, expected one label for each of 1 or more"])
+    if classes.ndim == _LABEL_AXES:
+        return _with_label_sets(file, images, classes, labels)
     _check_labels(file, classes, labels)
     return tuple(
         LabelledPicture(f"image {number}", int(index), partial(encode_png, images[number]))
@@ -107,8 +111,10 @@ def _check_header(name: str, header: _Header, limits: ImageLimits) -> None:
         raise InvalidData([f"{name} holds pickled objects, which are never loaded"])
     came = f"{header.dtype.name} {list(header.shape)}"
     if name == "labels":
-        if header.dtype.kind not in "iu" or len(header.shape) != 1:
-            raise InvalidData([f"labels are {came}, expected whole numbers [pictures]"])
+        kinds = {1: "iu", _LABEL_AXES: "biu"}
+        if header.dtype.kind not in kinds.get(len(header.shape), ""):
+            expected = "whole numbers [pictures], or 0 and 1 [pictures, labels]"
+            raise InvalidData([f"labels are {came}, expected {expected}"])
         return
     if header.dtype != np.uint8 or not _is_pictures(header.shape):
         raise InvalidData([f"images are {came}, expected uint8 {_EXPECTED}"])
@@ -121,6 +127,25 @@ def _check_header(name: str, header: _Header, limits: ImageLimits) -> None:
 def _is_pictures(shape: tuple[int, ...]) -> bool:
     axes = len(shape) == _GREY_AXES or (len(shape) == _COLOUR_AXES and shape[3] in _CHANNELS)
     return axes and min(shape[1:3]) >= 1
+
+
+def _with_label_sets(
+    file: Path, images: Array, truth: Array, labels: Sequence[str]
+) -> tuple[LabelledPicture, ...]:
+    if labels and truth.shape[1] != len(labels):
+        came = f"{truth.dtype.name} {list(truth.shape)}"
+        raise InvalidData([f"{file}: labels are {came}, expected {len(labels)} columns"])
+    if ((truth != 0) & (truth != 1)).any():
+        raise InvalidData([f"{file}: labels [pictures, labels] hold more than 0 and 1"])
+    return tuple(
+        LabelledPicture(
+            f"image {number}",
+            -1,
+            partial(encode_png, images[number]),
+            tuple(np.flatnonzero(row).tolist()),
+        )
+        for number, row in enumerate(truth)
+    )
 
 
 def _check_labels(file: Path, classes: Array, labels: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from batchproof_server.base.meaning import MOST_PROBABLE, AnyOfMany, Meaning
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array
 from batchproof_server.offline.evaluation.measures import bits_differ, greatest_differences
@@ -27,12 +28,14 @@ class SingleAnswer:
         probabilities: float32 [classes].
         logits: float32 [classes], or None when the model answers with probabilities.
         bucket_rows: rows of the micro-batch that it was executed in.
+        chosen: bool [labels], the answer of independent labels; None for exclusive classes.
     """
 
     top1: int
     probabilities: Array
     logits: Array | None
     bucket_rows: int
+    chosen: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,23 +43,31 @@ class Reference:
     """The single answers to all pictures, which every other path is compared with.
 
     Attributes:
-        top1: int64 [pictures].
+        answers: int64 [pictures, 1]; of independent labels bool [pictures, labels].
         probabilities: float32 [pictures, classes].
         logits: float32 [pictures, classes], or None.
         buckets_rows: int64 [pictures].
     """
 
-    top1: Array
+    answers: Array
     probabilities: Array
     logits: Array | None
     buckets_rows: Array
+
+    @property
+    def top1(self) -> Array:
+        """Of exclusive classes: int64 [pictures]."""
+        top1: Array = self.answers[:, 0]
+        return top1
 
 
 def reference(answers: Sequence[SingleAnswer]) -> Reference:
     """Stacks the answers to one or more pictures."""
     logits = [answer.logits for answer in answers if answer.logits is not None]
+    chosen = [answer.chosen for answer in answers if answer.chosen is not None]
+    top1 = np.array([answer.top1 for answer in answers])
     return Reference(
-        top1=np.array([answer.top1 for answer in answers]),
+        answers=np.stack(chosen) if chosen else top1[:, np.newaxis],
         probabilities=np.stack([answer.probabilities for answer in answers]),
         logits=np.stack(logits) if logits else None,
         buckets_rows=np.array([answer.bucket_rows for answer in answers]),
@@ -68,9 +79,10 @@ class Tally:
     """What one path answered to each picture. Made by ``empty_tally``, filled by ``add``.
 
     Attributes:
-        top1: int64 [pictures].
-        confidence: float64 [pictures], the highest probability.
-        true_probability: float64 [pictures], that of the true class.
+        is_right: bool [pictures], whether the answer is the truth.
+        is_other: bool [pictures], whether the answer is another than that of the reference.
+        confidence: float64 [pictures], the probability of the answer.
+        true_probability: float64 [pictures], that of the truth.
         bits_differ: bool [pictures], whether probabilities or logits differ from the reference.
         difference: float64 [pictures], the greatest of the probabilities from the reference.
         near_tie: bool [pictures], whether the reference holds its own class and this path's for
@@ -78,7 +90,8 @@ class Tally:
         buckets_rows: int64 [pictures], rows of the micro-batch; 0 where the path has none.
     """
 
-    top1: Array
+    is_right: Array
+    is_other: Array
     confidence: Array
     true_probability: Array
     bits_differ: Array
@@ -95,22 +108,41 @@ class Tally:
             places: int64 [rows], which pictures they are.
             scores: theirs.
             bucket_rows: rows of their micro-batch.
-            truth: int64 [pictures], the true classes.
+            truth: int64 [pictures], the true classes; of labels bool [pictures, labels].
             known: the reference.
         """
-        rows, given = np.arange(len(places)), scores.probabilities
-        top1 = scores.decided
-        self.top1[places] = top1
-        self.confidence[places] = given[rows, top1]
-        self.true_probability[places] = given[rows, truth[places]]
+        given, meaning = scores.probabilities, meaning_of_scores(scores)
+        answers, true = answers_of(scores), as_answers(truth)[places]
+        self.is_right[places] = (answers == true).all(axis=1)
+        self.is_other[places] = (answers != known.answers[places]).any(axis=1)
+        self.confidence[places] = meaning.probability_of(given, answers)
+        self.true_probability[places] = meaning.probability_of(given, true)
         self.buckets_rows[places] = bucket_rows
         alone = known.probabilities[places]
         self.difference[places] = greatest_differences(given, alone)
-        near = np.abs(alone[rows, known.top1[places]] - alone[rows, top1]) < NEAR_TIE
-        if given.shape[1] == 2:  # noqa: PLR2004 - at a threshold, two classes tie elsewhere
-            near |= self.difference[places] < NEAR_TIE
+        # At a threshold, two classes and labels tie elsewhere than where they are equally probable.
+        near = self.difference[places] < NEAR_TIE
+        if scores.chosen is None:
+            rows, ours = np.arange(len(places)), known.top1[places]
+            tie = np.abs(alone[rows, ours] - alone[rows, scores.decided]) < NEAR_TIE
+            near = tie | near if given.shape[1] == 2 else tie  # noqa: PLR2004 - two classes
         self.near_tie[places] = near
         self.bits_differ[places] = bits_differ(given, alone) | _logits_differ(scores, known, places)
+
+
+def answers_of(scores: Scores) -> Array:
+    """As a meaning has them: [rows, width]."""
+    return scores.decided[:, np.newaxis] if scores.chosen is None else scores.chosen
+
+
+def as_answers(truth: Array) -> Array:
+    """A truth as an answer would be: [pictures, width]."""
+    return truth if truth.ndim > 1 else truth[:, np.newaxis]
+
+
+def meaning_of_scores(scores: Scores) -> Meaning:
+    """What the probabilities mean together; their limits were applied already."""
+    return MOST_PROBABLE if scores.chosen is None else AnyOfMany()
 
 
 def _logits_differ(scores: Scores, known: Reference, places: Array) -> Array:
@@ -122,7 +154,8 @@ def _logits_differ(scores: Scores, known: Reference, places: Array) -> Array:
 def empty_tally(pictures: int) -> Tally:
     """A tally of so many pictures, all of them still to come."""
     dtypes: Mapping[str, type] = {
-        "top1": np.int64,
+        "is_right": np.bool_,
+        "is_other": np.bool_,
         "confidence": np.float64,
         "true_probability": np.float64,
         "bits_differ": np.bool_,
@@ -135,10 +168,11 @@ def empty_tally(pictures: int) -> Tally:
 
 def single_tally(known: Reference, truth: Array) -> Tally:
     """The tally of the reference itself."""
-    rows = np.arange(len(truth))
+    meaning = AnyOfMany() if truth.ndim > 1 else MOST_PROBABLE
+    true = as_answers(truth)
     tally = empty_tally(len(truth))
-    tally.top1[:] = known.top1
-    tally.confidence[:] = known.probabilities[rows, known.top1]
-    tally.true_probability[:] = known.probabilities[rows, truth]
+    tally.is_right[:] = (known.answers == true).all(axis=1)
+    tally.confidence[:] = meaning.probability_of(known.probabilities, known.answers)
+    tally.true_probability[:] = meaning.probability_of(known.probabilities, true)
     tally.buckets_rows[:] = known.buckets_rows
     return tally

@@ -6,13 +6,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from batchproof_server.base.output import ScoresKind
+from batchproof_server.base.output_forms import ScoresKind
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Count, Predict
-from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture, check_classes
+from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture, truth_of
 from batchproof_server.offline.evaluation import measures
 from batchproof_server.offline.evaluation.answers import (
     Reference,
@@ -41,6 +41,7 @@ from batchproof_server.offline.evaluation.result import (
     compare,
     path_result,
 )
+from batchproof_server.offline.evaluation.several_labels import SeveralLabels, several_labels
 from batchproof_server.offline.evaluation.two_classes import TwoClasses, two_classes
 from batchproof_server.tta.expansion import Expansion
 
@@ -84,14 +85,13 @@ class Evaluator:
         """
         recipe = served_recipe(self.model)
         classes = class_count(self.model)
-        check_classes(pictures, classes)
-        truth = np.array([picture.class_index for picture in pictures])
+        output = self.model.output
+        truth = truth_of(pictures, classes, is_multi_label=output.is_multi_label)
         ask = single_asker(self.served, self.predict)
         answers = await ask_one_by_one(ask, pictures, self.begin("one at a time"))
         known = reference(answers)
         paths = self._companies(len(pictures))
-        threshold = self.model.output.threshold
-        judge = Judge(scores_kind(self.model), truth, known, threshold)
+        judge = Judge(scores_kind(self.model), truth, known, output.limit)
         count = self.begin("together in this process")
         await execute_together(recipe, pictures, paths, judge, count)
         subject = subject_of(self.model, data, len(pictures), pictures_there, classes)
@@ -125,34 +125,48 @@ class Evaluator:
         self, subject: EvaluatedModel, paths: Sequence[BatchPath], known: Reference, truth: Array
     ) -> Evaluation:
         single = single_tally(known, truth)
-        results = [path_result("single", 1, single, truth, None)]
+        results = [path_result("single", 1, single, None)]
         keras_note = self.no_keras_predict
         for path in paths:
             if path.failure:
                 keras_note = f"not available: predict failed: {path.failure}"
                 continue
-            result = self._result(path, known, truth)
+            result = self._result(path, known)
             results.append(result)
             if path.name == "keras_predict" and result.difference is not None:
                 keras_note = likely_reason(result.difference, self.model.certificate)
         return Evaluation(
             subject=subject,
             paths=tuple(results),
-            confusion=measures.confusion(truth, single.top1, len(subject.labels)),
-            reliability=measures.reliability(single.confidence, single.top1 == truth),
+            confusion=_confusion(known, truth, len(subject.labels)),
+            reliability=measures.reliability(single.confidence, single.is_right),
             keras_note=keras_note,
             second_class=_second_class(known, truth),
+            several_labels=_several_labels(known, truth, subject.labels),
         )
 
-    def _result(self, path: BatchPath, known: Reference, truth: Array) -> PathResult:
+    def _result(self, path: BatchPath, known: Reference) -> PathResult:
         certificate = self.model.certificate
         agreeing = () if certificate is None else certificate.measured.classes
         difference: Difference = compare(path.tally, known, agreeing)
-        return path_result(path.name, path.batch_rows, path.tally, truth, difference)
+        return path_result(path.name, path.batch_rows, path.tally, difference)
+
+
+def _confusion(known: Reference, truth: Array, classes: int) -> Array:
+    """Labels that do not exclude each other are not confused with each other."""
+    if truth.ndim > 1:
+        return np.zeros((0, 0), np.int64)
+    return measures.confusion(truth, known.top1, classes)
+
+
+def _several_labels(known: Reference, truth: Array, labels: Sequence[str]) -> SeveralLabels | None:
+    if truth.ndim == 1:
+        return None
+    return several_labels(labels, truth, known.answers, known.probabilities)
 
 
 def _second_class(known: Reference, truth: Array) -> TwoClasses | None:
-    if known.probabilities.shape[1] != 2:  # noqa: PLR2004 - two classes
+    if truth.ndim > 1 or known.probabilities.shape[1] != 2:  # noqa: PLR2004 - two classes
         return None
     return two_classes(truth, known.top1, known.probabilities[:, 1])
 

@@ -7,7 +7,8 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.output import ScoresKind
+from batchproof_server.base.meaning import Limit
+from batchproof_server.base.output_forms import ScoresKind
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.imaging.recipe import Recipe
@@ -120,15 +121,15 @@ class Judge:
 
     Attributes:
         kind: of the output.
-        truth: int64 [pictures], the true classes.
+        truth: int64 [pictures], the true classes; of labels bool [pictures, labels].
         known: the reference.
-        threshold: at which the model decides; None for the most probable class.
+        limit: above which something is the answer, see ``OutputSettings.limit``.
     """
 
     kind: ScoresKind
     truth: Array
     known: Reference
-    threshold: float | None = None
+    limit: Limit = None
 
     def note(self, tally: Tally, places: Sequence[int], output: Array, bucket_rows: int) -> None:
         """Adds the answers to some pictures to a path's tally.
@@ -136,7 +137,7 @@ class Judge:
         Raises:
             InvalidInput: an output is not finite.
         """
-        scores = score(output, self.kind, self.threshold)
+        scores = score(output, self.kind, self.limit)
         tally.add(np.array(places), scores, bucket_rows, self.truth, self.known)
 
 
@@ -149,10 +150,11 @@ def single_asker(model: ServedModel, predict: Predict) -> Ask:
         if prediction.scores is None:
             raise ServingError("the model's output is raw")
         return SingleAnswer(
-            top1=prediction.scores.ranking(0, 1)[0],
+            top1=int(prediction.scores.decided[0]),
             probabilities=prediction.scores.probabilities[0],
             logits=None if prediction.scores.logits is None else prediction.scores.logits[0],
             bucket_rows=prediction.executions[0].bucket_rows,
+            chosen=None if prediction.scores.chosen is None else prediction.scores.chosen[0],
         )
 
     return ask_alone

@@ -37,7 +37,7 @@ def is_installed() -> bool:
 
 
 def draw(evaluation: Evaluation, directory: Path) -> tuple[Path, ...]:
-    """Writes both pictures as PNG files, over older ones.
+    """Writes both pictures as PNG files, over older ones; of independent labels only the second.
 
     Args:
         evaluation: what is shown: the answers to single pictures.
@@ -52,13 +52,16 @@ def draw(evaluation: Evaluation, directory: Path) -> tuple[Path, ...]:
     subject, path = evaluation.subject, evaluation.paths[0]
     title = f"{subject.model} version {subject.version}"
     share = f"{path.right} of {subject.pictures} right ({path.accuracy:.2%})"
-    confusion = _confusion(evaluation.confusion, subject.labels, f"{title}: {share}")
+    figures = {}
+    if evaluation.confusion.size:
+        figures[CONFUSION_NAME] = _confusion(
+            evaluation.confusion, subject.labels, f"{title}: {share}"
+        )
     calibration = f"{title}: ECE {path.ece:.4f}, NLL {path.nll:.4f} nats"
-    reliability = _reliability(evaluation.reliability, calibration)
-    files = (directory / CONFUSION_NAME, directory / RELIABILITY_NAME)
-    for figure, file in zip((confusion, reliability), files, strict=True):
-        save(figure, file)
-    return files
+    figures[RELIABILITY_NAME] = _reliability(evaluation.reliability, calibration)
+    for name, figure in figures.items():
+        save(figure, directory / name)
+    return tuple(directory / name for name in figures)
 
 
 def save(figure: Any, file: Path) -> None:

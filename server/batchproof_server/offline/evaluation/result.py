@@ -13,6 +13,7 @@ from batchproof_server.offline.evaluation import measures
 from batchproof_server.offline.evaluation.answers import Reference, Tally
 from batchproof_server.offline.evaluation.measures import Reliability
 from batchproof_server.offline.evaluation.paths import PathName
+from batchproof_server.offline.evaluation.several_labels import SeveralLabels
 from batchproof_server.offline.evaluation.two_classes import TwoClasses
 
 FORMAT: Final = 2
@@ -114,6 +115,8 @@ class Evaluation:
         reliability: of the single pictures.
         keras_note: why Keras' ``predict`` differs, or why it was not asked; empty when it agrees.
         second_class: of the single pictures, for a model with two classes.
+        several_labels: of the single pictures, for a model with independent labels, which has an
+            empty confusion.
     """
 
     subject: EvaluatedModel
@@ -122,6 +125,7 @@ class Evaluation:
     reliability: Reliability
     keras_note: str
     second_class: TwoClasses | None = None
+    several_labels: SeveralLabels | None = None
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -139,17 +143,17 @@ class Evaluation:
 
 
 def path_result(
-    path: PathName, batch_rows: int, tally: Tally, truth: Array, difference: Difference | None
+    path: PathName, batch_rows: int, tally: Tally, difference: Difference | None
 ) -> PathResult:
     """The figures of a path's tally."""
-    right = tally.top1 == truth
+    right = tally.is_right
     diagram = measures.reliability(tally.confidence, right)
     return PathResult(
         path=path,
         batch_rows=batch_rows,
         buckets_rows=tuple(int(rows) for rows in np.unique(tally.buckets_rows) if rows),
         right=int(right.sum()),
-        accuracy=measures.accuracy(tally.top1, truth),
+        accuracy=float(right.mean()),
         nll=measures.negative_log_likelihood(tally.true_probability),
         ece=measures.calibration_error(diagram),
         difference=difference,
@@ -170,7 +174,7 @@ def compare(tally: Tally, known: Reference, classes: Sequence[Sequence[int]]) ->
     must_agree = np.array(
         [here == alone or of_bucket.get(here, -1) == of_bucket.get(alone) for here, alone in pairs]
     )
-    top1 = tally.top1 != known.top1
+    top1 = tally.is_other
     return Difference(
         top1_pictures=int(top1.sum()),
         near_ties=int((top1 & tally.near_tie).sum()),
@@ -207,6 +211,9 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
         "paths": [dataclasses.asdict(path) for path in evaluation.paths],
         "keras_note": evaluation.keras_note,
         "second_class": evaluation.second_class and dataclasses.asdict(evaluation.second_class),
+        "several_labels": (
+            evaluation.several_labels and dataclasses.asdict(evaluation.several_labels)
+        ),
         "confusion": [
             {"true": int(true), "answer": int(answer), "pictures": int(count)}
             for (true, answer), count in zip(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -81,6 +81,7 @@ class Answering:
                 for name in parts[0].values
             },
             log_probabilities=np.concatenate([part.log_probabilities for part in parts]),
+            chosen=_joined([part.chosen for part in parts if part.chosen is not None]),
         )
 
     async def _ask_all(
@@ -149,7 +150,7 @@ class Answering:
             return signals
         augmented = await self._ask(f"{request_id}+views", images, self.plan)
         values = {**signals.values, **dict(_disagreement(augmented))}
-        return Signals(signals.classes, values, signals.log_probabilities)
+        return replace(signals, values=values)
 
     async def _ask(self, request_id: str, images: Sequence[bytes], plan: Plan) -> PredictionRecord:
         request = PredictRequest(
@@ -163,6 +164,10 @@ class Answering:
         await ask(self.predict, request)
         await asyncio.sleep(0)  # observers are told once the answer is on its way
         return self.records.take(request_id)
+
+
+def _joined(parts: Sequence[Array]) -> Array | None:
+    return np.concatenate(parts) if parts else None
 
 
 def _disagreement(record: PredictionRecord) -> Iterator[tuple[str, Array]]:

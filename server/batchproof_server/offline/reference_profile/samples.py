@@ -53,8 +53,8 @@ class Sample:
     Attributes:
         file: its thumbnail.
         name: as the data calls it.
-        label: of the true class.
-        answer: the label that the model answered.
+        label: of the true class; of independent labels all, with | between.
+        answer: the label that the model answered, likewise.
         confidence: of the answer.
     """
 
@@ -109,7 +109,7 @@ def samples_of(
     Raises:
         InvalidData: a picture changed meanwhile.
     """
-    by_class = sorted(range(len(pictures)), key=lambda place: pictures[place].class_index)
+    by_class = sorted(range(len(pictures)), key=lambda place: _classes(pictures[place]))
     places = spread(by_class, wanted.count)
     labels, embedder = wanted.labels, wanted.embedder
     samples: list[Sample] = []
@@ -122,9 +122,9 @@ def samples_of(
             row = recipe.row(decoded)
         except (InvalidInput, OSError) as fault:
             raise InvalidData([f"{picture.name}: changed meanwhile: {fault}"]) from fault
-        answer = labels[int(signals.classes[place])]
+        answer = _named(_answered(signals, place), labels)
         confidence = float(signals.values["confidence"][place])
-        label = labels[picture.class_index]
+        label = _named(_classes(picture), labels)
         samples.append(Sample(f"{number:04}.png", picture.name, label, answer, confidence))
         thumbnails.append(thumbnail_png(decoded, THUMBNAIL_PIXELS))
         if embedder is not None:
@@ -136,6 +136,20 @@ def samples_of(
         layer="" if embedder is None else embedder.layer,
         reason=wanted.reason,
     )
+
+
+def _classes(picture: LabelledPicture) -> tuple[int, ...]:
+    return (picture.class_index,) if picture.labels is None else picture.labels
+
+
+def _answered(signals: Signals, place: int) -> tuple[int, ...]:
+    if signals.chosen is None:
+        return (int(signals.classes[place]),)
+    return tuple(np.flatnonzero(signals.chosen[place]).tolist())
+
+
+def _named(classes: tuple[int, ...], labels: tuple[str, ...]) -> str:
+    return "|".join(labels[each] for each in classes)
 
 
 def check_replaceable(folder: Path) -> None:

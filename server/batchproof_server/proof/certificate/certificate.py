@@ -66,6 +66,8 @@ class Subject:
             the artefact as it is.
         thresholds: levels of inputs at which a model that the audit cannot decide makes choices;
             some of the probe rows walk through them.
+        outputs_digest: SHA-256 of what the manifest says of the outputs (kinds and thresholds);
+            empty where they are raw.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -80,6 +82,7 @@ class Subject:
     environment: Environment
     converted_digest: str = ""
     thresholds: tuple[float, ...] = ()
+    outputs_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +252,9 @@ class Certificate:
         values = dataclasses.asdict(self)
         if self.measured.parity is None:
             del values["measured"]["parity"]
-        if not self.subject.converted_digest:
-            del values["subject"]["converted_digest"]
-        if not self.subject.thresholds:
-            del values["subject"]["thresholds"]
+        for name in ("converted_digest", "thresholds", "outputs_digest"):
+            if not values["subject"][name]:
+                del values["subject"][name]
         if not self.passed_over:
             del values["passed_over"]
         return values

@@ -122,6 +122,13 @@ _TABLE: Final = (
         "a picture gets another class than from the library that the model was made with",
         _OTHER_ENGINE,
     ),
+    Rule(
+        "BP516",
+        "the output is of another kind than declared",
+        Severity.FAIL,
+        "the scores would be computed from numbers that mean something else",
+        "change the kind of this output in the manifest",
+    ),
 )
 
 PROBE_RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.rule_id: rule for rule in _TABLE})

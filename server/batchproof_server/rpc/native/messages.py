@@ -7,7 +7,6 @@ import numpy as np
 from batchproof.tensors import TensorError, data_type_of, fill, from_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, NotImplementedYet, cut
-from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.drift.profile_form import canonical_json
@@ -16,6 +15,7 @@ from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionStatus
 from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Call
+from batchproof_server.rpc.native.rows import write_outputs, write_rows
 from batchproof_server.rpc.native.tta import (
     read_tta,
     write_augmentation,
@@ -28,13 +28,6 @@ from batchproof_server.serving.request import Prediction, PredictRequest
 from batchproof_server.tta.plan import Plan
 
 _DEFAULT_TOP_K = 5
-_OUTPUT_KINDS = {
-    "logits": pb.OUTPUT_KIND_LOGITS,
-    "probabilities": pb.OUTPUT_KIND_PROBABILITIES,
-    "binary_logit": pb.OUTPUT_KIND_BINARY_LOGIT,
-    "binary_probability": pb.OUTPUT_KIND_BINARY_PROBABILITY,
-    "raw": pb.OUTPUT_KIND_RAW,
-}
 _VERDICTS = {
     "proven": pb.VERDICT_PROVEN,
     "probed": pb.VERDICT_PROBED,
@@ -151,35 +144,11 @@ def write_prediction(
             fill(response.outputs[name], output)
         return response
     top_k = options.top_k if options.HasField("top_k") else _DEFAULT_TOP_K
-    for row in range(len(prediction.scores.entropy)):
-        _write_row(response.rows.add(), prediction.scores, row, model, top_k)
-        _write_vectors(response.rows[row], prediction.scores, row, options)
-        if prediction.handles:
-            response.rows[row].handle = prediction.handles[row]
-        if prediction.augmentation is not None:
-            result = prediction.augmentation.results[row]
+    write_rows(response, prediction, options, top_k)
+    if prediction.augmentation is not None:
+        for row, result in enumerate(prediction.augmentation.results):
             write_row_augmentation(response.rows[row].tta, result, options.tta)
     return response
-
-
-def _write_row(
-    message: pb.RowPrediction, scores: Scores, row: int, model: ServedModel, top_k: int
-) -> None:
-    # Numbers of Python's own: protobuf takes longer over those of numpy.
-    message.entropy = scores.entropy.item(row)
-    message.margin = scores.margin.item(row)
-    score_of, add = scores.probabilities[row].item, message.classes.add
-    for index in scores.ranking(row, top_k):
-        add(index=index, label=model.label(index), score=score_of(index))
-
-
-def _write_vectors(
-    message: pb.RowPrediction, scores: Scores, row: int, options: pb.PredictOptions
-) -> None:
-    if options.return_probabilities:
-        message.probabilities.extend(scores.probabilities[row].tolist())
-    if options.return_logits and scores.logits is not None:
-        message.logits.extend(scores.logits[row].tolist())
 
 
 def _begun(model: ServedModel, executions: tuple[BatchedRows, ...]) -> pb.PredictResponse:
@@ -270,10 +239,7 @@ def write_model(status: VersionStatus, versions: Versions) -> pb.GetModelRespons
     response.engine = loaded.backend.engine
     response.inputs.extend(_write_spec(spec) for spec in loaded.backend.signature.inputs)
     response.outputs.extend(_write_spec(spec) for spec in loaded.backend.signature.outputs)
-    response.output_kind = _OUTPUT_KINDS[loaded.output.kind]
-    if loaded.output.threshold is not None:
-        response.threshold = loaded.output.threshold
-    response.labels.extend(loaded.bundle.labels)
+    write_outputs(response, status.served)
     response.buckets_rows.extend(loaded.batching.buckets_rows)
     response.max_request_rows = status.served.max_request_rows
     if loaded.recipe is not None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.outcomes.desk import AcceptedOutcome, OutcomeDesk
-from batchproof_server.outcomes.refusals import Outcome
+from batchproof_server.outcomes.desk import OutcomeDesk
+from batchproof_server.outcomes.known_labels import AcceptedOutcome
+from batchproof_server.outcomes.refusals import Outcome, TrueLabels
 from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.status import failure_of
 
@@ -55,24 +56,29 @@ class OutcomeReports:
 def _read(outcome: pb.Outcome) -> Outcome:
     if outcome.handle and (outcome.request_id or outcome.row):
         raise InvalidInput("the outcome has a handle, expected no request_id and no row beside it")
-    truth: int | str | None = None
+    truth: int | str | TrueLabels | None = None
     match outcome.WhichOneof("truth"):
         case "class_index":
             truth = outcome.class_index
         case "label":
             truth = outcome.label
+        case "label_set":
+            given = outcome.label_set
+            truth = TrueLabels(tuple(given.labels), tuple(given.class_indices))
     return Outcome(truth, outcome.handle, outcome.request_id, outcome.row)
 
 
 def _write(accepted: AcceptedOutcome) -> pb.OutcomeResult:
     record = accepted.record
+    predicted = pb.ScoredClass(
+        index=record.predicted, label=accepted.predicted_label, score=record.confidence
+    )
     return pb.OutcomeResult(
         accepted=pb.AcceptedOutcome(
             model=record.model,
             version=record.version,
-            predicted=pb.ScoredClass(
-                index=record.predicted, label=accepted.predicted_label, score=record.confidence
-            ),
+            predicted=predicted,
             is_correct=record.is_correct,
+            predicted_labels=accepted.predicted_labels,
         )
     )

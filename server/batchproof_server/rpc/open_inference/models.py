@@ -51,6 +51,10 @@ def _properties(model: ServedModel) -> dict[str, str]:
     }
     if loaded.output.threshold is not None:
         properties["output_threshold"] = str(loaded.output.threshold)
+    if loaded.output.thresholds is not None:
+        properties["output_thresholds"] = ",".join(map(str, loaded.output.thresholds))
+    for head in loaded.heads:
+        properties[f"output_kind.{head.name}"] = head.output.kind
     if loaded.recipe is not None:
         properties["recipe_digest"] = loaded.recipe.digest
         pixels_by = (f"{name} {version}" for name, version in loaded.recipe.libraries.items())

@@ -7,7 +7,7 @@ import pytest
 from batchproof_server.base.spread import spread
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.offline.datasets.folder import class_names, read_folder
-from batchproof_server.offline.datasets.pictures import InvalidData, check_classes
+from batchproof_server.offline.datasets.pictures import InvalidData, truth_of
 from batchproof_server.offline.datasets.reading import read_labelled
 
 LABELS = ("T-shirt/top", "Trouser", "Ankle boot")
@@ -61,8 +61,8 @@ def test_without_labels_a_folder_is_an_index_of_any_size(tmp_path: Path) -> None
     (picture,) = read_folder(write(tmp_path, "999/a.png"), (), 100)
     assert picture.class_index == 999
     with pytest.raises(InvalidData, match=r"999/a\.png: class 999, expected 0 to 9"):
-        check_classes([picture], 10)
-    check_classes([picture], 1000)
+        truth_of([picture], 10)
+    truth_of([picture], 1000)
 
 
 def test_pictures_lie_at_any_depth_and_hidden_ones_nowhere(tmp_path: Path) -> None:
@@ -91,12 +91,12 @@ def test_no_folder_no_picture_and_no_directory_are_said(tmp_path: Path) -> None:
 
 
 def test_the_reader_is_chosen_by_what_there_is(tmp_path: Path) -> None:
-    write(tmp_path, "data/0/a.png", "a.csv")
+    write(tmp_path, "data/0/a.png", "a.txt")
     assert len(read_labelled(tmp_path / "data", LABELS, ImageLimits())) == 1
     with pytest.raises(InvalidData, match="no such file or folder"):
         read_labelled(tmp_path / "x.npz", LABELS, ImageLimits())
-    with pytest.raises(InvalidData, match=r"expected a folder of classes or an \.npz file"):
-        read_labelled(tmp_path / "a.csv", LABELS, ImageLimits())
+    with pytest.raises(InvalidData, match=r"expected a folder of classes, a .csv or an .npz file"):
+        read_labelled(tmp_path / "a.txt", LABELS, ImageLimits())
 
 
 def test_one_byte_more_than_allowed_is_read_of_a_file(tmp_path: Path) -> None:

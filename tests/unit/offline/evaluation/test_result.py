@@ -46,7 +46,7 @@ def together(logits: Any, bucket_rows: int, *classes: tuple[int, ...]) -> Any:
 def test_the_same_answers_have_no_difference_and_the_figures_of_the_single_ones() -> None:
     assert together(LOGITS, 2) == different(must_agree_pictures=4)
     known = single()
-    figures = path_result("single", 1, single_tally(known, TRUTH), TRUTH, None)
+    figures = path_result("single", 1, single_tally(known, TRUTH), None)
     assert (figures.right, figures.accuracy, figures.buckets_rows) == (2, 0.5, (2,))
     own = np.array([known.probabilities[row, true] for row, true in enumerate(TRUTH)], float)
     assert figures.nll == pytest.approx(-np.log(own).mean())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchproof_server.base.scores import decisions
+from batchproof_server.base.meaning import MOST_PROBABLE, Meaning
 from batchproof_server.base.signature import Array
 from batchproof_server.offline.evaluation import measures
 
@@ -38,7 +38,7 @@ class Answers:
         confidence: float64 [pictures], the probability of the answer.
         sureness: float64 [pictures], the same before rounding, on which early exit decides.
         true_probability: float64 [pictures], that of the true class.
-        threshold: at which the model decides; None for the most probable class.
+        meaning: of the probabilities, of classes that exclude each other.
     """
 
     truth: Array
@@ -46,12 +46,12 @@ class Answers:
     confidence: Array
     sureness: Array
     true_probability: Array
-    threshold: float | None = None
+    meaning: Meaning = MOST_PROBABLE
 
     def note(self, place: int, probabilities: Array) -> None:
         """Keeps the answer to one picture, float64 [classes]; a tie goes to the lower index."""
         given = probabilities.astype(np.float32)
-        best = int(decisions(given[np.newaxis], self.threshold)[0])
+        best = int(self.meaning.answers(given[np.newaxis])[0, 0])
         self.top1[place] = best
         self.confidence[place] = given[best]
         self.sureness[place] = probabilities[best]
@@ -74,12 +74,12 @@ class Answers:
         )
 
 
-def no_answers(truth: Array, threshold: float | None = None) -> Answers:
+def no_answers(truth: Array, meaning: Meaning = MOST_PROBABLE) -> Answers:
     """Answers that are still to come.
 
     Args:
         truth: int64 [pictures].
-        threshold: at which the model decides; None for the most probable class.
+        meaning: of the probabilities, of classes that exclude each other.
     """
     return Answers(
         truth=truth,
@@ -87,5 +87,5 @@ def no_answers(truth: Array, threshold: float | None = None) -> Answers:
         confidence=np.zeros(len(truth)),
         sureness=np.zeros(len(truth)),
         true_probability=np.zeros(len(truth)),
-        threshold=threshold,
+        meaning=meaning,
     )

@@ -169,7 +169,7 @@ class Fitter:
         self, title: str, pictures: Sequence[LabelledPicture], plans: Sequence[tuple[Plan, ...]]
     ) -> list[Course]:
         truth = np.array([picture.class_index for picture in pictures])
-        courses = [new_course(policy_of(each), truth, each[0].threshold) for each in plans]
+        courses = [new_course(policy_of(each), truth, each[0].meaning) for each in plans]
         await self.runner(self.begin(title, len(pictures))).run(pictures, courses)
         return courses
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput, ServingError
+from batchproof_server.base.meaning import MOST_PROBABLE, Meaning
 from batchproof_server.base.signature import Array
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Count, Predict, ask
@@ -68,19 +69,19 @@ class Course:
             others.note(place, combine(probabilities))
 
 
-def new_course(policy: Policy, truth: Array, threshold: float | None = None) -> Course:
+def new_course(policy: Policy, truth: Array, meaning: Meaning = MOST_PROBABLE) -> Course:
     """A course whose answers are still to come.
 
     Args:
         policy: the policy.
         truth: int64 [pictures], the true classes.
-        threshold: at which the model decides; None for the most probable class.
+        meaning: of the probabilities, of classes that exclude each other.
     """
     return Course(
         policy=policy,
-        answers={name: no_answers(truth, threshold) for name in policy.combine},
-        alone=tuple(no_answers(truth, threshold) for _ in policy.views),
-        without=tuple(no_answers(truth, threshold) for _ in policy.combine_without),
+        answers={name: no_answers(truth, meaning) for name in policy.combine},
+        alone=tuple(no_answers(truth, meaning) for _ in policy.views),
+        without=tuple(no_answers(truth, meaning) for _ in policy.combine_without),
         picture_s=np.zeros(len(truth)),
     )
 
