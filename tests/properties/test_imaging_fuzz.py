@@ -9,7 +9,7 @@ from PIL import Image
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.validation import parse_settings
 from batchproof_server.imaging.exif import read_orientation, upright
-from batchproof_server.imaging.geometry import Size, as_array, place, resized_size
+from batchproof_server.imaging.geometry import Size, as_array, kept_region, place, resized_size
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, RecipeSettings
 from batchproof_server.imaging.settings import recipe_plan
@@ -119,6 +119,7 @@ def test_every_policy_makes_exactly_the_size_that_is_wanted(
 
     came = Size(width, height)
     target = resized_size(plan, came, wanted)
-    pixels = place(np.zeros((target.height, target.width, 1), np.uint8), plan, came, wanted)
+    kept = kept_region(plan, target, wanted)
+    pixels = place(np.zeros((kept.height, kept.width, 1), np.uint8), plan, came, wanted)
 
     assert pixels.shape == (wanted_height, wanted_width, 1)

@@ -24,7 +24,7 @@ def test_a_pipeline_gets_0_and_the_certificate_or_1_and_the_findings(tmp_path: P
     assert ended.returncode == 0
     assert json.loads(ended.stdout)["verdict"] == "proven"
     assert ended.stderr == ""
-    bad = write_affine(tmp_path / "bad" / "1", manifest="format = 2\n")
+    bad = write_affine(tmp_path / "bad" / "1", manifest="format = 99\n")
     ended = run("certify", bad, "--json")
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["verdict"] == "refused"

@@ -109,7 +109,7 @@ async def test_a_draining_version_is_unavailable_even_beside_a_newer_one_that_fa
     tmp_path: Path,
 ) -> None:
     write_bundle(tmp_path / "model" / "1")
-    write_bundle(tmp_path / "model" / "2", "format = 2\n")
+    write_bundle(tmp_path / "model" / "2", "format = 99\n")
     async with running(tmp_path) as serving:
         assert (await serving.stub.Predict(request())).provenance.version == 1
         serving.server.core.versions.start_draining()

@@ -186,7 +186,6 @@ def compose(
     front = make_front(config.rpc, routes, clock)
     pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
     operations = HttpServer(pages, log.write_failure)
-    web = web_ports(config, core, public, calls, shedder, log.write_failure)
     return Server(
         config=config,
         reloading=reloading,
@@ -200,7 +199,7 @@ def compose(
             *Management(reloading, orders, log, observer, clock, health).ports(
                 config, foreign, shedder
             ),
-            *web,
+            *web_ports(config, core, public, calls, shedder, log.write_failure),
         ),
         operations=operations,
         heartbeat=heartbeat,

@@ -5,6 +5,7 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Generic
 
 from batchproof_server.batching.task import Payload, Task
@@ -13,6 +14,7 @@ _IPV6: Final = "ipv6:"
 _NETWORK_BYTES: Final = 8
 
 
+@lru_cache(maxsize=4096)  # asked several times for each request
 def address_of(peer: Hashable) -> Hashable:
     """The address of a connection; the peer itself where it names none.
 

@@ -266,12 +266,11 @@ class _Loading:
 
     def _certified(self, model: LoadedModel, certificate: Certificate) -> LoadedModel:
         certified = _add_certificate(model, certificate, self.plugs)
-        took_s = measure_execution_s(
-            certified.backend, certified.batching.buckets_rows, self.plugs.clock
-        )
+        rows = certified.batching.buckets_rows
+        took_s = measure_execution_s(certified.backend, rows, self.plugs.clock)
         # What the probes took is taken again by the buckets that callers really fill.
         if isinstance(certified.backend, Shrinking):
-            certified.backend.keep_buckets(certified.batching.buckets_rows)
+            certified.backend.keep_buckets(rows)
         return replace(certified, execution_s=took_s)
 
 
