@@ -49,13 +49,16 @@ class Caller:
         connection = http.client.HTTPConnection(self._address, timeout=PATIENCE_S)
         connection.auto_open = 0
         connection.connect()
+        is_fresh = False
         while True:
             try:
                 connection.request("POST", PATH, BODY)
                 answer = connection.getresponse()
                 answer.read()
             except (http.client.HTTPException, OSError) as lost:
-                self.seen[f"lost: {type(lost).__name__}"] += 1
+                # What the kernel holds when the port is closed, nobody accepted.
+                is_reset = is_fresh and type(lost) in {ConnectionResetError, BrokenPipeError}
+                self.seen["reset" if is_reset else f"lost: {type(lost).__name__}"] += 1
                 return
             self.seen[str(answer.status)] += 1
             if answer.getheader("Connection") == "close":
@@ -63,6 +66,9 @@ class Caller:
                     connection.connect()
                 except ConnectionRefusedError:
                     return
+                is_fresh = True
+            else:
+                is_fresh = False
 
 
 @pytest.mark.parametrize("moment", [1, 200])
@@ -78,7 +84,7 @@ def test_sigterm_under_load_loses_no_answer_on_kept_connections(
     for caller in callers:
         caller.thread.join(PATIENCE_S)
     seen = sum((each.seen for each in callers), Counter[str]())
-    assert {status for status in seen if status not in {"200", "503"}} == set(), seen
+    assert {status for status in seen if status not in {"200", "503", "reset"}} == set(), seen
 
 
 @contextmanager

@@ -99,6 +99,10 @@ class RestPort:
         while self._is_patient() and (self._is_busy() or self._may_ask(began_s)):  # noqa: ASYNC110 - also for the clock
             await asyncio.sleep(_POLL_S)
         self._server.close()
+        # Who connected last has a request on its way, and is told to go elsewhere as well.
+        closed_s = self.now_s()
+        while self._is_patient() and (self._is_busy() or self._may_ask(closed_s)):  # noqa: ASYNC110 - also for the clock
+            await asyncio.sleep(_POLL_S)
         for connection in tuple(self._open):
             connection.close_idle()
         while self._is_patient() and self._open:  # noqa: ASYNC110 - also for the clock
