@@ -13,17 +13,16 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import psutil
 
 from batchproof_server.application.config import Config, prepare_engines
 from batchproof_server.application.core import Core, Told, build_core
+from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.events import Event
 from batchproof_server.base.signature import Signature, Tensors
-from batchproof_server.devices.child import DeviceProcess
-from batchproof_server.devices.group import DeviceGroup
-from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.settings import DeviceSettings
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.process_loader import ProcessLoader
@@ -32,6 +31,7 @@ from batchproof_server.proof.settings import ProofSettings
 
 ROUND_S: Final = 2.0
 ALONE: Final = 200
+OWN: Final = psutil.Process()
 
 
 class Silence:
@@ -77,48 +77,56 @@ async def requests_per_s(served: ServedModel, rows: Tensors, concurrency: int) -
     return answered / (time.perf_counter() - started_s)
 
 
-def processes_mb(served: ServedModel) -> float:
-    """What the processes of a version have in memory together, in megabytes."""
-    device = served.device
-    members = device.members if isinstance(device, DeviceGroup) else (device,)
-    processes = [each._process for each in members if isinstance(each, ProcessDevice)]  # noqa: SLF001 - a look
-    return sum(each.memory_bytes() for each in processes if isinstance(each, DeviceProcess)) / 1e6
+class Loaded(NamedTuple):
+    """A bundle as one way of devices loaded it."""
+
+    core: Core
+    served: ServedModel
+    processes: list[psutil.Process]
+
+    def megabytes(self) -> float:
+        """What its processes have in memory together."""
+        return sum(process.memory_info().rss for process in self.processes) / 1e6
 
 
-async def load(bundle: Path, devices: DeviceSettings, kept: str) -> tuple[Core, ServedModel]:
+async def load(bundle: Path, devices: DeviceSettings, threads: int, kept: str) -> Loaded:
     """Loads a bundle one way."""
-    config = Config(proof=ProofSettings(certificate_directory=kept), devices=devices)
+    proof, engine = ProofSettings(certificate_directory=kept), EngineSettings(threads)
+    config = Config(proof=proof, engine=engine, devices=devices)
     core = build_core(config, Told(Silence()), processes=devices.kind == "process")
     place = Place("bundle", 1, bundle)
     if not isinstance(core.loader, ProcessLoader):
-        return core, await core.load(place)
-    everywhere = replace(core.loader, stays_here=lambda _: "")
-    return core, await everywhere.load(place, lambda _: None)
+        return Loaded(core, await core.load(place), [])
+    everywhere, before = replace(core.loader, stays_here=lambda _: ""), set(OWN.children())
+    served = await everywhere.load(place, lambda _: None)
+    return Loaded(core, served, [each for each in OWN.children() if each not in before])
 
 
-async def compare(bundle: Path, concurrency: int, rounds: int, counts: list[int]) -> None:
+async def compare(
+    bundle: Path, concurrency: int, rounds: int, counts: list[int], threads: int
+) -> None:
     """Loads a bundle each way and prints the figures."""
     ways = {"thread": DeviceSettings()}
     ways |= {f"{count} x process": DeviceSettings("process", count=count) for count in counts}
     with tempfile.TemporaryDirectory() as kept:
-        loaded = {way: await load(bundle, devices, kept) for way, devices in ways.items()}
-    rows = rows_for(loaded["thread"][1].loaded.backend.signature)
+        loaded = {way: await load(bundle, devices, threads, kept) for way, devices in ways.items()}
+    rows = rows_for(loaded["thread"].served.loaded.backend.signature)
     alone: dict[str, list[float]] = {way: [] for way in ways}
     rate: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for way, (_, served) in loaded.items():
-            alone[way].append(await alone_ms(served, rows))
-            rate[way].append(await requests_per_s(served, rows, concurrency))
+        for way, each in loaded.items():
+            alone[way].append(await alone_ms(each.served, rows))
+            rate[way].append(await requests_per_s(each.served, rows, concurrency))
     waiting = f"{concurrency} waiting, 1/s"
     print(f"{'':12} {'alone, ms':>10} {waiting:>18} {'lowest..highest':>17} {'MB':>6}")
-    for way, (core, served) in loaded.items():
+    for way, each in loaded.items():
         span = f"{min(rate[way]):.0f}..{max(rate[way]):.0f}"
         figures = (
             f"{statistics.median(alone[way]):10.3f} {statistics.median(rate[way]):18.1f} {span:>17}"
         )
-        print(f"{way:12} {figures} {processes_mb(served):6.0f}")
-        served.close()
-        core.close()
+        print(f"{way:12} {figures} {each.megabytes():6.0f}")
+        each.served.close()
+        each.core.close()
 
 
 def main() -> None:
@@ -128,10 +136,12 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--counts", type=int, nargs="+", default=[1], help="of processes")
+    parser.add_argument("--threads", type=int, default=0, help="of an execution (its share)")
     arguments = parser.parse_args()
     prepare_engines()
     bundle = arguments.bundle.resolve()
-    asyncio.run(compare(bundle, arguments.concurrency, arguments.rounds, arguments.counts))
+    given = arguments.concurrency, arguments.rounds, arguments.counts, arguments.threads
+    asyncio.run(compare(bundle, *given))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """``batchproof-server profile build``: the profile of a bundle from labelled pictures."""
 
 import asyncio
-import os
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +40,7 @@ from batchproof_server.offline.reference_profile.samples import (
     samples_of,
     write_samples,
 )
+from batchproof_server.proof.certificate.machine import usable_cpus
 from batchproof_server.tta.choice import allowed_policies
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.policies import TtaSettings, unknown_policy
@@ -153,8 +153,8 @@ async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples |
 
 
 def _config(config: Config) -> Config:
-    """The user's, with as many pictures decoded at the same time as there are cores."""
-    threads = max(config.decoding.threads, os.cpu_count() or 1)
+    """The user's, with as many pictures decoded at the same time as this process has cores."""
+    threads = max(config.decoding.threads, usable_cpus())
     a_thread_bytes = config.decoding.max_decoded_bytes // config.decoding.threads
     decoding = replace(config.decoding, threads=threads, max_decoded_bytes=a_thread_bytes * threads)
     # A profile in the bundle is about to be replaced, so it need not fit.
