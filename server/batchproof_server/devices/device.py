@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from batchproof_server.base.signature import Tensors
 
@@ -128,3 +128,15 @@ class Device(Protocol):
     def close(self) -> None:
         """Releases what executes and the model; of no effect the second time."""
         ...
+
+
+class OneAtATime:
+    """What the width of one comes to, for devices that remember whether they are busy."""
+
+    is_busy: bool
+    width: Final = 1
+
+    @property
+    def room(self) -> int:
+        """One while it is idle."""
+        return int(not self.is_busy)

@@ -17,6 +17,7 @@ from batchproof_server.devices.device import (
     Execution,
     Finish,
     NotExecuted,
+    OneAtATime,
     TellDevice,
     tell_nobody,
 )
@@ -45,7 +46,7 @@ class _InFlight:
 # Contract: see ``Device``. A process that is lost is replaced by itself. The listener is told why
 # the device is away once that takes longer than PATIENCE_S, or at once where processes are lost
 # again and again.
-class ProcessDevice:
+class ProcessDevice(OneAtATime):
     """Executes in a child process.
 
     Args:
@@ -84,16 +85,6 @@ class ProcessDevice:
         if self._running is not None:
             return DeviceState.BUSY
         return DeviceState.STUCK if self.is_busy else DeviceState.IDLE
-
-    @property
-    def width(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def room(self) -> int:
-        """One while it is idle."""
-        return int(not self.is_busy)
 
     def listen(self, tell: TellDevice) -> None:
         """Says who is told that it cannot execute, and that it can."""

@@ -19,6 +19,7 @@ from batchproof_server.devices.device import (
     Execution,
     Finish,
     NotExecuted,
+    OneAtATime,
     TellDevice,
     tell_nobody,
 )
@@ -29,7 +30,7 @@ _Running: TypeAlias = "concurrent.futures.Future[Execution]"
 # Contract: see ``Device``. Nothing interrupts a thread: one that hangs goes on until its execution
 # ends, and the backend, which runs on one thread at a time, is not executed meanwhile unless
 # ``replace`` is called, whose caller knows that the backend bears it.
-class ThreadDevice:
+class ThreadDevice(OneAtATime):
     """Executes on a thread, which holds the interpreter's lock while it assembles and splits.
 
     Args:
@@ -60,16 +61,6 @@ class ThreadDevice:
         if self._running is not None:
             return DeviceState.BUSY
         return DeviceState.STUCK if self.is_busy else DeviceState.IDLE
-
-    @property
-    def width(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def room(self) -> int:
-        """One while it is idle."""
-        return int(not self.is_busy)
 
     def listen(self, tell: TellDevice) -> None:
         """Says who is told that a micro-batch that was given up came back after all."""
