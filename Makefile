@@ -107,7 +107,7 @@ fuzz: venv ## the fuzzing again and again with other examples; MINUTES=60 says f
 soak: venv ## a server under mixed callers, good and bad; MINUTES=60; prints what it lost and how it grew
 	@$(BIN)/python benchmarks/soak.py --minutes "$(MINUTES)"
 
-bench: venv ## the benchmarks, about 35 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
+bench: venv ## the benchmarks, about 40 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
 	@$(BIN)/python benchmarks/run.py --scenarios "$(SCENARIOS)"
 
 monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C

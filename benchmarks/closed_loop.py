@@ -2,25 +2,33 @@
 
     python benchmarks/closed_loop.py
 
-answers every line "ADDRESS CONCURRENCY SECONDS MESSAGE_FILE" on standard input by one JSON object:
-requests/s, latency percentiles in milliseconds, and errors. The message is sent as it is, so that
-the client spends nothing on building it.
+answers every line "ADDRESS METHOD CONCURRENCY SECONDS MESSAGE_FILE" on standard input by one JSON
+object: requests/s, latency percentiles in milliseconds, and errors. METHOD is one of gRPC, or HTTP;
+the message is then a whole request of HTTP/1.1. It is sent as it is, so that the client spends
+nothing on building it.
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Final, TypeAlias
 
 import grpc
 import numpy as np
 
-METHOD = "/batchproof.v1.PredictionService/Predict"
+METHOD: Final = "/batchproof.v1.PredictionService/Predict"
+HTTP: Final = "HTTP"
 COHORTS = 4
 PATIENCE_S = 30
 POLL_S = 0.002
+# Sends the message and says whether it was answered without an error.
+Ask: TypeAlias = Callable[[], Awaitable[bool]]
 
 
 @dataclass
@@ -64,40 +72,78 @@ class _Count:
         }
 
 
-async def _worker(
-    call: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]", message: bytes, count: _Count
-) -> None:
+@asynccontextmanager
+async def over_grpc(
+    address: str, method: str, message: bytes, workers: int
+) -> AsyncIterator[list[Ask]]:
+    """What each worker asks with, over a channel that all share."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+
+        async def ask() -> bool:
+            try:
+                await call(message)
+            except grpc.aio.AioRpcError:
+                return False
+            return True
+
+        yield [ask] * workers
+
+
+@asynccontextmanager
+async def over_http(address: str, request: bytes, workers: int) -> AsyncIterator[list[Ask]]:
+    """The same, over a connection for each; one that the server closes ends the measurement."""
+    host, _, port = address.rpartition(":")
+    open_ = [await asyncio.open_connection(host, int(port)) for _ in range(workers)]
+    try:
+        yield [partial(_exchange, reader, writer, request) for reader, writer in open_]
+    finally:
+        for _, writer in open_:
+            writer.close()
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> bool:
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = head.split(b"\r\ncontent-length:", 1)[1].split(b"\r\n", 1)[0]
+    await reader.readexactly(int(length))
+    return head.startswith(b"http/1.1 200 ")
+
+
+async def _worker(ask: Ask, count: _Count) -> None:
     while not count.is_enough:
         started_s = time.perf_counter()
-        try:
-            await call(message)
-        except grpc.aio.AioRpcError:
-            count.errors += 1
-        else:
+        if await ask():
             ended_s = time.perf_counter()
             count.ended.append((ended_s, ended_s - started_s))
+        else:
+            count.errors += 1
 
 
-async def _first(call: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]", message: bytes) -> None:
+async def _first(ask: Ask) -> None:
     """Returns with the first answer: a server may have too much to do from what came before."""
     for _ in range(PATIENCE_S * 20):
-        try:
-            await call(message)
-        except grpc.aio.AioRpcError:
-            await asyncio.sleep(0.05)
-        else:
+        if await ask():
             return
+        await asyncio.sleep(0.05)
     raise RuntimeError(f"no answer within {PATIENCE_S} s")
 
 
-async def _run(
-    address: str, message: bytes, concurrency: int, duration_s: float
+async def run(
+    address: str, method: str, message: bytes, concurrency: int, duration_s: float
 ) -> dict[str, float]:
-    async with grpc.aio.insecure_channel(address) as channel:
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
-        await _first(call, message)
+    """Measures; see the head of this file."""
+    connected = (
+        over_http(address, message, concurrency)
+        if method == HTTP
+        else over_grpc(address, method, message, concurrency)
+    )
+    async with connected as asks:
+        await _first(asks[0])
         count = _Count(time.perf_counter(), duration_s, concurrency)
-        workers = [asyncio.create_task(_worker(call, message, count)) for _ in range(concurrency)]
+        workers = [asyncio.create_task(_worker(ask, count)) for ask in asks]
         while not count.is_enough:  # noqa: ASYNC110 - by the clock
             await asyncio.sleep(POLL_S)
         figures = count.figures()
@@ -107,8 +153,7 @@ async def _run(
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        target, workers, seconds, file = line.rstrip("\n").split(" ", 3)
+        target, asked, workers, seconds, file = line.rstrip("\n").split(" ", 4)
         content = Path(file).read_bytes()
-        print(
-            json.dumps(asyncio.run(_run(target, content, int(workers), float(seconds)))), flush=True
-        )
+        measured = asyncio.run(run(target, asked, content, int(workers), float(seconds)))
+        print(json.dumps(measured), flush=True)

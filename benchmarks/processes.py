@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from closed_loop import METHOD
 from subjects import KEPT, Subject
 
 HERE: Final = Path(__file__).resolve().parent
@@ -34,12 +35,14 @@ class Server:
     """A server under test.
 
     Attributes:
+        web: the address of its web port; empty where the settings do not enable it.
         log: its standard error; a file.
         started_s: when its process was started, in seconds since 1970.
     """
 
     grpc: str
     http: str
+    web: str
     process: "subprocess.Popen[str]" = field(repr=False)
     log: Path
     started_s: float
@@ -97,7 +100,8 @@ def served(subject: Subject, settings: Mapping[str, str] | None = None) -> Itera
             where = json.loads(process.stdout.readline())
             wait = [sys.executable, "-m", "batchproof_client", "status", "--wait", "300"]
             subprocess.run([*wait, "--server", where["grpc"]], check=True, capture_output=True)
-            yield Server(where["grpc"], where["http"], process, log, started_s)
+            addresses = (where["grpc"], where["http"], where.get("web", ""))
+            yield Server(*addresses, process, log, started_s)
     finally:
         log.unlink(missing_ok=True)
 
@@ -130,11 +134,11 @@ def in_process(subject: Subject) -> Iterator[tuple[Ceiling, tuple[int, ...]]]:
 
 
 def closed_loop(
-    address: str, message: Path, concurrency: int, duration_s: float
+    address: str, message: Path, concurrency: int, duration_s: float, method: str = METHOD
 ) -> dict[str, float]:
     """Requests/s and latencies of a closed loop that spends as little as it can."""
     process = _asker()
-    print(address, concurrency, duration_s, message, file=process.stdin, flush=True)
+    print(address, method, concurrency, duration_s, message, file=process.stdin, flush=True)
     figures: dict[str, float] = json.loads(process.stdout.readline())
     return figures
 

@@ -1,172 +1,155 @@
-"""What REST costs beside gRPC: the same row over each form, in turns.
+"""(j) The same row over each form of REST and of gRPC, in turns."""
 
-Prints requests/s, the median latency, and the processor time of the server a request, which other
-work on the machine changes the least.
-
-    python benchmarks/rest.py [--rounds 5] [--seconds 2]
-
-Starts one server with an affine model (64 numbers in, 10 out) and asks it with clients of this
-process, so that the figures hold the client's own cost too. Every form is measured once a round.
-"""
-
-import argparse
-import asyncio
 import json
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from grpc import aio
+from typing import Final
 
 from batchproof.compat import inference_pb2 as oip
-from batchproof.tensors import to_proto
+from batchproof.tensors import Array, from_proto
 from batchproof.v1 import prediction_pb2 as pb
+from bench import Bench
+from closed_loop import HTTP, METHOD
+from measuring import Figures, difference, interleaved, medians, ratio
+from processes import Server, closed_loop, served
+from results import Cell, Outcome, Table
+from subjects import KEPT, Subject, affine_bytes, affine_small
 
-VALUES = 64
-Ask = Callable[[], Awaitable[None]]
-Connect = Callable[[dict[str, str]], Awaitable[Ask]]
-
-
-def _grpc(method: str, message: bytes) -> Connect:
-    async def connect(addresses: dict[str, str]) -> Ask:
-        channel = aio.insecure_channel(addresses["grpc"], [("grpc.use_local_subchannel_pool", 1)])
-        call: Any = channel.unary_unary(method)
-
-        async def ask() -> None:
-            await call(message)
-
-        return ask
-
-    return connect
+GRPC: Final = "gRPC, batchproof.v1"
+INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
+_MODELS: Final = (affine_small, affine_bytes)
+_REPEATS_MORE: Final = 3
+_MANY: Final = 32
+_SETTINGS: Final = {"BATCHPROOF_WEB__ENABLED": "true", "BATCHPROOF_WEB__PORT": "0"}
+_DATATYPES: Final = {"float32": "FP32", "uint8": "UINT8"}
+_US: Final = 1e6
 
 
-def _http(path: str, body: bytes, headers: str = "") -> Connect:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
-    request = head.encode() + body
+@dataclass(frozen=True)
+class Form:
+    """One way to ask for a row.
 
-    async def connect(addresses: dict[str, str]) -> Ask:
-        host, _, port = addresses["web"].rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+    Attributes:
+        method: of gRPC, or ``HTTP``.
+        content: the message; of HTTP the whole request.
+    """
 
-        async def ask() -> None:
-            writer.write(request)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            if not answer.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(answer.decode())
-            length = answer.lower().split(b"\r\ncontent-length: ")[1].split(b"\r\n")[0]
-            await reader.readexactly(int(length))
-
-        return ask
-
-    return connect
+    method: str
+    content: bytes
 
 
-def _forms() -> dict[str, Connect]:
-    row = np.random.default_rng(0).normal(size=(1, VALUES)).astype(np.float32)
-    own = pb.PredictRequest(tensors=pb.NamedTensors(tensors={"image": to_proto(row)}))
-    infer = oip.ModelInferRequest(model_name="affine", raw_input_contents=[row.tobytes()])
-    infer.inputs.add(name="image", datatype="FP32", shape=row.shape)
-    given = {"name": "image", "datatype": "FP32", "shape": list(row.shape)}
-    behind = given | {"parameters": {"binary_data_size": row.nbytes}}
-    parameters = {"binary_data_output": True}
-    text = json.dumps({"inputs": [behind], "parameters": parameters}).encode()
-    header = f"Inference-Header-Content-Length: {len(text)}\r\n"
-    in_json = json.dumps({"inputs": [given | {"data": row.tolist()}]}).encode()
-    rows = json.dumps({"instances": row.tolist()}).encode()
-    path = "/v2/models/affine/infer"
+def forms(subject: Subject) -> dict[str, Form]:
+    """Every form of the subject's message, by the names of the table."""
+    own = pb.PredictRequest.FromString(subject.message.read_bytes())
+    row = from_proto(own.tensors.tensors["image"])
+    model, datatype = subject.bundle.parent.name, _DATATYPES[subject.dtype]
+    infer = oip.ModelInferRequest(model_name=model, raw_input_contents=[row.tobytes()])
+    infer.inputs.add(name="image", datatype=datatype, shape=row.shape)
+    path = f"/v2/models/{model}/infer"
     return {
-        "gRPC, batchproof.v1": _grpc(
-            "/batchproof.v1.PredictionService/Predict", own.SerializeToString()
+        GRPC: Form(METHOD, own.SerializeToString()),
+        "gRPC, Open Inference": Form(INFER, infer.SerializeToString()),
+        "REST, Open Inference, binary": _binary(path, row, datatype),
+        "REST, Open Inference, JSON": _http(
+            path, _json(inputs=[_input(row, datatype) | {"data": row.ravel().tolist()}])
         ),
-        "gRPC, Open Inference": _grpc(
-            "/inference.GRPCInferenceService/ModelInfer", infer.SerializeToString()
+        "REST, TensorFlow Serving": _http(
+            f"/v1/models/{model}:predict", _json(instances=row.tolist())
         ),
-        "REST, Open Inference, binary": _http(path, text + row.tobytes(), header),
-        "REST, Open Inference, JSON": _http(path, in_json),
-        "REST, TensorFlow Serving": _http("/v1/models/affine:predict", rows),
     }
 
 
-def _processor_s(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _binary(path: str, row: Array, datatype: str) -> Form:
+    behind = {"parameters": {"binary_data_size": row.nbytes}}
+    wanted = {"binary_data_output": True}
+    text = _json(inputs=[_input(row, datatype) | behind], parameters=wanted)
+    length = f"Inference-Header-Content-Length: {len(text)}\r\n"
+    return _http(path, text + row.tobytes(), length)
 
 
-async def _measure(
-    connect: Connect, addresses: dict[str, str], callers: int, seconds: float, process: int
-) -> tuple[float, float, float]:
-    """Requests/s, the median latency in ms, and the processor time a request in us."""
-    asks = [await connect(addresses) for _ in range(callers)]
-    latencies_s: list[float] = []
-    used_s, end_s = _processor_s(process), time.perf_counter() + seconds
-
-    async def loop(ask: Ask) -> None:
-        while (began_s := time.perf_counter()) < end_s:
-            await ask()
-            latencies_s.append(time.perf_counter() - began_s)
-
-    await asyncio.gather(*map(loop, asks))
-    used_us = (_processor_s(process) - used_s) * 1e6
-    count = len(latencies_s)
-    return count / seconds, statistics.median(latencies_s) * 1e3, used_us / count
+def _input(row: Array, datatype: str) -> dict[str, object]:
+    return {"name": "image", "datatype": datatype, "shape": list(row.shape)}
 
 
-async def _compare(addresses: dict[str, str], rounds: int, seconds: float, process: int) -> None:
-    for callers in (1, 32):
-        seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in _forms()}
-        for _ in range(rounds):
-            for name, connect in _forms().items():
-                figures = await _measure(connect, addresses, callers, seconds, process)
-                seen[name].append(figures)
-        print(f"{callers} connections (medians of {rounds}): requests/s, ms, processor us")
-        for name, measured in seen.items():
-            rate, latency_ms, used_us = map(statistics.median, zip(*measured, strict=True))
-            print(f"  {name:32} {rate:8.0f} {latency_ms:8.2f} {used_us:8.0f}")
+def _json(**members: object) -> bytes:
+    return json.dumps(members, separators=(",", ":")).encode()
 
 
-def _wait_ready(address: str) -> None:
-    while True:
-        try:
-            urllib.request.urlopen(f"http://{address}/v2/health/ready").close()
-        except urllib.error.HTTPError as not_yet:
-            not_yet.close()
-            time.sleep(0.1)
-        else:
-            return
+def _http(path: str, body: bytes, headers: str = "") -> Form:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    return Form(HTTP, head.encode() + body)
 
 
-def main() -> None:
-    """Starts the server and prints the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        bundle = Path(directory) / "affine" / "1"
-        bundle.mkdir(parents=True)
-        affine = {"input_shape": [VALUES], "input_dtype": "float32", "classes": 10}
-        (bundle / "affine.json").write_text(json.dumps(affine | {"scale": 2.0, "offset": 1.0}))
-        (bundle / "batchproof.toml").write_text("format = 1\n")
-        ports = ["--grpc-port", "0", "--http-port", "0", "--web-port", "0"]
-        command = [sys.executable, "-m", "batchproof_server", "serve", directory, *ports]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-            try:
-                assert server.stdout is not None  # noqa: S101 - a pipe
-                addresses = json.loads(server.stdout.readline())
-                _wait_ready(addresses["web"])
-                asyncio.run(_compare(addresses, given.rounds, given.seconds, server.pid))
-            finally:
-                server.terminate()
+def run(bench: Bench) -> Outcome:
+    """Measures a model that costs next to nothing, with two sizes of row."""
+    rows: list[tuple[Cell, ...]] = []
+    for make in bench.steps("(j) row", _MODELS):
+        subject = make()
+        with served(subject, _SETTINGS) as server:
+            rows += _compared(bench, server, subject)
+    table = Table("Latency at concurrency 1, and requests/s at 32", _COLUMNS, tuple(rows))
+    return Outcome(
+        title="REST, beside gRPC",
+        how="One row in a request, closed loop, a model that costs next to nothing. Every caller "
+        "of REST has a connection of its own, which it keeps; those of gRPC share one. Requests "
+        "are made beforehand and answers are not read, so that JSON costs the server alone. "
+        "Latency holds the client's own time, which is more for gRPC than for REST, so a form may "
+        "add less than nothing; the processor time is the server's alone. Added and the ratio are "
+        "medians of the differences and ratios to batchproof.v1 over gRPC side by side.",
+        tables=(table,),
+    )
 
 
-if __name__ == "__main__":
-    main()
+_COLUMNS: Final = (
+    "row",
+    "form",
+    "bytes",
+    "c = 1: p50, ms",
+    "p99, ms",
+    "added, ms",
+    "c = 32: requests/s",
+    "ratio",
+    "processor, us a request",
+)
+
+
+def _compared(bench: Bench, server: Server, subject: Subject) -> list[tuple[Cell, ...]]:
+    asked = forms(subject)
+    files = {name: _written(subject, number, asked[name]) for number, name in enumerate(asked)}
+
+    def asking(concurrency: int) -> Callable[[str], Figures]:
+        return lambda name: _one(bench, server, asked[name], files[name], concurrency)
+
+    lone = interleaved(tuple(asked), bench.repeats + _REPEATS_MORE, asking(1))
+    many = interleaved(tuple(asked), bench.repeats, asking(_MANY))
+    return [
+        (
+            subject.label,
+            name,
+            len(asked[name].content),
+            medians(lone[name])["p50_ms"],
+            medians(lone[name])["p99_ms"],
+            None if name == GRPC else difference(lone[name], lone[GRPC], "p50_ms"),
+            medians(many[name])["requests_per_s"],
+            ratio(many[name], many[GRPC], "requests_per_s"),
+            medians(many[name])["processor_us"],
+        )
+        for name in asked
+    ]
+
+
+def _written(subject: Subject, number: int, form: Form) -> Path:
+    file = KEPT / f"{subject.bundle.parent.name}-form-{number}.bin"
+    file.write_bytes(form.content)
+    return file
+
+
+def _one(bench: Bench, server: Server, form: Form, file: Path, concurrency: int) -> Figures:
+    address = server.web if form.method == HTTP else server.grpc
+    used_s = server.cpu_s(engine=False)
+    figures = closed_loop(address, file, concurrency, bench.seconds, form.method)
+    if figures["errors"]:
+        raise RuntimeError(f"{figures['errors']:g} requests failed, expected none: {file.name}")
+    used_us = (server.cpu_s(engine=False) - used_s) * _US
+    return {**figures, "processor_us": used_us / figures["requests"]}

@@ -28,6 +28,7 @@ import memory
 import overload
 import pictures
 import policies
+import rest
 from bench import Bench
 from page import page
 from results import SCHEMA, Outcome, outcome_from_json
@@ -47,6 +48,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Bench], Outcome]]] = {
     "g": memory.run,
     "h": pictures.run,
     "i": policies.run,
+    "j": rest.run,
 }
 
 

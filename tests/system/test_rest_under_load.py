@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import resource
 import signal
 import socket
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from system.bundles import write_affine
@@ -18,6 +20,7 @@ from system.process import PATIENCE_S, ServerProcess, until
 
 CLIENTS = 8
 SLOW = 1_000
+MORE_DESCRIPTORS = 100
 PATH = "/v1/models/exact:predict"
 BODY = json.dumps({"instances": [[1, 2, 3, 4]]})
 HALVES = (
@@ -107,3 +110,24 @@ def test_a_thousand_half_requests_stop_nobody(server: ServerProcess, half: bytes
             assert connection.getresponse().status == 200
             connection.close()
         assert server.get("/readyz")[0] == 200
+
+
+def kept_connection(address: str) -> http.client.HTTPConnection:
+    """One that was answered and stays."""
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
+    connection.request("POST", PATH, BODY)
+    answer = connection.getresponse()
+    assert (answer.status, bool(answer.read())) == (200, True)
+    return connection
+
+
+def test_kept_connections_leave_descriptors_to_every_port(server: ServerProcess) -> None:
+    fewest = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) + MORE_DESCRIPTORS
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (fewest, fewest))
+    with ExitStack() as held:
+        for _ in range(3 * MORE_DESCRIPTORS):
+            held.callback(kept_connection(server.web).close)
+        kept_connection(server.web).close()
+        assert server.get("/readyz")[0] == 200
+        with grpc.insecure_channel(server.grpc) as channel:
+            grpc.channel_ready_future(channel).result(PATIENCE_S)

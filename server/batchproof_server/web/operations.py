@@ -5,10 +5,9 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final
 
-from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.web.desk import Connection, Desk, HttpLimits
+from batchproof_server.web.listening import accepting, bound_socket
 from batchproof_server.web.pages import Pages
 
 
@@ -49,13 +48,7 @@ class HttpServer:
         Raises:
             PortUnavailable: the address cannot be bound.
         """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        except OSError as fault:
-            raise PortUnavailable(
-                f"HTTP cannot listen on {host}:{port}: it is taken or no address of this host"
-            ) from fault
+        listening = bound_socket(host, port, "HTTP")
         desk = Desk(self._pages, self._limits, self._on_failure)
         self._running = _Running(desk, listening)
         self._running.start()
@@ -71,12 +64,6 @@ class HttpServer:
         if self._running is not None:
             self._running.stop()
             self._running = None
-
-
-# Callers that come at once wait here and not in retries of their own, which take a second each.
-_BACKLOG: Final = 1024
-# Between two looks at what the others have sent.
-_ACCEPTED_AT_ONCE: Final = 16
 
 
 class _Running:
@@ -108,12 +95,8 @@ class _Running:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._desk.hear_of_failure)
-        server = await loop.create_server(
-            lambda: Connection(self._desk), sock=self._listening, backlog=_ACCEPTED_AT_ONCE
-        )
-        self._listening.listen(_BACKLOG)
+        asyncio.get_running_loop().set_exception_handler(self._desk.hear_of_failure)
+        server = await accepting(lambda: Connection(self._desk), self._listening)
         await asyncio.wrap_future(self._stopping)
         server.close()
         self._desk.hang_up()

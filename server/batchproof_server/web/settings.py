@@ -24,7 +24,8 @@ class WebSettings:
         token_file: holds the word that every request brings as ``Authorization: Bearer``; empty
             asks for none.
         allow_origins: of pages in browsers that may ask, such as ``https://app.example``.
-        max_connections: open at the same time; the slowest gives way to one more.
+        max_connections: open at the same time, and half of the descriptors that the process may
+            open at most; the slowest gives way to one more.
         max_head_bytes: of the request line and the headers together.
         max_bytes_in_flight: of all bodies that are read or answered; more are refused.
         head_timeout_s: from the first byte of a request, or the connection, to the end of its

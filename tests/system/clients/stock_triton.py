@@ -7,7 +7,6 @@ Prints one JSON object. Runs in the environment of requirements/interop.txt.
 
 import asyncio
 import json
-import os
 import queue
 import sys
 from collections.abc import AsyncIterator
@@ -17,30 +16,21 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
+from triton_calls import (
+    PATIENCE_S,
+    Answers,
+    at_once,
+    bits,
+    picture_answers,
+    picture_input,
+    refusals,
+)
 
-Answers = dict[str, Any]
-PATIENCE_S = float(os.environ["PATIENCE_S"])
 
-
-def picture_input(name: str, picture: bytes, library: Any = triton) -> Any:
-    """The input as encoded picture."""
-    tensor = library.InferInput(name, [1], "BYTES")
-    return tensor.set_data_from_numpy(np.array([picture], object))
-
-
-def number_input(name: str, shape: list[int], library: Any = triton) -> Any:
+def number_input(name: str, shape: list[int]) -> Any:
     """The input as numbers, all 0.5."""
-    tensor = library.InferInput(name, shape, "FP32")
+    tensor = triton.InferInput(name, shape, "FP32")
     return tensor.set_data_from_numpy(np.full(shape, 0.5, np.float32))
-
-
-def refused(ask: Any) -> list[str]:
-    """The status and the sentence of an error."""
-    try:
-        ask()
-    except triton.InferenceServerException as error:
-        return [error.status(), error.message()]
-    raise AssertionError("the call succeeded")
 
 
 def about(client: Any, model: str) -> Answers:
@@ -59,52 +49,24 @@ def about(client: Any, model: str) -> Answers:
 
 def infer(client: Any, model: str, name: str, output: str, picture: bytes) -> Answers:
     """Inference, one call after the other."""
-    inputs = [picture_input(name, picture)]
-    wanted = [output, "probabilities", "label"]
-    asked = [triton.InferRequestedOutput(each) for each in wanted]
-    limit_us = int(PATIENCE_S * 1e6)
-    result = client.infer(model, inputs, outputs=asked, request_id="mine", timeout=limit_us)
-    classes = client.infer(
-        model, inputs, outputs=[triton.InferRequestedOutput(output, class_count=3)]
-    )
+    inputs = [picture_input(triton, name, picture)]
+    result, answers = picture_answers(triton, client, model, inputs, output)
     compressed = [
-        client.infer(model, inputs, compression_algorithm=name).as_numpy(output).tobytes().hex()
-        for name in ("gzip", "deflate")
+        bits(client.infer(model, inputs, compression_algorithm=form), output)
+        for form in ("gzip", "deflate")
     ]
-    return {
-        "id": result.get_response().id,
-        "bits": result.as_numpy(output).tobytes().hex(),
-        "probabilities": result.as_numpy("probabilities").tobytes().hex(),
-        "label": [text.decode() for text in result.as_numpy("label").ravel()],
-        "classes": [text.decode() for text in classes.as_numpy(output).ravel()],
-        "compressed": compressed,
-    }
+    return answers | {"id": result.get_response().id, "compressed": compressed}
 
 
-def refusals(client: Any, model: str, name: str, shape: list[int]) -> Answers:
-    """Errors as the client raises them."""
-    good = [number_input(name, shape)]
-    cut = triton.InferInput(name, shape, "FP32")
-    cut.set_data_from_numpy(np.zeros(shape, np.float32))
+def own_refusals(client: Any, model: str, name: str, shape: list[int]) -> Answers:
+    """Errors, with those that only gRPC lets a client make."""
+    cut = number_input(name, shape)
     cut._raw_content = cut._raw_content[:-1]  # there is no honest way to lie
-    other = triton.InferInput(name, shape, "INT32")
-    other.set_data_from_numpy(np.zeros(shape, np.int32))
-    unknown = [triton.InferRequestedOutput("unknown")]
-    asks: dict[str, Any] = {
-        "model": lambda: client.infer("other", good),
-        "version": lambda: client.infer(model, good, model_version="99"),
+    more = {
         "bytes": lambda: client.infer(model, [cut]),
-        "datatype": lambda: client.infer(model, [other]),
-        "rank": lambda: client.infer(model, [number_input(name, shape[1:])]),
         "missing": lambda: client.infer(model, []),
-        "output": lambda: client.infer(model, good, outputs=unknown),
-        "priority": lambda: client.infer(model, good, priority=1),
-        "statistics": lambda: client.get_inference_statistics("other"),
-        "load": lambda: client.load_model(model),
-        "shared memory": client.get_system_shared_memory_status,
-        "trace": client.get_trace_settings,
     }
-    return {name: refused(ask) for name, ask in asks.items()}
+    return refusals(triton, client, model, number_input(name, shape), more)
 
 
 def statistics(client: Any, model: str, name: str, shape: list[int]) -> Answers:
@@ -141,7 +103,7 @@ def stream(address: str, model: str, name: str, output: str, shape: list[int]) -
         "errors": [error is not None for _, error in got],
         "error": got[1][1].message(),
         "ids": [result.get_response().id for result, error in got if error is None],
-        "bits": [result.as_numpy(output).tobytes().hex() for result, error in got if not error],
+        "bits": [bits(result, output) for result, error in got if not error],
     }
 
 
@@ -152,20 +114,19 @@ async def asynchronous(address: str, model: str, name: str, output: str, picture
         for number in range(5):
             yield {
                 "model_name": model,
-                "inputs": [picture_input(name, picture, triton_aio)],
+                "inputs": [picture_input(triton_aio, name, picture)],
                 "request_id": str(number),
             }
 
     async with triton_aio.InferenceServerClient(address) as client:
-        results = await asyncio.gather(
-            *(client.infer(model, [picture_input(name, picture, triton_aio)]) for _ in range(20))
-        )
+        tensor = picture_input(triton_aio, name, picture)
+        answers = await at_once(client, model, tensor, output)
         streamed = [
             (result.get_response().id, error)
             async for result, error in client.stream_infer(requests())
         ]
     return {
-        "bits": sorted({result.as_numpy(output).tobytes().hex() for result in results}),
+        "bits": answers,
         "streamed": streamed,
     }
 
@@ -180,7 +141,7 @@ def main(address: str, model: str, picture_file: str) -> None:
     shape = [1, *map(int, metadata["inputs"][0]["shape"][1:])]
     answers["statistics"] = statistics(client, model, name, shape)
     answers["infer"] = infer(client, model, name, output, picture)
-    answers["refusals"] = refusals(client, model, name, shape)
+    answers["refusals"] = own_refusals(client, model, name, shape)
     client.close()
     answers["stream"] = stream(address, model, name, output, shape)
     answers["asyncio"] = asyncio.run(asynchronous(address, model, name, output, picture))

@@ -14,12 +14,13 @@ import pytest
 from batchproof_server.application.config import Config
 from batchproof_server.application.ports import drain_ports
 from batchproof_server.rpc.settings import RpcSettings
+from batchproof_server.web.rest import connection
 from batchproof_server.web.rest.port import RestPort
 from batchproof_server.web.settings import WebSettings
 from support.bundles_on_disk import RAW, write_bundle
 from support.fakes import GatedBackend, until
 from support.patience import HOPELESS_S, PATIENCE_S
-from support.rest import ask, conversation, request_bytes
+from support.rest import RestConversation, ask, conversation, request_bytes
 from support.running import Running, running
 
 ROW = {"instances": [[1, 2, 3, 4]]}
@@ -287,6 +288,33 @@ async def test_one_whose_request_is_answered_never_gives_way(tmp_path: Path) -> 
         async with conversation(serving.web) as other:
             reply = await other.reply()
             assert (reply.status, "too many connections" in reply.error) == (503, True)
+        gate.release(10)
+        assert (await asked).status == 200
+
+
+async def send_on(talk: RestConversation) -> None:
+    """Sends what nobody reads until the connection is gone."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            await talk.send(b"x")
+            await asyncio.sleep(0)
+
+
+async def test_who_finds_no_room_and_stays_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LINGER_S", HOPELESS_S)
+    gate = GatedBackend(1)
+    async with (
+        web_port(tmp_path, gated={"slow": gate}, max_connections=1) as serving,
+        conversation(serving.web) as talk,
+    ):
+        asked = asyncio.ensure_future(talk.ask(SLOW_PATH, {"inputs": {"x": [[1.0]]}}))
+        await until(lambda: not serving.server.pressure.is_idle)
+        async with conversation(serving.web) as other:
+            assert (await other.reply()).status == 503
+            with pytest.raises(ConnectionError):
+                await send_on(other)
         gate.release(10)
         assert (await asked).status == 200
 

@@ -83,7 +83,6 @@ class RestAnswers:
         self._off_loop = off_loop
         self._clock = clock
         self._limits = limits
-        self._bodies = limits.bodies
 
     def judge(self, head: RestHead) -> RestAnswer | None:
         """How a request is answered without its body; None lets it go on."""
@@ -94,15 +93,13 @@ class RestAnswers:
         route = find_route(self._endpoints, head.method, head.target)
         if isinstance(route, set):
             return _no_route(head, route)
-        if not is_known(encoding := head.headers.get("content-encoding", "")):
-            del encoding
+        if not is_known(head.headers.get("content-encoding", "")):
             return refusal(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "the Content-Encoding is not known here, expected gzip or deflate",
                 accept_encoding="gzip, deflate",
             )
-        takes_much = route.endpoint.predicts
-        most = self._limits.body_bytes if takes_much else _SMALL_BODY_BYTES
+        most = self._limits.body_bytes if route.endpoint.predicts else _SMALL_BODY_BYTES
         if head.body_bytes > most:
             return too_large(most)
         if route.endpoint.predicts and self._gate.wants(route.endpoint.rpc):
@@ -138,12 +135,12 @@ class RestAnswers:
             return await self._answer_plain(route, method, call, head, body)
         unpack = partial(unpacked, body, encoding, self._limits.body_bytes)
         plain = await self._off_loop.run(unpack, copied_bytes=_PACKED_TIMES * len(body))
-        if not self._bodies.take(len(plain)):
+        if not self._limits.bodies.take(len(plain)):
             raise QueueFull(_NO_ROOM, _RETRY_AFTER_S)
         try:
             return await self._answer_plain(route, method, call, head, plain)
         finally:
-            self._bodies.give_back(len(plain))
+            self._limits.bodies.give_back(len(plain))
 
     async def _answer_plain(
         self, route: Route, method: Method, call: CallHead, head: RestHead, body: bytes

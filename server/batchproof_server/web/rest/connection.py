@@ -96,6 +96,8 @@ class RestConnection(asyncio.Protocol):
         self._requests = RequestParser(self._around, peer)
         if not self._around.admit(self):
             self._refuse(refusal(HTTPStatus.SERVICE_UNAVAILABLE, _FULL, retry_after="1"))
+            # The port does not know it, so nobody else loses patience with it.
+            asyncio.get_running_loop().call_later(_LINGER_S, self.hang_up)
 
     def data_received(self, data: bytes) -> None:
         """More of a request, or what nobody reads any more."""

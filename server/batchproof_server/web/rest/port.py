@@ -2,18 +2,16 @@
 
 import asyncio
 import math
-import socket
 from collections.abc import Callable
 from typing import Final
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.serving.off_loop import ByteBudget
+from batchproof_server.web.listening import accepting, bound_socket, half_the_descriptors
 from batchproof_server.web.rest.certificates import WebCertificates
 from batchproof_server.web.rest.connection import Phase, RestConnection, RestWork
 from batchproof_server.web.settings import WebSettings
 
-_BACKLOG: Final = 1024
 _LOOK_EVERY_S: Final = 0.25
 _SLOW_S: Final = 1.0
 # What callers send on connections that they keep, because they do not know yet.
@@ -25,6 +23,7 @@ _LAST_REQUESTS_S: Final = 0.5
 # Lives on the loop thread. Of too many connections the one gives way that keeps us waiting longest
 # in the middle of a request, else the one that is idle longest, else whoever is slowest to begin;
 # one whose request is being answered never. So callers that send half requests keep nobody out.
+# Half of the process's descriptors are too many as well: gRPC and the operations port need some.
 # While it drains what was accepted is answered, new requests are refused with 503, and every answer
 # ends its connection.
 class RestPort:
@@ -70,23 +69,16 @@ class RestPort:
         tls = self.settings.tls
         certificates = None if tls is None else WebCertificates(tls)
         context = None if certificates is None else certificates.context
-        loop = asyncio.get_running_loop()
 
         def connection() -> RestConnection:
             if certificates is not None:
                 certificates.renew()
             return RestConnection(self)
 
-        listening = _listen(host, port)
+        listening = bound_socket(host, port, "the web port")
         patience_s = None if context is None else self.settings.head_timeout_s
-        self._server = await loop.create_server(
-            connection,
-            sock=listening,
-            ssl=context,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=patience_s,
-        )
-        self._looking = loop.create_task(self._look_after())
+        self._server = await accepting(connection, listening, context, patience_s)
+        self._looking = asyncio.create_task(self._look_after())
         return int(listening.getsockname()[1])
 
     async def drain(self, grace_s: float) -> None:
@@ -124,7 +116,7 @@ class RestPort:
 
     def admit(self, newcomer: RestConnection) -> bool:
         """Whether there is room for one more; makes room where there is none."""
-        if len(self._open) >= self.settings.max_connections:
+        if len(self._open) >= min(self.settings.max_connections, half_the_descriptors()):
             slowest = self._slowest()
             if slowest is None:
                 return False
@@ -157,13 +149,3 @@ class RestPort:
 
 
 _POLL_S: Final = 0.02
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as fault:
-        raise PortUnavailable(
-            f"the web port cannot listen on {host}:{port}: it is taken or no address of this host"
-        ) from fault
