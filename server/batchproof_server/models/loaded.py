@@ -98,7 +98,6 @@ def candidate_of(
         examined=examined,
         samples=samples,
         findings=findings,
-        scores=model.output.name or "",
         outputs=(model.output, *(head.output for head in model.heads)),
         passed_over=passed_over,
     )
