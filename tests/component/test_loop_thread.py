@@ -56,7 +56,9 @@ ALLOWED = {
     "imaging/geometry.picture_bytes",
     "imaging/geometry.picture_size",
     "imaging/geometry.pixels",
-    "imaging/geometry.resized_size",
+    "imaging/geometry.framing",
+    "imaging/geometry.size",
+    "imaging/geometry.whole",
     "imaging/recipe.rows_bytes",
     "tta/aggregation.text",
 }

@@ -9,7 +9,7 @@ from PIL import Image
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.validation import parse_settings
 from batchproof_server.imaging.exif import read_orientation, upright
-from batchproof_server.imaging.geometry import Size, as_array, kept_region, place, resized_size
+from batchproof_server.imaging.geometry import Region, Size, as_array, framing
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import Recipe, RecipeSettings
 from batchproof_server.imaging.settings import recipe_plan
@@ -118,8 +118,20 @@ def test_every_policy_makes_exactly_the_size_that_is_wanted(
     assert plan is not None
 
     came = Size(width, height)
-    target = resized_size(plan, came, wanted)
-    kept = kept_region(plan, target, wanted)
-    pixels = place(np.zeros((kept.height, kept.width, 1), np.uint8), plan, came, wanted)
+    framed = framing(plan, came, wanted)
+    kept = np.zeros((framed.kept.height, framed.kept.width, 1), np.uint8)
+    pixels = framed.placed(kept, plan.pad_color)
 
     assert pixels.shape == (wanted_height, wanted_width, 1)
+
+
+@given(st.integers(-9, 5), st.integers(-9, 5), st.integers(1, 30), st.integers(1, 30))
+def test_a_part_that_lies_beyond_a_picture_is_filled_with_0_in_both_forms(
+    left: int, top: int, width: int, height: int
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 9, 3), np.uint8)
+    part = Region(left, top, max(width, 1 - left), max(height, 1 - top))
+    if part.size == Size(9, 7):  # that is the whole picture
+        part = Region.whole(part.size)
+
+    assert np.array_equal(part.of(pixels), np.asarray(part.of(Image.fromarray(pixels))))

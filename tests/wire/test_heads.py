@@ -99,6 +99,38 @@ async def test_other_protocols_ask_for_a_heads_scores_after_its_name(heads: Runn
     assert np.frombuffer(probabilities, np.float32).tolist() == list(ROW)
 
 
+class SizeAndHealth(ElementwiseBackend):
+    """Gives its input as it is, and the first number of it between 0 and 1."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        outputs = spec("size", 3, dtype="float32"), spec("sick", 1, dtype="float32")
+        self._signature = Signature((spec("x", 3, dtype="float32"),), outputs)
+
+    def execute(self, inputs: Tensors) -> Tensors:
+        """Copies."""
+        came = inputs["x"].copy()
+        return {"size": came, "sick": np.clip(came[:, :1], 0, 1)}
+
+
+async def test_a_classification_of_a_binary_head_names_both_of_its_classes(tmp_path: Path) -> None:
+    manifest = """
+format = 2
+outputs.size = { kind = "logits", watched = true }
+outputs.sick = { kind = "binary_probability", labels = "sick.txt" }
+batching = { buckets_rows = [2, 4], max_queued_rows = 16 }
+"""
+    write_bundle(tmp_path / "both" / "1", manifest)
+    (tmp_path / "both" / "1" / "sick.txt").write_text("well\nsick\n")
+    async with running(tmp_path, others={"both": SizeAndHealth()}) as serving:
+        message = infer(((0.75, 0.0, 0.0),), "both", outputs=("sick",))
+        message.inputs[0].name = "x"
+        message.outputs[0].parameters["classification"].int64_param = 2
+        answer = await open_inference(serving.channel).ModelInfer(message)
+    (classes,) = answer.raw_output_contents
+    assert (b"0.750000:1:sick" in classes, b"0.250000:0:well" in classes) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("changed", "finding"),
     [

@@ -6,9 +6,11 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Generic
+from typing import Final, Generic, TypeVar
 
 from batchproof_server.batching.task import Payload, Task
+
+Holder = TypeVar("Holder", bound=Hashable)
 
 _IPV6: Final = "ipv6:"
 _NETWORK_BYTES: Final = 8
@@ -134,10 +136,7 @@ class Connections(Generic[Payload]):
         """
         held = {each: own.rows for each, own in self._of.items() if each != spared}
         latest = {each: reversed(self._of[each].tasks) for each in held}
-        while held:
-            most = max(held, key=held.__getitem__)
-            if held[most] <= than_rows:
-                return
+        while (most := gives_way(held, than_rows)) is not None:
             task = next(latest[most])
             held[most] -= task.rows
             yield task
@@ -173,13 +172,19 @@ class Holdings:
         """The connection that holds more than this one would with one more; None without such."""
         own_address = address_of(peer)
         held = {address: sum(each.values()) for address, each in self._of.items()}
-        most = max(held, key=held.__getitem__, default=own_address)
-        if most != own_address and held[most] > held.get(own_address, 0) + 1:
-            return _largest(self._of[most])
+        most = gives_way(held, held.get(own_address, 0) + 1)
+        if most is not None:
+            return gives_way(self._of[most])
         beside = self._of.get(own_address, {})
-        largest = _largest(beside) if beside else peer
-        return largest if beside.get(largest, 0) > beside.get(peer, 0) + 1 else None
+        return gives_way(beside, beside.get(peer, 0) + 1)
 
 
-def _largest(held: Mapping[str, int]) -> str:
-    return max(held, key=held.__getitem__)
+def gives_way(held: Mapping[Holder, int], than: int = 0) -> Holder | None:
+    """Whoever holds the most, where that is more than ``than``; of several the first.
+
+    Args:
+        held: by whom.
+        than: what the one for whom room is made would hold with what it asks for.
+    """
+    most = max(held, key=held.__getitem__, default=None)
+    return most if most is not None and held[most] > than else None

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple
 
-from batchproof_server.batching.connections import Connections, address_of
+from batchproof_server.batching.connections import Connections, address_of, gives_way
 from batchproof_server.batching.task import Payload, Task
 
 
@@ -159,8 +159,8 @@ class Turns(Generic[Payload]):
         beside = iter(()) if own is None else _beside(own, caller, rows)
         displaced: list[Task[Payload]] = []
         while room_rows < rows:
-            largest = max(held, key=held.__getitem__, default=None)
-            if largest is not None and held[largest] > own_rows:
+            largest = gives_way(held, own_rows)
+            if largest is not None:
                 task = next(latest[largest])
                 held[largest] -= task.rows
             elif (own_task := next(beside, None)) is not None:

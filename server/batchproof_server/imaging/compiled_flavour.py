@@ -14,7 +14,7 @@ from PIL import Image
 
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.compiling import CompiledPasses, compile_passes
-from batchproof_server.imaging.geometry import Picture, Region, Size, picture_size
+from batchproof_server.imaging.geometry import Framing, Picture, Region, Size, picture_size
 from batchproof_server.imaging.pillow_flavour import FILTERS, PillowResizer
 from batchproof_server.imaging.resize import ResizeMethod, ResizePlan
 from batchproof_server.imaging.taps import Taps, filter_taps, nearest_places
@@ -59,15 +59,15 @@ class CompiledResizer:
 
     def __init__(self, plan: ResizePlan, passes: QuickPasses) -> None:
         self._method = plan.method
-        self._is_boxed = plan.policy == "keep_aspect_ratio"
         self._passes = passes
         self._pillow = PillowResizer(plan)
 
-    def resize(self, picture: Picture, width: int, height: int, kept: Region) -> Picture:
-        """What is kept of the picture at ``width`` x ``height`` pixels."""
-        if isinstance(picture, Image.Image) or picture.dtype != np.uint8 or self._is_boxed:
-            return self._pillow.resize(picture, width, height, kept)
-        return resized(self._passes, self._method, picture, Size(width, height), kept)
+    def resize(self, picture: Picture, framing: Framing) -> Picture:
+        """What is kept of the picture at the size that is made of it."""
+        is_boxed = framing.read != Region.whole(picture_size(picture))
+        if isinstance(picture, Image.Image) or picture.dtype != np.uint8 or is_boxed:
+            return self._pillow.resize(picture, framing)
+        return resized(self._passes, self._method, picture, framing.made, framing.kept)
 
 
 def resized(

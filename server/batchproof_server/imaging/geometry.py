@@ -1,4 +1,4 @@
-"""A decoded picture: its forms, its size, what it is resized to, and what is cut or filled."""
+"""A decoded picture: its forms, its size, and how each policy brings it to that of a row."""
 
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -75,13 +75,28 @@ class Region:
         """The first line, and behind the last."""
         return self.top, self.top + self.height
 
+    @property
+    def size(self) -> Size:
+        """Its width and height."""
+        return Size(self.width, self.height)
+
     def of(self, picture: _Form) -> _Form:
-        """This part of it, in the form that it has; of an array a view."""
-        if picture_size(picture) == Size(self.width, self.height):
+        """This part of it, in the form that it has; of an array a view where all of it is there.
+
+        What lies beyond the picture is 0.
+        """
+        if picture_size(picture) == self.size:
             return picture
+        (left, right), (top, bottom) = self.x, self.y
         if isinstance(picture, Image.Image):
-            return picture.crop((self.left, self.top, self.x[1], self.y[1]))
-        return picture[slice(*self.y), slice(*self.x)]
+            return picture.crop((left, top, right, bottom))
+        inside = picture[max(0, top) : bottom, max(0, left) : right]
+        if picture_size(inside) == self.size:
+            return inside
+        came = picture_size(picture)
+        lines = max(0, -top), max(0, bottom - came.height)
+        columns = max(0, -left), max(0, right - came.width)
+        return np.pad(inside, (lines, columns, (0, 0)))
 
 
 def picture_size(picture: Picture) -> Size:
@@ -91,111 +106,119 @@ def picture_size(picture: Picture) -> Size:
     return Size(picture.shape[1], picture.shape[0])
 
 
-def resized_size(plan: ResizePlan, came: Size, wanted: Size) -> Size:
-    """The size that the filter has to make, before cutting or filling to ``wanted``."""
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a picture of one size is brought to the size of a row: what a policy comes to.
+
+    Attributes:
+        read: what the filter reads of the picture; what lies beyond it is 0.
+        made: the size that the filter makes of that.
+        kept: which part of it is kept.
+        row: the size of the row.
+        left: where in the row that begins; what is beside it is filled.
+        top: the same.
+    """
+
+    read: Region
+    made: Size
+    kept: Region
+    row: Size
+    left: int = 0
+    top: int = 0
+
+    def placed(self, pixels: Array, color: tuple[int, ...] | None) -> Array:
+        """What was kept, [height, width, channels], filled up to the row.
+
+        Args:
+            pixels: what was kept.
+            color: 0..255, one level or one for each channel; None for 0.
+        """
+        if self.kept.size == self.row:
+            return pixels
+        levels = np.array(color or (0,), pixels.dtype)
+        if pixels.dtype == np.uint16:
+            levels *= _LEVEL_RATIO
+        canvas = np.empty((self.row.height, self.row.width, pixels.shape[2]), pixels.dtype)
+        canvas[...] = levels
+        bottom, right = self.top + self.kept.height, self.left + self.kept.width
+        canvas[self.top : bottom, self.left : right] = pixels
+        return canvas
+
+
+def framing(plan: ResizePlan, came: Size, row: Size) -> Framing:
+    """What the policy does with a picture of the size ``came``."""
+    read = Region.whole(came)
     match plan.policy:
-        case "stretch" | "crop_to_aspect_ratio" | "pad_to_aspect_ratio" | "keep_aspect_ratio":
-            return wanted
-        case "resize_with_pad":
-            return Size(*map(int, _inside(came, wanted)))
         case "short_side_center_crop":
-            return _with_short_side(came, plan.short_side or 0)
+            made = _with_short_side(came, plan.short_side or 0)
+            return Framing(read, made, _center_crop(made, row), row)
         case "pad":
-            return _fitting(came, wanted)
+            made = _fitting(came, row)
+            left, top = (row.width - made.width) // 2, (row.height - made.height) // 2
+            return Framing(read, made, Region.whole(made), row, left, top)
+        case "resize_with_pad":
+            return _resized_with_pad(came, row)
+        case "crop_to_aspect_ratio":
+            read = _cropped(came, row)
+        case "pad_to_aspect_ratio":
+            read = _padded(came, row)
+        case "keep_aspect_ratio":
+            read = _middle(came, _kept(came, row))
+        case "stretch":
+            pass
+    return Framing(read, row, Region.whole(row), row)
 
 
-def kept_region(plan: ResizePlan, made: Size, wanted: Size) -> Region:
-    """What is kept of a picture that is resized to ``made``.
-
-    A cut is torchvision's CenterCrop: half the difference, half pixels to the even side.
-    """
-    if plan.policy != "short_side_center_crop":
-        return Region.whole(made)
-    left = round((made.width - wanted.width) / 2)
-    top = round((made.height - wanted.height) / 2)
-    return Region(left, top, wanted.width, wanted.height)
+def _center_crop(made: Size, row: Size) -> Region:
+    """As torchvision's CenterCrop: half the difference, half pixels to the even side."""
+    left, top = round((made.width - row.width) / 2), round((made.height - row.height) / 2)
+    return Region(left, top, row.width, row.height)
 
 
-def filtered_size(plan: ResizePlan, came: Size, wanted: Size) -> Size:
-    """The size that the filter reads: another than came where Keras cuts or fills before it."""
-    if plan.policy not in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "keep_aspect_ratio"):
-        return came
-    if plan.policy == "keep_aspect_ratio":
-        return _kept(came, wanted)
-    return _in_ratio(came, wanted, fills=plan.policy == "pad_to_aspect_ratio")
-
-
-def kept_box(came: Size, wanted: Size) -> tuple[int, int, int, int]:
-    """As ``load_img(keep_aspect_ratio=True)``: left, top, right and bottom of what is resized."""
-    kept = _kept(came, wanted)
+def _middle(came: Size, kept: Size) -> Region:
     left, top = (came.width - kept.width) // 2, (came.height - kept.height) // 2
-    return left, top, left + kept.width, top + kept.height
+    return Region(left, top, kept.width, kept.height)
 
 
-def in_aspect_ratio(pixels: Array, wanted: Size, *, fills: bool) -> Array:
-    """As ``keras.layers.Resizing`` before its filter, [height, width, channels].
-
-    Args:
-        pixels: of the whole picture.
-        wanted: whose aspect ratio it is brought to, as far as whole pixels go.
-        fills: with zeros at both sides alike; else it is cut.
-    """
-    height, width = pixels.shape[:2]
-    target = _in_ratio(Size(width, height), wanted, fills=fills)
-    if fills:
-        top, left = (target.height - height) // 2, (target.width - width) // 2
-        return np.pad(pixels, ((top, top), (left, left), (0, 0)))
-    top, left = (height - target.height) // 2, (width - target.width) // 2
-    return pixels[top : top + target.height, left : left + target.width]
-
-
-def _kept(came: Size, wanted: Size) -> Size:
+def _kept(came: Size, row: Size) -> Size:
+    """As ``load_img(keep_aspect_ratio=True)``."""
     return Size(
-        min(came.width, came.height * wanted.width // wanted.height),
-        min(came.height, came.width * wanted.height // wanted.width),
+        min(came.width, came.height * row.width // row.height),
+        min(came.height, came.width * row.height // row.width),
     )
 
 
-def _in_ratio(came: Size, wanted: Size, *, fills: bool) -> Size:
+def _cropped(came: Size, row: Size) -> Region:
+    """As ``keras.layers.Resizing(crop_to_aspect_ratio=True)`` before its filter."""
+    ratio = _in_ratio(came, row)
+    kept = Size(min(came.width, ratio.width), min(came.height, ratio.height))
+    return _middle(came, Size(max(1, kept.width), max(1, kept.height)))
+
+
+def _padded(came: Size, row: Size) -> Region:
+    """As ``keras.layers.Resizing(pad_to_aspect_ratio=True)``: as much at both sides."""
+    ratio = _in_ratio(came, row)
+    beside = max(0, ratio.width - came.width) // 2
+    above = max(0, ratio.height - came.height) // 2
+    return Region(-beside, -above, came.width + 2 * beside, came.height + 2 * above)
+
+
+def _in_ratio(came: Size, row: Size) -> Size:
     """Each side in float32, rounded down, as TensorFlow works out what Keras writes."""
-    width = int(np.float32(came.height * wanted.width) / np.float32(wanted.height))
-    height = int(np.float32(came.width * wanted.height) / np.float32(wanted.width))
-    if fills:
-        return Size(max(came.width, width), max(came.height, height))
-    return Size(max(1, min(came.width, width)), max(1, min(came.height, height)))
+    return Size(
+        int(np.float32(came.height * row.width) / np.float32(row.height)),
+        int(np.float32(came.width * row.height) / np.float32(row.width)),
+    )
 
 
-def place(pixels: Array, plan: ResizePlan, came: Size, wanted: Size) -> Array:
-    """Fills ``pixels`` [height, width, channels], which are resized and cut, up to ``wanted``.
-
-    Args:
-        pixels: what was kept.
-        plan: whose policy fills.
-        came: the size of the whole picture.
-        wanted: the size of the row.
-    """
-    match plan.policy:
-        case "pad":
-            return _filled(pixels, wanted, plan.pad_color or (0,))
-        case "resize_with_pad":
-            width, height = _inside(came, wanted)
-            left, top = (wanted.width - width) / 2, (wanted.height - height) / 2
-            return _framed(pixels, wanted, max(0, int(left)), max(0, int(top)))
-        case _:
-            return pixels
-
-
-def _inside(came: Size, wanted: Size) -> tuple[np.float32, np.float32]:
-    """Width and height of ``tf.image.resize_with_pad``, not yet rounded down: float32."""
-    width, height = np.float32(came.width), np.float32(came.height)
-    ratio = max(width / np.float32(wanted.width), height / np.float32(wanted.height))
-    return width / ratio, height / ratio
-
-
-def _framed(pixels: Array, wanted: Size, left: int, top: int) -> Array:
-    canvas = np.zeros((wanted.height, wanted.width, pixels.shape[2]), pixels.dtype)
-    canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-    return canvas
+def _resized_with_pad(came: Size, row: Size) -> Framing:
+    """As ``tf.image.resize_with_pad``, which rounds down sides and places in float32."""
+    came_width, came_height = np.float32(came.width), np.float32(came.height)
+    ratio = max(came_width / np.float32(row.width), came_height / np.float32(row.height))
+    width, height = came_width / ratio, came_height / ratio
+    left, top = max(0, int((row.width - width) / 2)), max(0, int((row.height - height) / 2))
+    made = Size(int(width), int(height))
+    return Framing(Region.whole(came), made, Region.whole(made), row, left, top)
 
 
 def _with_short_side(came: Size, short_side: int) -> Size:
@@ -211,15 +234,3 @@ def _fitting(came: Size, wanted: Size) -> Size:
     if came.width * wanted.height >= came.height * wanted.width:
         return Size(wanted.width, max(1, came.height * wanted.width // came.width))
     return Size(max(1, came.width * wanted.height // came.height), wanted.height)
-
-
-def _filled(pixels: Array, wanted: Size, color: tuple[int, ...]) -> Array:
-    height, width, channels = pixels.shape
-    levels = np.array(color, pixels.dtype)
-    if pixels.dtype == np.uint16:
-        levels *= _LEVEL_RATIO
-    canvas = np.empty((wanted.height, wanted.width, channels), pixels.dtype)
-    canvas[...] = levels
-    top, left = (wanted.height - height) // 2, (wanted.width - width) // 2
-    canvas[top : top + height, left : left + width] = pixels
-    return canvas

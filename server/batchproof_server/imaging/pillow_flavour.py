@@ -9,7 +9,7 @@ from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Picture, Region, Size, kept_box
+from batchproof_server.imaging.geometry import Framing, Picture
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizeMethod, ResizePlan
 
@@ -67,21 +67,19 @@ class PillowResizer:
     """``Image.resize``: antialiased except for ``nearest``, in 8 bits, rounded after each axis.
 
     Args:
-        plan: whose method is used, and whether the aspect ratio is kept.
+        plan: whose method is used.
     """
 
     def __init__(self, plan: ResizePlan) -> None:
         self._filter = FILTERS[plan.method]
-        self._keeps_ratio = plan.policy == "keep_aspect_ratio"
 
-    def resize(self, picture: Picture, width: int, height: int, kept: Region) -> Picture:
-        """What is kept of the picture at ``width`` x ``height`` pixels."""
-        image, size = _as_image(picture), (width, height)
+    def resize(self, picture: Picture, framing: Framing) -> Picture:
+        """What is kept of the picture at the size that is made of it."""
+        (left, right), (top, bottom) = framing.read.x, framing.read.y
+        size = framing.made.width, framing.made.height
         # Not cut first: the filter sees what lies outside of the box, as with load_img.
-        if self._keeps_ratio and image.size != size:
-            box = kept_box(Size(*image.size), Size(width, height))
-            return kept.of(image.resize(size, self._filter, box))
-        return kept.of(image.resize(size, self._filter))
+        box = left, top, right, bottom
+        return framing.kept.of(_as_image(picture).resize(size, self._filter, box))
 
 
 def _opened(bare: bytes, header: ImageHeader, channels: int) -> Image.Image | None:

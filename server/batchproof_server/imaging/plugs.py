@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from batchproof_server.base.registry import Registry
-from batchproof_server.imaging.geometry import Picture, Region
+from batchproof_server.imaging.geometry import Framing, Picture
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
 
@@ -26,15 +26,15 @@ class Decoder(Protocol):
 
 
 # Contract of a resizer: pure and safe in any thread; the same picture gives the same bits. It is
-# made for one plan, of which it keeps method, antialias and rounding; it fills nothing, except as
-# the policies of Keras do before the filter (``resize.KERAS_POLICIES``). What is not kept need not
-# be made, and what is kept does not depend on that. A filter that blurs does so at the same size
+# made for one plan, of which it keeps method, antialias and rounding, and knows no policy: what it
+# reads, makes and keeps is said for each picture. What is not kept need not be made, and what is
+# kept does not depend on that. A filter that blurs does so at the same size
 # too, where its origin does.
 class Resizer(Protocol):
     """Brings a picture to another size."""
 
-    def resize(self, picture: Picture, width: int, height: int, kept: Region) -> Picture:
-        """What is kept of the picture at ``width`` x ``height`` pixels, uint8 or float32."""
+    def resize(self, picture: Picture, framing: Framing) -> Picture:
+        """What is kept of the picture at the size that is made of it, uint8 or float32."""
         ...
 
 

@@ -19,11 +19,8 @@ from batchproof_server.imaging.geometry import (
     Picture,
     Size,
     as_array,
-    filtered_size,
-    kept_region,
+    framing,
     picture_size,
-    place,
-    resized_size,
 )
 from batchproof_server.imaging.header import ImageHeader, read_header
 from batchproof_server.imaging.limits import ImageLimits
@@ -174,16 +171,16 @@ class Recipe:
             self._check_size(came)
             return as_array(picture)
         wanted = Size(resize.width or came.width, resize.height or came.height)
-        target = resized_size(resize, came, wanted)
+        framed = framing(resize, came, wanted)
+        target = framed.made
         if not target.pixels or (target != wanted and target.pixels > self.limits.max_image_pixels):
             raise InvalidInput(
                 f"the picture is {came} pixels, too long: resized it would be {target}, "
                 f"expected 1 to {self.limits.max_image_pixels} pixels"
             )
-        self._check_filtered(filtered_size(resize, came, wanted), came)
-        kept = kept_region(resize, target, wanted)
-        picture = self.resizer.resize(picture, target.width, target.height, kept)
-        return place(as_array(picture), resize, came, wanted)
+        self._check_filtered(framed.read.size, came)
+        picture = self.resizer.resize(picture, framed)
+        return framed.placed(as_array(picture), resize.pad_color)
 
     def _check_filtered(self, filtered: Size, came: Size) -> None:
         """A long picture is filled up to a large one."""

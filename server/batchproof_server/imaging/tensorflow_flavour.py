@@ -12,13 +12,7 @@ import tensorflow as tf
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array  # noqa: TC001 - beside its siblings
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import (
-    Picture,
-    Region,
-    Size,
-    as_array,
-    in_aspect_ratio,
-)
+from batchproof_server.imaging.geometry import Framing, Picture, as_array
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
 
@@ -58,25 +52,22 @@ class TensorFlowResizer:
     leaves out the filter where the size stays, and ``gaussian`` and ``mitchellcubic`` blur.
 
     Args:
-        plan: whose method, antialias and rounding are used, and what is cut or filled before.
+        plan: whose method, antialias and rounding are used.
     """
 
     def __init__(self, plan: ResizePlan) -> None:
         self._rounds = plan.rounding == "uint8"
-        self._policy = plan.policy
         self._functions = {
             depth: _resize_function(plan, depth) for depth in (tf.uint8.name, tf.uint16.name)
         }
 
-    def resize(self, picture: Picture, width: int, height: int, kept: Region) -> Picture:
-        """What is kept of ``width`` x ``height`` pixels; uint8 where the plan rounds."""
-        pixels = as_array(picture)
-        if self._policy in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
-            fills = self._policy == "pad_to_aspect_ratio"
-            pixels = in_aspect_ratio(pixels, Size(width, height), fills=fills)
+    def resize(self, picture: Picture, framing: Framing) -> Picture:
+        """What is kept at the size that is made; uint8 where the plan rounds."""
+        pixels = framing.read.of(as_array(picture))
+        size = framing.made.height, framing.made.width
         with tf.device(_DEVICE):
-            resized: Array = self._functions[pixels.dtype.name](pixels, (height, width)).numpy()
-        cut: Array = kept.of(resized)
+            resized: Array = self._functions[pixels.dtype.name](pixels, size).numpy()
+        cut: Array = framing.kept.of(resized)
         return np.clip(np.rint(cut), 0, 255).astype(np.uint8) if self._rounds else cut
 
 

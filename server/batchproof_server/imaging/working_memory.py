@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Size, filtered_size, resized_size
+from batchproof_server.imaging.geometry import Size, framing
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
 from batchproof_server.imaging.settings import RecipePlan
@@ -89,8 +89,8 @@ def _row_bytes(plan: RecipePlan, came: Size) -> int:
         between = _PICTURE_PIXEL_BYTES * target.width * came.height
         return source * came.pixels + between + _PILLOW_TARGET_BYTES * target.pixels
     source = 2 * _ARRAY_PIXEL_BYTES
-    filtered = filtered_size(resize, came, _wanted(resize, came))
-    read_pixels, width = max(came.pixels, filtered.pixels), max(came.width, filtered.width)
+    read = framing(resize, came, _wanted(resize, came)).read
+    read_pixels, width = max(came.pixels, read.size.pixels), max(came.width, read.width)
     # The filter goes along the height first, in floats.
     between = _FLOAT_PIXEL_BYTES * target.height * width
     return source * read_pixels + between + _TENSORFLOW_TARGET_BYTES * target.pixels
@@ -102,7 +102,7 @@ def _target(plan: RecipePlan, came: Size) -> Size:
     if resize is None:
         return came
     wanted = _wanted(resize, came)
-    made = resized_size(resize, came, wanted)
+    made = framing(resize, came, wanted).made
     return made if made.pixels > wanted.pixels else wanted
 
 

@@ -58,6 +58,13 @@ class LoadedModel:
         recipe = None if self.expansion is None else self.expansion.recipe
         object.__setattr__(self, "recipe", recipe)
 
+    @property
+    def scored(self) -> dict[str, Head]:
+        """Every output with scores by name, the watched one first."""
+        watched, labels = self.output.name, self.bundle.labels
+        own = () if watched is None else (Head(watched, self.output, labels),)
+        return {head.name: head for head in (*own, *self.heads)}
+
 
 def model_facts(model: LoadedModel) -> ModelFacts:
     """What a profile of this model must be of."""
@@ -98,7 +105,6 @@ def candidate_of(
         examined=examined,
         samples=samples,
         findings=findings,
-        scores=model.output.name or "",
         outputs=(model.output, *(head.output for head in model.heads)),
         passed_over=passed_over,
     )

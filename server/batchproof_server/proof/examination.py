@@ -63,7 +63,6 @@ class Candidate:
         samples: real rows with the names of their files.
         findings: about the bundle, besides the audit's.
         reference: what the engine must answer as; None where it is that itself.
-        scores: the output of the class scores; empty where there is none.
         outputs: what was declared of them, each with its name.
         passed_over: the engines that came before this one.
     """
@@ -78,7 +77,6 @@ class Candidate:
     samples: tuple[tuple[str, Array], ...] = ()
     findings: tuple[Finding, ...] = ()
     reference: ReferenceEngine | None = None
-    scores: str = ""
     outputs: tuple[OutputSettings, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
 

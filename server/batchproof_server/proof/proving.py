@@ -250,7 +250,7 @@ def _with_parity(candidate: Candidate, report: ProbeReport) -> tuple[ProbeReport
             reference,
             candidate.reference.rows,
             report,
-            scores=candidate.scores,
+            outputs=candidate.outputs,
             coarse=candidate.coarse,
         )
     finally:

@@ -42,7 +42,8 @@ def check_classifiable(model: ServedModel, name: str, top_k: int) -> None:
     """
     if top_k < 1:
         raise InvalidInput(f'output "{name}": classification is {top_k}, expected 1 or more')
-    if model.loaded.output.is_binary and name == model.loaded.output.name:
+    head = model.loaded.scored.get(name)
+    if head is not None and head.output.is_binary:
         return
     specs = {spec.name: spec for spec in model.loaded.backend.signature.outputs}
     spec = specs.get(name)
@@ -105,13 +106,15 @@ def classified(prediction: Prediction, name: str, top_k: int) -> Array:
 
     Args:
         prediction: the answer.
-        name: an output [rows, classes] of the model's own, or the one of a binary model.
+        name: an output [rows, classes] of the model's own, or one with a binary kind.
         top_k: at most so many.
     """
     values, loaded = prediction.outputs[name], prediction.model.loaded
-    labels = loaded.bundle.labels if name == loaded.output.name else ()
-    if loaded.output.is_binary and name == loaded.output.name and prediction.scores is not None:
-        values = prediction.scores.probabilities  # one value would name one class of two
+    head = loaded.scored.get(name)
+    labels = () if head is None else head.labels
+    if head is not None and head.output.is_binary:  # one value would name one class of two
+        watched = prediction.scores if name == loaded.output.name else None
+        values = (watched or head.scores(prediction.outputs)).probabilities
     order = np.argsort(-values.astype(np.float64), axis=1, kind="stable")[:, :top_k]
     return _byte_strings(
         [

@@ -16,7 +16,7 @@ from batchproof_server.imaging.compiled_flavour import (
     quick_passes,
     width_goes_first,
 )
-from batchproof_server.imaging.geometry import Region, Size, as_array
+from batchproof_server.imaging.geometry import Framing, Region, Size, as_array, picture_size
 from batchproof_server.imaging.pillow_flavour import FILTERS, PillowDecoder, PillowResizer
 from batchproof_server.imaging.resize import ResizeMethod, ResizeSettings, resize_plan
 from batchproof_server.imaging.turbo_flavour import turbo_agrees
@@ -112,7 +112,11 @@ def test_pillow_13_begins_with_the_height_where_it_loses_more_than_twice_as_much
 def test_what_is_no_array_of_8_bits_is_resized_by_pillow(levels: Array | Image.Image) -> None:
     made, part = Size(30, 20), Region(4, 2, 11, 9)
 
-    came = as_array(pixels.pillow_resizer(PLAN).resize(levels, 30, 20, part))
+    read = Region.whole(picture_size(levels))
+    came = as_array(
+        pixels.pillow_resizer(PLAN).resize(levels, Framing(read, made, part, part.size))
+    )
 
-    whole = as_array(PillowResizer(PLAN).resize(levels, 30, 20, Region.whole(made)))
+    everything = Framing(read, made, Region.whole(made), made)
+    whole = as_array(PillowResizer(PLAN).resize(levels, everything))
     assert np.array_equal(came, part.of(whole))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
-from batchproof_server.imaging.geometry import Size, resized_size
+from batchproof_server.imaging.geometry import Size, framing
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.pillow_flavour import PillowDecoder
 from unit.imaging.pictures import (
@@ -164,8 +164,8 @@ def test_a_picture_thinner_than_a_row_pixel_still_fits_by_one_pixel() -> None:
     plan = compiled({"preset": "keras-load-img", "resize": {"policy": "pad"}}).plan.resize
     assert plan is not None
 
-    assert resized_size(plan, Size(1, 1000), Size(24, 32)) == Size(1, 32)
-    assert resized_size(plan, Size(1000, 1), Size(24, 32)) == Size(24, 1)
+    assert framing(plan, Size(1, 1000), Size(24, 32)).made == Size(1, 32)
+    assert framing(plan, Size(1000, 1), Size(24, 32)).made == Size(24, 1)
 
 
 def test_the_fill_of_16_bit_grey_is_as_bright_as_that_of_8_bits() -> None:

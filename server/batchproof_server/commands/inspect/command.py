@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.output_forms import FORMS
 from batchproof_server.base.signature import TensorSpec
 from batchproof_server.commands.report import field, summed_repairs
 from batchproof_server.commands.terminal import write, write_error
@@ -86,7 +87,7 @@ def _output(spec: TensorSpec, found: Inspection) -> str:
     return f"{spec.name}: {spec}" + (f", ends with a {ending}" if ending else "")
 
 
-def _guessed(guess: Guess) -> str:
+def _guessed(guess: Guess[str]) -> str:
     return f"{guess.value}: {guess.reason}" if guess.value else guess.reason
 
 
@@ -101,7 +102,7 @@ def _manifest(found: Inspection) -> Iterator[str]:
         if not found.is_scaling_known:
             yield "# [recipe.normalize]"
             yield "# divisor = 255.0   # if pictures were divided by 255 in training"
-    scores = [name for name, guess in found.kinds.items() if guess.value not in {"", "raw"}]
+    scores = [name for name, guess in found.kinds.items() if guess.value in FORMS]
     if scores:
         yield ""
         yield "[output]"

@@ -5,9 +5,10 @@ A guess is where to begin, not a proof: `evaluate` on labelled pictures shows wh
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 from batchproof_server.backends.source import Anatomy
+from batchproof_server.base.output import OutputKind
 from batchproof_server.base.signature import TensorSpec
 
 # What keras.applications calls its models, by the module whose preprocess_input belongs to them.
@@ -33,8 +34,12 @@ _PICTURE_AXES: Final = 3
 _CHANNELS: Final = (1, 3)
 
 
+Value_co = TypeVar("Value_co", bound=str, covariant=True)
+LikelyKind: TypeAlias = OutputKind | Literal[""]
+
+
 @dataclass(frozen=True, slots=True)
-class Guess:
+class Guess(Generic[Value_co]):
     """What something is likely to be.
 
     Attributes:
@@ -42,11 +47,11 @@ class Guess:
         reason: one sentence without a full stop.
     """
 
-    value: str
+    value: Value_co
     reason: str
 
 
-def guess_kind(output: TensorSpec, ending: str) -> Guess:
+def guess_kind(output: TensorSpec, ending: str) -> Guess[LikelyKind]:
     """The kind of an output.
 
     Args:
@@ -68,7 +73,7 @@ def guess_kind(output: TensorSpec, ending: str) -> Guess:
     return Guess("logits", f"{count} numbers that end with neither softmax nor sigmoid")
 
 
-def _guess_binary(ending: str) -> Guess:
+def _guess_binary(ending: str) -> Guess[LikelyKind]:
     if ending == "softmax":
         return Guess("", "one number that ends with a softmax is always 1: train it with a sigmoid")
     if ending == "sigmoid":
@@ -76,7 +81,7 @@ def _guess_binary(ending: str) -> Guess:
     return Guess("binary_logit", "one number that does not end with a sigmoid")
 
 
-def guess_preset(picture: TensorSpec, anatomy: Anatomy) -> Guess:
+def guess_preset(picture: TensorSpec, anatomy: Anatomy) -> Guess[str]:
     """The preset of the recipe.
 
     Args:
@@ -96,4 +101,4 @@ def guess_preset(picture: TensorSpec, anatomy: Anatomy) -> Guess:
                     f"keras-applications:{module}",
                     f'a part is called "{part}"; preprocess_input of that module belongs to it',
                 )
-    return Guess("keras-load-img", "nothing in the model says how pictures were scaled in training")
+    return Guess("keras-load-img", NO_SCALING)

@@ -13,6 +13,7 @@ from batchproof_server.base.signature import Signature
 from batchproof_server.offline.inspection.guesses import (
     NO_SCALING,
     Guess,
+    LikelyKind,
     guess_kind,
     guess_preset,
 )
@@ -41,8 +42,8 @@ class Inspection:
     signature: Signature
     anatomy: Anatomy
     repairs: tuple[RepairRecord, ...]
-    kinds: dict[str, Guess]
-    preset: Guess
+    kinds: dict[str, Guess[LikelyKind]]
+    preset: Guess[str]
     is_scaling_known: bool
 
 
@@ -61,7 +62,7 @@ def inspect_model(path: Path, settings: EngineSettings) -> Inspection:
     signature = opened.source.signature((2,))
     anatomy = opened.source.anatomy()
     inputs = signature.inputs
-    preset = Guess("", f"pictures need one input, and there are {len(inputs)}")
+    preset: Guess[str] = Guess("", f"pictures need one input, and there are {len(inputs)}")
     if len(inputs) == 1:
         preset = guess_preset(inputs[0], anatomy)
     return Inspection(

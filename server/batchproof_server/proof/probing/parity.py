@@ -1,9 +1,11 @@
 """Whether an engine answers as the library that the model was made with. Pure over ``Backend``.
 
 Two engines add up in another order, so their last bits differ; what rounding explains between two
-row counts (``rounding``), it explains between two engines. The class with the greatest score must
-be the same for every ordinary row: sums of extreme numbers overflow in one order and not in
-another, and a row on a threshold may fall to either side.
+row counts (``rounding``), it explains between two engines. What is answered must be the same for
+every ordinary row, read as its output was declared: the class or the labels, with their thresholds.
+Numbers that rounding explains count as equal in this, since an answer that lies on a threshold, or
+in a tie, may fall to either side of it. Sums of extreme numbers overflow in one order and not in
+another, so extreme rows are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,12 +16,15 @@ import numpy as np
 from pydantic import ConfigDict
 
 from batchproof_server.base.backend import Backend
-from batchproof_server.base.errors import BackendFailed
+from batchproof_server.base.errors import BackendFailed, cut
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.scores import score
+from batchproof_server.base.signature import Array
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.answers import Answer, difference
 from batchproof_server.proof.probing.probes import ProbeReport, execute_co_batched
-from batchproof_server.proof.probing.rounding import row_size, worst_excess
+from batchproof_server.proof.probing.rounding import as_far_as_rounded, row_size, worst_excess
 from batchproof_server.proof.probing.rows import ProbeRow
 from batchproof_server.proof.probing.rules import probe_finding
 
@@ -55,7 +60,12 @@ class SeenParity:
 
 
 def compare_engines(
-    reference: Backend, reference_rows: int, report: ProbeReport, *, scores: str, coarse: bool
+    reference: Backend,
+    reference_rows: int,
+    report: ProbeReport,
+    *,
+    outputs: Sequence[OutputSettings],
+    coarse: bool,
 ) -> SeenParity:
     """Compares the answers of the largest bucket with those of another engine.
 
@@ -63,7 +73,7 @@ def compare_engines(
         reference: the library that the model was made with.
         reference_rows: the row count that it executes.
         report: of probes that found no fault.
-        scores: the output of the class scores; empty where there is none.
+        outputs: as declared, each with its name; raw ones name no classes.
         coarse: the model computes in float16 or bfloat16.
     """
     ordinary = [number for number, row in enumerate(report.rows) if row.is_ordinary]
@@ -75,14 +85,14 @@ def compare_engines(
     except BackendFailed:
         detail = f"{reference.engine} fails on rows that this engine answers"
         return SeenParity((probe_finding("BP514", reference.engine, detail),))
+    found = list(_beyond_rounding(reference.engine, rows, theirs, ours, coarse=coarse))
+    for output in outputs:
+        found += _other_answers(reference.engine, rows, theirs, ours, output, coarse=coarse)
     greatest = max(
         (difference(one, other) for one, other in zip(theirs, ours, strict=True)), default=0.0
     )
     return SeenParity(
-        (
-            *_beyond_rounding(reference.engine, rows, theirs, ours, coarse=coarse),
-            *_other_classes(reference.engine, rows, theirs, ours, scores),
-        ),
+        tuple(found),
         Parity(reference.engine, len(rows), greatest if np.isfinite(greatest) else None),
     )
 
@@ -105,18 +115,37 @@ def _beyond_rounding(
         yield probe_finding("BP514", engine, detail)
 
 
-def _other_classes(
+def _other_answers(
     engine: str,
     rows: Sequence[ProbeRow],
     theirs: Sequence[Answer],
     ours: Sequence[Answer],
-    scores: str,
+    output: OutputSettings,
+    *,
+    coarse: bool,
 ) -> Iterator[Finding]:
-    if not scores:
+    """BP515 for the first row that gets another answer than rounding could make of theirs."""
+    name = output.name
+    if output.form is None or name is None:
         return
-    for row, one, other in zip(rows, theirs, ours, strict=True):
-        wanted, came = (int(np.argmax(answer[scores])) for answer in (one, other))
-        if wanted != came:
-            detail = f'the row "{row.name}" gets the class {came}, and {wanted} from {engine}'
-            yield probe_finding("BP515", engine, detail)
+    wanted = [answer[name] for answer in theirs]
+    sizes = [row_size(row.tensors) for row in rows]
+    came = as_far_as_rounded(wanted, [answer[name] for answer in ours], sizes, coarse=coarse)
+    for row, one, other in zip(rows, wanted, came, strict=True):
+        expected, found = _answered(output, one), _answered(output, other)
+        if expected != found:
+            detail = f'the row "{row.name}" gets {cut(found)}, and {cut(expected)} from {engine}'
+            yield probe_finding("BP515", engine, f'output "{name}": {detail}')
             return
+
+
+def _answered(output: OutputSettings, numbers: Array) -> str:
+    """What somebody who sends the row is told, in words."""
+    _, kind = output.scores()
+    if not np.isfinite(numbers).all():
+        return "no finite answer"
+    scores = score(numbers[np.newaxis], kind, output.limit)
+    if not output.is_multi_label:
+        return f"the class {scores.decided[0]}"
+    labels = scores.labels(0)
+    return f"the labels {', '.join(map(str, sorted(labels)))}" if labels else "no label"

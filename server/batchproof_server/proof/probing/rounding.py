@@ -81,6 +81,24 @@ def worst_excess(
     return max(found, key=lambda each: each.times, default=None)
 
 
+def as_far_as_rounded(
+    known: Sequence[Array], other: Sequence[Array], sizes: Sequence[float], *, coarse: bool
+) -> list[Array]:
+    """The other answers of one output, with every number that rounding explains as it is known.
+
+    Args:
+        known: answers to rows of ordinary content.
+        other: answers to the same rows.
+        sizes: the greatest magnitude in each row.
+        coarse: the model computes in float16 or bfloat16.
+    """
+    explained = _explained(known, sizes, coarse=coarse) if known else ()
+    return [
+        np.where(_distances(one, another) > bound, another, one)
+        for one, another, bound in zip(known, other, explained, strict=True)
+    ]
+
+
 def _excesses(
     output: str, left: Sequence[Array], right: Sequence[Array], explained: Sequence[float]
 ) -> Iterator[Excess]:

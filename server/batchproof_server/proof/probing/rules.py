@@ -119,7 +119,8 @@ _TABLE: Final = (
         "BP515",
         "the engines name different classes",
         Severity.FAIL,
-        "a picture gets another class than from the library that the model was made with",
+        "a picture gets another class, or other labels, than from the library that the model was "
+        "made with",
         _OTHER_ENGINE,
     ),
     Rule(

@@ -6,7 +6,6 @@ from typing import Any, Final
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.scores import Scores
-from batchproof_server.models.heads import Head
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.request import Prediction
 
@@ -72,15 +71,14 @@ def write_outputs(response: pb.GetModelResponse, model: ServedModel) -> None:
     response.labels.extend(loaded.bundle.labels)
     if not loaded.heads:
         return
-    watched = Head(loaded.output.name or "", loaded.output, loaded.bundle.labels)
-    heads = {head.name: head for head in (watched, *loaded.heads)}
+    heads = loaded.scored
     for name in _in_order(model, heads):
         head = heads[name]
         message = response.heads.add(
             output=name,
             kind=OUTPUT_KINDS[head.output.kind],
             labels=head.labels,
-            is_watched=head is watched,
+            is_watched=name == loaded.output.name,
         )
         _write_limits(message, head.output)
 
