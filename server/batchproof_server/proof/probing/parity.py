@@ -3,9 +3,10 @@
 Two engines add up in another order, so their last bits differ; what rounding explains between two
 row counts (``rounding``), it explains between two engines. What is answered must be the same for
 every ordinary row, read as its output was declared: the class or the labels, with their thresholds.
-Numbers that rounding explains count as equal in this, since an answer that lies on a threshold, or
-in a tie, may fall to either side of it. Sums of extreme numbers overflow in one order and not in
-another, so extreme rows are left out.
+Where a threshold decides, numbers that rounding explains count as equal, since an answer that lies
+on it may fall to either side; of classes that exclude each other the first is the same without any
+allowance. Sums of extreme numbers overflow in one order and not in another, so extreme rows are
+left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -124,13 +125,15 @@ def _other_answers(
     *,
     coarse: bool,
 ) -> Iterator[Finding]:
-    """BP515 for the first row that gets another answer than rounding could make of theirs."""
+    """BP515 for the first row that gets another answer."""
     name = output.name
     if output.form is None or name is None:
         return
     wanted = [answer[name] for answer in theirs]
-    sizes = [row_size(row.tensors) for row in rows]
-    came = as_far_as_rounded(wanted, [answer[name] for answer in ours], sizes, coarse=coarse)
+    came = [answer[name] for answer in ours]
+    if output.is_binary or output.is_multi_label:
+        sizes = [row_size(row.tensors) for row in rows]
+        came = as_far_as_rounded(wanted, came, sizes, coarse=coarse)
     for row, one, other in zip(rows, wanted, came, strict=True):
         expected, found = _answered(output, one), _answered(output, other)
         if expected != found:
