@@ -26,8 +26,9 @@ _MOST_LABELS: Final = 64
 # Contract
 #
 # What an operator has said of a version holds until they say otherwise, until the version is gone
-# from the repository, or until the server starts anew. An order that fails has changed nothing.
-# Nobody names a path: only what lies in the repository can be loaded.
+# from the repository, or until the server starts anew. An order about one version that fails has
+# changed nothing; of one about whole models, what was done before the failure stays. Nobody names a
+# path: only what lies in the repository can be loaded.
 class Orders:
     """Carries out what operators ask for.
 
