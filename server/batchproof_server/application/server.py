@@ -153,15 +153,8 @@ def compose(
     log = LogObserver(logger)
     observing = compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
-    told = Told(observer, log.write_proof_progress, log.write_failure)
-    core = build_core(
-        config,
-        told,
-        first_places(places, sources.settings, sources.labels),
-        plugs=plugs,
-        processes=config.devices.kind == "process",
-        seal_rows=observing.seal_rows,
-    )
+    first = first_places(places, sources.settings, sources.labels)
+    core = _compose_core(config, first, plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
     calling = _compose_calling(config.rpc, core, observer, log)
     reloading, orders = Reloading(reread, keeper), Orders(keeper)
@@ -169,8 +162,8 @@ def compose(
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, calling.routes(public, health), clock)
     heartbeat = Heartbeat(clock)
-    pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
-    operations = HttpServer(pages, log.write_failure)
+    operations = _operations(observing, heartbeat, log)
+    management = Management(reloading, orders, log, observer, clock, health)
     return Server(
         config=config,
         reloading=reloading,
@@ -181,9 +174,7 @@ def compose(
         health=health,
         ports=(
             *_ports(config.server, front, operations),
-            *Management(reloading, orders, log, observer, clock, health).ports(
-                config, foreign, calling.shedder
-            ),
+            *management.ports(config, foreign, calling.shedder),
             *web_ports(config, core, public, calling.calls, calling.shedder, log.write_failure),
         ),
         operations=operations,
@@ -192,11 +183,35 @@ def compose(
     )
 
 
+def _compose_core(
+    config: Config,
+    places: tuple[Place, ...],
+    plugs: Callable[[Config, Tell], LoadingPlugs],
+    observing: Observing,
+    log: LogObserver,
+) -> Core:
+    return build_core(
+        config,
+        Told(observing.observer, log.write_proof_progress, log.write_failure),
+        places,
+        plugs=plugs,
+        processes=config.devices.kind == "process",
+        seal_rows=observing.seal_rows,
+    )
+
+
 def _ports(settings: ServerSettings, front: Front, operations: HttpServer) -> tuple[Port, ...]:
     return (
         Port("grpc", settings.host, settings.grpc_port, front, answers_requests=True),
         Port("http", settings.host, settings.http_port, operations, answers_requests=False),
     )
+
+
+def _operations(observing: Observing, heartbeat: Heartbeat, log: LogObserver) -> HttpServer:
+    """What answers on the port of probes and metrics."""
+    health = observing.health
+    pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
+    return HttpServer(pages, log.write_failure)
 
 
 def _services(
