@@ -12,7 +12,9 @@ from batchproof.compat import PRIVATE, inference_pb2, tensorflow_serving_pb2
 from batchproof.v1 import management_pb2, prediction_pb2
 from batchproof_server.rpc.management.service import ManagementService
 from batchproof_server.rpc.native.service import PredictionService
+from batchproof_server.rpc.open_inference.repository import RepositoryCalls
 from batchproof_server.rpc.open_inference.service import OpenInferenceService
+from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
 
 FILES: Final[tuple[Any, ...]] = (
@@ -49,9 +51,9 @@ def published(max_rows: int) -> dict[str, Any]:
     services = (
         PredictionService(nothing, nothing, cast("Any", _NoOutcomes())).published(max_rows),
         OpenInferenceService(
-            nothing, nothing, nothing, statistics=nothing, build_version="", orders=orders
-        ).published(max_rows),
-        *TensorFlowServing(nothing, nothing, 1, orders).published(max_rows),
+            nothing, nothing, nothing, statistics=nothing, build_version=""
+        ).published(max_rows, RepositoryCalls(orders).specs()),
+        *TensorFlowServing(nothing, nothing, 1).published(max_rows, ConfigReloads(orders).specs()),
         ManagementService(nothing, nothing, nothing, nothing, nothing).published(),
     )
     return {path: method for service in services for path, method in service.methods.items()}

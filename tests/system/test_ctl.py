@@ -80,6 +80,23 @@ def test_bad_orders_are_told_in_a_sentence(
     assert "\x1b" not in text
 
 
+def test_options_stand_before_or_behind_the_order(server: ServerProcess) -> None:
+    option = ("--server", server.addresses()["management"])
+    before, behind = run("ctl", *option, "list", "m"), run("ctl", "list", "m", *option)
+    assert (behind.returncode, behind.stdout) == (0, before.stdout)
+    # What stands behind is the last word.
+    nobody = ("--server", "127.0.0.1:1")
+    assert run("ctl", *nobody, "list", *option).returncode == 0
+    assert run("ctl", *option, "list", *nobody).returncode == 1
+
+
+@pytest.mark.parametrize("timeout_s", ["nan", "0", "-3", "inf"])
+def test_patience_is_a_number_of_seconds(timeout_s: str) -> None:
+    ended = run("ctl", "list", f"--timeout-s={timeout_s}")
+    assert ended.returncode == 2
+    assert f"--timeout-s is {timeout_s}, expected seconds above 0" in own_lines(ended)[0]
+
+
 def test_the_port_of_callers_is_no_management_port(server: ServerProcess) -> None:
     ended = run("ctl", "--server", server.grpc, "list")
     assert ended.returncode == 1

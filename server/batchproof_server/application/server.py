@@ -2,52 +2,44 @@
 
 import asyncio
 import importlib.metadata
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
 from batchproof_server.application.management import Management
+from batchproof_server.application.observers import Observing, compose_observing
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
 from batchproof_server.application.rest import web_ports
-from batchproof_server.application.sources import Reloading
-from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock, epoch_ms
+from batchproof_server.application.sources import Reloading, fixed_sources, with_labels
+from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.loading import LoadingPlugs
-from batchproof_server.models.looking import Sources, found_at
+from batchproof_server.models.looking import Sources
 from batchproof_server.models.orders import Orders
 from batchproof_server.models.planning import first_places
-from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
-from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
-from batchproof_server.observing.prometheus.serving import Metrics
-from batchproof_server.observing.statistics import Statistics
-from batchproof_server.outcomes.desk import OutcomeDesk
-from batchproof_server.outcomes.handle import SealingKey
-from batchproof_server.outcomes.keys import process_key, read_keys
-from batchproof_server.outcomes.sealing import Sealer
-from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
-from batchproof_server.rpc.fronts.front import Front, MakeFront
+from batchproof_server.rpc.fronts.front import Front, MakeFront, Routes
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.native.outcomes import OutcomeReports
 from batchproof_server.rpc.native.service import PredictionService
+from batchproof_server.rpc.open_inference.repository import RepositoryCalls
 from batchproof_server.rpc.open_inference.service import OpenInferenceService
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.routing import make_routes
+from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams
+from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
-from batchproof_server.serving.predictor import SealRows
 from batchproof_server.web.operations import HttpServer
 from batchproof_server.web.pages import Pages
 
@@ -154,56 +146,57 @@ def compose(
         ValueError: a version label stands for a version that does not exist, or the keys of
             handles cannot be read.
     """
-    here = Sources(partial(found_at, places), config.repository, config.version_labels)
-    reread = reread or (lambda: here)
+    reread = reread or partial(fixed_sources, config, places)
     sources = reread()
-    config = replace(
-        config, version_labels={name: dict(labels) for name, labels in sources.labels.items()}
-    )
+    config = with_labels(config, sources)
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
     log = LogObserver(logger)
-    observing = _compose_observing(config, build_version, clock, log)
+    observing = compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
-    told = Told(observer, log.write_proof_progress, log.write_failure)
-    core = build_core(
-        config,
-        told,
-        first_places(places, sources.settings, sources.labels),
-        plugs=plugs,
-        processes=config.devices.kind == "process",
-        seal_rows=observing.seal_rows,
-    )
+    first = first_places(places, sources.settings, sources.labels)
+    core = _compose_core(config, first, plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
-    heartbeat = Heartbeat(clock)
-    streams = Streams(config.rpc.max_streams, config.rpc.stream_window)
-    pressure = Pressure(config.rpc.max_concurrent_requests, clock)
-    calls = Calls(pressure, clock, observer, log.write_failure)
-    shedder = LoadShedder(core.predictor, core.versions, pressure)
+    calling = _compose_calling(config.rpc, core, observer, log)
     reloading, orders = Reloading(reread, keeper), Orders(keeper)
     public, foreign = _services(config, core, observing, build_version, orders)
-    routes = make_routes(public, calls, streams, shedder, health)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
-    front = make_front(config.rpc, routes, clock)
-    pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
-    operations = HttpServer(pages, log.write_failure)
+    front = make_front(config.rpc, calling.routes(public, health), clock)
+    heartbeat = Heartbeat(clock)
+    operations = _operations(observing, heartbeat, log)
+    management = Management(reloading, orders, log, observer, clock, health)
     return Server(
         config=config,
         reloading=reloading,
         core=core,
         drift=observing.drift,
-        pressure=pressure,
-        streams=streams,
+        pressure=calling.pressure,
+        streams=calling.streams,
         health=health,
         ports=(
             *_ports(config.server, front, operations),
-            *Management(reloading, orders, log, observer, clock, health).ports(
-                config, foreign, shedder
-            ),
-            *web_ports(config, core, public, calls, shedder, log.write_failure),
+            *management.ports(config, foreign, calling.shedder),
+            *web_ports(config, core, public, calling.calls, calling.shedder, log.write_failure),
         ),
         operations=operations,
         heartbeat=heartbeat,
         clock=clock,
+    )
+
+
+def _compose_core(
+    config: Config,
+    places: tuple[Place, ...],
+    plugs: Callable[[Config, Tell], LoadingPlugs],
+    observing: Observing,
+    log: LogObserver,
+) -> Core:
+    return build_core(
+        config,
+        Told(observing.observer, log.write_proof_progress, log.write_failure),
+        places,
+        plugs=plugs,
+        processes=config.devices.kind == "process",
+        seal_rows=observing.seal_rows,
     )
 
 
@@ -214,62 +207,62 @@ def _ports(settings: ServerSettings, front: Front, operations: HttpServer) -> tu
     )
 
 
+def _operations(observing: Observing, heartbeat: Heartbeat, log: LogObserver) -> HttpServer:
+    """What answers on the port of probes and metrics."""
+    health = observing.health
+    pages = Pages(observing.metrics.exposition, heartbeat.is_alive, lambda: health.is_serving)
+    return HttpServer(pages, log.write_failure)
+
+
 def _services(
-    config: Config, core: Core, observing: "_Observing", build_version: str, orders: Orders
+    config: Config, core: Core, observing: Observing, build_version: str, orders: Orders
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
     """Those of the gRPC port, and those of others that take orders."""
     predictor, versions = core.predictor, core.versions
     max_rows = config.requests.max_request_rows
-
-    def foreign(orders: Orders | None) -> tuple[Service, ...]:
-        open_inference = OpenInferenceService(
-            predictor,
-            versions,
-            observing.health,
-            statistics=observing.statistics,
-            build_version=build_version,
-            orders=orders,
-        )
-        tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes, orders)
-        return open_inference.published(max_rows), *tensorflow.published(max_rows)
-
     native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
-    public = foreign(orders if config.management.on_grpc_port else None)
-    return (native.published(max_rows), *public), foreign(orders)
+    open_inference = OpenInferenceService(
+        predictor,
+        versions,
+        observing.health,
+        statistics=observing.statistics,
+        build_version=build_version,
+    )
+    tensorflow = TensorFlowServing(predictor, versions, config.rpc.max_message_bytes)
+
+    taking_orders = (
+        open_inference.published(max_rows, RepositoryCalls(orders).specs()),
+        *tensorflow.published(max_rows, ConfigReloads(orders).specs()),
+    )
+    taking_none = (
+        open_inference.published(max_rows, {}),
+        *tensorflow.published(max_rows, {}),
+    )
+    foreign = taking_orders if config.management.on_grpc_port else taking_none
+    return (native.published(max_rows), *foreign), taking_orders
 
 
 @dataclass(frozen=True, slots=True)
-class _Observing:
-    """Who is told of events, by what they do for others."""
+class _Calling:
+    """What every call of a caller goes through, whatever port it comes by."""
 
-    observer: Observer
-    metrics: Metrics
-    drift: DriftMetrics
-    statistics: Statistics
-    outcomes: OutcomeDesk
-    seal_rows: SealRows | None
-    health: Health
+    pressure: Pressure
+    streams: Streams
+    calls: Calls
+    shedder: LoadShedder
 
-
-def _compose_observing(
-    config: Config, build_version: str, clock: Clock, log: LogObserver
-) -> _Observing:
-    outcome_metrics, settings = OutcomeMetrics(), config.outcomes
-    keys = _handle_keys(settings, log)
-    outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
-    seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
-    drift = DriftMetrics(log.write_failure)
-    metrics = Metrics(build_version, (outcome_metrics, drift))
-    statistics = Statistics(epoch_ms)
-    health = Health()
-    subscribers = (drift, metrics, statistics, outcomes, log, health)
-    observer = Observers(subscribers, on_failure=log.write_failure)
-    return _Observing(observer, metrics, drift, statistics, outcomes, seal_rows, health)
+    def routes(self, services: tuple[Service, ...], health: Health) -> Routes:
+        """To these services, and to health."""
+        return make_routes(services, self.calls, self.streams, self.shedder, health)
 
 
-def _handle_keys(settings: OutcomeSettings, log: LogObserver) -> tuple[SealingKey, ...]:
-    if settings.key_file:
-        return read_keys(Path(settings.key_file))
-    if settings.enabled:
-        log.write_process_key()
-    return process_key()
+def _compose_calling(
+    settings: RpcSettings, core: Core, observer: Observer, log: LogObserver
+) -> _Calling:
+    pressure = Pressure(settings.max_concurrent_requests, core.clock)
+    return _Calling(
+        pressure,
+        Streams(settings.max_streams, settings.stream_window),
+        Calls(pressure, core.clock, observer, log.write_failure),
+        LoadShedder(core.predictor, core.versions, pressure),
+    )

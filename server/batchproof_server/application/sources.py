@@ -7,8 +7,9 @@ from pathlib import Path
 
 from batchproof_server.application.config import Config
 from batchproof_server.base.validation import InvalidSettings
+from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
-from batchproof_server.models.looking import Sources, look_at, look_at_models
+from batchproof_server.models.looking import Sources, found_at, look_at, look_at_models
 from batchproof_server.rpc.tensorflow_serving.model_config import read_config_file
 
 
@@ -37,6 +38,17 @@ def read_sources(config: Config, path: Path | None) -> Sources:
         replace(settings, policies=policies | settings.policies),
         labels | {model.name: model.labels for model in models if model.labels},
     )
+
+
+def fixed_sources(config: Config, places: tuple[Place, ...]) -> Sources:
+    """Versions that lie where they were found, and whatever comes beside them is not seen."""
+    return Sources(partial(found_at, places), config.repository, config.version_labels)
+
+
+def with_labels(config: Config, sources: Sources) -> Config:
+    """The configuration with the labels that the sources have, from wherever they come."""
+    labels = {name: dict(of_model) for name, of_model in sources.labels.items()}
+    return replace(config, version_labels=labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,9 @@ class Keeper:
         """
         self.coming_labels.take(self.sources.labels, sources.labels)
         self.sources = sources
-        self.again |= {key for key, each in self._known().items() if each.state in _FAILED}
+        self.again |= {
+            key for key, each in self._known().items() if each.state is VersionState.FAILED
+        }
         return await self.look()
 
     async def refuse_sources(self, reason: str) -> str:
@@ -294,6 +296,3 @@ class Keeper:
 
 def _states(model: str, known: Mapping[Key, VersionStatus]) -> dict[int, VersionState]:
     return {version: each.state for (name, version), each in known.items() if name == model}
-
-
-_FAILED: Final = (VersionState.FAILED,)

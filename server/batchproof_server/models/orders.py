@@ -16,18 +16,17 @@ from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.looking import Seen
 from batchproof_server.models.overview import refuses
 from batchproof_server.models.policies import VersionPolicy
-from batchproof_server.models.version_states import VersionState
+from batchproof_server.models.version_states import AT_WORK, IN_MEMORY, VersionState
 
-_IN_MEMORY: Final = (VersionState.READY, VersionState.STUCK)
-_BUSY: Final = (*_IN_MEMORY, VersionState.LOADING, VersionState.DRAINING)
 _MOST_LABELS: Final = 64
 
 
 # Contract
 #
 # What an operator has said of a version holds until they say otherwise, until the version is gone
-# from the repository, or until the server starts anew. An order that fails has changed nothing.
-# Nobody names a path: only what lies in the repository can be loaded.
+# from the repository, or until the server starts anew. An order about one version that fails has
+# changed nothing; of one about whole models, what was done before the failure stays. Nobody names a
+# path: only what lies in the repository can be loaded.
 class Orders:
     """Carries out what operators ask for.
 
@@ -82,7 +81,7 @@ class Orders:
         """Loads what is wanted when what is waited for has drained; why it failed, or nothing."""
         keeper = self._keeper
         for version in versions:
-            if keeper.states(model).get(version) not in _IN_MEMORY:
+            if keeper.states(model).get(version) not in IN_MEMORY:
                 keeper.take_as_it_lies((model, version))
                 keeper.again.add((model, version))
         keeper.act()
@@ -135,7 +134,7 @@ class Orders:
     ) -> None:
         """Returns when versions that are not wanted any more are gone, or as good as that."""
         keeper = self._keeper
-        busy = tuple(state for state in _BUSY if state not in allowed)
+        busy = AT_WORK.difference(allowed)
 
         def is_over() -> bool:
             states = keeper.states(model)
@@ -162,7 +161,7 @@ class Orders:
         """
         found = self._found(model, await self._keeper.look())
         states = self._keeper.states(model)
-        loaded = [version for version, state in states.items() if state in _IN_MEMORY]
+        loaded = [version for version, state in states.items() if state in IN_MEMORY]
         if not loaded:
             raise ModelNotReady(f'no version of model "{model}" answers, nothing to roll back from')
         newest = max(loaded)

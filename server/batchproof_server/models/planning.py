@@ -7,10 +7,8 @@ from typing import Final
 
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.policies import RepositorySettings, VersionPolicy
-from batchproof_server.models.version_states import VersionState
+from batchproof_server.models.version_states import AT_WORK, IN_MEMORY, VersionState
 
-_IN_MEMORY: Final = (VersionState.READY, VersionState.STUCK)
-_AT_WORK: Final = (*_IN_MEMORY, VersionState.LOADING, VersionState.DRAINING)
 _LOADABLE: Final = (None, VersionState.DISCOVERED, VersionState.UNLOADED)
 # What a wanted version may still become READY from.
 _PENDING: Final = (*_LOADABLE, VersionState.LOADING, VersionState.DRAINING)
@@ -86,7 +84,7 @@ def _wanted(
     loadable = {
         version
         for version in aim.found
-        if (version in aim.whole or states.get(version) in _AT_WORK) and not aim.refused(version)
+        if (version in aim.whole or states.get(version) in AT_WORK) and not aim.refused(version)
     }
     failed = {
         version
@@ -105,7 +103,7 @@ def _loads(version: int, aim: Aim, states: Mapping[int, VersionState]) -> bool:
 def _unwanted(
     aim: Aim, wanted: frozenset[int], states: Mapping[int, VersionState]
 ) -> frozenset[int]:
-    loaded = {version for version, state in states.items() if state in _IN_MEMORY}
+    loaded = {version for version, state in states.items() if state in IN_MEMORY}
     now = [states.get(version) for version in wanted]
     is_replaced = VersionState.READY in now and not any(state in _PENDING for state in now)
     is_gone = not aim.found or aim.policy.specific == ()

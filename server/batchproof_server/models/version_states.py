@@ -41,6 +41,11 @@ NEXT: Final[Mapping[VersionState, frozenset[VersionState]]] = {
 }
 """What may follow each state."""
 
+IN_MEMORY: Final = frozenset({VersionState.READY, VersionState.STUCK})
+"""States of a version that was loaded and stays so until somebody unloads it."""
+AT_WORK: Final = IN_MEMORY | {VersionState.LOADING, VersionState.DRAINING}
+"""States that hold memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:

@@ -1,6 +1,7 @@
 """``batchproof-server ctl``: what an operator asks of a running server."""
 
 import json
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,7 @@ def ctl(arguments: Namespace) -> int:
     """
     try:
         request = _REQUESTS[arguments.order](arguments)
+        _check_timeout(arguments.timeout_s)
         channel = _channel(arguments)
     except (ValueError, OSError) as fault:
         write_error(str(fault))
@@ -84,6 +86,11 @@ def _labels(texts: Iterable[str]) -> dict[str, int]:
             raise ValueError(f'"{text}" is no label, expected LABEL=VERSION or LABEL=')
         labels[label] = int(version or 0)
     return labels
+
+
+def _check_timeout(timeout_s: float) -> None:
+    if not (math.isfinite(timeout_s) and timeout_s > 0):
+        raise ValueError(f"--timeout-s is {timeout_s:g}, expected seconds above 0")
 
 
 def _channel(arguments: Namespace) -> grpc.Channel:

@@ -1,5 +1,6 @@
 """Triton's calls that load and unload models by their names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,6 +8,7 @@ from batchproof.compat import inference_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, NotImplementedYet, cut
 from batchproof_server.models.orders import Orders
 from batchproof_server.rpc.calls import Call
+from batchproof_server.rpc.methods import MethodSpec
 
 # Sent by Triton's client with every unload; no model here depends on another.
 _IGNORED: Final = frozenset({"unload_dependents"})
@@ -21,6 +23,13 @@ class RepositoryCalls:
     """
 
     orders: Orders
+
+    def specs(self) -> Mapping[str, MethodSpec]:
+        """What is done for these calls, by their names."""
+        return {
+            "RepositoryModelLoad": MethodSpec(self.load),
+            "RepositoryModelUnload": MethodSpec(self.unload),
+        }
 
     async def load(
         self, request: pb.RepositoryModelLoadRequest, call: Call

@@ -1,5 +1,6 @@
 """The Open Inference Protocol v2 with Triton's additions: ``inference.GRPCInferenceService``."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 from batchproof.compat import inference_pb2 as pb
 from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import ModelNotFound, NotImplementedYet
-from batchproof_server.models.orders import Orders
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.models.versions import Versions
@@ -29,7 +29,6 @@ from batchproof_server.rpc.open_inference.options import (
     lowered_timeout_s,
     wanted_outputs,
 )
-from batchproof_server.rpc.open_inference.repository import RepositoryCalls
 from batchproof_server.rpc.open_inference.tensors import read_inputs, write_output
 from batchproof_server.rpc.open_inference.tta import read_tta, write_tta
 from batchproof_server.rpc.status import Failure
@@ -71,7 +70,6 @@ class OpenInferenceService:
         versions: knows which version answers.
         health: knows whether the server is ready.
         statistics: what the versions did.
-        orders: about whole models; None takes none here.
         build_version: of this server.
     """
 
@@ -83,20 +81,19 @@ class OpenInferenceService:
         *,
         statistics: Statistics,
         build_version: str,
-        orders: Orders | None = None,
     ) -> None:
         self._predictor = predictor
         self._versions = versions
         self._health = health
         self._statistics = statistics
-        self._orders = orders
         self._build_version = build_version
 
-    def published(self, max_rows: int) -> Service:
+    def published(self, max_rows: int, orders: Mapping[str, MethodSpec]) -> Service:
         """The service under its public name.
 
         Args:
             max_rows: of one request.
+            orders: what is done for the calls of operators; those that are missing are refused.
         """
         infer = MethodSpec(self._infer, id_field="id", takes_large=True)
         specs = {
@@ -113,10 +110,7 @@ class OpenInferenceService:
         }
         for name, sentence in _REFUSED.items():
             specs[name] = MethodSpec(partial(_refuse, name, sentence), takes_large=True)
-        if self._orders is not None:
-            repository = RepositoryCalls(self._orders)
-            specs["RepositoryModelLoad"] = MethodSpec(repository.load)
-            specs["RepositoryModelUnload"] = MethodSpec(repository.unload)
+        specs.update(orders)
         service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
         return service_of(service, specs, "inference.", _limits(max_rows))
 

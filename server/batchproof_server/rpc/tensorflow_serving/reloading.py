@@ -1,5 +1,6 @@
 """``HandleReloadConfigRequest``: other policies and labels for models of the repository."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchproof.compat import tensorflow_serving_pb2 as pb
@@ -7,6 +8,7 @@ from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.models.orders import Orders
 from batchproof_server.rpc.calls import Call
+from batchproof_server.rpc.methods import MethodSpec
 from batchproof_server.rpc.tensorflow_serving.model_config import configured
 
 
@@ -21,6 +23,10 @@ class ConfigReloads:
     """
 
     orders: Orders
+
+    def specs(self) -> Mapping[str, MethodSpec]:
+        """What is done for the call, by its name."""
+        return {"HandleReloadConfigRequest": MethodSpec(self.answer)}
 
     async def answer(self, request: pb.ReloadConfigRequest, call: Call) -> pb.ReloadConfigResponse:
         """Follows a configuration, and answers when its models have been loaded."""

@@ -1,11 +1,11 @@
 """TensorFlow Serving's protocol: ``PredictionService`` and ``ModelService``."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from batchproof.compat import tensorflow_serving_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
-from batchproof_server.models.orders import Orders
 from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import Lease, ServedModel
 from batchproof_server.models.version_states import VersionState, VersionStatus
@@ -15,7 +15,6 @@ from batchproof_server.rpc.intake import read_request
 from batchproof_server.rpc.methods import MethodSpec, Service, service_of
 from batchproof_server.rpc.named_outputs import handle_texts, known_outputs, output, own_outputs
 from batchproof_server.rpc.status import REQUEST_ID_KEY
-from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.signatures import signature_name, signatures_of
 from batchproof_server.rpc.tensorflow_serving.tensors import (
     limits_of_tensors,
@@ -48,7 +47,6 @@ class TensorFlowServing:
         predictor: answers.
         versions: knows which version answers.
         max_tensor_bytes: of an array that a few typed values may stand for.
-        orders: takes configurations; None takes none here.
     """
 
     def __init__(
@@ -56,18 +54,17 @@ class TensorFlowServing:
         predictor: Predictor,
         versions: Versions,
         max_tensor_bytes: int,
-        orders: Orders | None = None,
     ) -> None:
-        self._orders = orders
         self._predictor = predictor
         self._versions = versions
         self._max_tensor_bytes = max_tensor_bytes
 
-    def published(self, max_rows: int) -> tuple[Service, Service]:
+    def published(self, max_rows: int, orders: Mapping[str, MethodSpec]) -> tuple[Service, Service]:
         """The services under their public names.
 
         Args:
             max_rows: of one request.
+            orders: what is done for the calls of operators; those that are missing are refused.
         """
         specs = {
             name: MethodSpec(partial(_refuse, name, sentence), takes_large=True)
@@ -76,8 +73,7 @@ class TensorFlowServing:
         specs["Predict"] = MethodSpec(self._predict, predicts=True, takes_large=True)
         specs["GetModelMetadata"] = MethodSpec(self._metadata)
         specs["GetModelStatus"] = MethodSpec(self._status)
-        if self._orders is not None:
-            specs["HandleReloadConfigRequest"] = MethodSpec(ConfigReloads(self._orders).answer)
+        specs.update(orders)
         services, limits = pb.DESCRIPTOR.services_by_name, limits_of_tensors(max_rows)
         return (
             service_of(services["PredictionService"], specs, "tensorflow.", limits),

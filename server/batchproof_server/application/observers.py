@@ -1,0 +1,74 @@
+"""Who is told of what happens in a server, put together."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchproof_server.application.config import Config
+from batchproof_server.base.clock import Clock, epoch_ms
+from batchproof_server.base.events import Observer
+from batchproof_server.observing.fan_out import Observers
+from batchproof_server.observing.logs import LogObserver
+from batchproof_server.observing.prometheus.drift import DriftMetrics
+from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
+from batchproof_server.observing.prometheus.serving import Metrics
+from batchproof_server.observing.statistics import Statistics
+from batchproof_server.outcomes.desk import OutcomeDesk
+from batchproof_server.outcomes.handle import SealingKey
+from batchproof_server.outcomes.keys import process_key, read_keys
+from batchproof_server.outcomes.sealing import Sealer
+from batchproof_server.outcomes.settings import OutcomeSettings
+from batchproof_server.rpc.health import Health
+from batchproof_server.serving.predictor import SealRows
+
+
+@dataclass(frozen=True, slots=True)
+class Observing:
+    """Who is told of events, by what they do for others.
+
+    Attributes:
+        observer: tells all of them.
+        metrics: of serving.
+        drift: of predictions.
+        statistics: of the versions.
+        outcomes: takes what became of predictions.
+        seal_rows: makes the handles of answers; None gives them none.
+        health: follows the versions.
+    """
+
+    observer: Observer
+    metrics: Metrics
+    drift: DriftMetrics
+    statistics: Statistics
+    outcomes: OutcomeDesk
+    seal_rows: SealRows | None
+    health: Health
+
+
+def compose_observing(
+    config: Config, build_version: str, clock: Clock, log: LogObserver
+) -> Observing:
+    """Puts them together.
+
+    Raises:
+        ValueError: the keys of handles cannot be read.
+    """
+    outcome_metrics, settings = OutcomeMetrics(), config.outcomes
+    keys = _handle_keys(settings, log)
+    outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
+    seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
+    drift = DriftMetrics(log.write_failure)
+    metrics = Metrics(build_version, (outcome_metrics, drift))
+    statistics = Statistics(epoch_ms)
+    health = Health()
+    subscribers = (drift, metrics, statistics, outcomes, log, health)
+    observer = Observers(subscribers, on_failure=log.write_failure)
+    return Observing(observer, metrics, drift, statistics, outcomes, seal_rows, health)
+
+
+def _handle_keys(settings: OutcomeSettings, log: LogObserver) -> tuple[SealingKey, ...]:
+    if settings.key_file:
+        return read_keys(Path(settings.key_file))
+    if settings.enabled:
+        log.write_process_key()
+    return process_key()
