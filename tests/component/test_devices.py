@@ -26,7 +26,7 @@ async def test_it_is_busy_until_its_answer_is_told(make_place: MakePlace) -> Non
     place = make_place()
     execute(place)
     assert state(place) is DeviceState.BUSY
-    assert place.device.is_busy
+    assert not place.device.room
     place.run_next()
     await settle_loop()
     assert state(place) is DeviceState.IDLE
@@ -69,7 +69,7 @@ async def test_what_is_given_up_is_told_once_and_the_device_comes_back(
     place.device.cancel()
     assert place.finished == []
     assert state(place) in (DeviceState.STUCK, DeviceState.LOADING)
-    assert place.device.is_busy
+    assert not place.device.room
     await settle_loop()
     assert [type(each) for each in place.finished] == [NotExecuted]
     place.come_back()

@@ -30,7 +30,7 @@ async def test_who_is_lost_with_an_execution_fails_it_as_not_ready_in_a_later_tu
 async def test_another_process_takes_over_at_once_and_is_told_of() -> None:
     place = ProcessPlace()
     place.processes[0].kill(CRASHED)
-    assert place.device.is_busy
+    assert not place.device.room
     await settle_loop()
     assert (state(place), place.told, place.away_s) == (DeviceState.IDLE, [""], [0.0])
     execute(place, 2.0)

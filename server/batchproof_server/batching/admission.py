@@ -149,7 +149,7 @@ class Admission:
         queue = self._queue
         if queue.draining or queue.waiting_rows + rows > self._max_queued_rows:
             queue.check_room(rows, self.retry_after_s(), caller)
-        if deadline_s is None or not self._device.is_busy:
+        if deadline_s is None or self._device.room:
             return
         now_s = self._clock.now_s()
         wait_s = self._latency.wait_s(queue.waiting_rows + rows, now_s)

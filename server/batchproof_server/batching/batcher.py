@@ -274,14 +274,14 @@ class Batcher:
         self._watch.enter(reason, self._clock.now_s())
 
     def _look_again(self) -> None:
-        if not self._device.is_busy and self._apart.may_answer():
+        if self._device.room and self._apart.may_answer():
             self._watch.leave()
 
     def _set_alarm(self) -> None:
         # While the device is busy only deadlines matter, and whether it hangs: its end pumps.
         if self._watch.trouble:
             at_s: float | None = self._watch.look_at_s
-        elif self._device.is_busy:
+        elif not self._device.room:
             at_s = self._queue.expires_at()
         elif self._queue.settled:
             at_s = self._checks.due_at(self._device.idle_since_s)

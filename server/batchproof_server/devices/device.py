@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from batchproof_server.base.signature import Tensors
 
@@ -86,12 +86,7 @@ class Device(Protocol):
 
     @property
     def room(self) -> int:
-        """How many more it can be given now."""
-        ...
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether it can be given no micro-batch now."""
+        """How many more micro-batches it can be given now; 0 while it is busy."""
         ...
 
     @property
@@ -128,15 +123,3 @@ class Device(Protocol):
     def close(self) -> None:
         """Releases what executes and the model; of no effect the second time."""
         ...
-
-
-class OneAtATime:
-    """What the width of one comes to, for devices that remember whether they are busy."""
-
-    is_busy: bool
-    width: Final = 1
-
-    @property
-    def room(self) -> int:
-        """One while it is idle."""
-        return int(not self.is_busy)

@@ -60,13 +60,8 @@ class DeviceGroup:
 
     @property
     def room(self) -> int:
-        """How many members are idle."""
-        return sum([not member.is_busy for member in self._members])
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether no member is idle."""
-        return not self.room
+        """Of all members together."""
+        return sum([member.room for member in self._members])
 
     @property
     def idle_since_s(self) -> float:
@@ -104,7 +99,7 @@ class DeviceGroup:
             member.close()
 
     def _idle(self) -> Device:
-        idle = [member for member in self._members if not member.is_busy]
+        idle = [member for member in self._members if member.room]
         return min(idle, key=lambda member: member.idle_since_s)
 
     def _finish(self, member: Device, finish: Finish, execution: Execution) -> None:

@@ -17,7 +17,6 @@ from batchproof_server.devices.device import (
     Execution,
     Finish,
     NotExecuted,
-    OneAtATime,
     TellDevice,
     tell_nobody,
 )
@@ -46,7 +45,7 @@ class _InFlight:
 # Contract: see ``Device``. A process that is lost is replaced by itself. The listener is told why
 # the device is away once that takes longer than PATIENCE_S, or at once where processes are lost
 # again and again.
-class ProcessDevice(OneAtATime):
+class ProcessDevice:
     """Executes in a child process.
 
     Args:
@@ -55,6 +54,8 @@ class ProcessDevice(OneAtATime):
         restarter: starts the like.
         clock: measures.
     """
+
+    width: Final = 1
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class ProcessDevice(OneAtATime):
             return DeviceState.LOADING
         if self._running is not None:
             return DeviceState.BUSY
-        return DeviceState.STUCK if self.is_busy else DeviceState.IDLE
+        return DeviceState.IDLE if self.room else DeviceState.STUCK
 
     def listen(self, tell: TellDevice) -> None:
         """Says who is told that it cannot execute, and that it can."""
@@ -92,7 +93,7 @@ class ProcessDevice(OneAtATime):
 
     def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: Finish) -> None:
         """Begins to execute; see ``Device``."""
-        self.is_busy = True
+        self.room = 0
         self._number = (self._number + 1) % (1 << 32)
         rows = tuple(len(next(iter(part.values()))) for part in parts)
         started_s = self._clock.now_s()
@@ -189,7 +190,7 @@ class ProcessDevice(OneAtATime):
             self._process.kill(Loss("crashed", f"sent what cannot be: {fault}"))
 
     def _be_idle(self) -> None:
-        self.is_busy = False
+        self.room = 1
         self.idle_since_s = self._clock.now_s()
 
     def _take(self, process: Process) -> None:
@@ -200,7 +201,7 @@ class ProcessDevice(OneAtATime):
 
     def _lose(self) -> None:
         self._process = None
-        self.is_busy = True
+        self.room = 0
         self._give_up(ModelNotReady(_LOST_WITH))
         self._coming = asyncio.get_running_loop().create_task(self._come_back())
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from batchproof_server.base.backend import Backend, Looping
 from batchproof_server.base.clock import Clock
@@ -19,7 +19,6 @@ from batchproof_server.devices.device import (
     Execution,
     Finish,
     NotExecuted,
-    OneAtATime,
     TellDevice,
     tell_nobody,
 )
@@ -30,7 +29,7 @@ _Running: TypeAlias = "concurrent.futures.Future[Execution]"
 # Contract: see ``Device``. Nothing interrupts a thread: one that hangs goes on until its execution
 # ends, and the backend, which runs on one thread at a time, is not executed meanwhile unless
 # ``replace`` is called, whose caller knows that the backend bears it.
-class ThreadDevice(OneAtATime):
+class ThreadDevice:
     """Executes on a thread, which holds the interpreter's lock while it assembles and splits.
 
     Args:
@@ -39,6 +38,8 @@ class ThreadDevice(OneAtATime):
             shut down makes every execution a failure.
         clock: measures.
     """
+
+    width: Final = 1
 
     def __init__(self, backend: Backend, make_thread: Callable[[], Executor], clock: Clock) -> None:
         self._backend = backend
@@ -49,7 +50,7 @@ class ThreadDevice(OneAtATime):
         self._running: tuple[_Running, Finish] | None = None
         self._tell: TellDevice = tell_nobody
         self._given_up: _Running | None = None
-        self.is_busy = False
+        self.room = 1
         self._is_gone = False
         self.idle_since_s = clock.now_s()
 
@@ -60,7 +61,7 @@ class ThreadDevice(OneAtATime):
             return DeviceState.GONE
         if self._running is not None:
             return DeviceState.BUSY
-        return DeviceState.STUCK if self.is_busy else DeviceState.IDLE
+        return DeviceState.IDLE if self.room else DeviceState.STUCK
 
     def listen(self, tell: TellDevice) -> None:
         """Says who is told that a micro-batch that was given up came back after all."""
@@ -68,7 +69,7 @@ class ThreadDevice(OneAtATime):
 
     def execute(self, parts: tuple[Tensors, ...], bucket_rows: int, finish: Finish) -> None:
         """Begins to execute; see ``Device``."""
-        self.is_busy = True
+        self.room = 0
         try:
             running = self._thread.submit(self._execute, parts, bucket_rows)
         except RuntimeError as refusal:  # the executor was shut down
@@ -131,7 +132,7 @@ class ThreadDevice(OneAtATime):
             finish(_execution(running))
 
     def _be_idle(self) -> None:
-        self.is_busy = False
+        self.room = 1
         self.idle_since_s = self._clock.now_s()
 
 

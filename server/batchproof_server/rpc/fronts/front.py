@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.listener import Listener
@@ -83,6 +83,10 @@ class Status:
     code: Code
     text: str = ""
     trailers: Metadata = ()
+
+
+GOING: Final = Status(Code.UNAVAILABLE, "the server is going away")
+"""How a call ends that comes during a drain."""
 
 
 # Contract

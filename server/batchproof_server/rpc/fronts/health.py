@@ -7,6 +7,7 @@ from grpc_health.v1 import health_pb2
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.rpc.fronts.front import (
+    GOING,
     AnswerUnary,
     CallHead,
     Code,
@@ -31,7 +32,6 @@ _UNREADABLE: Final = Status(Code.INVALID_ARGUMENT, "the message cannot be read")
 _REQUEST: Any = health_pb2.DESCRIPTOR.message_types_by_name["HealthCheckRequest"]
 _SCAN: Final = WireScan(_REQUEST, WireLimits(message_bytes=SMALL_MESSAGE_BYTES))
 _UNKNOWN: Final = Status(Code.NOT_FOUND, "there is no such service or model")
-_GOING: Final = Status(Code.UNAVAILABLE, "the server is going away")
 
 
 def check_routes(health: Health) -> dict[str, AnswerUnary]:
@@ -63,7 +63,7 @@ def watch_routes(health: Health) -> dict[str, ServeStream]:
                 await messages.write(written)
                 told = written
             elif health.is_ending:
-                return _GOING
+                return GOING
             else:
                 await changed.wait()
 

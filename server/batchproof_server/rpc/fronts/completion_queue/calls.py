@@ -22,7 +22,7 @@ from batchproof_server.rpc.fronts.completion_queue.private_api import (
 )
 from batchproof_server.rpc.fronts.completion_queue.room import Allowance, Patience, Room
 from batchproof_server.rpc.fronts.completion_queue.stream import StreamMessages
-from batchproof_server.rpc.fronts.front import Body, CallHead, Code, Reply, Routes, Status
+from batchproof_server.rpc.fronts.front import GOING, Body, CallHead, Code, Reply, Routes, Status
 from batchproof_server.rpc.fronts.in_lists import InLists
 from batchproof_server.rpc.settings import RpcSettings
 
@@ -131,7 +131,7 @@ class OpenCalls:
         if raw.method not in self._methods:
             return _UNKNOWN_METHOD
         if self._is_draining:
-            return _GOING
+            return GOING
         if raw.is_read or self._room.waiting < _MOST_WAITING:
             return None
         return _CROWDED if self._patience.giving_way(peer_of(raw.call)) is None else None
@@ -276,7 +276,6 @@ _MOST_WAITING: Final = 1024
 _CORE_TELLS_S: Final = 0.05
 _CANCELLED_WORK_S: Final = 1.0
 _UNKNOWN_METHOD: Final = Status(Code.UNIMPLEMENTED, "this server has no such method")
-_GOING: Final = Status(Code.UNAVAILABLE, "the server is going away")
 _FULL: Final = "too many bytes of requests are being read or answered"
 _CROWDED: Final = Status(Code.RESOURCE_EXHAUSTED, _FULL)
 _UNREAD: Final = Status(Code.INTERNAL, "the message could not be read")

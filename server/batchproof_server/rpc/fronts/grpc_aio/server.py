@@ -1,5 +1,7 @@
 """The front that is built on ``grpc.aio``, where each call is a coroutine of its own."""
 
+import asyncio
+import contextlib
 import itertools
 from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias, cast
@@ -10,6 +12,7 @@ from grpc import aio
 from batchproof_server.base.clock import Clock
 from batchproof_server.rpc.fronts.certificates import CertificateFiles
 from batchproof_server.rpc.fronts.front import (
+    GOING,
     AnswerUnary,
     CallEnded,
     CallHead,
@@ -38,6 +41,7 @@ class GrpcAioFront:
 
     def __init__(self, settings: RpcSettings, routes: Routes, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._handlers = CallHandlers(routes, clock)
         self._server: aio.Server | None = None
 
@@ -67,8 +71,13 @@ class GrpcAioFront:
 
     async def drain(self, grace_s: float) -> None:
         """Refuses new calls, and returns when the others are over or ``grace_s`` is."""
-        if self._server is not None:
-            await self._server.stop(grace_s)
+        if self._server is None:
+            return
+        until_s = self._clock.now_s() + grace_s
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._handlers.drain(), grace_s)
+        # Stopped no sooner: grpc.aio cancels what it has not yet taken from the core by then.
+        await self._server.stop(max(0.0, until_s - self._clock.now_s()))
 
 
 # grpc.aio asks it for a handler when the head of a call is there, and hands the rest of the call to
@@ -88,10 +97,34 @@ class CallHandlers(grpc.GenericRpcHandler):
         self._routes = routes
         self._clock = clock
         self._ids = itertools.count(1)
+        self._open = 0
+        self._is_draining = False
+        self._last_is_over = asyncio.Event()
+
+    async def drain(self) -> None:
+        """Refuses every call from now on, and returns when those that were let in are over."""
+        self._is_draining = True
+        self._note_last()
+        await self._last_is_over.wait()
+
+    def begin(self) -> None:
+        """Notes that a call was let in."""
+        self._open += 1
+
+    def end(self) -> None:
+        """Notes that one is over."""
+        self._open -= 1
+        self._note_last()
+
+    def _note_last(self) -> None:
+        if self._is_draining and not self._open:
+            self._last_is_over.set()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Found:
         """The handler of one call; None when there is no such method."""
         method = handler_call_details.method
+        if self._is_draining:
+            return grpc.stream_stream_rpc_method_handler(_refuse)
         if (answer := self._routes.unary.get(method)) is not None:
             if self._routes.gate.wants(method):
                 look_first = partial(self._look_first, answer, handler_call_details)
@@ -110,17 +143,25 @@ class CallHandlers(grpc.GenericRpcHandler):
         (refused,) = self._routes.gate.look((head,))
         if refused is not None:
             await _abort(context, refused)
-        content: Any = await context.read()
-        return await _reply(await answer(head, None if content is aio.EOF else content), context)
+        self.begin()
+        try:
+            content: Any = await context.read()
+            outcome = await answer(head, None if content is aio.EOF else content)
+        finally:
+            self.end()
+        return await _reply(outcome, context)
 
     async def _serve(
         self, serve: ServeStream, details: _Details, requests: object, context: _Context
     ) -> None:
         del requests  # read through the context, which can be stopped
+        self.begin()
         try:
             status = await serve(self.head(details, context), ContextMessages(context))
         except CallEnded:
             return
+        finally:
+            self.end()
         if status.code is not Code.OK:
             await _abort(context, status)
 
@@ -156,7 +197,11 @@ class UnaryCall:
 
     async def unary_unary(self, content: bytes, context: _Context) -> bytes:
         """Awaits the route."""
-        outcome = await self._answer(self._handlers.head(self._details, context), content)
+        self._handlers.begin()
+        try:
+            outcome = await self._answer(self._handlers.head(self._details, context), content)
+        finally:
+            self._handlers.end()
         if isinstance(outcome, Reply) and not outcome.trailers:
             return outcome.content
         return await _reply(outcome, context)
@@ -202,6 +247,11 @@ async def _reply(outcome: Reply | Status, context: _Context) -> bytes:
     if outcome.trailers:
         context.set_trailing_metadata(tuple(outcome.trailers))
     return outcome.content
+
+
+async def _refuse(requests: object, context: _Context) -> None:
+    del requests  # nobody reads them any more
+    await _abort(context, GOING)
 
 
 async def _abort(context: _Context, status: Status) -> NoReturn:
