@@ -16,9 +16,15 @@ FRONTS: Final[Mapping[str, MakeFront]] = {
 
 @dataclass
 class ChosenFront:
-    """The front of the servers that tests start."""
+    """The ports of the servers that tests start.
+
+    Attributes:
+        make: the front of the gRPC port.
+        has_web: whether they have a web port, whatever the configuration says.
+    """
 
     make: MakeFront = GrpcAioFront
+    has_web: bool = False
 
 
 CHOSEN: Final = ChosenFront()

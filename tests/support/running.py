@@ -125,7 +125,8 @@ async def running(
     """
     config = config or Config()
     ports = replace(config.server, grpc_port=0, http_port=0)
-    config = replace(config, web=replace(config.web, port=0))
+    has_web = config.web.enabled or CHOSEN.has_web
+    config = replace(config, web=replace(config.web, port=0, enabled=has_web))
     log = Log()
     logger = configure_logs("info", "json", cast("Any", log))
 

@@ -31,10 +31,10 @@ def web_ports(
     Raises:
         InvalidSettings: the token cannot be read.
     """
-    settings, max_body_bytes = config.web, config.rpc.max_message_bytes
+    settings = config.web
     if not settings.enabled:
         return ()
-    limits = RestLimits(max_body_bytes, ByteBudget(settings.max_bytes_in_flight))
+    limits = RestLimits(config.rpc.max_message_bytes, ByteBudget(settings.max_bytes_in_flight))
     endpoints = (
         *open_inference_endpoints(),
         *tensorflow_endpoints(core.versions),
@@ -50,5 +50,5 @@ def web_ports(
         clock=core.clock,
         limits=limits,
     )
-    port = RestPort(settings, max_body_bytes, work, limits.bodies, core.clock, report)
+    port = RestPort(settings, work, limits.bodies, core.clock, report)
     return (Port("web", settings.host, settings.port, port, answers_requests=True),)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from batchproof_server.application.config import Config
+from batchproof_server.proof.settings import ProofSettings
 from batchproof_server.web.settings import WebSettings
 from support.bundles_on_disk import RAW, picture, write_bundle
 from support.compat_requests import infer, infer_images, open_inference, outputs_of
+from support.proof_backends import Good
 from support.rest import Reply, ask
 from support.running import Running, running
 
@@ -124,6 +126,36 @@ async def test_numbers_of_other_types_are_taken_in_json_and_in_binary(
     assert in_json.json()["outputs"][0]["data"] == [3, 5, 7]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "datatype", "values"),
+    [
+        ("float16", "FP16", [0.5, -2, 3]),
+        ("uint16", "UINT16", [1, 2, 32767]),
+        ("uint32", "UINT32", [1, 2, 3]),
+        ("uint64", "UINT64", [1, 2, 3]),
+        ("int8", "INT8", [1, -2, -64]),
+        ("int16", "INT16", [1, -2, 3]),
+        ("bool", "BOOL", [True, False, True]),
+    ],
+)
+async def test_every_datatype_is_taken_in_json_and_in_binary(
+    tmp_path: Path, dtype: str, datatype: str, values: list[Any]
+) -> None:
+    write_bundle(tmp_path / "raw" / "1", RAW)
+    content = np.array([values], dtype).tobytes()
+    given = tensor(values, [1, 3], datatype) | {"name": "x"}
+    body, headers = behind(asking(binary_input(content, [1, 3], datatype) | {"name": "x"}), content)
+    others = {"raw": Good(dtype=dtype)}
+    config = Config(web=WebSettings(enabled=True), proof=ProofSettings(allow_unproven=True))
+    async with running(tmp_path, config, others=others) as serving:
+        in_json = await post(serving.web, "raw", asking(given))
+        in_binary = await ask(serving.web, "/v2/models/raw/infer", body, headers=headers)
+        in_words = await post(serving.web, "raw", asking(given | {"data": ["1", "2", "3"]}))
+    assert in_json.json()["outputs"] == in_binary.json()["outputs"]
+    assert in_json.json()["outputs"][0]["data"] == [2 * value + 1 for value in values]
+    assert (in_words.status, "the values hold strings" in in_words.error) == (400, True)
+
+
 @pytest.mark.parametrize("form", ["b64", "base64", "binary"])
 async def test_byte_strings_are_pictures_for_the_recipe(serving: Running, form: str) -> None:
     pictures = [picture(3), picture(4)]
@@ -192,7 +224,7 @@ async def test_requests_and_answers_may_be_compressed(web: str, form: str) -> No
         ("logits", asking(tensor([1, 2, 3, "4"], [1, 4])), 400, "hold strings"),
         ("logits", asking(tensor([1, 2, 3, None], [1, 4])), 400, "hold null"),
         ("logits", asking(tensor([1, 2, 3, True], [1, 4])), 400, "hold booleans"),
-        ("logits", asking(tensor([1, 2, 3, 1e300], [1, 4])), 400, "beyond float32"),
+        ("logits", asking(tensor([1, 2, 3, 1e300], [1, 4])), 400, "beyond FP32"),
         ("logits", asking(tensor([[1, 2], [3, 4, 5]], [1, 4])), 400, "one shape"),
         ("logits", asking(tensor([1, 2, 3, 4], [4])), 400, "expected float32 [rows, 4]"),
         ("logits", asking(tensor([1, 2, 3, 4], [1, 4], "FP99")), 400, "datatype"),

@@ -179,6 +179,22 @@ async def test_chunks_are_counted(tmp_path: Path, chunk: bytes) -> None:
         assert (await talk.reply()).status == 413
 
 
+async def test_a_body_without_pictures_and_tensors_is_small_however_it_comes(
+    tmp_path: Path,
+) -> None:
+    path = "/v2/repository/index"
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    async with web_port(tmp_path) as serving:
+        async with conversation(serving.web) as talk:
+            await talk.send(f"POST {path} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            await talk.send(chunk * 17)
+            reply = await talk.reply()
+            assert (reply.status, "1048576 at most" in reply.error) == (413, True)
+        packed = gzip.compress(bytes(2_000_000))
+        reply = await ask(serving.web, path, packed, headers={"Content-Encoding": "gzip"})
+        assert (reply.status, "1048576 at most" in reply.error) == (400, True)
+
+
 async def test_trailers_without_end_are_refused(tmp_path: Path) -> None:
     async with (
         web_port(tmp_path, RpcSettings(max_message_bytes=1_000)) as serving,

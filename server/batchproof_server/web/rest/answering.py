@@ -40,6 +40,10 @@ class RestLimits:
     body_bytes: int
     bodies: ByteBudget
 
+    def most_bytes(self, endpoint: Endpoint) -> int:
+        """Of a body: few where it holds neither pictures nor tensors."""
+        return self.body_bytes if endpoint.predicts else min(self.body_bytes, _SMALL_BODY_BYTES)
+
 
 # Contract
 #
@@ -84,12 +88,12 @@ class RestAnswers:
         self._clock = clock
         self._limits = limits
 
-    def judge(self, head: RestHead) -> RestAnswer | None:
-        """How a request is answered without its body; None lets it go on."""
-        answer = self._access.refuse(head) or self._judge_form(head)
-        return None if answer is None else self._shown(answer, head)
+    def judge(self, head: RestHead) -> RestAnswer | int:
+        """How a request is answered without its body, or how many bytes that may have."""
+        judged = self._access.refuse(head) or self._judge_form(head)
+        return judged if isinstance(judged, int) else self._shown(judged, head)
 
-    def _judge_form(self, head: RestHead) -> RestAnswer | None:
+    def _judge_form(self, head: RestHead) -> RestAnswer | int:
         route = find_route(self._endpoints, head.method, head.target)
         if isinstance(route, set):
             return _no_route(head, route)
@@ -99,12 +103,13 @@ class RestAnswers:
                 "the Content-Encoding is not known here, expected gzip or deflate",
                 accept_encoding="gzip, deflate",
             )
-        most = self._limits.body_bytes if route.endpoint.predicts else _SMALL_BODY_BYTES
-        if head.body_bytes > most:
-            return too_large(most)
+        most_bytes = self._limits.most_bytes(route.endpoint)
+        if head.body_bytes > most_bytes:
+            return too_large(most_bytes)
+        refused = None
         if route.endpoint.predicts and self._gate.wants(route.endpoint.rpc):
-            return self._look(route, head)
-        return None
+            refused = self._look(route, head)
+        return most_bytes if refused is None else refused
 
     def _look(self, route: Route, head: RestHead) -> RestAnswer | None:
         try:
@@ -133,7 +138,7 @@ class RestAnswers:
         call, encoding = self._call(route, head), head.headers.get("content-encoding", "")
         if not encoding:
             return await self._answer_plain(route, method, call, head, body)
-        unpack = partial(unpacked, body, encoding, self._limits.body_bytes)
+        unpack = partial(unpacked, body, encoding, self._limits.most_bytes(route.endpoint))
         plain = await self._off_loop.run(unpack, copied_bytes=_PACKED_TIMES * len(body))
         if not self._limits.bodies.take(len(plain)):
             raise QueueFull(_NO_ROOM, _RETRY_AFTER_S)

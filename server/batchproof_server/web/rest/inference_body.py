@@ -1,5 +1,6 @@
 """The bodies of inference in the Open Inference Protocol v2: JSON, and binary tensors behind it."""
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -110,12 +111,15 @@ def _from_json(
     if "data" not in given:
         raise InvalidInput(f"{name} has no data, expected a list of values")
     leaves = flattened(given["data"], name).leaves
+    expected = math.prod(tensor.shape)
+    if len(leaves) != expected and min(tensor.shape, default=0) >= 0:  # else the service says so
+        raise InvalidInput(f"{name}: data has {len(leaves)} values, expected {expected}")
     if tensor.datatype == BYTES:
         parameters = given.get("parameters") or {}
         are_base64 = parameters.get(_CONTENT_TYPE) == "base64"
         return framed(byte_strings(leaves, name, are_base64=are_base64))
     dtype = dtype_of(tensor.datatype)
-    return b"" if dtype is None else numbers(leaves, dtype, name).tobytes()
+    return b"" if dtype is None else numbers(leaves, dtype, name, tensor.datatype).tobytes()
 
 
 def framed(strings: Iterable[bytes]) -> bytes:
@@ -125,9 +129,11 @@ def framed(strings: Iterable[bytes]) -> bytes:
 
 def _shape(given: Mapping[str, Any], name: str) -> Sequence[int]:
     shape = given.get("shape")
-    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(map(_is_whole, shape)):
+    if not isinstance(shape, list) or not all(map(_is_whole, shape)):
+        raise InvalidInput(f"{name} has no shape, expected a list of whole numbers")
+    if len(shape) > MAX_DIMENSIONS:
         raise InvalidInput(
-            f"{name} has no shape, expected a list of {MAX_DIMENSIONS} whole numbers at most"
+            f"{name}: shape has {len(shape)} sizes, expected {MAX_DIMENSIONS} at most"
         )
     if any(abs(size) > _MOST_INT64 for size in shape):
         raise InvalidInput(f"{name}: a size of the shape is beyond 64 bits")

@@ -17,6 +17,7 @@ class IncomingRequest:
     Attributes:
         head: when all of it has come, else None.
         body: so far.
+        most_body_bytes: that it may have.
         refused: how it is answered instead of being read to its end; None so far.
         keeps_alive: whether its connection takes another one.
         is_whole: whether the end of its body has come.
@@ -26,6 +27,7 @@ class IncomingRequest:
     def __init__(self) -> None:
         self.head: RestHead | None = None
         self.body = bytearray()
+        self.most_body_bytes = 0
         self.refused: RestAnswer | None = None
         self.keeps_alive = True
         self.is_whole = False
@@ -68,18 +70,18 @@ class IncomingRequest:
             f"{_MOST_HEADERS} headers at most (web.max_head_bytes)",
         )
 
-    def received(self, wire_bytes: int, max_head_bytes: int, max_body_bytes: int) -> None:
+    def received(self, wire_bytes: int, max_head_bytes: int) -> None:
         """So many more bytes have come of it, whatever they are."""
         self._wire_bytes += wire_bytes
         if self.head is None:
             if self._wire_bytes > max_head_bytes:
                 self.refuse_head(max_head_bytes)
-        elif self._wire_bytes > _CHUNKED_TIMES * max_body_bytes + wire_bytes + max_head_bytes:
-            self.refuse_body(max_body_bytes)
+        elif self._wire_bytes > _CHUNKED_TIMES * self.most_body_bytes + wire_bytes + max_head_bytes:
+            self.refuse_body()
 
-    def refuse_body(self, max_bytes: int) -> None:
+    def refuse_body(self) -> None:
         """Its body is too large."""
-        self.refused = too_large(max_bytes)
+        self.refused = too_large(self.most_body_bytes)
 
 
 _MOST_DIGITS: Final = 18
@@ -90,7 +92,7 @@ def too_large(max_bytes: int) -> RestAnswer:
     return refusal(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"the body has more than {max_bytes} bytes, expected {max_bytes} at most "
-        "(rpc.max_message_bytes)",
+        "(rpc.max_message_bytes, and 1 MiB where it holds neither pictures nor tensors)",
     )
 
 

@@ -20,8 +20,11 @@ _NO_ROOM: Final = "the server holds too many bytes of requests; try again later"
 class HeadJudge(Protocol):
     """Looks at requests before their bodies are read."""
 
-    def judge(self, head: RestHead) -> RestAnswer | None:
-        """How a request is answered without its body; None lets it go on. Never raises."""
+    def judge(self, head: RestHead) -> RestAnswer | int:
+        """How a request is answered without its body, or how many bytes that may have.
+
+        Never raises.
+        """
         ...
 
 
@@ -29,7 +32,6 @@ class Reading(Protocol):
     """What bounds the requests."""
 
     settings: WebSettings
-    max_body_bytes: int
     bodies: ByteBudget
 
     @property
@@ -72,7 +74,7 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """More bytes have come."""
-        limits, incoming = self._around.settings, self.incoming
+        incoming = self.incoming
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -81,7 +83,7 @@ class RequestParser:
         except httptools.HttpParserError as fault:
             self._refuse_rest(fault)
         if incoming is self.incoming and not incoming.is_whole:
-            incoming.received(len(data), limits.max_head_bytes, self._around.max_body_bytes)
+            incoming.received(len(data), self._around.settings.max_head_bytes)
 
     def give_back(self, size_bytes: int | None = None) -> None:
         """Bytes of bodies are not needed any more; None: all of this connection."""
@@ -129,7 +131,11 @@ class RequestParser:
         head = incoming.end_head(parser.get_method(), self._peer, max_head_bytes)
         if head is None:
             return
-        incoming.refused = self._around.work.judge(head)
+        judged = self._around.work.judge(head)
+        if isinstance(judged, int):
+            incoming.most_body_bytes = judged
+        else:
+            incoming.refused = judged
         expects = head.headers.get("expect", "").lower()
         incoming.wants_go_ahead = expects == "100-continue"
 
@@ -138,8 +144,8 @@ class RequestParser:
         incoming = self.incoming
         if incoming.refused is not None:
             return
-        if len(incoming.body) + len(piece) > self._around.max_body_bytes:
-            incoming.refuse_body(self._around.max_body_bytes)
+        if len(incoming.body) + len(piece) > incoming.most_body_bytes:
+            incoming.refuse_body()
         elif not self._around.bodies.take(len(piece)):
             incoming.refused = refusal(HTTPStatus.TOO_MANY_REQUESTS, _NO_ROOM, retry_after="1")
         else:

@@ -31,7 +31,6 @@ class RestPort:
 
     Args:
         settings: what callers may take.
-        max_body_bytes: of one body, as it comes and after decompression.
         work: answers.
         bodies: bytes of all bodies together.
         clock: for patience.
@@ -43,14 +42,12 @@ class RestPort:
     def __init__(
         self,
         settings: WebSettings,
-        max_body_bytes: int,
         work: RestWork,
         bodies: ByteBudget,
         clock: Clock,
         report: Callable[[Exception], None],
     ) -> None:
         self.settings = settings
-        self.max_body_bytes = max_body_bytes
         self.work = work
         self.bodies = bodies
         self.report = report

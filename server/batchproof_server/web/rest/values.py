@@ -56,11 +56,17 @@ def flattened(value: Any, name: str) -> Flat:
     return Flat(tuple(shape), level)
 
 
-def numbers(leaves: Sequence[Leaf], dtype: np.dtype[Any], name: str) -> Array:
+def numbers(leaves: Sequence[Leaf], dtype: np.dtype[Any], name: str, called: str = "") -> Array:
     """Leaves as numbers of a type.
 
     A decimal becomes the nearest float64 and then the nearest number of the type, so that a float32
     that was written with enough digits is that float32 again.
+
+    Args:
+        leaves: row by row.
+        dtype: of the array.
+        name: of the input, for errors.
+        called: how the protocol calls the type; else numpy's name.
 
     Raises:
         InvalidInput: a leaf is no number, no whole one where the type wants it, or beyond the type.
@@ -73,11 +79,11 @@ def numbers(leaves: Sequence[Leaf], dtype: np.dtype[Any], name: str) -> Array:
     try:
         wide = np.array(leaves, _WIDE.get(dtype.kind, dtype))
     except OverflowError as fault:
-        raise InvalidInput(f"{name}: a value is beyond {dtype.name}") from fault
+        raise InvalidInput(f"{name}: a value is beyond {called or dtype.name}") from fault
     with np.errstate(over="ignore"):
         narrow = wide.astype(dtype, copy=False)
     if (np.isinf(narrow) & np.isfinite(wide)).any() if dtype.kind == "f" else False:
-        raise InvalidInput(f"{name}: a value is beyond {dtype.name}")
+        raise InvalidInput(f"{name}: a value is beyond {called or dtype.name}")
     return narrow
 
 

@@ -1,5 +1,6 @@
 """What server, models and repository say of themselves in the Open Inference Protocol v2."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,17 +13,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from batchproof.compat import inference_pb2 as pb
 from support.bundles_on_disk import RAW, write_bundle
-from support.compat_requests import infer, open_inference
+from support.compat_requests import infer
 from support.running import Running, failure, running
 
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
-
-
-@pytest.fixture
-def stub(serving: Running) -> Any:
-    """The service of the server with one model of each kind."""
-    return open_inference(serving.channel)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +56,12 @@ async def test_the_server_says_what_it_is(stub: Any) -> None:
     assert list(server.extensions) == ["classification", "model_configuration", "statistics"]
 
 
-async def test_a_server_without_models_is_live_and_not_ready(tmp_path: Path) -> None:
+async def test_a_server_without_models_is_live_and_not_ready(
+    tmp_path: Path, service: Callable[[Running], Any]
+) -> None:
     write_bundle(tmp_path / "raw" / "1", RAW)
     async with running(tmp_path, load=False) as serving:
-        stub = open_inference(serving.channel)
+        stub = service(serving)
         assert (await stub.ServerLive(pb.ServerLiveRequest())).live
         assert not (await stub.ServerReady(pb.ServerReadyRequest())).ready
         assert not (await stub.ModelReady(pb.ModelReadyRequest(name="raw"))).ready
@@ -89,18 +86,24 @@ async def test_metadata_and_config_say_names_types_and_shapes(stub: Any) -> None
     assert not config.model_transaction_policy.decoupled
 
 
-async def test_the_index_lists_every_version_with_its_state(tmp_path: Path) -> None:
+async def test_the_index_lists_every_version_with_its_state(
+    tmp_path: Path, service: Callable[[Running], Any]
+) -> None:
     write_bundle(tmp_path / "good" / "1")
     write_bundle(tmp_path / "bad" / "1", "format = 9\n")
     async with running(tmp_path) as serving:
-        stub = open_inference(serving.channel)
+        stub = service(serving)
         every = await stub.RepositoryIndex(pb.RepositoryIndexRequest())
         ready = await stub.RepositoryIndex(pb.RepositoryIndexRequest(ready=True))
-        error = await failure(stub.RepositoryIndex(pb.RepositoryIndexRequest(repository_name="x")))
     states = {(model.name, model.version, model.state) for model in every.models}
     assert states == {("good", "1", "READY"), ("bad", "1", "UNAVAILABLE")}
     assert [model.reason != "" for model in every.models] == [True, False]
     assert [model.name for model in ready.models] == ["good"]
+
+
+@pytest.mark.only_grpc
+async def test_the_index_of_another_repository_is_unimplemented(stub: Any) -> None:
+    error = await failure(stub.RepositoryIndex(pb.RepositoryIndexRequest(repository_name="x")))
     assert error.code() is UNIMPLEMENTED
 
 
@@ -161,9 +164,11 @@ async def test_what_is_not_offered_says_so(serving: Running, stub: Any, method: 
     assert error.code() is UNIMPLEMENTED
     assert (error.details() or "").startswith(f"{method}: ")
     await serving.log.ended(1)
-    assert serving.log.requests()[0]["method"] == f"inference.{method}"
+    name = serving.log.requests()[0]["method"]
+    assert name == f"rest.inference.{method}" if serving.web else f"inference.{method}"
 
 
+@pytest.mark.only_grpc
 async def test_reflection_describes_the_service_under_its_public_name(serving: Running) -> None:
     asked = reflection_pb2.ServerReflectionRequest(
         file_containing_symbol="inference.GRPCInferenceService"

@@ -1,5 +1,6 @@
 """Test-time augmentation over the Open Inference Protocol v2: the same bits as over our own."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from batchproof.compat import inference_pb2 as pb
 from batchproof.v1 import prediction_pb2 as own
 from support.bundles_on_disk import picture
-from support.compat_requests import infer, infer_images, open_inference, outputs_of
+from support.compat_requests import infer, infer_images, outputs_of
 from support.running import Running, failure, running
 from system.bundles import encoded, write_affine
 
@@ -32,7 +33,9 @@ def asked(images: list[bytes], **parameters: Any) -> pb.ModelInferRequest:
     return request
 
 
-async def test_the_parameters_give_the_bits_of_our_own_protocol(tmp_path: Path) -> None:
+async def test_the_parameters_give_the_bits_of_our_own_protocol(
+    tmp_path: Path, service: Callable[[Running], Any]
+) -> None:
     write_affine(tmp_path / "pictures" / "1", (8, 8, 3), MANIFEST, scale=0.03)
     images = [encoded("PNG"), encoded("PNG", 31)]
     views = ("identity", "noise(0.1)", "shift(0.1,0)")
@@ -49,7 +52,7 @@ async def test_the_parameters_give_the_bits_of_our_own_protocol(tmp_path: Path) 
         ),
     ):
         async with running(tmp_path) as serving:
-            theirs = await open_inference(serving.channel).ModelInfer(asked(images, **parameters))
+            theirs = await service(serving).ModelInfer(asked(images, **parameters))
             request = own.PredictRequest(
                 options=own.PredictOptions(tta=tta, return_probabilities=True)
             )
@@ -63,13 +66,10 @@ async def test_the_parameters_give_the_bits_of_our_own_protocol(tmp_path: Path) 
         assert theirs.parameters["tta_seed"].uint64_param == said.seed
 
 
-async def test_warnings_come_with_the_answer_and_plain_answers_say_nothing(
-    serving: Running,
-) -> None:
-    service = open_inference(serving.channel)
-    flipped = await service.ModelInfer(asked([picture()], tta="flip"))
+async def test_warnings_come_with_the_answer_and_plain_answers_say_nothing(stub: Any) -> None:
+    flipped = await stub.ModelInfer(asked([picture()], tta="flip"))
     assert flipped.parameters["tta_warnings"].string_param.startswith("hflip: may show something")
-    plain = await service.ModelInfer(asked([picture()]))
+    plain = await stub.ModelInfer(asked([picture()]))
     assert [name for name in plain.parameters if name.startswith("tta")] == []
 
 
@@ -89,17 +89,17 @@ async def test_warnings_come_with_the_answer_and_plain_answers_say_nothing(
     ],
 )
 async def test_bad_parameters_are_refused_with_what_is_expected(
-    serving: Running, parameters: dict[str, Any], message: str
+    stub: Any, parameters: dict[str, Any], message: str
 ) -> None:
-    call = open_inference(serving.channel).ModelInfer(asked([picture()], **parameters))
+    call = stub.ModelInfer(asked([picture()], **parameters))
     error = await failure(call)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert message in (error.details() or "")
 
 
-async def test_numbers_cannot_be_augmented(serving: Running) -> None:
+async def test_numbers_cannot_be_augmented(stub: Any) -> None:
     request = infer([[1, 2, 3, 4]], "logits")
     request.parameters["tta"].string_param = "flip"
-    error = await failure(open_inference(serving.channel).ModelInfer(request))
+    error = await failure(stub.ModelInfer(request))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert error.details() == 'parameter "tta": the inputs are numbers, expected encoded pictures'
