@@ -62,12 +62,12 @@ class OpenCalls:
         self._room = Room(settings.max_bytes_in_flight, counts_bytes)
         self._patience = Patience(settings.message_timeout_s)
         self._alarm = Alarm(clock, self._end_patience)
-        self._late = f"the message was not there after {settings.message_timeout_s:g} s"
+        late = f"the message was not there after {settings.message_timeout_s:g} s"
+        self._late = Status(Code.DEADLINE_EXCEEDED, late)
         self._methods = _methods(routes)
         self._open: dict[int, _Open] = {}
         self._lists = InLists(routes, self._answer)
-        self._is_pressed = False
-        self._is_draining = False
+        self._is_pressed = self._is_draining = False
         self._last_is_over = asyncio.Event()
         self._allow()
 
@@ -167,11 +167,10 @@ class OpenCalls:
 
     def _await_message(self, raw: RawHead, head: CallHead) -> None:
         self._open[head.id] = _Open(raw.call, head)
-        read_for = head.peer if raw.is_read else None
-        self._patience.begin(head.id, self._clock.now_s(), read_for)
-        if raw.is_read:
+        self._patience.begin(head.id, self._clock.now_s(), head.peer if raw.is_read else None)
+        if raw.is_read or self._ask(head.id):
             return
-        if not self._ask(head.id) and (other := self._patience.giving_way(head.peer)) is not None:
+        if (other := self._patience.giving_way(head.peer)) is not None:
             self._refuse(other, _CROWDED)
             self._room.begin(head.id)
             self._read(head.id)
@@ -268,9 +267,7 @@ class OpenCalls:
 
     def _end_patience(self) -> None:
         for call_id in self._patience.run_out(self._clock.now_s()):
-            is_waiting = self._room.is_waiting(call_id)
-            status = _CROWDED if is_waiting else Status(Code.DEADLINE_EXCEEDED, self._late)
-            self._refuse(call_id, status)
+            self._refuse(call_id, _CROWDED if self._room.is_waiting(call_id) else self._late)
         self._alarm.ring_by(self._patience.due_at_s)
         self._read_next()
 
