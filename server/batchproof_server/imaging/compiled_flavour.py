@@ -64,8 +64,11 @@ class CompiledResizer:
 
     def resize(self, picture: Picture, framing: Framing) -> Picture:
         """What is kept of the picture at the size that is made of it."""
-        is_boxed = framing.read != Region.whole(picture_size(picture))
-        if isinstance(picture, Image.Image) or picture.dtype != np.uint8 or is_boxed:
+        if (
+            isinstance(picture, Image.Image)
+            or picture.dtype != np.uint8
+            or framing.read != Region.whole(picture_size(picture))
+        ):
             return self._pillow.resize(picture, framing)
         return resized(self._passes, self._method, picture, framing.made, framing.kept)
 

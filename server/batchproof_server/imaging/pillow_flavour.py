@@ -75,11 +75,9 @@ class PillowResizer:
 
     def resize(self, picture: Picture, framing: Framing) -> Picture:
         """What is kept of the picture at the size that is made of it."""
-        (left, right), (top, bottom) = framing.read.x, framing.read.y
         size = framing.made.width, framing.made.height
         # Not cut first: the filter sees what lies outside of the box, as with load_img.
-        box = left, top, right, bottom
-        return framing.kept.of(_as_image(picture).resize(size, self._filter, box))
+        return framing.kept.of(_as_image(picture).resize(size, self._filter, framing.read.box))
 
 
 def _opened(bare: bytes, header: ImageHeader, channels: int) -> Image.Image | None:
