@@ -37,7 +37,7 @@ class Spec:
     is_counter: bool = True
 
 
-class _Rows(dict[Labels, int]):
+class _SeriesRows(dict[Labels, int]):
     """The row of each series; what is asked for and is not there is created."""
 
     def __init__(self, create: Callable[[Labels], int]) -> None:
@@ -65,7 +65,7 @@ class Family:
         self._bounds = spec.bounds
         self._bounds_array = np.array(spec.bounds, np.float64)
         self._admission = admission
-        self._rows = _Rows(self._create)
+        self._rows = _SeriesRows(self._create)
         self._cells = np.zeros((_FEWEST_ROWS, len(spec.bounds) + 2 if spec.bounds else 1))
 
     def row(self, labels: Labels) -> int:
@@ -86,7 +86,7 @@ class Family:
         kept = {labels: row for labels, row in self._rows.items() if labels[:2] != version}
         cells = np.zeros((max(_FEWEST_ROWS, len(kept)), self._cells.shape[1]))
         cells[: len(kept)] = self._cells[list(kept.values())]
-        self._rows = _Rows(self._create)
+        self._rows = _SeriesRows(self._create)
         self._rows.update((labels, row) for row, labels in enumerate(kept))
         self._cells = cells
 
