@@ -98,7 +98,15 @@ class Predictor:
     ) -> Prediction:
         work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
         values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
-        return replace(prediction, handles=await self._off_loop.run(work, values=values))
+        handles = await self._off_loop.run(work, values=values)
+        return Prediction(
+            prediction.model,
+            scores,
+            prediction.outputs,
+            prediction.executions,
+            prediction.augmentation,
+            handles,
+        )
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
