@@ -18,7 +18,7 @@ from batchproof_server.base.errors import (
 )
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.signature import Signature, Tensors, _check_one, check_finite
-from batchproof_server.serving.predictor import RequestLimits
+from batchproof_server.serving.request import RequestLimits
 from batchproof_server.serving.rounds import stack_rows
 from support.bundles_on_disk import picture
 from support.engine_bench import NO_HURRY_S, engine_bench, recipe_for

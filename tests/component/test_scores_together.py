@@ -13,8 +13,10 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.serving.request import Prediction
 from support.engine_bench import NO_HURRY_S, engine_bench
 from support.fakes import ElementwiseBackend, PuppetDevice, settle_loop
+from support.scorings import scoring
 
 LOGITS = OutputSettings("logits", "y")
+SCORING = scoring("logits", name="y")
 WIDE = BatchingSettings(buckets_rows=(4, 8), max_queued_rows=16)
 
 
@@ -60,7 +62,7 @@ async def test_requests_of_a_micro_batch_share_the_work_and_get_their_own_scores
     for place, each in enumerate((first, second, third)):
         assert isinstance(each, Prediction)
         assert each.executions[0].co_batched is co_batched
-        assert each.scores is co_batched.scores(place, LOGITS, lambda _: False)
+        assert each.scores is co_batched.scores(place, SCORING, lambda _: False)
 
 
 async def test_an_output_that_is_not_finite_is_a_matter_of_its_own_request() -> None:
@@ -92,4 +94,4 @@ async def test_many_numbers_are_not_worked_out_at_once_on_the_loop_thread() -> N
     assert isinstance(came[0], Prediction)
     co_batched = came[0].executions[0].co_batched
     assert co_batched is not None
-    assert co_batched.scores(0, LOGITS, lambda _: True) is None
+    assert co_batched.scores(0, SCORING, lambda _: True) is None

@@ -141,7 +141,7 @@ def test_what_is_kept_stays_within_both_bounds(
     checks = Traffic(SelfChecks(settings, CLASSES)).play(steps).checks
     remembered_bytes = sum(row.inputs["x"].nbytes for row in checks._remembered)
     under_test = sum(
-        each.row.inputs["x"].nbytes + each.expected["y"].nbytes for each in checks._waiting
+        each.row.inputs["x"].nbytes + each.expected["y"].nbytes for each in checks.waiting
     )
     assert len(checks._remembered) <= settings.remembered_rows
     assert remembered_bytes <= settings.max_remembered_bytes // 2

@@ -17,7 +17,8 @@ from batchproof_server.offline.asking import Count, Predict
 from batchproof_server.offline.evaluation.augmentation.running import Runner
 from batchproof_server.offline.reference_profile.answering import RecordKeeper
 from batchproof_server.serving.off_loop import DecodingSettings, OffLoop
-from batchproof_server.serving.predictor import Predictor, RequestLimits
+from batchproof_server.serving.predictor import Predictor
+from batchproof_server.serving.request import RequestLimits
 
 
 @dataclass(frozen=True)

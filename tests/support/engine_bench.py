@@ -24,8 +24,8 @@ from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.manifest import NO_MANIFEST
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.off_loop import DecodingSettings, OffLoop
-from batchproof_server.serving.predictor import Predictor, RequestLimits
-from batchproof_server.serving.request import Prediction, PredictRequest
+from batchproof_server.serving.predictor import Predictor
+from batchproof_server.serving.request import Prediction, PredictRequest, RequestLimits
 from batchproof_server.tta.choice import TtaRequest
 from batchproof_server.tta.expansion import Expansion
 from support.fakes import Recorder

@@ -11,7 +11,7 @@ from batchproof_server.application import server as app
 from batchproof_server.application.config import Config
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.serving.off_loop import DecodingSettings
-from batchproof_server.serving.predictor import RequestLimits
+from batchproof_server.serving.request import RequestLimits
 from support.bundles_on_disk import PICTURES, RAW, picture, write_bundle
 from support.fakes import FakeClock, GatedBackend, until
 from support.patience import longer

@@ -37,7 +37,7 @@ from batchproof_server.rpc.management.settings import ManagementSettings
 from batchproof_server.rpc.settings import FrontName, RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from batchproof_server.serving.off_loop import DecodingSettings
-from batchproof_server.serving.predictor import RequestLimits
+from batchproof_server.serving.request import RequestLimits
 from batchproof_server.web.settings import WebSettings
 
 PREFIX = "BATCHPROOF_"

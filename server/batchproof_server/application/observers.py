@@ -14,9 +14,8 @@ from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
-from batchproof_server.outcomes.handle import SealingKey
+from batchproof_server.outcomes.handle import Sealer, SealingKey
 from batchproof_server.outcomes.keys import process_key, read_keys
-from batchproof_server.outcomes.sealing import Sealer
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.rpc.health import Health
 from batchproof_server.serving.predictor import SealRows

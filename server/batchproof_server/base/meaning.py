@@ -8,7 +8,7 @@ theirs.
 """
 
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import ClassVar, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -83,11 +83,7 @@ class OneOfMany:
     """
 
     limit: float | None = None
-
-    @property
-    def is_multi_label(self) -> bool:
-        """No."""
-        return False
+    is_multi_label: ClassVar[bool] = False
 
     def answers(self, probabilities: Array) -> Array:
         """The class of each row: int64 [rows, 1]."""
@@ -141,11 +137,7 @@ class AnyOfMany:
     """
 
     limit: Limit = None
-
-    @property
-    def is_multi_label(self) -> bool:
-        """Yes."""
-        return True
+    is_multi_label: ClassVar[bool] = True
 
     def answers(self, probabilities: Array) -> Array:
         """The labels of each row: bool [rows, labels]."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.meaning import MOST_PROBABLE, Limit, Meaning
-from batchproof_server.base.output_forms import FORMS, ScoresKind
+from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.output_forms import FORMS, ScoresForm, ScoresKind
 from batchproof_server.base.signature import Array
 
 
@@ -86,6 +87,60 @@ def _best_first(probabilities: Array) -> Array:
     return order
 
 
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How one output becomes scores: all that is known of it before it is there.
+
+    Attributes:
+        name: of the output.
+        form: how its numbers are written.
+        meaning: what the probabilities mean together.
+    """
+
+    name: str
+    form: ScoresForm
+    meaning: Meaning
+
+    def score(self, output: Array) -> Scores:
+        """Scores the rows of ``output``.
+
+        Args:
+            output: of a floating dtype and in its form.
+
+        Raises:
+            InvalidInput: as ``probabilities_of``.
+        """
+        columns, form = _finite_columns(output, self.form), self.form
+        logits = columns.astype(np.float32) if form.has_logits else None
+        return score_probabilities(form.probabilities(columns), logits, self.meaning)
+
+    def score_together(self, outputs: Sequence[Array]) -> tuple[Scores, ...]:
+        """Scores the rows of several outputs at once: of each exactly what ``score`` makes of it.
+
+        Args:
+            outputs: one or more, which differ in the number of their rows only.
+
+        Raises:
+            InvalidInput: one of them is not finite.
+        """
+        scores = self.score(np.concatenate(outputs))
+        if scores.probabilities.shape[1] <= _FEW_CLASSES:
+            scores = replace(scores, best_first=_best_first(scores.probabilities))
+        parts: list[Scores] = []
+        start = 0
+        for output in outputs:
+            parts.append(scores.part(slice(start, start + len(output))))
+            start += len(output)
+        return tuple(parts)
+
+
+def scoring_of(output: OutputSettings) -> Scoring | None:
+    """How an output becomes scores; None where it holds none."""
+    if output.form is None or output.name is None:
+        return None
+    return Scoring(output.name, output.form, output.meaning)
+
+
 def score(output: Array, kind: ScoresKind, limit: Limit = None) -> Scores:
     """Scores the rows of ``output``.
 
@@ -97,34 +152,7 @@ def score(output: Array, kind: ScoresKind, limit: Limit = None) -> Scores:
     Raises:
         InvalidInput: as ``probabilities_of``.
     """
-    form, logits = FORMS[kind], None
-    if form.has_logits:
-        logits = form.columns(output).astype(np.float32, copy=False)
-    return score_probabilities(probabilities_of(output, kind), logits, form.meaning(limit))
-
-
-def score_together(
-    outputs: Sequence[Array], kind: ScoresKind, limit: Limit = None
-) -> tuple[Scores, ...]:
-    """Scores the rows of several outputs at once: of each exactly what ``score`` makes of it.
-
-    Args:
-        outputs: one or more, which differ in the number of their rows only.
-        kind: what they are.
-        limit: as of ``score``.
-
-    Raises:
-        InvalidInput: one of them is not finite.
-    """
-    scores = score(np.concatenate(outputs), kind, limit)
-    if scores.probabilities.shape[1] <= _FEW_CLASSES:
-        scores = replace(scores, best_first=_best_first(scores.probabilities))
-    parts: list[Scores] = []
-    start = 0
-    for output in outputs:
-        parts.append(scores.part(slice(start, start + len(output))))
-        start += len(output)
-    return tuple(parts)
+    return Scoring("", FORMS[kind], FORMS[kind].meaning(limit)).score(output)
 
 
 # So few are put in order as quickly as one finds out whether anybody wants to know their order.
@@ -147,6 +175,14 @@ def probabilities_of(
         InvalidInput: the output is not finite. A model whose load succeeded answers finitely, so it
             is the input that went beyond what the model can compute.
     """
+    form = FORMS[kind]
+    return form.probabilities(_finite_columns(output, form, name_of))
+
+
+def _finite_columns(
+    output: Array, form: ScoresForm, name_of: Callable[[int], str] = "row {}".format
+) -> Array:
+    """One column a class, float64."""
     finite = np.isfinite(output)
     if not finite.all():
         row = int(np.argmin(finite.reshape(len(output), -1).all(axis=1)))
@@ -154,8 +190,7 @@ def probabilities_of(
             f"the model's output for {name_of(row)} is not finite; expected an "
             "input within the range that the model can compute"
         )
-    form = FORMS[kind]
-    return form.probabilities(form.columns(output.astype(np.float64)))
+    return form.columns(output.astype(np.float64))
 
 
 def score_probabilities(

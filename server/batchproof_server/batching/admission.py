@@ -67,7 +67,11 @@ class LatencyModel:
         if alone_s is None or alone_s * self._slowness >= _QUICK_S:
             return False
         # What was measured had nothing to assemble: large inputs take longer to copy than to use.
-        return sum(array.nbytes for part in parts for array in part.values()) <= _QUICK_BYTES
+        size_bytes = 0
+        for part in parts:
+            for array in part.values():
+                size_bytes += array.nbytes
+        return size_bytes <= _QUICK_BYTES
 
     def wait_s(self, rows: int, now_s: float) -> float:
         """How long until a running micro-batch and then ``rows`` rows are executed; 0 or more."""

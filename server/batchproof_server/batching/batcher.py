@@ -78,13 +78,10 @@ class Batcher:
         observer: Observer,
         self_checks: SelfChecks | None = None,
     ) -> None:
-        self._model = model
-        self._version = version
+        self._model, self._version = model, version
         self.settings = settings
         self.max_batch_rows = settings.max_batch_rows
-        self._clock = clock
-        self._device = device
-        self._observer = observer
+        self._clock, self._device, self._observer = clock, device, observer
         self._queue: MicroBatchQueue[Member] = MicroBatchQueue(queue_limits(settings, execution_s))
         # Inputs with open sizes: rows of different shapes cannot share a micro-batch.
         self._open_inputs = tuple(spec.name for spec in signature.inputs if None in spec.row_shape)
@@ -171,9 +168,10 @@ class Batcher:
         self._schedule_pump()
         try:
             outcome = await reply
-        finally:
+        except BaseException:  # the caller went away; what was answered waits no more
             if self._queue.withdraw(task):
                 self._report()
+            raise
         if isinstance(outcome, BatchedRows):
             return outcome
         raise outcome()
@@ -184,9 +182,11 @@ class Batcher:
         Raises:
             Draining, QueueFull, ModelNotReady: as ``submit`` does.
         """
-        if (refusal := self.refusal(rows, deadline_s, caller)) is not None:
+        try:
+            self._admission.check(rows, deadline_s, caller)
+        except ServingError as refusal:
             self._shedding.count(refusal)
-            raise refusal
+            raise
 
     def refusal(
         self, rows: int, deadline_s: float | None = None, caller: Hashable = ""
@@ -231,7 +231,9 @@ class Batcher:
             if self._device.state not in {DeviceState.IDLE, DeviceState.BUSY}:
                 self._enter_trouble(reason)
         elif self._watch.trouble and self._watch.is_time_to_look(now_s):
-            self._look_again()
+            may_answer = self._device.room and self._apart.may_answer()
+            if may_answer:
+                self._watch.leave()
         for room in range(self._device.room, 0, -1):
             self._start(now_s, room)
         self._set_alarm()
@@ -243,7 +245,7 @@ class Batcher:
             return
         if self._start_waiting(now_s, room) or (is_apart and self._work.execute_apart(now_s)):
             return
-        if self._queue.settled and not self._watch.trouble:
+        if self._checks.waiting and self._queue.settled and not self._watch.trouble:
             check = self._checks.take(now_s, self._device.idle_since_s)
             if check is not None:
                 self._work.execute_check(check, now_s)
@@ -264,8 +266,9 @@ class Batcher:
     def _account(self, batch: Batch, execution: Execution) -> None:
         self._work.unfinished -= 1
         self._accounts.add(batch, execution, is_last=self._queue.draining)
-        self._report()
-        if not self._queue.draining:
+        if self._queue.draining:
+            self._report()
+        elif self._checks.waiting:
             self._set_alarm()
 
     def _enter_trouble(self, reason: str) -> None:
@@ -273,20 +276,17 @@ class Batcher:
         self._shedding.not_ready(waiting, reason)
         self._watch.enter(reason, self._clock.now_s())
 
-    def _look_again(self) -> None:
-        if self._device.room and self._apart.may_answer():
-            self._watch.leave()
-
     def _set_alarm(self) -> None:
         # While the device is busy only deadlines matter, and whether it hangs: its end pumps.
+        at_s: float | None = None
         if self._watch.trouble:
-            at_s: float | None = self._watch.look_at_s
+            at_s = self._watch.look_at_s
         elif not self._device.room:
             at_s = self._queue.expires_at()
-        elif self._queue.settled:
-            at_s = self._checks.due_at(self._device.idle_since_s)
-        else:
+        elif not self._queue.settled:
             at_s = self._queue.due_at()
+        elif self._checks.waiting:
+            at_s = self._checks.due_at(self._device.idle_since_s)
         at_s = min(self._work.overdue_at_s, math.inf if at_s is None else at_s)
         self._alarm.ring_by(at_s if at_s < math.inf else None)
 
@@ -295,6 +295,6 @@ class Batcher:
         if rows != self._reported_rows:
             self._reported_rows = rows
             self._observer.notify(QueueChanged(self._model, self._version, rows))
-        settled = self._queue.settled and not self._isolation.incidents
-        if self._queue.draining and settled and not self._work.unfinished:
+        is_done = self._queue.draining and not (self._work.unfinished or self._isolation.incidents)
+        if is_done and self._queue.settled:
             self._drained.set()

@@ -237,7 +237,9 @@ class MicroBatchQueue(Generic[Payload]):
         self.waiting_rows += task.rows
         self._urgent_tasks += urgent
         if deadline is not None:
-            self._forget_stale_deadlines()
+            # Tasks that left before their deadline leave an entry behind; half may be such.
+            if len(self._deadlines) > 2 * len(self._waiting) + _SPARE_DEADLINES:
+                self._forget_stale_deadlines()
             heapq.heappush(self._deadlines, (deadline, next(self._numbers), place))
 
     def _remove(self, task: Task[Payload]) -> None:
@@ -275,19 +277,17 @@ class MicroBatchQueue(Generic[Payload]):
         if self._next is None or rows != self._next_most_rows:
             self._next_most_rows = rows
             turns = [] if len(self._lines) == 1 else self.turns.in_turn(rows)
-            tasks = [turn.task for turn in turns] or next(iter(self._lines.values())).tasks
             if len(self._waiting) == 1:
                 batch = tuple(self._waiting)
             else:
+                tasks = [turn.task for turn in turns] or next(iter(self._lines.values())).tasks
                 batch = cheapest_batch(tasks, rows, limits.buckets_rows, self._costs)
             self._next = batch, turns[: len(batch)]
         return self._next
 
     def _forget_stale_deadlines(self) -> None:
-        # Tasks that left before their deadline leave an entry behind; half of the heap may be such.
-        if len(self._deadlines) > 2 * len(self._waiting) + _SPARE_DEADLINES:
-            self._deadlines = [entry for entry in self._deadlines if entry[2].task is not None]
-            heapq.heapify(self._deadlines)
+        self._deadlines = [entry for entry in self._deadlines if entry[2].task is not None]
+        heapq.heapify(self._deadlines)
 
 
 _SPARE_DEADLINES = 64

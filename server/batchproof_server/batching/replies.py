@@ -15,8 +15,7 @@ from batchproof_server.base.errors import (
     QueueFull,
     ServingError,
 )
-from batchproof_server.base.output import OutputSettings
-from batchproof_server.base.scores import Scores, score_together
+from batchproof_server.base.scores import Scores, Scoring
 from batchproof_server.base.signature import Tensors
 from batchproof_server.batching.task import Task
 
@@ -42,13 +41,13 @@ class CoBatched:
     _scores: tuple[Scores, ...] | None = field(default=None, init=False)
 
     def scores(
-        self, place: int, output: OutputSettings, is_quick: Callable[[int], bool]
+        self, place: int, scoring: Scoring, is_quick: Callable[[int], bool]
     ) -> Scores | None:
         """The scores of one task, bit for bit those that it would have alone.
 
         Args:
             place: of the task.
-            output: that the scores are made of; the same for all of them.
+            scoring: makes the scores; the same for all of them.
             is_quick: whether so many numbers may be computed with at once.
 
         Returns:
@@ -56,12 +55,11 @@ class CoBatched:
             loop, or one of the outputs is not finite, which is its own caller's business.
         """
         if self._scores is None:
-            name, kind = output.scores()
-            arrays = [part[name] for part in self.parts]
+            arrays = [part[scoring.name] for part in self.parts]
             self._scores = ()
             if is_quick(sum([array.size for array in arrays])):
                 with contextlib.suppress(InvalidInput):
-                    self._scores = score_together(arrays, kind, output.limit)
+                    self._scores = scoring.score_together(arrays)
         return self._scores[place] if self._scores else None
 
 

@@ -43,6 +43,7 @@ class ThreadDevice:
 
     def __init__(self, backend: Backend, make_thread: Callable[[], Executor], clock: Clock) -> None:
         self._backend = backend
+        self._output_names = {spec.name for spec in backend.signature.outputs}
         self._make_thread = make_thread
         self._thread = make_thread()
         self._clock = clock
@@ -115,10 +116,20 @@ class ThreadDevice:
         """Assembles, executes and splits; never raises."""
         started_s = self._clock.now_s()
         try:
-            outputs = _execute_parts(parts, bucket_rows, self._backend)
+            outputs = self._execute_parts(parts, bucket_rows)
         except BaseException as failure:  # noqa: BLE001 - whatever it is, the members must hear of it
             return NotExecuted(failure, self._clock.now_s() - started_s)
         return Executed(outputs, self._clock.now_s() - started_s)
+
+    def _execute_parts(self, parts: Sequence[Tensors], bucket_rows: int) -> tuple[Tensors, ...]:
+        rows_of_parts = [len(next(iter(part.values()))) for part in parts]
+        outputs, names = self._backend.execute(assemble(parts, bucket_rows)), self._output_names
+        try:
+            if outputs.keys() != names:
+                raise BackendFailed(f"outputs are {sorted(outputs)}, expected {sorted(names)}")
+            return split(outputs, rows_of_parts, bucket_rows)
+        except (AttributeError, TypeError) as fault:
+            raise BackendFailed(f"outputs are no arrays by their names: {fault}") from fault
 
     def _finish(self, running: _Running) -> None:
         if running is self._given_up:
@@ -148,17 +159,3 @@ def _execution(running: _Running) -> Execution:
         return running.result()
     except concurrent.futures.CancelledError as never_ran:
         return NotExecuted(never_ran, 0.0)
-
-
-def _execute_parts(
-    parts: Sequence[Tensors], bucket_rows: int, backend: Backend
-) -> tuple[Tensors, ...]:
-    rows_of_parts = [len(next(iter(part.values()))) for part in parts]
-    outputs = backend.execute(assemble(parts, bucket_rows))
-    names = [spec.name for spec in backend.signature.outputs]
-    try:
-        if sorted(outputs) != sorted(names):
-            raise BackendFailed(f"outputs are {sorted(outputs)}, expected {sorted(names)}")
-        return split(outputs, rows_of_parts, bucket_rows)
-    except (AttributeError, TypeError) as fault:
-        raise BackendFailed(f"outputs are no arrays by their names: {fault}") from fault

@@ -14,9 +14,9 @@ from PIL import Image
 
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.compiling import CompiledPasses, compile_passes
-from batchproof_server.imaging.geometry import Framing, Picture, Region, Size, picture_size
-from batchproof_server.imaging.pillow_flavour import FILTERS, PillowResizer
-from batchproof_server.imaging.resize import ResizeMethod, ResizePlan
+from batchproof_server.imaging.geometry import Region, Size, picture_size
+from batchproof_server.imaging.pillow_flavour import FILTERS
+from batchproof_server.imaging.resize import ResizeMethod
 from batchproof_server.imaging.taps import Taps, filter_taps, nearest_places
 
 # Up to Pillow 12 the width is filtered first. Pillow 13 begins with the height where that loses
@@ -47,27 +47,6 @@ class QuickPasses:
 
     compiled: CompiledPasses
     order: PassOrder
-
-
-class CompiledResizer:
-    """``Image.resize`` for arrays of 8 bits; images, and what has a box, are left to Pillow.
-
-    Args:
-        plan: whose method is used.
-        passes: that agree with Pillow.
-    """
-
-    def __init__(self, plan: ResizePlan, passes: QuickPasses) -> None:
-        self._method = plan.method
-        self._passes = passes
-        self._pillow = PillowResizer(plan)
-
-    def resize(self, picture: Picture, framing: Framing) -> Picture:
-        """What is kept of the picture at the size that is made of it."""
-        is_boxed = framing.read != Region.whole(picture_size(picture))
-        if isinstance(picture, Image.Image) or picture.dtype != np.uint8 or is_boxed:
-            return self._pillow.resize(picture, framing)
-        return resized(self._passes, self._method, picture, framing.made, framing.kept)
 
 
 def resized(

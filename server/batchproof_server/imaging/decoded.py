@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,8 +18,7 @@ _MAX_SAMPLED_PIXELS: Final = 1024
 _MAX_SIDE_PIXELS: Final = 128
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PictureStatistics:
+class PictureStatistics(NamedTuple):
     """What is remembered of one picture.
 
     Attributes:
@@ -64,12 +63,9 @@ def picture_statistics(picture: Picture, row: Array | None) -> PictureStatistics
 
 
 def input_statistics(seen: Sequence[PictureStatistics]) -> InputStatistics:
-    """What was seen of the pictures of some rows, as observers get it."""
-    return InputStatistics(
-        lumas=tuple(each.luma for each in seen),
-        aspect_ratios=np.array([each.aspect_ratio for each in seen]),
-        tensor_means=np.array([each.tensor_mean for each in seen]),
-    )
+    """What was seen of the pictures of some rows, one or more, as observers get it."""
+    lumas, aspect_ratios, tensor_means = zip(*seen, strict=True)
+    return InputStatistics(lumas, np.array(aspect_ratios), np.array(tensor_means))
 
 
 def reduce_luma(picture: Picture) -> tuple[Array, float]:

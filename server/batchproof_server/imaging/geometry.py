@@ -76,6 +76,11 @@ class Region:
         return self.top, self.top + self.height
 
     @property
+    def box(self) -> tuple[int, int, int, int]:
+        """The first column and line, and those behind the last, as Pillow wants them."""
+        return self.left, self.top, self.left + self.width, self.top + self.height
+
+    @property
     def size(self) -> Size:
         """Its width and height."""
         return Size(self.width, self.height)
@@ -87,9 +92,9 @@ class Region:
         """
         if picture_size(picture) == self.size:
             return picture
-        (left, right), (top, bottom) = self.x, self.y
+        left, top, right, bottom = self.box
         if isinstance(picture, Image.Image):
-            return picture.crop((left, top, right, bottom))
+            return picture.crop(self.box)
         inside = picture[max(0, top) : bottom, max(0, left) : right]
         if picture_size(inside) == self.size:
             return inside

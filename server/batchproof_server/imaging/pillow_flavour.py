@@ -1,15 +1,17 @@
 """The accurate decoder and the 8-bit resizer: Pillow, used as ``keras.utils.load_img`` uses it."""
 
+from collections.abc import Callable
 from io import BytesIO
 from traceback import clear_frames
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Framing, Picture
+from batchproof_server.imaging.geometry import Framing, Picture, Region, Size, picture_size
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizeMethod, ResizePlan
 
@@ -26,12 +28,24 @@ FILTERS: Final[dict[ResizeMethod, Image.Resampling]] = {
 }
 
 
+# Pixels of a JPEG without its metadata, with so many channels; None leaves the file to Pillow.
+QuickDecode: TypeAlias = Callable[[bytes, int], Array | None]
+# What is kept of an array of 8 bits at a size that is made of all of it.
+QuickResize: TypeAlias = Callable[[Array, Size, Region], Array]
+
+
 class PillowDecoder:
     """libjpeg's accurate DCT and smooth chroma; colours as ``keras.utils.load_img`` converts them.
 
     Pillow is handed the file without its metadata, so that no profile, text, thumbnail, animation
     or EXIF block is parsed, expanded or warned about. The pixels are the same.
+
+    Args:
+        quick: makes Pillow's very pixels of some JPEG files, sooner; None where Pillow does all.
     """
+
+    def __init__(self, quick: QuickDecode | None = None) -> None:
+        self.quick: Final = quick
 
     def decode(self, encoded: bytes, header: ImageHeader, channels: int) -> Picture:
         """Decodes the first frame.
@@ -39,14 +53,11 @@ class PillowDecoder:
         Raises:
             InvalidInput: the file is corrupt, truncated, or not what its header says.
         """
-        return self.decode_bare(FORMATS[header.format].bare(encoded), header, channels)
-
-    def decode_bare(self, bare: bytes, header: ImageHeader, channels: int) -> Picture:
-        """Decodes the first frame of a file without its metadata.
-
-        Raises:
-            InvalidInput: the file is corrupt, truncated, or not what its header says.
-        """
+        bare = FORMATS[header.format].bare(encoded)
+        if self.quick is not None and header.format == "jpeg":
+            pixels = self.quick(bare, channels)
+            if pixels is not None and pixels.shape[:2] == (header.height, header.width):
+                return pixels
         try:
             picture = _opened(bare, header, channels)
         except MemoryError:
@@ -68,18 +79,24 @@ class PillowResizer:
 
     Args:
         plan: whose method is used.
+        quick: makes the very pixels of arrays, sooner; None where Pillow does all.
     """
 
-    def __init__(self, plan: ResizePlan) -> None:
+    def __init__(self, plan: ResizePlan, quick: QuickResize | None = None) -> None:
         self._filter = FILTERS[plan.method]
+        self.quick: Final = quick
 
     def resize(self, picture: Picture, framing: Framing) -> Picture:
         """What is kept of the picture at the size that is made of it."""
-        (left, right), (top, bottom) = framing.read.x, framing.read.y
+        if isinstance(picture, Image.Image):
+            image = picture
+        elif self.quick is None or picture.dtype != np.uint8 or framing.read != _whole(picture):
+            image = _as_image(picture)
+        else:
+            return self.quick(picture, framing.made, framing.kept)
         size = framing.made.width, framing.made.height
         # Not cut first: the filter sees what lies outside of the box, as with load_img.
-        box = left, top, right, bottom
-        return framing.kept.of(_as_image(picture).resize(size, self._filter, box))
+        return framing.kept.of(image.resize(size, self._filter, framing.read.box))
 
 
 def _opened(bare: bytes, header: ImageHeader, channels: int) -> Image.Image | None:
@@ -100,8 +117,10 @@ def _converted(image: Image.Image, channels: int) -> Image.Image:
     return image.copy() if image.format == "WEBP" else image
 
 
-def _as_image(picture: Picture) -> Image.Image:
-    if isinstance(picture, Image.Image):
-        return picture
-    grey = picture.shape[2] == 1
-    return Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if grey else picture))
+def _whole(pixels: Array) -> Region:
+    return Region.whole(picture_size(pixels))
+
+
+def _as_image(pixels: Array) -> Image.Image:
+    grey = pixels.shape[2] == 1
+    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if grey else pixels))

@@ -1,34 +1,33 @@
 """Who makes Pillow's pixels: Pillow, or what was found to make the same ones sooner."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from PIL import Image
 
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.compiled_flavour import (
-    CompiledResizer,
     QuickPasses,
     luma,
     quick_passes,
+    resized,
 )
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.passes import COLOURS
 from batchproof_server.imaging.pillow_flavour import PillowDecoder, PillowResizer
-from batchproof_server.imaging.plugs import Decoder, Resizer
 from batchproof_server.imaging.resize import ResizePlan
-from batchproof_server.imaging.turbo_flavour import TurboDecoder, turbo_agrees
+from batchproof_server.imaging.turbo_flavour import plain_jpeg, turbo_agrees
 
 
-def accurate_decoder() -> Decoder:
+def accurate_decoder() -> PillowDecoder:
     """The decoder ``accurate``."""
-    return PillowDecoder() if quick() is None else TurboDecoder()
+    return PillowDecoder(None if quick() is None else plain_jpeg)
 
 
-def pillow_resizer(plan: ResizePlan) -> Resizer:
+def pillow_resizer(plan: ResizePlan) -> PillowResizer:
     """The resize library ``pillow``."""
     passes = quick()
-    return PillowResizer(plan) if passes is None else CompiledResizer(plan, passes)
+    return PillowResizer(plan, None if passes is None else partial(resized, passes, plan.method))
 
 
 def luma_image(pixels: Array) -> Image.Image:

@@ -46,6 +46,7 @@ class Recipe:
         decoder: of ``plan.decoder``.
         resizer: of ``plan.resize.library``, None where the recipe does not resize.
         channels: of the decoded picture, 1 or 3.
+        in_8_bits: whether some step has no room for a picture of 16 bits a pixel.
         row_shape: of the model's input, [height, width, channels] or [height, width]; also where
             the plan then puts the channels first.
         canonical_json: the decided keys, sorted, without spaces: what the digest is taken of.
@@ -57,6 +58,7 @@ class Recipe:
     decoder: Decoder
     resizer: Resizer | None
     channels: int
+    in_8_bits: bool
     row_shape: tuple[int | None, ...]
     canonical_json: str
     digest: str
@@ -112,7 +114,8 @@ class Recipe:
         picture = self.decoder.decode(encoded, header, self.channels)
         if self.plan.orientation != "ignore":
             picture = self._upright(picture, encoded, header)
-        self._check_depth(picture)
+        if self.in_8_bits and not _has_8_bits(picture):
+            raise InvalidInput("the picture has 16 bits a pixel, the recipe works in 8 bits")
         return picture
 
     def row(self, picture: Picture, out: Array | None = None) -> Array:
@@ -126,7 +129,15 @@ class Recipe:
         Raises:
             InvalidInput: it has a size that the recipe cannot bring to the row.
         """
-        return self._row(self._sized(picture), out)
+        pixels = self._sized(picture)
+        if self.plan.color == "bgr":
+            pixels = pixels[:, :, ::-1]
+        if self.plan.layout == "channels_first":
+            return self._channels_first(pixels, out)
+        shape = pixels.shape[: len(self.row_shape)]
+        row = np.empty(shape, self.plan.dtype) if out is None or out.shape != shape else out
+        self._fill(row.reshape(pixels.shape), pixels)
+        return row
 
     def decoding_bytes(self, encoded: bytes, header: ImageHeader, views: int = 0) -> int:
         """The most that a file takes while its row, and those of its views, are made.
@@ -156,14 +167,6 @@ class Recipe:
         orientation = read_orientation(FORMATS[header.format].exif(encoded))
         return picture if orientation == 1 else upright(picture, orientation)
 
-    def _check_depth(self, picture: Picture) -> None:
-        resize = self.plan.resize
-        in_8_bits = self.plan.dtype == "uint8" or (
-            resize is not None and resize.library == "tensorflow" and resize.rounding == "uint8"
-        )
-        if in_8_bits and not _has_8_bits(picture):
-            raise InvalidInput("the picture has 16 bits a pixel, the recipe works in 8 bits")
-
     def _sized(self, picture: Picture) -> Array:
         came = picture_size(picture)
         resize = self.plan.resize
@@ -172,15 +175,21 @@ class Recipe:
             return as_array(picture)
         wanted = Size(resize.width or came.width, resize.height or came.height)
         framed = framing(resize, came, wanted)
-        target = framed.made
-        if not target.pixels or (target != wanted and target.pixels > self.limits.max_image_pixels):
-            raise InvalidInput(
-                f"the picture is {came} pixels, too long: resized it would be {target}, "
-                f"expected 1 to {self.limits.max_image_pixels} pixels"
-            )
-        self._check_filtered(framed.read.size, came)
+        if framed.made != wanted:
+            self._check_made(framed.made, came)
+        read = framed.read
+        if read.width > came.width or read.height > came.height:
+            self._check_filtered(read.size, came)
         picture = self.resizer.resize(picture, framed)
         return framed.placed(as_array(picture), resize.pad_color)
+
+    def _check_made(self, made: Size, came: Size) -> None:
+        """A long picture keeps its form, and is cut or filled up."""
+        if not 1 <= made.pixels <= self.limits.max_image_pixels:
+            raise InvalidInput(
+                f"the picture is {came} pixels, too long: resized it would be {made}, "
+                f"expected 1 to {self.limits.max_image_pixels} pixels"
+            )
 
     def _check_filtered(self, filtered: Size, came: Size) -> None:
         """A long picture is filled up to a large one."""
@@ -197,16 +206,6 @@ class Recipe:
             raise InvalidInput(
                 f"the picture is {came} pixels, expected {wanted}: the recipe does not resize"
             )
-
-    def _row(self, pixels: Array, out: Array | None) -> Array:
-        if self.plan.color == "bgr":
-            pixels = pixels[:, :, ::-1]
-        if self.plan.layout == "channels_first":
-            return self._channels_first(pixels, out)
-        shape = pixels.shape[: len(self.row_shape)]
-        row = np.empty(shape, self.plan.dtype) if out is None or out.shape != shape else out
-        self._fill(row.reshape(pixels.shape), pixels)
-        return row
 
     def _channels_first(self, pixels: Array, out: Array | None) -> Array:
         levels = np.empty(pixels.shape, self.plan.dtype)
@@ -264,10 +263,17 @@ def compile_recipe(
         decoder=plugs.decoders[plan.decoder],
         resizer=resizer,
         channels=plan.channels,
+        in_8_bits=_works_in_8_bits(plan),
         row_shape=channels_last(plan, input_spec).row_shape,
         canonical_json=canonical,
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
     )
+
+
+def _works_in_8_bits(plan: RecipePlan) -> bool:
+    resize = plan.resize
+    rounds = resize is not None and resize.library == "tensorflow" and resize.rounding == "uint8"
+    return plan.dtype == "uint8" or rounds
 
 
 def _has_8_bits(picture: Picture) -> bool:

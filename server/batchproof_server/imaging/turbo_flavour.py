@@ -1,4 +1,4 @@
-"""The decoder ``accurate`` with libjpeg-turbo alone where it gives Pillow's very pixels, sooner.
+"""Plain JPEG files by libjpeg-turbo alone, where it gives Pillow's very pixels, sooner.
 
 It comes with the extra ``pictures``. Pillow decides in every doubt.
 """
@@ -12,9 +12,6 @@ from PIL import Image
 
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.formats import jpeg
-from batchproof_server.imaging.geometry import Picture
-from batchproof_server.imaging.header import ImageHeader
-from batchproof_server.imaging.pillow_flavour import PillowDecoder
 
 _TRIED: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("L", {}),
@@ -27,25 +24,12 @@ _TRIED: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 )
 
 
-class TurboDecoder:
-    """Pillow's decoder but for plain JPEG files, which become arrays."""
+def plain_jpeg(bare: bytes, channels: int) -> Array | None:
+    """The pixels of a JPEG without its metadata, uint8 [height, width, channels].
 
-    def __init__(self) -> None:
-        self._pillow = PillowDecoder()
-
-    def decode(self, encoded: bytes, header: ImageHeader, channels: int) -> Picture:
-        """Decodes the first frame.
-
-        Raises:
-            InvalidInput: the file is corrupt, truncated, or not what its header says.
-        """
-        if header.format != "jpeg":
-            return self._pillow.decode(encoded, header, channels)
-        bare = jpeg.bare(encoded)
-        pixels = _decoded(bare, channels) if jpeg.is_plain(bare, channels) else None
-        if pixels is not None and pixels.shape[:2] == (header.height, header.width):
-            return pixels
-        return self._pillow.decode_bare(bare, header, channels)
+    None where it is not plain, or the decoder finds anything to complain about.
+    """
+    return _decoded(bare, channels) if jpeg.is_plain(bare, channels) else None
 
 
 def _decoded(bare: bytes, channels: int) -> Array | None:

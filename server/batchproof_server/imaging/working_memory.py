@@ -4,11 +4,10 @@ Every figure is a bound of what was measured, picture by picture in processes of
 docs/measurements/decoding.md, made by benchmarks/decode_memory.py.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from batchproof_server.imaging.formats.table import FORMATS
-from batchproof_server.imaging.geometry import Size, framing
+from batchproof_server.imaging.geometry import Framing, Size, framing
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.resize import ResizePlan
 from batchproof_server.imaging.settings import RecipePlan
@@ -66,47 +65,48 @@ def rows_bytes(plan: RecipePlan, came: Size, views: int) -> int:
         views: rows that are made of it besides its own.
     """
     # Turned upright it may be the other way round, and so may a view.
-    ways = (came, Size(came.height, came.width))
-    a_row = max(_row_bytes(plan, way) for way in ways)
+    is_turned = views or plan.orientation == "apply"
+    ways = (came, Size(came.height, came.width)) if is_turned else (came,)
+    a_row = most_pixels = 0
+    for way in ways:
+        framed = None if plan.resize is None else framing(plan.resize, way, _row(plan.resize, way))
+        target = way if framed is None else _target(framed)
+        pixels = target.pixels
+        a_row = max(a_row, _row_bytes(plan, way, target, pixels, framed))
+        most_pixels = max(most_pixels, pixels)
     if not views:
         return a_row
-    row = max(_target(plan, way).pixels for way in ways) * _FLOAT_PIXEL_BYTES
-    return a_row + views * row + _VIEW_PIXEL_BYTES * came.pixels
+    return a_row + views * most_pixels * _FLOAT_PIXEL_BYTES + _VIEW_PIXEL_BYTES * came.pixels
 
 
-def _row_bytes(plan: RecipePlan, came: Size) -> int:
-    resize = plan.resize
-    if plan.layout == "channels_first":
-        # The row is turned from another one.
-        turned = _target(plan, came).pixels * _FLOAT_PIXEL_BYTES
-        return turned + _row_bytes(replace(plan, layout="channels_last"), came)
-    if resize is None:
-        return (_ARRAY_PIXEL_BYTES + _FLOAT_PIXEL_BYTES) * came.pixels
-    target = _target(plan, came)
-    if resize.library == "pillow":
-        source = 0 if plan.decoder == "accurate" else _PILLOW_OF_ARRAY_BYTES
+def _row_bytes(
+    plan: RecipePlan, came: Size, target: Size, target_pixels: int, framed: Framing | None
+) -> int:
+    """What one row takes beside a picture that lies this way."""
+    # Channels first: the row is turned from another one.
+    turned = target_pixels * _FLOAT_PIXEL_BYTES if plan.layout == "channels_first" else 0
+    if plan.resize is None or framed is None:
+        return turned + (_ARRAY_PIXEL_BYTES + _FLOAT_PIXEL_BYTES) * came.pixels
+    if plan.resize.library == "pillow":
+        source = 0 if plan.decoder == "accurate" else _PILLOW_OF_ARRAY_BYTES * came.pixels
         # The filter goes along the width first.
         between = _PICTURE_PIXEL_BYTES * target.width * came.height
-        return source * came.pixels + between + _PILLOW_TARGET_BYTES * target.pixels
-    source = 2 * _ARRAY_PIXEL_BYTES
-    read = framing(resize, came, _wanted(resize, came)).read
-    read_pixels, width = max(came.pixels, read.size.pixels), max(came.width, read.width)
+        return turned + source + between + _PILLOW_TARGET_BYTES * target_pixels
+    read = framed.read
+    read_pixels, width = max(came.pixels, read.width * read.height), max(came.width, read.width)
     # The filter goes along the height first, in floats.
     between = _FLOAT_PIXEL_BYTES * target.height * width
-    return source * read_pixels + between + _TENSORFLOW_TARGET_BYTES * target.pixels
+    source = 2 * _ARRAY_PIXEL_BYTES * read_pixels
+    return turned + source + between + _TENSORFLOW_TARGET_BYTES * target_pixels
 
 
-def _target(plan: RecipePlan, came: Size) -> Size:
+def _target(framed: Framing) -> Size:
     """What the filter makes or, where it makes less, the row."""
-    resize = plan.resize
-    if resize is None:
-        return came
-    wanted = _wanted(resize, came)
-    made = framing(resize, came, wanted).made
-    return made if made.pixels > wanted.pixels else wanted
+    made, row = framed.made, framed.row
+    return made if made != row and made.pixels > row.pixels else row
 
 
-def _wanted(resize: ResizePlan, came: Size) -> Size:
+def _row(resize: ResizePlan, came: Size) -> Size:
     return Size(resize.width or came.width, resize.height or came.height)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.output import OutputSettings
+from batchproof_server.base.scores import Scoring, scoring_of
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.drift.profile_form import KnownProfile, ModelFacts
 from batchproof_server.drift.signals import NO_LABEL
@@ -37,6 +38,7 @@ class LoadedModel:
         heads: the other outputs with scores, in the order of the signature.
         tta: the policies of test-time augmentation.
         recipe: of the expansion; None for a model that takes tensors only.
+        scoring: makes the scores of ``output``; None for a model whose output is raw.
     """
 
     bundle: Bundle
@@ -53,10 +55,12 @@ class LoadedModel:
     heads: tuple[Head, ...] = ()
     tta: Choice = SERVER_CHOICE
     recipe: Recipe | None = field(init=False)
+    scoring: Scoring | None = field(init=False)
 
     def __post_init__(self) -> None:
         recipe = None if self.expansion is None else self.expansion.recipe
         object.__setattr__(self, "recipe", recipe)
+        object.__setattr__(self, "scoring", scoring_of(self.output))
 
     @property
     def scored(self) -> dict[str, Head]:

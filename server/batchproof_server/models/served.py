@@ -26,6 +26,7 @@ class ServedModel:
         max_request_views: rows times views of one request with test-time augmentation.
         watches_inputs: whether observers are told what inputs are like, even where the version has
             no reference profile to compare them with.
+        is_watched: whether somebody wants to know what its inputs are like.
     """
 
     loaded: LoadedModel
@@ -36,8 +37,11 @@ class ServedModel:
     watches_inputs: bool = False
     name: str = field(init=False)
     version: int = field(init=False)
+    is_watched: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        is_watched = self.watches_inputs or self.loaded.profile is not None
+        object.__setattr__(self, "is_watched", is_watched)
         object.__setattr__(self, "name", self.loaded.bundle.name)
         object.__setattr__(self, "version", self.loaded.bundle.version)
 
@@ -54,11 +58,6 @@ class ServedModel:
                 f'model "{self.name}" has no recipe for images, expected input tensors'
             )
         return expansion
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether somebody wants to know what inputs are like."""
-        return self.watches_inputs or self.loaded.profile is not None
 
     def plan(self, asked: TtaRequest | None) -> Plan:
         """The views that a request comes to; the default where it says nothing.

@@ -1,4 +1,4 @@
-"""The handle of an answered row: what was answered, under a seal. Pure.
+"""The handle of an answered row: what was answered, under a seal. Pure: time and chance are given.
 
 ::
 
@@ -14,10 +14,13 @@ UTF-8. The seal is HMAC-SHA-256 over everything before it, cut to 128 bits (RFC 
 import hashlib
 import hmac
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
+from batchproof_server.base.scores import Scores
 from batchproof_server.outcomes.answered import NONCE_BYTES, AnsweredRow, OutcomeRefusal
 
 FORM: Final = 1
@@ -93,14 +96,54 @@ def seal_rows(
         answered_ms: since the beginning of 1970.
         nonce: of this answer, ``NONCE_BYTES``.
     """
-    heads = {form: _HEAD.pack(form, key.id, version) for form in _FORMS}
+    one_class, labels = _HEAD.pack(FORM, key.id, version), _HEAD.pack(LABELS_FORM, key.id, version)
     when, name = _WHEN.pack(answered_ms, nonce), model.encode("utf-8", "surrogateescape")
-    contents = (
-        heads[LABELS_FORM if chosen else FORM]
-        + b"".join((_ROW.pack(row, predicted, confidence), when, *chosen, name))
-        for row, (predicted, confidence, *chosen) in enumerate(best)
-    )
-    return tuple(content + key.seal(content) for content in contents)
+    handles: list[bytes] = []
+    for row, (predicted, confidence, *chosen) in enumerate(best):
+        head, answer = labels if chosen else one_class, _ROW.pack(row, predicted, confidence)
+        content = b"".join((head, answer, when, *chosen, name))
+        handles.append(content + key.seal(content))
+    return tuple(handles)
+
+
+class Sealer:
+    """Gives every row of an answer its handle.
+
+    Args:
+        key: known to every server that is to take their outcomes.
+        epoch_ms: what time it is.
+        random_bytes: so many that no two answers share them.
+    """
+
+    def __init__(
+        self, key: SealingKey, epoch_ms: Callable[[], int], random_bytes: Callable[[int], bytes]
+    ) -> None:
+        self._key = key
+        self._epoch_ms = epoch_ms
+        self._random_bytes = random_bytes
+
+    def seal(self, model: str, version: int, scores: Scores) -> tuple[bytes, ...]:
+        """The handle of each row; none for more labels than fit into one.
+
+        Args:
+            model: answered.
+            version: its number.
+            scores: of the rows.
+        """
+        nonce = self._random_bytes(NONCE_BYTES)
+        confidences = scores.confidences.tolist()
+        if scores.chosen is None:
+            rows = zip(scores.decided.tolist(), confidences, strict=True)
+            return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)
+        labels = scores.chosen.shape[1]
+        if labels > MAX_LABELS:
+            return ()
+        bits = np.packbits(scores.chosen, axis=1)
+        sets = [
+            (labels, confidence, row.tobytes())
+            for row, confidence in zip(bits, confidences, strict=True)
+        ]
+        return seal_rows(self._key, model, version, sets, self._epoch_ms(), nonce)
 
 
 # Contract: nothing in a handle is believed, and none of its fields is read, before its seal was

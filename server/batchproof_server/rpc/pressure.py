@@ -241,9 +241,13 @@ class LoadShedder:
 
     def is_pressed(self) -> bool:
         """Whether looking closer is worth it: it costs each call a message of its own."""
-        return self._pressure.is_pressed or any(
-            model.batcher.is_pressed for model in self._versions.ready()
-        )
+        if self._pressure.is_pressed:
+            return True
+        # A loop and no generator: every call comes by here.
+        for model in self._versions.ready():  # noqa: SIM110
+            if model.batcher.is_pressed:
+                return True
+        return False
 
     def check(self, timeout_s: float | None, caller: str = "") -> None:
         """Returns when some version would accept one row.

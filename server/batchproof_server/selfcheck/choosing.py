@@ -112,6 +112,9 @@ class SelfChecks:
         settings: how much.
         classes: buckets with bit-identical answers, as the certificate has them; a bucket that is
             in none is compared with itself only.
+
+    Attributes:
+        waiting: what was selected and is not checked yet; only to be read.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class SelfChecks:
         self._remembered: deque[_Row] = deque()
         self._remembered_bytes = 0
         self._is_full = False
-        self._waiting: list[_SelectedRow] = []
+        self.waiting: list[_SelectedRow] = []
         # The answer of _ready, until what waits or is remembered changes: it is asked for every
         # time that the queue moves.
         self._known_ready: _SelectedRow | None = None
@@ -170,29 +173,28 @@ class SelfChecks:
         Args:
             idle_since_s: since when the device has had nothing to do.
         """
-        candidate = self._ready() if self._waiting else None
-        if candidate is None:
+        if (candidate := self._ready() if self.waiting else None) is None:
             return None
         patient_until_s = max(candidate.selected_s, self._began_s) + PATIENCE_S
         return min(idle_since_s + QUIET_S, patient_until_s)
 
     def take(self, now_s: float, idle_since_s: float) -> Check | None:
         """The next check if one is due; to be called only when no request waits."""
-        if not self._waiting:
+        if not self.waiting:
             return None
         due_at_s = self.due_at(idle_since_s)
         candidate = self._ready()
         if candidate is None or due_at_s is None or due_at_s > now_s:
             return None
-        self._waiting.remove(candidate)
+        self.waiting.remove(candidate)
         self._is_ready_known = False
         self._began_s = now_s
         return self._arranged(candidate)
 
     def drop(self) -> tuple[Skipped, ...]:
         """Forgets everything; what waited is not checked."""
-        skipped = tuple(Skipped(each.request_id, "draining") for each in self._waiting)
-        self._waiting.clear()
+        skipped = tuple(Skipped(each.request_id, "draining") for each in self.waiting)
+        self.waiting.clear()
         self._remembered.clear()
         self._remembered_bytes = 0
         self._is_ready_known = False
@@ -201,20 +203,20 @@ class SelfChecks:
     def _select(self, task: Answered, bucket_rows: int, now_s: float) -> Iterator[Skipped]:
         input_bytes = _row_bytes(task.inputs, task.rows)
         size_bytes = input_bytes + _row_bytes(task.outputs, task.rows)
-        held_bytes = sum(each.size_bytes for each in self._waiting)
+        held_bytes = sum(each.size_bytes for each in self.waiting)
         if held_bytes + size_bytes > self._settings.max_remembered_bytes // 2:
             yield Skipped(task.request_id, "too large")
             return
-        if len(self._waiting) == MAX_WAITING:
-            lonely = next((each for each in self._waiting if not self._has_neighbours(each)), None)
+        if len(self.waiting) == MAX_WAITING:
+            lonely = next((each for each in self.waiting if not self._has_neighbours(each)), None)
             if lonely is None:
                 yield Skipped(task.request_id, "busy")
                 return
-            self._waiting.remove(lonely)
+            self.waiting.remove(lonely)
             yield Skipped(lonely.request_id, "no company")
         self._selections += 1
         row = turn("row", self._selections) % task.rows
-        self._waiting.append(
+        self.waiting.append(
             _SelectedRow(
                 row=self._row(task, row, input_bytes),
                 request_id=task.request_id,
@@ -246,7 +248,7 @@ class SelfChecks:
 
     def _ready(self) -> _SelectedRow | None:
         if not self._is_ready_known:
-            able = (each for each in self._waiting if self._has_neighbours(each))
+            able = (each for each in self.waiting if self._has_neighbours(each))
             self._known_ready, self._is_ready_known = next(able, None), True
         return self._known_ready
 
@@ -290,10 +292,7 @@ def _fits(one: _Row, other: _Row) -> bool:
 
 
 def _row_bytes(tensors: Tensors, rows: int) -> int:
-    size_bytes = 0
-    for array in tensors.values():
-        size_bytes += array.nbytes
-    return size_bytes // rows
+    return sum([array.nbytes for array in tensors.values()]) // rows
 
 
 def _copied(tensors: Tensors, row: int) -> dict[str, Array]:

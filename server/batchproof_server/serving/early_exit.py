@@ -52,9 +52,9 @@ async def _predict(
     request.model.batcher.check_room(len(request.images), request.deadline_s, request.caller.peer)
     pictures = await rounds.decode(request, Plan(request.plan.policy, (IDENTITY,)), kept)
     inputs, places = statistics_of(pictures), [picture.kept for picture in pictures]
-    first = await rounds.execute_pictures(request, pictures)
-    executions, output = first.executions, request.model.loaded.output
-    rows, values = len(places), first.outputs[output.name or ""].size
+    rows, output = len(places), request.model.loaded.output
+    first = await rounds.execute(request, await rounds.stack(request, pictures), rows)
+    executions, values = first.executions, first.outputs[output.name or ""].size
     plain, results, unsure_rows = await rounds.off_loop.run(
         partial(_plain_results, request, first.outputs), rows=rows, values=values
     )
@@ -92,7 +92,8 @@ async def _finish(
     pictures = await all_or_none(
         _decode_rest(rounds, request, rest, row, kept, place) for row, place in unsure.items()
     )
-    executed = await rounds.execute_pictures(request, list(pictures))
+    stacked = await rounds.stack(request, list(pictures))
+    executed = await rounds.execute(request, stacked, len(rows) * len(rest.views))
     output = request.model.loaded.output
 
     def complete() -> list[RowResult]:

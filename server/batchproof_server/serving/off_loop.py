@@ -88,7 +88,8 @@ class ByteBudget:
                 f"{self._limit_bytes}; a smaller picture does"
             )
         with self._next, self._freed:
-            self._freed.wait_for(lambda: self._used_bytes + wanted_bytes <= self._limit_bytes)
+            while self._used_bytes + wanted_bytes > self._limit_bytes:
+                self._freed.wait()
             self._used_bytes += wanted_bytes
         try:
             yield
@@ -167,10 +168,9 @@ class OffLoop:
         self, recipe: Recipe, work: Work[Result], views: int, image: bytes
     ) -> tuple[str, Result, float]:
         header = recipe.header(image)
-        with self._reserve(recipe.decoding_bytes(image, header, views)):
-            started_s = self._clock.now_s()
-            result = work(image, header)
-            return header.format, result, self._clock.now_s() - started_s
+        wanted_bytes = recipe.decoding_bytes(image, header, views)
+        result, duration_s = self._within(wanted_bytes, partial(work, image, header))
+        return header.format, result, duration_s
 
     async def use_kept(self, work: Callable[[], Result], wanted_bytes: int) -> Result:
         """Runs work on a picture that was decoded before on a decode thread.
@@ -182,19 +182,21 @@ class OffLoop:
         Raises:
             InvalidInput: that is more than the whole budget.
         """
-        run = partial(self._run_kept, work, wanted_bytes)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        run = partial(self._within, wanted_bytes, work)
+        result, _ = await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        return result
 
-    def _run_kept(self, work: Callable[[], Result], wanted_bytes: int) -> Result:
-        with self._reserve(wanted_bytes):
-            return work()
+    def _within(self, wanted_bytes: int, work: Callable[[], Result]) -> tuple[Result, float]:
+        """Runs work with a part of the budget, held until the memory is really free again.
 
-    @contextmanager
-    def _reserve(self, wanted_bytes: int) -> Iterator[None]:
-        """Holds a part of the budget until the memory is really free again."""
+        Returns:
+            What came of it, and how long it took.
+        """
         with self._budget.reserve(wanted_bytes):
+            started_s = self._clock.now_s()
             try:
-                yield
+                result = work()
+                return result, self._clock.now_s() - started_s
             finally:
                 if wanted_bytes > _KEPT_BYTES:
                     return_freed_memory()
@@ -219,7 +221,7 @@ class OffLoop:
         """
         if (
             rows <= _QUICK_ROWS
-            and self.is_quick(values)
+            and values <= _QUICK_VALUES
             and copied_bytes <= _QUICK_COPIED_BYTES
             and read_bytes <= _QUICK_READ_BYTES
         ):

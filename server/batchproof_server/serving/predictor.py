@@ -1,29 +1,23 @@
 """The use case: from one request to its answer. Knows no transport."""
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
-from pydantic import ConfigDict
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.events import Observer
+from batchproof_server.base.events import Observer, PredictionRecord
 from batchproof_server.base.input_statistics import InputStatistics
-from batchproof_server.base.output import OutputSettings
-from batchproof_server.base.scores import Scores, score
+from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors, check_finite
-from batchproof_server.base.validation import NO_UNKNOWN_KEYS
-from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
 from batchproof_server.serving.off_loop import OffLoop
-from batchproof_server.serving.recording import record_of
-from batchproof_server.serving.request import Prediction, PredictRequest, Refusal
+from batchproof_server.serving.request import Prediction, PredictRequest, Refusal, RequestLimits
 from batchproof_server.serving.rounds import (
     ModelOutputs,
     Rounds,
@@ -38,31 +32,6 @@ from batchproof_server.tta.result import RowResult, row_result
 Result = TypeVar("Result")
 # From model, version and scores to the handle of each row.
 SealRows: TypeAlias = Callable[[str, int, Scores], tuple[bytes, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """What one request may ask for.
-
-    Attributes:
-        max_request_rows: images or rows of the input tensors; a manifest may lower it.
-        max_timeout_s: a request without a deadline, or with a later one, gets this.
-        max_request_views: rows times views of one request with test-time augmentation.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
-
-    max_request_rows: int = 256
-    max_timeout_s: float = 60.0
-    max_request_views: int = 256
-
-    def __post_init__(self) -> None:
-        if self.max_request_rows < 1:
-            raise ValueError(f"max_request_rows is {self.max_request_rows}, expected 1 or more")
-        if self.max_request_views < 1:
-            raise ValueError(f"max_request_views is {self.max_request_views}, expected 1 or more")
-        if not 0 < self.max_timeout_s < math.inf:
-            raise ValueError(f"max_timeout_s is {self.max_timeout_s}, expected a positive number")
 
 
 # Contract of the predictor
@@ -162,7 +131,9 @@ class Predictor:
         model.batcher.check_room(rows * len(plan.views), request.deadline_s, request.caller.peer)
         pictures = await self._rounds.decode(request, plan)
         inputs = statistics_of(pictures)
-        executed = await self._rounds.execute_pictures(request, pictures)
+        executed = await self._rounds.execute(
+            request, await self._rounds.stack(request, pictures), rows * len(plan.views)
+        )
         if plan.is_plain:
             return await self._score(request, executed, rows), inputs
         return await self._aggregate(request, executed, rows), inputs
@@ -195,12 +166,14 @@ class Predictor:
         self, request: PredictRequest, executed: ModelOutputs, rows: int
     ) -> Prediction:
         """The answer whose rows are those of the model."""
-        output, scores = request.model.loaded.output, None
-        if output.kind != "raw" and output.name is not None:
-            scores = self._scored_in_company(executed.executions, output)
+        scoring, scores = request.model.loaded.scoring, None
+        if scoring is not None:
+            only = executed.executions[0]
+            if only.co_batched is not None and len(executed.executions) == 1:
+                scores = only.co_batched.scores(only.place, scoring, self._off_loop.is_quick)
             if scores is None:
-                array = executed.outputs[output.name]
-                work = partial(score, array, output.kind, output.limit)
+                array = executed.outputs[scoring.name]
+                work = partial(scoring.score, array)
                 scores = await self._off_loop.run(work, rows=rows, values=array.size)
         augmentation = None
         if request.names_views and scores is not None:
@@ -210,15 +183,6 @@ class Predictor:
         return Prediction(
             request.model, scores, executed.outputs, executed.executions, augmentation
         )
-
-    def _scored_in_company(
-        self, executions: tuple[BatchedRows, ...], output: OutputSettings
-    ) -> Scores | None:
-        """The scores of a request that was executed beside others, if all of them are few."""
-        only = executions[0]
-        if len(executions) > 1 or only.co_batched is None:
-            return None
-        return only.co_batched.scores(only.place, output, self._off_loop.is_quick)
 
     async def _aggregate(
         self, request: PredictRequest, executed: ModelOutputs, rows: int
@@ -256,7 +220,23 @@ class Predictor:
     ) -> None:
         if inputs is None and request.tensors is not None:
             inputs = tensor_statistics(request.model, request.tensors)
-        self._observer.notify(record_of(request, prediction, scores, inputs))
+        record = PredictionRecord(
+            model=request.model.name,
+            version=request.model.version,
+            request_id=request.request_id,
+            probabilities=scores.probabilities,
+            logits=scores.logits,
+            entropy=scores.entropy,
+            margin=scores.margin,
+            decided=scores.decided,
+            confidences=scores.confidences,
+            chosen=scores.chosen,
+            inputs=inputs,
+            handles=prediction.handles,
+        )
+        if prediction.augmentation is not None:
+            record = _augmented(record, prediction.augmentation)
+        self._observer.notify(record)
 
 
 # Sealing a row takes as long as scoring so many numbers.
@@ -296,3 +276,17 @@ def _plain_augmentation(plan: Plan, scores: Scores) -> Augmentation:
     probabilities = scores.probabilities.astype(np.float64)
     results = (row_result(plan, row[np.newaxis]) for row in probabilities)
     return Augmentation(plan, tuple(results), ())
+
+
+def _augmented(record: PredictionRecord, augmentation: Augmentation) -> PredictionRecord:
+    plan, results = augmentation.plan, augmentation.results
+    return replace(
+        record,
+        policy=plan.policy,
+        policy_digest=plan.digest,
+        weights=plan.weights,
+        views=sum(len(result.views) for result in results),
+        early_exits=sum(result.exited_early for result in results),
+        flip_rate=np.array([result.flip_rate for result in results]),
+        mutual_information=np.array([result.mutual_information for result in results]),
+    )

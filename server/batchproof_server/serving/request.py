@@ -1,17 +1,45 @@
-"""One request and its answer, as values."""
+"""One request, what it may ask for, and its answer, as values."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
+
+from pydantic import ConfigDict
 
 from batchproof_server.base.errors import ServingError
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.models.served import ServedModel
 from batchproof_server.tta.combining import Augmentation
 from batchproof_server.tta.plan import PLAIN, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What one request may ask for.
+
+    Attributes:
+        max_request_rows: images or rows of the input tensors; a manifest may lower it.
+        max_timeout_s: a request without a deadline, or with a later one, gets this.
+        max_request_views: rows times views of one request with test-time augmentation.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
+
+    max_request_rows: int = 256
+    max_timeout_s: float = 60.0
+    max_request_views: int = 256
+
+    def __post_init__(self) -> None:
+        if self.max_request_rows < 1:
+            raise ValueError(f"max_request_rows is {self.max_request_rows}, expected 1 or more")
+        if self.max_request_views < 1:
+            raise ValueError(f"max_request_views is {self.max_request_views}, expected 1 or more")
+        if not 0 < self.max_timeout_s < math.inf:
+            raise ValueError(f"max_timeout_s is {self.max_timeout_s}, expected a positive number")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ A request with early exit has two rounds, every other one.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -24,12 +23,10 @@ from batchproof_server.imaging.decoded import (
 from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.kept_pictures import KeptPictures
-from batchproof_server.serving.off_loop import OffLoop, Work, all_or_none
+from batchproof_server.serving.off_loop import OffLoop, all_or_none
 from batchproof_server.serving.request import PredictRequest
 from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import Plan
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,14 +87,20 @@ class Rounds:
             InvalidInput: a picture or a view of it is refused.
             DeadlineExceeded: it passed meanwhile.
         """
-        model = request.model
-        work = partial(_picture_rows, model.expansion, plan, model.is_watched, kept)
-        return await self._decode_images(request, request.images, work, plan)
+        model, expansion = request.model, request.model.expansion
+        work = partial(_picture_rows, expansion, plan, model.is_watched, kept)
+        images, views = request.images, 0 if plan.is_plain else len(plan.views)
+        results = await self.off_loop.decode(expansion.recipe, images, work, views)
+        self._check_deadline(request)
+        return results
 
     async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
         """The rows of some views of one picture that was not kept; raises as ``decode`` does."""
-        work = partial(_picture_rows, request.model.expansion, plan, False, None)  # noqa: FBT003 - for partial
-        (rows,) = await self._decode_images(request, [request.images[row]], work, plan)
+        expansion, image = request.model.expansion, request.images[row]
+        work = partial(_picture_rows, expansion, plan, False, None)  # noqa: FBT003 - for partial
+        views = 0 if plan.is_plain else len(plan.views)
+        (rows,) = await self.off_loop.decode(expansion.recipe, [image], work, views)
+        self._check_deadline(request)
         return rows
 
     async def use_kept(
@@ -117,20 +120,25 @@ class Rounds:
         self._check_deadline(request)
         return PictureRows(rows, None)
 
-    async def execute_pictures(
-        self, request: PredictRequest, pictures: list[PictureRows]
-    ) -> ModelOutputs:
-        """Executes the rows of all pictures, and empties the list: nothing waits in memory twice.
+    async def stack(self, request: PredictRequest, pictures: list[PictureRows]) -> Tensors:
+        """The rows of all pictures as the model takes them; empties the list.
+
+        So nothing waits in memory twice.
 
         Raises:
             InvalidInput: the rows differ in shape.
-            QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
         """
+        name = request.model.loaded.backend.signature.inputs[0].name
+        if len(pictures) == 1:
+            return {name: pictures.pop().rows}
         parts = [picture.rows for picture in pictures]
         pictures.clear()
-        rows = parts.pop() if len(parts) == 1 else await self._stack(parts)
-        name = request.model.loaded.backend.signature.inputs[0].name
-        return await self.execute(request, {name: rows}, len(rows))
+        try:
+            size_bytes = sum(part.nbytes for part in parts)
+            rows = await self.off_loop.run(partial(stack_rows, parts), copied_bytes=size_bytes)
+        finally:
+            parts.clear()
+        return {name: rows}
 
     async def execute(self, request: PredictRequest, tensors: Tensors, rows: int) -> ModelOutputs:
         """Executes rows that were checked, in slices where they are too many for one micro-batch.
@@ -158,21 +166,6 @@ class Rounds:
         waited_s = max(execution.queue_delay_s for execution in executions)
         request.trace.queued_s = max(request.trace.queued_s, waited_s)
         return _joined(request.model, executions)
-
-    async def _decode_images(
-        self, request: PredictRequest, images: Sequence[bytes], work: Work[Result], plan: Plan
-    ) -> list[Result]:
-        recipe, views = request.model.expansion.recipe, 0 if plan.is_plain else len(plan.views)
-        results = await self.off_loop.decode(recipe, images, work, views)
-        self._check_deadline(request)
-        return results
-
-    async def _stack(self, parts: list[Array]) -> Array:
-        try:
-            size_bytes = sum(part.nbytes for part in parts)
-            return await self.off_loop.run(partial(stack_rows, parts), copied_bytes=size_bytes)
-        finally:
-            parts.clear()
 
     def _check_deadline(self, request: PredictRequest) -> None:
         if self._clock.now_s() >= request.deadline_s:

@@ -11,12 +11,13 @@ from hypothesis.extra import numpy as hnp
 from batchproof_server.base.meaning import AnyOfMany
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.output_forms import FORMS, ScoresKind
-from batchproof_server.base.scores import probabilities_of, score, score_together
+from batchproof_server.base.scores import probabilities_of, score
 from batchproof_server.base.signature import Array
 from batchproof_server.tta.aggregation import AGGREGATION_PARAMETERS, parse_aggregation
 from batchproof_server.tta.plan import Plan
 from batchproof_server.tta.result import is_sure, row_result
 from batchproof_server.tta.views import IDENTITY, parse_views
+from support.scorings import scoring
 
 KINDS: tuple[ScoresKind, ...] = ("multilabel_logits", "multilabel_probabilities")
 shapes = st.tuples(st.integers(1, 6), st.integers(1, 5))
@@ -72,7 +73,7 @@ def test_probabilities_come_back_from_the_output_that_is_made_of_them(
 def test_a_row_is_scored_alike_alone_and_together(kind: ScoresKind, p: Array) -> None:
     output = FORMS[kind].output(p).astype(np.float32)
     parts = [output[row : row + 1] for row in range(len(output))]
-    for part, together in zip(parts, score_together(parts, kind), strict=True):
+    for part, together in zip(parts, scoring(kind).score_together(parts), strict=True):
         alone = score(part, kind)
         assert alone.chosen is not None
         assert together.chosen is not None

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.scores import Scores, score, score_together
+from batchproof_server.base.scores import Scores, score
 from batchproof_server.base.signature import Array
+from support.scorings import scoring
 
 Kind: TypeAlias = Literal["logits", "probabilities"]
 KINDS: tuple[Kind, ...] = ("logits", "probabilities")
@@ -82,7 +83,7 @@ def test_scores_that_are_worked_out_together_are_those_of_each_alone(
     came = output(raw, kind)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(came) - 1)))) if len(came) > 1 else []
     parts = np.split(came, cuts)
-    for part, together in zip(parts, score_together(parts, kind), strict=True):
+    for part, together in zip(parts, scoring(kind).score_together(parts), strict=True):
         alone = score(part, kind)
         assert bits(together) == bits(alone)
         rows, top_k = range(len(part)), data.draw(st.integers(0, raw.shape[1]))
@@ -97,7 +98,7 @@ def test_scores_that_are_worked_out_together_are_those_of_each_alone(
 )
 def test_so_are_those_of_a_binary_model(raw: list[float], threshold: float | None) -> None:
     parts = np.split(np.array(raw, np.float32)[:, np.newaxis], [1])
-    together = score_together(parts, "binary_logit", threshold)
+    together = scoring("binary_logit", threshold).score_together(parts)
     alone = [score(part, "binary_logit", threshold) for part in parts]
     assert list(map(bits, together)) == list(map(bits, alone))
     assert [each.ranking(0, 2) for each in together] == [each.ranking(0, 2) for each in alone]
@@ -105,7 +106,7 @@ def test_so_are_those_of_a_binary_model(raw: list[float], threshold: float | Non
 
 def test_many_classes_are_put_in_order_when_somebody_asks() -> None:
     raw = np.linspace(0, 1, 300).reshape(2, 150)
-    (first, second) = score_together(np.split(raw, 2), "logits")
+    (first, second) = scoring("logits").score_together(np.split(raw, 2))
     assert first.best_first is None
     assert (first.ranking(0, 2), second.ranking(0, 2)) == ([149, 148], [149, 148])
 

@@ -18,7 +18,7 @@ from batchproof_server.imaging.header import ImageHeader, read_header
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.pillow_flavour import PillowDecoder
 from batchproof_server.imaging.pixels import accurate_decoder
-from batchproof_server.imaging.turbo_flavour import TurboDecoder
+from batchproof_server.imaging.turbo_flavour import plain_jpeg
 from unit.imaging.pictures import encoded, image, scene
 
 PLAIN: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ def header(file: bytes) -> ImageHeader:
     return read_header(file, ("jpeg",), ImageLimits())
 
 
-def by(decoder: PillowDecoder | TurboDecoder, file: bytes, channels: int = 3) -> Array | None:
+def by(decoder: PillowDecoder, file: bytes, channels: int = 3) -> Array | None:
     """The pixels; None where the file is refused."""
     try:
         return as_array(decoder.decode(file, header(file), channels))
@@ -51,7 +51,10 @@ def by(decoder: PillowDecoder | TurboDecoder, file: bytes, channels: int = 3) ->
 
 
 def agree(file: bytes, channels: int = 3) -> bool:
-    quickly, pillow = by(TurboDecoder(), file, channels), by(PillowDecoder(), file, channels)
+    quickly, pillow = (
+        by(PillowDecoder(plain_jpeg), file, channels),
+        by(PillowDecoder(), file, channels),
+    )
     if quickly is None or pillow is None:
         return quickly is pillow
     return np.array_equal(quickly, pillow)
@@ -59,7 +62,7 @@ def agree(file: bytes, channels: int = 3) -> bool:
 
 def is_quick(file: bytes, channels: int = 3) -> bool:
     """Whether Pillow has nothing to do with it."""
-    return isinstance(TurboDecoder().decode(file, header(file), channels), np.ndarray)
+    return isinstance(PillowDecoder(plain_jpeg).decode(file, header(file), channels), np.ndarray)
 
 
 @pytest.mark.parametrize("side", [*range(1, 18), 37, 130])
@@ -142,7 +145,7 @@ def test_what_two_readers_may_see_in_two_ways_is_left_to_pillow(oddity: str) -> 
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(simplejpeg, "decode_jpeg", _never)
-        outcome = _outcome(TurboDecoder(), file, came)
+        outcome = _outcome(PillowDecoder(plain_jpeg), file, came)
 
     assert outcome == _outcome(PillowDecoder(), file, came)
 
@@ -151,7 +154,7 @@ def _never(*_: Any, **__: Any) -> Array:
     raise AssertionError("simplejpeg was asked")
 
 
-def _outcome(decoder: PillowDecoder | TurboDecoder, file: bytes, came: ImageHeader) -> str:
+def _outcome(decoder: PillowDecoder, file: bytes, came: ImageHeader) -> str:
     try:
         return as_array(decoder.decode(file, came, 3)).tobytes().hex()
     except InvalidInput as refused:
@@ -205,7 +208,7 @@ def test_a_large_file_is_decoded_quickly_to_pillows_pixels() -> None:
 def test_a_picture_of_another_size_than_its_header_is_refused_as_by_pillow() -> None:
     file = encoded(image(), "JPEG")
     with pytest.raises(InvalidInput, match="contradicts its own header"):
-        TurboDecoder().decode(file, ImageHeader("jpeg", 5, 5), 3)
+        PillowDecoder(plain_jpeg).decode(file, ImageHeader("jpeg", 5, 5), 3)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "GIF", "BMP"])
@@ -213,11 +216,11 @@ def test_every_other_format_is_pillows(file_format: str) -> None:
     file = encoded(image(), file_format)
     came = read_header(file, ("png", "webp", "gif", "bmp"), ImageLimits())
 
-    assert isinstance(TurboDecoder().decode(file, came, 3), Image.Image)
+    assert isinstance(PillowDecoder(plain_jpeg).decode(file, came, 3), Image.Image)
 
 
 def test_the_decoder_accurate_is_the_quick_one_here() -> None:
-    assert isinstance(accurate_decoder(), TurboDecoder)
+    assert accurate_decoder().quick is plain_jpeg
 
 
 @pytest.mark.parametrize("apart_bytes", [0, 1, 300, 700, 32766, 32767, 32768])

@@ -19,7 +19,7 @@ from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.proof.verdict import Verdict
-from batchproof_server.rpc.native import messages
+from batchproof_server.rpc.native import messages, models
 from batchproof_server.rpc.status import failure_of
 from batchproof_server.serving.request import Prediction
 from support.bundles_on_disk import write_bundle
@@ -135,20 +135,19 @@ def test_every_state_of_a_version_has_its_number(tmp_path: Path) -> None:
     versions = Life(discover(tmp_path)).versions
     (status,) = versions.statuses()
     numbers = {
-        messages.write_summary(replace(status, state=state), versions).state
-        for state in VersionState
+        models.write_summary(replace(status, state=state), versions).state for state in VersionState
     }
     assert numbers == set(pb.ModelState.values()) - {pb.MODEL_STATE_UNSPECIFIED}
 
 
 def test_an_open_size_is_written_as_minus_one() -> None:
-    assert messages._write_spec(spec("x", None, 3)) == pb.TensorSpec(
+    assert models._write_spec(spec("x", None, 3)) == pb.TensorSpec(
         name="x", data_type=pb.DATA_TYPE_FLOAT64, shape=[-1, -1, 3]
     )
 
 
 def test_every_verdict_has_a_value_on_the_wire_and_in_the_client() -> None:
-    assert set(messages._VERDICTS) == set(get_args(Verdict))
-    assert len(set(messages._VERDICTS.values())) == len(messages._VERDICTS)
-    assert pb.VERDICT_UNSPECIFIED not in messages._VERDICTS.values()
+    assert set(models._VERDICTS) == set(get_args(Verdict))
+    assert len(set(models._VERDICTS.values())) == len(models._VERDICTS)
+    assert pb.VERDICT_UNSPECIFIED not in models._VERDICTS.values()
     assert {each.value for each in client.Verdict} == set(pb.Verdict.values())

@@ -7,7 +7,7 @@ import pytest
 
 from batchproof_server.application.config import Config
 from batchproof_server.rpc.fronts.front import MakeFront
-from batchproof_server.serving.predictor import RequestLimits
+from batchproof_server.serving.request import RequestLimits
 from batchproof_server.web.settings import WebSettings
 from support.bundles_on_disk import LOGITS, PICTURES, RAW, write_bundle
 from support.fronts import CHOSEN

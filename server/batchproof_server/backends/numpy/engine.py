@@ -12,7 +12,7 @@ from batchproof_server.backends.affine.source import (
 )
 from batchproof_server.backends.engine import Engine
 from batchproof_server.base.backend import EngineSettings, batch_rows
-from batchproof_server.base.signature import Signature, Tensors
+from batchproof_server.base.signature import Tensors
 
 
 class AffineBackend:
@@ -23,22 +23,18 @@ class AffineBackend:
     Args:
         settings: shape and numbers.
         buckets_rows: the row counts that it executes.
+
+    Attributes:
+        signature: of the settings.
+        engine: the version of numpy.
     """
+
+    engine: Final = f"numpy {np.__version__}"
 
     def __init__(self, settings: AffineSettings, buckets_rows: tuple[int, ...]) -> None:
         self._settings = settings
-        self._signature = settings.signature()
+        self.signature = settings.signature()
         self._buckets_rows = frozenset(buckets_rows)
-
-    @property
-    def signature(self) -> Signature:
-        """The signature of the settings."""
-        return self._signature
-
-    @property
-    def engine(self) -> str:
-        """The version of numpy."""
-        return f"numpy {np.__version__}"
 
     def execute(self, inputs: Tensors) -> Tensors:
         """Returns ``scores``, float32 [rows, classes].
@@ -46,7 +42,7 @@ class AffineBackend:
         Raises:
             ValueError: the inputs do not fit the signature or are no bucket.
         """
-        rows = batch_rows(self._signature, inputs, self._buckets_rows)
+        rows = batch_rows(self.signature, inputs, self._buckets_rows)
         first = inputs[INPUT_NAME].reshape(rows, -1)[:, : self._settings.classes]
         scores = first.astype(np.float32)
         scores *= np.float32(self._settings.scale)

@@ -46,24 +46,20 @@ class OpenVinoBackend:
         signature: as requests name it.
         buckets: by their rows.
         has_loops: whether an execution may never end.
+
+    Attributes:
+        signature: the inputs and outputs as requests name them.
+        engine: its name and version.
     """
+
+    engine: Final = ENGINE_TEXT
 
     def __init__(
         self, signature: Signature, buckets: Mapping[int, _Bucket], *, has_loops: bool
     ) -> None:
-        self._signature = signature
+        self.signature = signature
         self._buckets = dict(buckets)
         self._has_loops = has_loops
-
-    @property
-    def signature(self) -> Signature:
-        """The inputs and outputs as requests name them."""
-        return self._signature
-
-    @property
-    def engine(self) -> str:
-        """The engine's name and version."""
-        return ENGINE_TEXT
 
     @property
     def has_loops(self) -> bool:
@@ -85,17 +81,17 @@ class OpenVinoBackend:
         if bucket is None or bucket.forms != {
             name: (array.dtype, array.shape) for name, array in inputs.items()
         }:
-            bucket = self._buckets[batch_rows(self._signature, inputs, self._buckets)]
+            bucket = self._buckets[batch_rows(self.signature, inputs, self._buckets)]
         request = bucket.request
         # Nothing but these keeps the memory of the inputs while OpenVINO reads it.
-        tensors = [_shared(inputs[spec.name]) for spec in self._signature.inputs]
+        tensors = [_shared(inputs[spec.name]) for spec in self.signature.inputs]
         for number, tensor in enumerate(tensors):
             request.set_input_tensor(number, tensor)
         try:
             request.infer()
             return {
                 spec.name: np.array(request.get_output_tensor(number).data)
-                for number, spec in enumerate(self._signature.outputs)
+                for number, spec in enumerate(self.signature.outputs)
             }
         except RuntimeError as fault:
             raise ModelRaised("the model failed in OpenVINO") from fault

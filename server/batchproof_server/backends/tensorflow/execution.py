@@ -32,24 +32,14 @@ class TensorFlowBackend:
     def __init__(
         self, signature: Signature, engine: str, functions: Mapping[int, Any], owner: object
     ) -> None:
-        self._signature = signature
-        self._engine = engine
+        self.signature = signature
+        self.engine = engine
         self._functions = dict(functions)
         self._owner: object = owner
         self._has_loops = any(map(has_loop, functions.values()))
         # What inputs and outputs of a bucket must be; for open sizes the signature is asked.
         self._inputs = {rows: _forms(signature.inputs, rows) for rows in functions}
         self._outputs = {rows: _forms(signature.outputs, rows) for rows in functions}
-
-    @property
-    def signature(self) -> Signature:
-        """The inputs and outputs as requests name them."""
-        return self._signature
-
-    @property
-    def engine(self) -> str:
-        """The engine's name and version."""
-        return self._engine
 
     @property
     def has_loops(self) -> bool:
@@ -73,11 +63,11 @@ class TensorFlowBackend:
         """
         rows = len(next(iter(inputs.values()), ()))
         if self._inputs.get(rows) != {name: (a.dtype, a.shape) for name, a in inputs.items()}:
-            rows = batch_rows(self._signature, inputs, self._functions)
-        tensors = [tf.constant(inputs[spec.name]) for spec in self._signature.inputs]
+            rows = batch_rows(self.signature, inputs, self._functions)
+        tensors = [tf.constant(inputs[spec.name]) for spec in self.signature.inputs]
         try:
             answers = self._functions[rows](*tensors)
-            outputs = {spec.name: answers[spec.name].numpy() for spec in self._signature.outputs}
+            outputs = {spec.name: answers[spec.name].numpy() for spec in self.signature.outputs}
         except tf.errors.OpError as fault:
             raise ModelRaised("the model failed in TensorFlow") from fault
         if self._outputs[rows] != {name: (a.dtype, a.shape) for name, a in outputs.items()}:
@@ -85,7 +75,7 @@ class TensorFlowBackend:
         return outputs
 
     def _check(self, outputs: Tensors, rows: int) -> None:
-        for spec in self._signature.outputs:
+        for spec in self.signature.outputs:
             array = outputs[spec.name]
             if not spec.admits(array) or array.shape[0] != rows:
                 came = f"{array.dtype.name} {list(array.shape)}"

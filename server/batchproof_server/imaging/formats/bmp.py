@@ -1,6 +1,7 @@
 """BMP: the Windows bitmap headers of 12 and of 40 bytes or more."""
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.imaging.formats.cost import WITH_ALPHA, DecodingCost
 from batchproof_server.imaging.formats.reading import broken, fields
 
 _NAME = "bmp"
@@ -40,3 +41,8 @@ def exif(_: bytes) -> bytes:
 def bare(encoded: bytes) -> bytes:
     """The file: it holds nothing but the picture."""
     return encoded
+
+
+def cost(_: bytes) -> DecodingCost:
+    """As any file that may have alpha."""
+    return WITH_ALPHA

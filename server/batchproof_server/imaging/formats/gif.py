@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from batchproof_server.imaging.formats.cost import IN_COLOUR, IN_TENSORFLOW, DecodingCost
 from batchproof_server.imaging.formats.reading import broken, fields, truncated
 
 _NAME = "gif"
@@ -63,6 +64,11 @@ def bare(encoded: bytes) -> bytes:
     return b"".join(
         (encoded[: frame.screen_end], frame.control, encoded[frame.start : end], b"\x3b")
     )
+
+
+def cost(_: bytes) -> DecodingCost:
+    """One byte of palette, then colours; TensorFlow reads the palette into one more."""
+    return DecodingCost(1 + IN_COLOUR, IN_TENSORFLOW + 1)
 
 
 def _first_frame(encoded: bytes) -> _FirstFrame:

@@ -9,10 +9,11 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
+from batchproof_server.imaging.formats.cost import IN_COLOUR, IN_TENSORFLOW, DecodingCost
 from batchproof_server.imaging.formats.reading import broken, fields, truncated
 
 _NAME = "jpeg"
-INKS: Final = 4
+_INKS: Final = 4
 _START: Final = b"\xff\xd8"
 # A marker: fill bytes, then a code. Junk and stuffed zeros before it are skipped, as libjpeg does.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
@@ -79,7 +80,7 @@ def size_pixels(encoded: bytes) -> tuple[int, int]:
     return width, height
 
 
-def components(encoded: bytes) -> tuple[int, bool]:
+def _components(encoded: bytes) -> tuple[int, bool]:
     """How many colours the file has, and whether they come in more than one scan.
 
     Raises:
@@ -152,6 +153,16 @@ def bare(encoded: bytes) -> bytes:
     if scans > _MAX_SCANS:
         raise InvalidInput(f"the jpeg file has {scans} scans, expected at most {_MAX_SCANS}")
     return b"".join((*kept, encoded[scans_start:]))
+
+
+def cost(encoded: bytes) -> DecodingCost:
+    """Where a picture comes in more than one scan, all its coefficients are held, of 2 bytes."""
+    number, in_scans = _components(encoded)
+    own = 1 if number == 1 else IN_COLOUR
+    # Inks become colours, and these grey; grey becomes colours.
+    converted = 2 * IN_COLOUR + 1 if number == _INKS else 1 + IN_COLOUR
+    coefficients = 2 * number * in_scans
+    return DecodingCost(max(own + coefficients, converted), max(3 + coefficients, IN_TENSORFLOW))
 
 
 def _scans(encoded: bytes, start: int) -> int:

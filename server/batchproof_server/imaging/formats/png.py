@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from batchproof_server.imaging.formats.cost import WITH_ALPHA, DecodingCost
 from batchproof_server.imaging.formats.reading import broken, truncated
 
 _NAME = "png"
@@ -70,6 +71,11 @@ def bare(encoded: bytes) -> bytes:
     if headers != 1:
         raise broken(_NAME, "it has more than one IHDR chunk")
     return b"".join(pieces)
+
+
+def cost(_: bytes) -> DecodingCost:
+    """As any file that may have alpha."""
+    return WITH_ALPHA
 
 
 def _chunks(encoded: bytes) -> list[_Chunk]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from batchproof_server.imaging.formats.cost import IN_COLOUR, DecodingCost
 from batchproof_server.imaging.formats.reading import broken, fields
 
 _NAME = "webp"
@@ -50,6 +51,15 @@ def exif(encoded: bytes) -> bytes:
 def bare(encoded: bytes) -> bytes:
     """The file: its decoder steps over what is not the picture."""
     return encoded
+
+
+def cost(_: bytes) -> DecodingCost:
+    """Pillow reads every WebP as an animation.
+
+    Two canvases, the bytes of a frame, the picture; and the plane of its alpha, which is compressed
+    apart. TensorFlow reads into its tensor, beside libwebp's own pixels.
+    """
+    return DecodingCost(4 * IN_COLOUR + 1, 3 + IN_COLOUR)
 
 
 def _canvas(encoded: bytes) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Families of Prometheus series as rows of numpy arrays: an observation is a few additions."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -36,6 +37,17 @@ class Spec:
     is_counter: bool = True
 
 
+class _SeriesRows(dict[Labels, int]):
+    """The row of each series; what is asked for and is not there is created."""
+
+    def __init__(self, create: Callable[[Labels], int]) -> None:
+        super().__init__()
+        self._create = create
+
+    def __missing__(self, labels: Labels) -> int:
+        return self._create(labels)
+
+
 # One row for each series. Columns: one number; or of a histogram one for each bound, one for what
 # is above all of them, and the sum. The caller holds the lock, except for ``metric``.
 # A method asks for the row before it touches the cells: a new row may replace the array.
@@ -53,13 +65,12 @@ class Family:
         self._bounds = spec.bounds
         self._bounds_array = np.array(spec.bounds, np.float64)
         self._admission = admission
-        self._rows: dict[Labels, int] = {}
+        self._rows = _SeriesRows(self._create)
         self._cells = np.zeros((_FEWEST_ROWS, len(spec.bounds) + 2 if spec.bounds else 1))
 
     def row(self, labels: Labels) -> int:
         """Returns the row of a series; creates it at zero when it is new and admitted."""
-        known = self._rows.get(labels)
-        return self._create(labels) if known is None else known
+        return self._rows[labels]
 
     def _create(self, labels: Labels) -> int:
         admitted = self._admission.admit(self.labels, labels)
@@ -75,34 +86,35 @@ class Family:
         kept = {labels: row for labels, row in self._rows.items() if labels[:2] != version}
         cells = np.zeros((max(_FEWEST_ROWS, len(kept)), self._cells.shape[1]))
         cells[: len(kept)] = self._cells[list(kept.values())]
-        self._rows = {labels: row for row, labels in enumerate(kept)}
+        self._rows = _SeriesRows(self._create)
+        self._rows.update((labels, row) for row, labels in enumerate(kept))
         self._cells = cells
 
     def add(self, labels: Labels, amount: float = 1.0) -> None:
         """Adds to a number."""
-        row = self.row(labels)
+        row = self._rows[labels]
         self._cells[row, 0] += amount
 
     def set(self, labels: Labels, value: float) -> None:
         """Replaces a number."""
-        row = self.row(labels)
+        row = self._rows[labels]
         self._cells[row, 0] = value
 
     def observe(self, labels: Labels, value: float) -> None:
         """Adds a value to a histogram."""
-        row = self.row(labels)
+        row = self._rows[labels]
         self._cells[row, bisect_left(self._bounds, value)] += 1.0
         self._cells[row, -1] += value
 
     def observe_all(self, labels: Labels, values: tuple[float, ...]) -> None:
         """Adds values to a histogram."""
+        row = self._rows[labels]
         if len(values) < _WORTH_AN_ARRAY:
             for value in values:
-                self.observe(labels, value)
-            return
-        row = self.row(labels)
-        columns = np.searchsorted(self._bounds_array, values)
-        self._cells[row, :-1] += np.bincount(columns, minlength=len(self._bounds) + 1)
+                self._cells[row, bisect_left(self._bounds, value)] += 1.0
+        else:
+            columns = np.searchsorted(self._bounds_array, values)
+            self._cells[row, :-1] += np.bincount(columns, minlength=len(self._bounds) + 1)
         self._cells[row, -1] += sum(values)
 
     def snapshot(self) -> tuple[list[Labels], Cells]:

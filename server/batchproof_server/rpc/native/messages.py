@@ -1,38 +1,28 @@
 """Between the messages of ``batchproof.v1`` and the values of the predictor; no logic."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
-import numpy as np
-
-from batchproof.tensors import TensorError, data_type_of, fill, from_proto
+from batchproof.tensors import TensorError, fill, from_proto
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, NotImplementedYet, cut
-from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.base.scores import Scores
+from batchproof_server.base.signature import Array
 from batchproof_server.batching.replies import BatchedRows
-from batchproof_server.drift.profile_form import canonical_json
 from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel
-from batchproof_server.models.version_states import VersionStatus
-from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Call
-from batchproof_server.rpc.native.rows import write_outputs, write_rows
 from batchproof_server.rpc.native.tta import (
     read_tta,
     write_augmentation,
-    write_policies,
     write_row_augmentation,
 )
 from batchproof_server.rpc.status import Failure
-from batchproof_server.rpc.version_states import STATE_NAMES
 from batchproof_server.serving.request import Prediction, PredictRequest
 from batchproof_server.tta.plan import Plan
 
 _DEFAULT_TOP_K = 5
-_VERDICTS = {
-    "proven": pb.VERDICT_PROVEN,
-    "probed": pb.VERDICT_PROBED,
-    "unproven": pb.VERDICT_UNPROVEN,
-}
 
 
 def read_selector(selector: pb.ModelSelector) -> ModelSelector:
@@ -144,11 +134,59 @@ def write_prediction(
             fill(response.outputs[name], output)
         return response
     top_k = options.top_k if options.HasField("top_k") else _DEFAULT_TOP_K
-    write_rows(response, prediction, options, top_k)
+    _write_rows(response, prediction, prediction.scores, options, top_k)
     if prediction.augmentation is not None:
         for row, result in enumerate(prediction.augmentation.results):
             write_row_augmentation(response.rows[row].tta, result, options.tta)
     return response
+
+
+def _write_rows(
+    response: pb.PredictResponse,
+    prediction: Prediction,
+    scores: Scores,
+    options: pb.PredictOptions,
+    top_k: int,
+) -> None:
+    """Adds the rows of an answer, without what augmentation says of them.
+
+    Raises:
+        InvalidInput: another head of the model answers something that is not finite.
+    """
+    loaded = prediction.model.loaded
+    labels, heads = loaded.bundle.labels, loaded.heads
+    scores_of_heads = [head.scores(prediction.outputs) for head in heads] if heads else ()
+    for row in range(len(scores.entropy)):
+        message = response.rows.add()
+        _write_scores(message, scores, row, labels, top_k)
+        if options.return_probabilities:
+            message.probabilities.extend(scores.probabilities[row].tolist())
+        if options.return_logits and scores.logits is not None:
+            message.logits.extend(scores.logits[row].tolist())
+        if prediction.handles:
+            message.handle = prediction.handles[row]
+        for head, theirs in zip(heads, scores_of_heads, strict=True):
+            own = message.heads.add(output=head.name)
+            _write_scores(own, theirs, row, head.labels, top_k)
+            if options.return_probabilities:
+                own.probabilities.extend(theirs.probabilities[row].tolist())
+
+
+def _write_scores(
+    message: Any, scores: Scores, row: int, labels: Sequence[str], top_k: int
+) -> None:
+    # Numbers of Python's own: protobuf takes longer over those of numpy.
+    message.entropy = scores.entropy.item(row)
+    message.margin = scores.margin.item(row)
+    score_of = scores.probabilities[row].item
+    for index in scores.ranking(row, top_k):
+        label = labels[index] if labels else str(index)
+        message.classes.add(index=index, label=label, score=score_of(index))
+    if scores.chosen is None:
+        return
+    for index in scores.labels(row):
+        label = labels[index] if labels else str(index)
+        message.labels.add(index=index, label=label, score=score_of(index))
 
 
 def _begun(model: ServedModel, executions: tuple[BatchedRows, ...]) -> pb.PredictResponse:
@@ -207,57 +245,3 @@ def write_failure(failure: Failure) -> pb.PredictStreamResponse:
     # The caller matches by the id that it gave, readable or not.
     request_id = failure.given_id or failure.request_id
     return pb.PredictStreamResponse(request_id=request_id, error=error)
-
-
-def write_summary(status: VersionStatus, versions: Versions) -> pb.ModelSummary:
-    """The state of a version."""
-    default = versions.find(ModelSelector(status.name))
-    return pb.ModelSummary(
-        name=status.name,
-        version=status.version,
-        state=STATE_NAMES[status.state].native,
-        findings=status.findings,
-        is_default=default.version == status.version,
-        version_labels=versions.labels_of(status.name, status.version),
-        verdict=_verdict(status),
-    )
-
-
-def _verdict(status: VersionStatus) -> pb.Verdict:
-    certificate = None if status.served is None else status.served.loaded.certificate
-    return pb.VERDICT_UNSPECIFIED if certificate is None else _VERDICTS[certificate.verdict]
-
-
-def write_model(status: VersionStatus, versions: Versions) -> pb.GetModelResponse:
-    """Everything that is known of a version; of one that is not loaded, its state only."""
-    response = pb.GetModelResponse(summary=write_summary(status, versions))
-    if status.served is None:
-        return response
-    loaded = status.served.loaded
-    response.description = loaded.bundle.manifest.description
-    response.model_digest = loaded.bundle.model_digest
-    response.engine = loaded.backend.engine
-    response.inputs.extend(_write_spec(spec) for spec in loaded.backend.signature.inputs)
-    response.outputs.extend(_write_spec(spec) for spec in loaded.backend.signature.outputs)
-    write_outputs(response, status.served)
-    response.buckets_rows.extend(loaded.batching.buckets_rows)
-    response.max_request_rows = status.served.max_request_rows
-    if loaded.recipe is not None:
-        response.recipe_digest = loaded.recipe.digest
-        response.recipe_json = loaded.recipe.canonical_json
-        response.image_formats.extend(loaded.recipe.formats)
-    if loaded.certificate is not None:
-        response.certificate_json = loaded.certificate.to_json()
-        response.certificate_digest = loaded.certificate_digest
-        response.consistency = loaded.certificate.consistency
-    if loaded.profile is not None:
-        response.profile_digest = loaded.profile.digest
-        response.profile_json = canonical_json(loaded.profile.profile)
-    if loaded.recipe is not None and loaded.output.kind != "raw":
-        write_policies(response, status.served)
-    return response
-
-
-def _write_spec(spec: TensorSpec) -> pb.TensorSpec:
-    sizes = [-1 if size is None else size for size in (None, *spec.row_shape)]
-    return pb.TensorSpec(name=spec.name, data_type=data_type_of(np.dtype(spec.dtype)), shape=sizes)

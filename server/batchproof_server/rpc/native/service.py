@@ -14,10 +14,9 @@ from batchproof_server.rpc.native.messages import (
     read_selector,
     write_failure,
     write_member,
-    write_model,
     write_prediction,
-    write_summary,
 )
+from batchproof_server.rpc.native.models import write_model, write_summary
 from batchproof_server.rpc.native.outcomes import MAX_OUTCOMES, OutcomeReports
 from batchproof_server.rpc.wire_limits import FieldLimit, Fields, WireLimits, limits_with_rows
 from batchproof_server.serving.predictor import Predictor

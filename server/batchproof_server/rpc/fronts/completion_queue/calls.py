@@ -62,12 +62,12 @@ class OpenCalls:
         self._room = Room(settings.max_bytes_in_flight, counts_bytes)
         self._patience = Patience(settings.message_timeout_s)
         self._alarm = Alarm(clock, self._end_patience)
-        self._late = f"the message was not there after {settings.message_timeout_s:g} s"
+        late = f"the message was not there after {settings.message_timeout_s:g} s"
+        self._late = Status(Code.DEADLINE_EXCEEDED, late)
         self._methods = _methods(routes)
         self._open: dict[int, _Open] = {}
         self._lists = InLists(routes, self._answer)
-        self._is_pressed = False
-        self._is_draining = False
+        self._is_pressed = self._is_draining = False
         self._last_is_over = asyncio.Event()
         self._allow()
 
@@ -76,27 +76,28 @@ class OpenCalls:
         for call_id in arrived.closed:
             self._close(call_id)
         if arrived.heads:
+            self._allowance.note(arrived.reads)
             self._let_in(arrived.heads, frozenset(arrived.closed))
         for call_id, is_sent in arrived.written:
             if (opened := self._open.get(call_id)) is not None and opened.stream is not None:
                 opened.stream.written(is_sent=is_sent)
-        read = [self._body(each, content, is_ours=ours) for each, content, ours in arrived.messages]
-        self._lists.begin(body for body in read if body is not None)
+        bodies: list[Body] = []
+        for call_id, content, is_ours in arrived.messages:
+            if (body := self._body(call_id, content, is_ours=is_ours)) is not None:
+                bodies.append(body)
+        self._lists.begin(bodies)
         self._read_next()
 
     def start_draining(self) -> None:
         """Refuses every call that comes from now on."""
         self._is_draining = True
         self._allow()
-        self._note_last()
+        if not self._open:
+            self._last_is_over.set()
 
     async def wait_for_last(self) -> None:
         """Returns when every call that was let in is over; after ``start_draining``."""
         await self._last_is_over.wait()
-
-    def _note_last(self) -> None:
-        if self._is_draining and not self._open:
-            self._last_is_over.set()
 
     async def end(self) -> None:
         """Gives up what is left, and returns when its work has ended, or does not end."""
@@ -106,7 +107,6 @@ class OpenCalls:
         await self._lists.end(_CANCELLED_WORK_S)
 
     def _let_in(self, heads: Sequence[RawHead], closed: frozenset[int]) -> None:
-        self._allowance.note(sum(head.is_read for head in heads))
         unary: list[tuple[RawHead, CallHead]] = []
         to_epoch_s = self._clock.now_s() - epoch_s()
         for raw in heads:
@@ -126,6 +126,7 @@ class OpenCalls:
             else:
                 self._open_stream(raw.call, head)
         self._look(unary)
+        self._alarm.ring_by(self._patience.due_at_s)
 
     def _refusal(self, raw: RawHead) -> Status | None:
         if raw.method not in self._methods:
@@ -166,10 +167,10 @@ class OpenCalls:
 
     def _await_message(self, raw: RawHead, head: CallHead) -> None:
         self._open[head.id] = _Open(raw.call, head)
-        self._patience.begin(head.id, self._clock.now_s())
-        if raw.is_read:
-            self._patience.read(head.id, head.peer)
-        elif not self._ask(head.id) and (other := self._patience.giving_way(head.peer)) is not None:
+        self._patience.begin(head.id, self._clock.now_s(), head.peer if raw.is_read else None)
+        if raw.is_read or self._ask(head.id):
+            return
+        if (other := self._patience.giving_way(head.peer)) is not None:
             self._refuse(other, _CROWDED)
             self._room.begin(head.id)
             self._read(head.id)
@@ -227,13 +228,14 @@ class OpenCalls:
     def _answer(self, outcomes: Sequence[tuple[int, Reply | Status]]) -> None:
         for call_id, outcome in outcomes:
             if (opened := self._open.get(call_id)) is not None:
-                self._forget(call_id)
+                self._forget(call_id)  # its message came, so nobody is patient with it any more
                 is_first = opened.stream is None or not opened.stream.is_begun
                 _end(opened.call, outcome, is_first=is_first)
         self._read_next()
 
     def _refuse(self, call_id: int, status: Status) -> None:
         opened = self._open[call_id]
+        self._patience.end(call_id)
         self._forget(call_id)
         _end(opened.call, status)
 
@@ -241,6 +243,7 @@ class OpenCalls:
         opened = self._open.get(call_id)
         if opened is None:
             return
+        self._patience.end(call_id)
         self._forget(call_id)
         if opened.stream is not None:
             opened.stream.end()
@@ -248,15 +251,14 @@ class OpenCalls:
 
     def _forget(self, call_id: int) -> None:
         del self._open[call_id]
-        self._patience.end(call_id)
         self._room.forget(call_id)
-        self._note_last()
+        if self._is_draining and not self._open:
+            self._last_is_over.set()
 
     def _read_next(self) -> None:
         """What there is room for now is read; the rest of the room is the poller's."""
         for call_id in self._room.next_reads():
             self._read(call_id)
-        self._alarm.ring_by(self._patience.due_at_s)
         self._allow()
 
     def _allow(self) -> None:
@@ -265,9 +267,8 @@ class OpenCalls:
 
     def _end_patience(self) -> None:
         for call_id in self._patience.run_out(self._clock.now_s()):
-            is_waiting = self._room.is_waiting(call_id)
-            status = _CROWDED if is_waiting else Status(Code.DEADLINE_EXCEEDED, self._late)
-            self._refuse(call_id, status)
+            self._refuse(call_id, _CROWDED if self._room.is_waiting(call_id) else self._late)
+        self._alarm.ring_by(self._patience.due_at_s)
         self._read_next()
 
 

@@ -57,6 +57,7 @@ class Arrived:
 
     Attributes:
         heads: in the order of their coming.
+        reads: how many of their messages are being read already.
         messages: call ids with what was read; or with None, and whether the core leaves it to us to
             end the call.
         written: call ids with whether a message of a stream was written.
@@ -64,12 +65,10 @@ class Arrived:
     """
 
     heads: list[RawHead] = field(default_factory=list)
+    reads: int = 0
     messages: list[tuple[int, bytes | None, bool]] = field(default_factory=list)
     written: list[tuple[int, bool]] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.heads or self.messages or self.written or self.closed)
 
 
 # Contract
@@ -137,7 +136,7 @@ class Poller:
         try:
             return self._collect(arrived)
         finally:
-            if arrived:
+            if arrived.heads or arrived.messages or arrived.written or arrived.closed:
                 self._tell(self._take, arrived)
 
     def _collect(self, arrived: Arrived) -> bool:
@@ -186,6 +185,7 @@ class Poller:
             metadata, deadline_s = event.invocation_metadata, details.deadline
             head = RawHead(call_id, call, details.method, deadline_s, metadata, is_read)
             arrived.heads.append(head)
+            arrived.reads += is_read
 
     def _reads(self, method: bytes, call: CoreCall, call_id: int) -> bool:
         if method not in self._read_at_once or not self._allowance.take():

@@ -117,9 +117,18 @@ class Patience:
         """When the next one runs out; None when nobody waits."""
         return next(iter(self._until_s.values()), None)
 
-    def begin(self, call_id: int, now_s: float) -> None:
-        """The headers of a call are there."""
+    def begin(self, call_id: int, now_s: float, read_for: str | None = None) -> None:
+        """The headers of a call are there.
+
+        Args:
+            call_id: names it.
+            now_s: the instant.
+            read_for: its connection, where its message is being read already.
+        """
         self._until_s[call_id] = now_s + self._timeout_s
+        if read_for is not None:
+            self._read_for[call_id] = read_for
+            self._holdings.add(read_for)
 
     def end(self, call_id: int) -> None:
         """Its message is there too, or the call is over."""
