@@ -3,9 +3,15 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 
+from batchproof.tensors import to_proto
+from batchproof.v1 import prediction_pb2 as pb
+from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from system.bundles import write_affine
 from system.conftest import Serve
 from system.process import ServerProcess, own_lines, run, until
@@ -52,6 +58,42 @@ def test_an_operator_rolls_back_and_brings_a_new_version(
     code, text = ctl(server, "reload")
     assert code == 0
     assert ["m", "3", "ready", "default"] in [line.split() for line in text.splitlines()]
+
+
+def test_an_operator_lets_two_versions_share_a_label(server: ServerProcess) -> None:
+    assert ctl(server, "load", "m", "1")[0] == 0
+    assert ctl(server, "label", "m", "stable", "1=9", "2=1") == (0, "stable 1=9 2=1\n")
+    code, text = ctl(server, "list")
+    assert code == 0
+    assert [line.split()[3:5] for line in text.splitlines()[1:]] == [
+        ["stable", "0.9"],
+        ["stable", "0.1"],
+    ]
+    keys = [f"user-{number}" for number in range(100)]
+    few = versions_of(server, keys)
+    assert 0 < list(few.values()).count(2) < 50
+    assert versions_of(server, keys) == few
+    assert ctl(server, "label", "m", "stable", "1=1", "2=1", "old=1")[0] == 0
+    many = versions_of(server, keys)
+    assert {(few[key], many[key]) for key in keys} == {(1, 1), (1, 2), (2, 2)}
+    assert ctl(server, "rollback", "m")[0] == 0
+    assert json.loads(ctl(server, "list", "--json")[1])[0]["label_shares"] == {
+        "old": 1.0,
+        "stable": 1.0,
+    }
+    code, text = ctl(server, "label", "m", "stable", "1=0")
+    assert (code, "all weights are 0, expected one above it" in text) == (1, True)
+
+
+def versions_of(server: ServerProcess, keys: list[str]) -> dict[str, int]:
+    """Which version of "stable" answers each key."""
+    row = pb.NamedTensors(tensors={"image": to_proto(np.zeros((1, 4), np.float32))})
+    selector = pb.ModelSelector(name="m", label="stable")
+    asked = pb.PredictRequest(model=selector, tensors=row)
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub: Any = pb_grpc.PredictionServiceStub(channel)
+        answers = {key: stub.Predict(asked, metadata=(("x-batchproof-key", key),)) for key in keys}
+    return {key: answer.provenance.version for key, answer in answers.items()}
 
 
 def test_an_operator_ends_the_server(server: ServerProcess) -> None:

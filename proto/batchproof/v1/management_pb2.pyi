@@ -7,7 +7,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class VersionEntry(_message.Message):
-    __slots__ = ("model", "version", "state", "findings", "step", "labels", "is_default", "is_found", "is_partial", "is_changed", "is_refused")
+    __slots__ = ("model", "version", "state", "findings", "step", "labels", "is_default", "is_found", "is_partial", "is_changed", "is_refused", "label_shares")
+    class LabelSharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +26,7 @@ class VersionEntry(_message.Message):
     IS_PARTIAL_FIELD_NUMBER: _ClassVar[int]
     IS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     IS_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    LABEL_SHARES_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     state: str
@@ -30,7 +38,8 @@ class VersionEntry(_message.Message):
     is_partial: bool
     is_changed: bool
     is_refused: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., findings: _Optional[_Iterable[str]] = ..., step: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., is_default: bool = ..., is_found: bool = ..., is_partial: bool = ..., is_changed: bool = ..., is_refused: bool = ...) -> None: ...
+    label_shares: _containers.ScalarMap[str, float]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., findings: _Optional[_Iterable[str]] = ..., step: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., is_default: bool = ..., is_found: bool = ..., is_partial: bool = ..., is_changed: bool = ..., is_refused: bool = ..., label_shares: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
     __slots__ = ("model",)
@@ -99,7 +108,7 @@ class ReloadResponse(_message.Message):
     def __init__(self, failure: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionEntry, _Mapping]]] = ...) -> None: ...
 
 class SetLabelsRequest(_message.Message):
-    __slots__ = ("model", "labels")
+    __slots__ = ("model", "labels", "shared")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -107,14 +116,36 @@ class SetLabelsRequest(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SharedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: VersionWeights
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[VersionWeights, _Mapping]] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     model: str
     labels: _containers.ScalarMap[str, int]
-    def __init__(self, model: _Optional[str] = ..., labels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    shared: _containers.MessageMap[str, VersionWeights]
+    def __init__(self, model: _Optional[str] = ..., labels: _Optional[_Mapping[str, int]] = ..., shared: _Optional[_Mapping[str, VersionWeights]] = ...) -> None: ...
+
+class VersionWeights(_message.Message):
+    __slots__ = ("weights",)
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    weights: _containers.ScalarMap[int, int]
+    def __init__(self, weights: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class SetLabelsResponse(_message.Message):
-    __slots__ = ("labels",)
+    __slots__ = ("labels", "shared")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -122,9 +153,18 @@ class SetLabelsResponse(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SharedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: VersionWeights
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[VersionWeights, _Mapping]] = ...) -> None: ...
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     labels: _containers.ScalarMap[str, int]
-    def __init__(self, labels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    shared: _containers.MessageMap[str, VersionWeights]
+    def __init__(self, labels: _Optional[_Mapping[str, int]] = ..., shared: _Optional[_Mapping[str, VersionWeights]] = ...) -> None: ...
 
 class SetLogLevelRequest(_message.Message):
     __slots__ = ("level",)

@@ -122,7 +122,8 @@ class ManagementServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetLabels(self, request, context):
-        """Moves labels, all of one request at once. Only a version that answers can be labelled.
+        """Moves labels, all of one request at once, to one version or to several that share the callers.
+        Only a version that answers can be labelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

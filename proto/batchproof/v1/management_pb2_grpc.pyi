@@ -255,7 +255,9 @@ class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _
     """
 
     SetLabels: _ManagementServiceSetLabelsType
-    """Moves labels, all of one request at once. Only a version that answers can be labelled."""
+    """Moves labels, all of one request at once, to one version or to several that share the callers.
+    Only a version that answers can be labelled.
+    """
 
     SetLogLevel: _ManagementServiceSetLogLevelType
     """Changes what is logged, until the server ends."""
@@ -356,7 +358,9 @@ class ManagementServiceServicer(metaclass=abc.ABCMeta):
         request: batchproof.v1.management_pb2.SetLabelsRequest,
         context: _ServicerContext,
     ) -> typing.Union[batchproof.v1.management_pb2.SetLabelsResponse, collections.abc.Awaitable[batchproof.v1.management_pb2.SetLabelsResponse]]:
-        """Moves labels, all of one request at once. Only a version that answers can be labelled."""
+        """Moves labels, all of one request at once, to one version or to several that share the callers.
+        Only a version that answers can be labelled.
+        """
 
     @abc.abstractmethod
     def SetLogLevel(

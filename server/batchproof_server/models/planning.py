@@ -8,6 +8,7 @@ from typing import Final
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.policies import RepositorySettings, VersionPolicy
 from batchproof_server.models.version_states import AT_WORK, IN_MEMORY, VersionState
+from batchproof_server.models.weighted_versions import Target, versions_in
 
 _LOADABLE: Final = (None, VersionState.DISCOVERED, VersionState.UNLOADED)
 # What a wanted version may still become READY from.
@@ -126,7 +127,7 @@ def _stale(aim: Aim, states: Mapping[int, VersionState]) -> frozenset[int]:
 def first_places(
     places: tuple[Place, ...],
     settings: RepositorySettings,
-    labels: Mapping[str, Mapping[str, int]],
+    labels: Mapping[str, Mapping[str, Target]],
 ) -> tuple[Place, ...]:
     """The versions that are loaded at the start, of those that were found."""
     versions: defaultdict[str, set[int]] = defaultdict(set)
@@ -140,7 +141,7 @@ def first_places(
                 settings.policy_of(name),
                 frozenset(found),
                 frozenset(found),
-                frozenset(labels.get(name, {}).values()),
+                versions_in(labels.get(name, {}).values()),
             ),
             {},
         ).load

@@ -14,30 +14,43 @@ from batchproof_server.base.errors import (
 )
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState, VersionStatus
+from batchproof_server.models.weighted_versions import (
+    Target,
+    WeightedVersions,
+    versions_in,
+    weights_of,
+)
 
 Statuses: TypeAlias = Mapping[str, Mapping[int, VersionStatus]]
-Labels: TypeAlias = Mapping[str, Mapping[str, int]]
+Labels: TypeAlias = Mapping[str, Mapping[str, Target]]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSelector:
-    """Which model answers: a name with a version, or a label, or neither (the newest)."""
+    """Which model answers: a name with a version, or a label, or neither (the newest).
+
+    Attributes:
+        key: of the caller, which decides where several versions share a label.
+    """
 
     name: str
     version: int | None = None
     label: str | None = None
+    key: str = ""
 
 
 def selected(selector: ModelSelector, statuses: Statuses, labels: Labels) -> VersionStatus:
     """The version that a selector stands for, in whatever state.
 
     Without version and label: the newest that is ready; when none is, the newest that is stuck, or
-    else goes away, or else is yet to be loaded, or else failed, or else was unloaded.
+    else goes away, or else is yet to be loaded, or else failed, or else was unloaded. Of a label
+    that several versions share, the one of the ready ones that the key meets; when none is ready,
+    that of those with a weight which is the nearest to it, as without a label.
 
     Args:
         selector: what the caller says.
         statuses: model -> version -> status; of each model one at least.
-        labels: model -> label -> version.
+        labels: model -> label -> what it stands for.
 
     Raises:
         InvalidInput: no name was given and there are several models.
@@ -46,14 +59,43 @@ def selected(selector: ModelSelector, statuses: Statuses, labels: Labels) -> Ver
     versions = _named(selector.name, statuses)
     name = next(iter(versions.values())).name
     if selector.label is not None:
-        return versions[_labelled(name, selector.label, labels)]
+        target = _labelled(name, selector.label, labels)
+        return _labelled_status(name, selector.label, selector.key, target, versions)
     if selector.version is not None:
         return _numbered(name, versions, selector.version)
-    return max(versions.values(), key=lambda status: (_HOPE[status.state], status.version))
+    return _most_hopeful(versions.values())
 
 
-# What a request without version or label is told of, the highest first. One that failed must not
-# hide that another server may answer.
+def meant(selector: ModelSelector, name: str, labels: Labels) -> int:
+    """The version that a label and a key stand for, whether it answers or not.
+
+    Args:
+        selector: with a label, which is known.
+        name: of the model.
+        labels: model -> label -> what it stands for.
+    """
+    target = _labelled(name, selector.label or "", labels)
+    if not isinstance(target, WeightedVersions):
+        return target
+    return target.choose(name, selector.label or "", selector.key, weights_of(target))
+
+
+def _labelled_status(
+    name: str, label: str, key: str, target: Target, versions: Mapping[int, VersionStatus]
+) -> VersionStatus:
+    if not isinstance(target, WeightedVersions):
+        return versions[target]
+    members = [versions[each] for each, weight in target.weights if weight]
+    ready = {each.version for each in members if each.state is VersionState.READY}
+    return versions[target.choose(name, label, key, ready)] if ready else _most_hopeful(members)
+
+
+def _most_hopeful(statuses: Iterable[VersionStatus]) -> VersionStatus:
+    return max(statuses, key=lambda status: (_HOPE[status.state], status.version))
+
+
+# What a request is told of that may be answered by several versions, the highest first. One that
+# failed must not hide that another server may answer.
 _HOPE: Final = {
     VersionState.READY: 5,
     VersionState.STUCK: 4,
@@ -79,7 +121,7 @@ def _names(statuses: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in sorted(statuses))
 
 
-def _labelled(name: str, label: str, labels: Labels) -> int:
+def _labelled(name: str, label: str, labels: Labels) -> Target:
     known = labels.get(name, {})
     if label not in known:
         expected = ", ".join(sorted(known)) or "none"
@@ -135,8 +177,8 @@ def ready_of(statuses: Iterable[VersionStatus]) -> tuple[ServedModel, ...]:
 
 def missing_label(labels: Labels, statuses: Statuses) -> tuple[str, str, int] | None:
     """Model, label and version of the first label for what does not exist; None without one."""
-    for name, versions in labels.items():
-        for label, version in versions.items():
-            if version not in statuses.get(name, {}):
+    for name, targets in labels.items():
+        for label, target in targets.items():
+            for version in sorted(versions_in((target,)).difference(statuses.get(name, {}))):
                 return name, label, version
     return None

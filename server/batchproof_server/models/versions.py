@@ -1,26 +1,28 @@
 """The life of every model version: loaded, leased, drained, unloaded, and loaded again."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.errors import ModelNotFound, ModelRefused
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.selection import (
+    Labels,
     ModelSelector,
     answering,
-    missing_label,
+    meant,
     ready_of,
     selected,
 )
 from batchproof_server.models.served import Lease, ServedModel
 from batchproof_server.models.version_changed import change_of
 from batchproof_server.models.version_facts import facts_of
+from batchproof_server.models.version_labels import ShareDiverted, VersionLabels
 from batchproof_server.models.version_states import NEXT, VersionState, VersionStatus
 
 _UNFORESEEN_FINDING: Final = "the server failed while loading it; its log has more"
@@ -41,7 +43,7 @@ class Versions:
 
     Args:
         places: what was discovered.
-        version_labels: model -> label -> version.
+        version_labels: model -> label -> what it stands for.
         loader: makes them answer.
         observer: told of every change.
         clock: for the instants of the changes.
@@ -49,12 +51,15 @@ class Versions:
 
     Raises:
         ValueError: a label names a model or a version that was not discovered.
+
+    Attributes:
+        labels: what callers may name in place of a version.
     """
 
     def __init__(
         self,
         places: tuple[Place, ...],
-        version_labels: Mapping[str, Mapping[str, int]],
+        version_labels: Labels,
         *,
         loader: Loader,
         observer: Observer,
@@ -68,16 +73,11 @@ class Versions:
         self._statuses: dict[str, dict[int, VersionStatus]] = {}
         for place in places:
             self._add(place)
-        self._labels = {name: dict(labels) for name, labels in version_labels.items()}
+        self.labels = VersionLabels(version_labels, self._statuses)
         self._leases: dict[tuple[str, int], Lease] = {}
         self._ready: tuple[ServedModel, ...] = ()
         # By the name of a model that has one, the version that answers whoever names no other.
         self._answering: dict[str, ServedModel] = {}
-        if missing := missing_label(self._labels, self._statuses):
-            name, label, version = missing
-            raise ValueError(
-                f'version_labels.{name}.{label}: there is no version {version} of a model "{name}"'
-            )
 
     def announce(self) -> None:
         """Tells the observer of every version that was discovered."""
@@ -153,18 +153,6 @@ class Versions:
             served.close()
             self._change(name, version, VersionState.UNLOADED)
 
-    def relabel(self, name: str, labels: Mapping[str, int]) -> None:
-        """Replaces all labels of a model, label -> version, at once.
-
-        Raises:
-            ModelNotFound: there is no such model or version; nothing is changed.
-        """
-        selected(ModelSelector(name), self._statuses, {})
-        if missing := missing_label({name: labels}, self._statuses):
-            what = f'the label "{missing[1]}" is for version {missing[2]} of model "{name}"'
-            raise ModelNotFound(f"{what}, which does not exist")
-        self._labels[name] = dict(labels)
-
     def forget(self, name: str, version: int) -> None:
         """Knows no more of a version that was unloaded, nor of labels that stand for it.
 
@@ -174,9 +162,9 @@ class Versions:
         if (state := self._statuses[name][version].state) is not VersionState.UNLOADED:
             raise ValueError(f"a version that is {state} cannot be forgotten")
         del self._statuses[name][version]
-        self._labels[name] = {k: each for k, each in self.labels(name).items() if each != version}
         if not self._statuses[name]:
-            del self._statuses[name], self._labels[name]
+            del self._statuses[name]
+        self.labels.drop(name, version)
 
     def lease(self, selector: ModelSelector) -> Lease:
         """Keeps the version that answers in use, for as long as what is returned is entered.
@@ -189,7 +177,14 @@ class Versions:
             model = self._answering.get(selector.name)
         if model is None:
             model = self.select(selector)
+            if selector.label is not None:
+                self._tell_diverted(selector, model)
         return self._leases[model.name, model.version]
+
+    def _tell_diverted(self, selector: ModelSelector, model: ServedModel) -> None:
+        version = meant(selector, model.name, self.labels.by_model)
+        if version != model.version:
+            self._observer.notify(ShareDiverted(model.name, version, model.version))
 
     def follow_trouble(self, name: str, version: int, reason: str) -> None:
         """A version cannot answer any more, for a reason; or it can again, for none."""
@@ -227,21 +222,13 @@ class Versions:
         """The versions that hold a model in memory."""
         return tuple(status.served for status in self.statuses() if status.served is not None)
 
-    def labels(self, name: str) -> Mapping[str, int]:
-        """The labels of a model and their versions."""
-        return self._labels.get(name, {})
-
-    def labels_of(self, name: str, version: int) -> tuple[str, ...]:
-        """The labels that stand for a version, sorted."""
-        return tuple(sorted(k for k, number in self.labels(name).items() if number == version))
-
     def find(self, selector: ModelSelector) -> VersionStatus:
         """The version that a selector stands for, in whatever state.
 
         Raises:
             InvalidInput, ModelNotFound: as ``models.selection.selected`` says.
         """
-        return selected(selector, self._statuses, self._labels)
+        return selected(selector, self._statuses, self.labels.by_model)
 
     def select(self, selector: ModelSelector) -> ServedModel:
         """The version that answers, for those who only look at it; to use it, ``lease``.

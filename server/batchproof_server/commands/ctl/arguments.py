@@ -58,7 +58,12 @@ def _add_orders(orders: Any) -> None:
     add("reload", help="read the configuration again, and look for versions")
     label = add("label", help="move labels, all at once")
     label.add_argument("model", help=_NEEDED)
-    label.add_argument("labels", nargs="+", metavar="LABEL=VERSION", help="LABEL= removes a label")
+    label.add_argument(
+        "labels",
+        nargs="+",
+        metavar="LABEL=VERSION",
+        help="LABEL= removes a label; LABEL VERSION=WEIGHT VERSION=WEIGHT shares its callers",
+    )
     add("log-level", help="change what is logged").add_argument(
         "level", choices=("debug", "info", "warning", "error")
     )

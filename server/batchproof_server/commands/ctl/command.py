@@ -13,6 +13,7 @@ import grpc
 from batchproof.v1 import management_pb2 as pb
 from batchproof.v1 import management_pb2_grpc as pb_grpc
 from batchproof_server.base.files import read_start
+from batchproof_server.commands.ctl.labels import read_labels, shown_labels, write_labels
 from batchproof_server.commands.tables import table
 from batchproof_server.commands.terminal import write, write_error
 
@@ -62,7 +63,7 @@ _REQUESTS: Final[Mapping[str, Callable[[Namespace], Any]]] = {
     ),
     "rollback": lambda given: pb.RollBackRequest(model=given.model),
     "reload": lambda _given: pb.ReloadRequest(),
-    "label": lambda given: pb.SetLabelsRequest(model=given.model, labels=_labels(given.labels)),
+    "label": lambda given: read_labels(given.model, given.labels),
     "log-level": lambda given: pb.SetLogLevelRequest(level=given.level),
     "drain": lambda _given: pb.DrainRequest(),
 }
@@ -75,17 +76,6 @@ def _number(version: int | None) -> int | None:
 
 
 _MAX_VERSION: Final = 1 << 63
-
-
-def _labels(texts: Iterable[str]) -> dict[str, int]:
-    labels: dict[str, int] = {}
-    for text in texts:
-        label, equals, version = text.rpartition("=")
-        is_number = version.isascii() and version.isdigit() and 1 <= int(version) < _MAX_VERSION
-        if not equals or not label or not (is_number or not version):
-            raise ValueError(f'"{text}" is no label, expected LABEL=VERSION or LABEL=')
-        labels[label] = int(version or 0)
-    return labels
 
 
 def _check_timeout(timeout_s: float) -> None:
@@ -139,8 +129,7 @@ def _show(arguments: Namespace, answer: Any) -> int:
         case "rollback":
             write(f"version {answer.version} answers, version {answer.unloaded} is unloaded")
         case "label":
-            kept = (f"{label}={version}" for label, version in sorted(answer.labels.items()))
-            write(" ".join(kept) or "no labels")
+            write(write_labels(answer))
         case _:
             pass
     sys.stdout.flush()
@@ -149,10 +138,15 @@ def _show(arguments: Namespace, answer: Any) -> int:
 
 def _plain(entry: pb.VersionEntry) -> dict[str, Any]:
     return {
-        field.name: list(value) if field.is_repeated else value
+        field.name: _plain_value(getattr(entry, field.name), is_repeated=field.is_repeated)
         for field in entry.DESCRIPTOR.fields
-        for value in (getattr(entry, field.name),)
     }
+
+
+def _plain_value(value: Any, *, is_repeated: bool) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if is_repeated else value
 
 
 def _versions(entries: Iterable[pb.VersionEntry]) -> str:
@@ -162,7 +156,7 @@ def _versions(entries: Iterable[pb.VersionEntry]) -> str:
             entry.model,
             str(entry.version),
             entry.state or "not loaded",
-            ",".join(entry.labels),
+            shown_labels(entry),
             "; ".join(_notes(entry)),
         )
         for entry in entries

@@ -24,6 +24,7 @@ from batchproof_server.rpc.native.tta import (
 )
 from batchproof_server.rpc.status import Failure
 from batchproof_server.rpc.version_states import STATE_NAMES
+from batchproof_server.rpc.versions import key_of
 from batchproof_server.serving.request import Prediction, PredictRequest
 from batchproof_server.tta.plan import Plan
 
@@ -35,13 +36,17 @@ _VERDICTS = {
 }
 
 
-def read_selector(selector: pb.ModelSelector) -> ModelSelector:
-    """Which model the caller asks for."""
+def read_selector(selector: pb.ModelSelector, call: Call) -> ModelSelector:
+    """Which model the caller asks for.
+
+    Raises:
+        InvalidInput: as ``key_of`` says.
+    """
     match selector.WhichOneof("selection"):
         case "version":
             return ModelSelector(selector.name, version=selector.version)
         case "label":
-            return ModelSelector(selector.name, label=selector.label)
+            return ModelSelector(selector.name, label=selector.label, key=key_of(call))
         case _:
             return ModelSelector(selector.name)
 
@@ -218,7 +223,7 @@ def write_summary(status: VersionStatus, versions: Versions) -> pb.ModelSummary:
         state=STATE_NAMES[status.state].native,
         findings=status.findings,
         is_default=default.version == status.version,
-        version_labels=versions.labels_of(status.name, status.version),
+        version_labels=versions.labels.on(status.name, status.version),
         verdict=_verdict(status),
     )
 
