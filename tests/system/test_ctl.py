@@ -96,6 +96,65 @@ def versions_of(server: ServerProcess, keys: list[str]) -> dict[str, int]:
     return {key: answer.provenance.version for key, answer in answers.items()}
 
 
+def test_an_operator_compares_a_shadow(serve: Serve, repository: Path) -> None:
+    variables = {"BATCHPROOF_SHADOW__VERSIONS": "{ m = 2 }", "BATCHPROOF_SHADOW__SHARE": "1.0"}
+    for version in (1, 2):
+        (repository / "m" / str(version) / "batchproof.toml").write_text(
+            'format = 1\n[output]\nkind = "logits"\n'
+        )
+    shadowed = serve(repository, "--management-port", "0", variables=variables).wait_serving()
+    row = pb.NamedTensors(tensors={"image": to_proto(np.ones((1, 4), np.float32))})
+    asked = pb.PredictRequest(model=pb.ModelSelector(name="m"), tensors=row)
+    with grpc.insecure_channel(shadowed.grpc) as channel:
+        stub: Any = pb_grpc.PredictionServiceStub(channel)
+        answers = [stub.Predict(asked).provenance.version for _ in range(3)]
+    assert answers == [1] * 3
+    code, text = until(
+        "the rows are compared",
+        lambda: found if "0 of 3 rows" in (found := ctl(shadowed, "compare", "m"))[1] else None,
+    )
+    assert code == 0
+    assert text.splitlines()[0] == "version 2 beside 1, as a shadow: not known"
+    assert "too few rows to tell whether that is within the tolerance of 1.00%" in text
+    code, text = ctl(shadowed, "compare", "m", "--json", "--tolerance", "0.9")
+    (found,) = json.loads(text)
+    assert (code, found["judgement"], found["rows"]) == (0, "not worse", 3)
+    code, text = ctl(shadowed, "list", "m")
+    assert ["m", "2", "ready", "shadow"] in [line.split() for line in text.splitlines()]
+    assert ctl(shadowed, "shadow", "m") == (0, "")
+    code, text = ctl(shadowed, "compare", "m")
+    assert (code, text.startswith("nothing to compare")) == (0, True)
+    code, text = ctl(shadowed, "shadow", "m", "9")
+    assert (code, 'model "m" has no version 9' in text) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            {"SHADOW__VERSIONS": "{ m = 9 }"},
+            'shadow.versions.m: there is no version 9 of a model "m"',
+        ),
+        ({"SHADOW__VERSIONS": "{ m = 0 }"}, "versions.m is 0, expected 1 or more"),
+        ({"SHADOW__SHARE": "2"}, "share is 2.0, expected 1e-09 to 1"),
+        ({"VERSION_LABELS__M": "{ stable = { 1 = -5, 2 = 5 } }"}, "weight of version 1 is -5"),
+        ({"VERSION_LABELS__M": "{ stable = { 1 = 0 } }"}, "all weights are 0"),
+        ({"VERSION_LABELS__M": "{ stable = { 1 = 1, 9 = 1 } }"}, "there is no version 9"),
+        (
+            {"SHADOW__VERSIONS": "{ m = 2 }", "VERSION_LABELS__M": "{ stable = 2 }"},
+            'version 2 answers for the label "stable"',
+        ),
+    ],
+)
+def test_a_hostile_configuration_ends_the_start_in_a_sentence(
+    repository: Path, setting: dict[str, str], sentence: str
+) -> None:
+    variables = {f"BATCHPROOF_{name}": value for name, value in setting.items()}
+    ended = run("serve", repository, "--grpc-port", "0", "--http-port", "0", variables=variables)
+    assert ended.returncode == 2
+    assert sentence in " ".join(own_lines(ended))
+
+
 def test_an_operator_ends_the_server(server: ServerProcess) -> None:
     assert ctl(server, "drain") == (0, "")
     assert server.wait_exit() == 0

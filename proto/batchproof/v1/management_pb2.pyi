@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class VersionEntry(_message.Message):
-    __slots__ = ("model", "version", "state", "findings", "step", "labels", "is_default", "is_found", "is_partial", "is_changed", "is_refused", "label_shares")
+    __slots__ = ("model", "version", "state", "findings", "step", "labels", "is_default", "is_found", "is_partial", "is_changed", "is_refused", "label_shares", "is_shadow")
     class LabelSharesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class VersionEntry(_message.Message):
     IS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     IS_REFUSED_FIELD_NUMBER: _ClassVar[int]
     LABEL_SHARES_FIELD_NUMBER: _ClassVar[int]
+    IS_SHADOW_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     state: str
@@ -39,7 +40,8 @@ class VersionEntry(_message.Message):
     is_changed: bool
     is_refused: bool
     label_shares: _containers.ScalarMap[str, float]
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., findings: _Optional[_Iterable[str]] = ..., step: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., is_default: bool = ..., is_found: bool = ..., is_partial: bool = ..., is_changed: bool = ..., is_refused: bool = ..., label_shares: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    is_shadow: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., findings: _Optional[_Iterable[str]] = ..., step: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., is_default: bool = ..., is_found: bool = ..., is_partial: bool = ..., is_changed: bool = ..., is_refused: bool = ..., label_shares: _Optional[_Mapping[str, float]] = ..., is_shadow: bool = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
     __slots__ = ("model",)
@@ -165,6 +167,65 @@ class SetLabelsResponse(_message.Message):
     labels: _containers.ScalarMap[str, int]
     shared: _containers.MessageMap[str, VersionWeights]
     def __init__(self, labels: _Optional[_Mapping[str, int]] = ..., shared: _Optional[_Mapping[str, VersionWeights]] = ...) -> None: ...
+
+class SetShadowRequest(_message.Message):
+    __slots__ = ("model", "version")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class SetShadowResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CompareVersionsRequest(_message.Message):
+    __slots__ = ("model", "tolerance")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    tolerance: float
+    def __init__(self, model: _Optional[str] = ..., tolerance: _Optional[float] = ...) -> None: ...
+
+class VersionComparison(_message.Message):
+    __slots__ = ("version", "judged", "by_ground_truth", "rows", "different", "estimate", "low", "high", "judgement", "sentences", "skipped")
+    class SkippedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
+    BY_GROUND_TRUTH_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENT_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    JUDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    judged: int
+    by_ground_truth: bool
+    rows: int
+    different: int
+    estimate: float
+    low: float
+    high: float
+    judgement: str
+    sentences: _containers.RepeatedScalarFieldContainer[str]
+    skipped: _containers.ScalarMap[str, int]
+    def __init__(self, version: _Optional[int] = ..., judged: _Optional[int] = ..., by_ground_truth: bool = ..., rows: _Optional[int] = ..., different: _Optional[int] = ..., estimate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judgement: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., skipped: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class CompareVersionsResponse(_message.Message):
+    __slots__ = ("comparisons",)
+    COMPARISONS_FIELD_NUMBER: _ClassVar[int]
+    comparisons: _containers.RepeatedCompositeFieldContainer[VersionComparison]
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[VersionComparison, _Mapping]]] = ...) -> None: ...
 
 class SetLogLevelRequest(_message.Message):
     __slots__ = ("level",)

@@ -40,6 +40,7 @@ from batchproof_server.rpc.settings import FrontName, RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.predictor import RequestLimits
+from batchproof_server.shadowing.settings import ShadowSettings
 from batchproof_server.web.settings import WebSettings
 
 PREFIX = "BATCHPROOF_"
@@ -116,6 +117,7 @@ class Config:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     self_check: SelfCheckSettings = field(default_factory=SelfCheckSettings)
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)

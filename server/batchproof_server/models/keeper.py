@@ -207,6 +207,7 @@ class Keeper:
             policy=self.sources.settings.policy_of(model),
             found=found,
             whole=whole,
+            shadow=self.versions.shadows.of(model),
             labelled=self.versions.labels.versions(model) | self.coming_labels.of(model),
             said=self.said.get(model, {}),
             retry=frozenset(

@@ -163,7 +163,8 @@ class Orders:
         """
         found = self._found(model, await self._keeper.look())
         states = self._keeper.states(model)
-        loaded = [version for version, state in states.items() if state in IN_MEMORY]
+        shadow = self._versions.shadows.of(model)
+        loaded = [v for v, state in states.items() if state in IN_MEMORY and v != shadow]
         if not loaded:
             raise ModelNotReady(f'no version of model "{model}" answers, nothing to roll back from')
         newest = max(loaded)
@@ -171,6 +172,7 @@ class Orders:
             version
             for version, seen in found.items()
             if version < newest
+            and version != shadow
             and not seen.lying.partial
             and not refuses(self._keeper, (model, version))
         ]
@@ -209,6 +211,7 @@ class Orders:
             for version in () if target is None else weights_of(target):
                 self._check_known(model, version, known)
                 state = self._keeper.states(model).get(version, "not loaded")
+                state = "a shadow" if self._versions.shadows.has(model, version) else state
                 if state is not VersionState.READY:
                     raise ModelNotReady(
                         f'model "{model}" version {version} is {state}, expected one that is '

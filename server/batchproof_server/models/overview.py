@@ -21,6 +21,7 @@ class VersionOverview:
         is_default: whether it answers those who name neither version nor label.
         is_changed: whether its files are others than when it was loaded.
         is_refused: whether an operator unloaded it.
+        is_shadow: whether it answers nobody.
     """
 
     model: str
@@ -32,6 +33,7 @@ class VersionOverview:
     is_default: bool
     is_changed: bool
     is_refused: bool
+    is_shadow: bool
 
 
 def overview(keeper: Keeper, model: str = "") -> tuple[VersionOverview, ...]:
@@ -49,6 +51,7 @@ def overview(keeper: Keeper, model: str = "") -> tuple[VersionOverview, ...]:
             is_default=key in defaults,
             is_changed=keeper.has_changed(key),
             is_refused=refuses(keeper, key),
+            is_shadow=versions.shadows.has(*key),
         )
         for key in sorted({*statuses, *keeper.seen})
         if model in ("", key[0])
@@ -63,4 +66,6 @@ def refuses(keeper: Keeper, key: Key) -> bool:
 def _default(keeper: Keeper, model: str) -> Key | None:
     """The version that answers those who name neither version nor label."""
     status = keeper.versions.find(ModelSelector(model))
-    return (model, status.version) if status.state is VersionState.READY else None
+    is_shadow = keeper.versions.shadows.has(model, status.version)
+    is_ready = status.state is VersionState.READY and not is_shadow
+    return (model, status.version) if is_ready else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, Protocol, TypeAlias
 
 from batchproof_server.base.errors import (
     Draining,
@@ -39,7 +39,17 @@ class ModelSelector:
     key: str = ""
 
 
-def selected(selector: ModelSelector, statuses: Statuses, labels: Labels) -> VersionStatus:
+class KnowsShadows(Protocol):
+    """Knows which versions are shadows."""
+
+    def has(self, name: str, version: int) -> bool:
+        """Whether a version is its model's shadow."""
+        ...
+
+
+def selected(
+    selector: ModelSelector, statuses: Statuses, labels: Labels, shadows: KnowsShadows | None = None
+) -> VersionStatus:
     """The version that a selector stands for, in whatever state.
 
     Without version and label: the newest that is ready; when none is, the newest that is stuck, or
@@ -51,6 +61,7 @@ def selected(selector: ModelSelector, statuses: Statuses, labels: Labels) -> Ver
         selector: what the caller says.
         statuses: model -> version -> status; of each model one at least.
         labels: model -> label -> what it stands for.
+        shadows: versions that are named only by their number; None without any.
 
     Raises:
         InvalidInput: no name was given and there are several models.
@@ -63,21 +74,25 @@ def selected(selector: ModelSelector, statuses: Statuses, labels: Labels) -> Ver
         return _labelled_status(name, selector.label, selector.key, target, versions)
     if selector.version is not None:
         return _numbered(name, versions, selector.version)
-    return _most_hopeful(versions.values())
+    others = [
+        each for each in versions.values() if not (shadows and shadows.has(name, each.version))
+    ]
+    return _most_hopeful(others or versions.values())
 
 
-def meant(selector: ModelSelector, name: str, labels: Labels) -> int:
-    """The version that a label and a key stand for, whether it answers or not.
+def meant(selector: ModelSelector, answers: ServedModel, labels: Labels) -> int:
+    """The version that a selector would stand for if all versions were ready.
 
     Args:
-        selector: with a label, which is known.
-        name: of the model.
+        selector: what the caller says.
+        answers: the version that it stands for as things are.
         labels: model -> label -> what it stands for.
     """
-    target = _labelled(name, selector.label or "", labels)
-    if not isinstance(target, WeightedVersions):
-        return target
-    return target.choose(name, selector.label or "", selector.key, weights_of(target))
+    label, name = selector.label, answers.name
+    target = None if label is None else _labelled(name, label, labels)
+    if label is None or not isinstance(target, WeightedVersions):
+        return answers.version
+    return target.choose(name, label, selector.key, weights_of(target))
 
 
 def _labelled_status(
@@ -138,15 +153,20 @@ def _numbered(name: str, versions: Mapping[int, VersionStatus], version: int) ->
     return versions[version]
 
 
-def answering(status: VersionStatus) -> ServedModel:
-    """The model of a version that is ready.
+def answering(status: VersionStatus, shadows: KnowsShadows) -> ServedModel:
+    """The model of a version that is ready, and no shadow.
 
     Raises:
         ModelNotReady: it is yet to be loaded, or stuck.
         ModelRefused: it failed to load.
         Draining: it is going away.
-        ModelNotFound: it was unloaded.
+        ModelNotFound: it was unloaded, or is a shadow.
     """
+    if shadows.has(status.name, status.version):
+        raise ModelNotFound(
+            f'version {status.version} of model "{status.name}" is a shadow, which answers nobody; '
+            "ask for another version"
+        )
     if status.state is VersionState.READY and status.served is not None:
         return status.served
     return _refuse(status)
@@ -169,10 +189,12 @@ def _refuse(status: VersionStatus) -> NoReturn:
             raise ModelNotReady(f"{model} is being loaded; try again soon or elsewhere")
 
 
-def ready_of(statuses: Iterable[VersionStatus]) -> tuple[ServedModel, ...]:
+def ready_of(statuses: Iterable[VersionStatus], shadows: KnowsShadows) -> tuple[ServedModel, ...]:
     """The models of the versions that answer, in their order."""
     ready = (each.served for each in statuses if each.state is VersionState.READY)
-    return tuple(served for served in ready if served is not None)
+    return tuple(
+        each for each in ready if each is not None and not shadows.has(each.name, each.version)
+    )
 
 
 def missing_label(labels: Labels, statuses: Statuses) -> tuple[str, str, int] | None:

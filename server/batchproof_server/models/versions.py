@@ -1,9 +1,10 @@
 """The life of every model version: loaded, leased, drained, unloaded, and loaded again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from batchproof_server.base.clock import Clock
@@ -20,6 +21,7 @@ from batchproof_server.models.selection import (
     selected,
 )
 from batchproof_server.models.served import Lease, ServedModel
+from batchproof_server.models.shadows import Shadows
 from batchproof_server.models.version_changed import change_of
 from batchproof_server.models.version_facts import facts_of
 from batchproof_server.models.version_labels import ShareDiverted, VersionLabels
@@ -48,15 +50,17 @@ class Versions:
         observer: told of every change.
         clock: for the instants of the changes.
         report_unforeseen: told of what loading failed with and nobody foresaw.
+        shadows: the version of a model that answers nobody.
 
     Raises:
-        ValueError: a label names a model or a version that was not discovered.
+        ValueError: a label names a model or a version that was not discovered, or a shadow.
 
     Attributes:
         labels: what callers may name in place of a version.
+        shadows: the versions that answer nobody.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what they are, and who hears of them
         self,
         places: tuple[Place, ...],
         version_labels: Labels,
@@ -65,6 +69,7 @@ class Versions:
         observer: Observer,
         clock: Clock,
         report_unforeseen: Callable[[Exception], None],
+        shadows: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._loader = loader
         self._observer = observer
@@ -74,15 +79,22 @@ class Versions:
         for place in places:
             self._add(place)
         self.labels = VersionLabels(version_labels, self._statuses)
+        self.shadows = Shadows(shadows, self._statuses, self.labels, observer, self._find_ready)
+        self._tell_loaded: Callable[[ServedModel], None] | None = None
         self._leases: dict[tuple[str, int], Lease] = {}
         self._ready: tuple[ServedModel, ...] = ()
         # By the name of a model that has one, the version that answers whoever names no other.
         self._answering: dict[str, ServedModel] = {}
 
+    def listen(self, tell: Callable[[ServedModel], None]) -> None:
+        """Says who is told of every version that was loaded."""
+        self._tell_loaded = tell
+
     def announce(self) -> None:
         """Tells the observer of every version that was discovered."""
         for status in self.statuses():
             self._tell(None, status)
+        self.shadows.announce()
 
     async def load(self, place: Place) -> VersionStatus:
         """Loads a version, known or not; returns what became of it.
@@ -111,6 +123,8 @@ class Versions:
             self._leases[name, version] = Lease(served)
             self._change(name, version, VersionState.READY, served=served)
             served.batcher.listen(partial(self.follow_trouble, name, version))
+            if self._tell_loaded is not None:
+                self._tell_loaded(served)
         return self._statuses[name][version]
 
     def _fail_for_now(self, name: str, version: int) -> None:
@@ -177,12 +191,11 @@ class Versions:
             model = self._answering.get(selector.name)
         if model is None:
             model = self.select(selector)
-            if selector.label is not None:
-                self._tell_diverted(selector, model)
+            self._tell_diverted(selector, model)
         return self._leases[model.name, model.version]
 
     def _tell_diverted(self, selector: ModelSelector, model: ServedModel) -> None:
-        version = meant(selector, model.name, self.labels.by_model)
+        version = meant(selector, model, self.labels.by_model)
         if version != model.version:
             self._observer.notify(ShareDiverted(model.name, version, model.version))
 
@@ -228,7 +241,7 @@ class Versions:
         Raises:
             InvalidInput, ModelNotFound: as ``models.selection.selected`` says.
         """
-        return selected(selector, self._statuses, self.labels.by_model)
+        return selected(selector, self._statuses, self.labels.by_model, self.shadows)
 
     def select(self, selector: ModelSelector) -> ServedModel:
         """The version that answers, for those who only look at it; to use it, ``lease``.
@@ -237,7 +250,7 @@ class Versions:
             InvalidInput, ModelNotFound, ModelNotReady, ModelRefused, Draining: as
                 ``models.selection`` says.
         """
-        return answering(self.find(selector))
+        return answering(self.find(selector), self.shadows)
 
     def _add(self, place: Place) -> VersionStatus:
         name, version, now_s = place.name, place.version, self._clock.now_s()
@@ -269,13 +282,15 @@ class Versions:
         elif state in _HOLDING:
             status = replace(status, served=old.served, facts=old.facts)
         self._statuses[name][version] = status
-        self._ready = ready_of(self.statuses())
+        self._find_ready()
+        self._tell(old, status, now_s - old.since_s if old.state in _TAKING_TIME else 0.0)
+
+    def _find_ready(self) -> None:
+        self._ready = ready_of(self.statuses(), self.shadows)
         # Oldest first, so that the newest is what is left.
         self._answering = {each.name: each for each in self._ready}
         if len(self._statuses) == 1 and self._ready:
             self._answering[""] = self._ready[-1]
-        took_s = now_s - old.since_s if old.state in _TAKING_TIME else 0.0
-        self._tell(old, status, took_s)
 
     def _tell(self, old: VersionStatus | None, status: VersionStatus, took_s: float = 0) -> None:
         self._observer.notify(change_of(old, status, took_s))

@@ -52,6 +52,8 @@ _METHODS: Final = {
     "rollback": "RollBack",
     "reload": "Reload",
     "label": "SetLabels",
+    "shadow": "SetShadow",
+    "compare": "CompareVersions",
     "log-level": "SetLogLevel",
     "drain": "Drain",
 }
@@ -64,6 +66,10 @@ _REQUESTS: Final[Mapping[str, Callable[[Namespace], Any]]] = {
     "rollback": lambda given: pb.RollBackRequest(model=given.model),
     "reload": lambda _given: pb.ReloadRequest(),
     "label": lambda given: read_labels(given.model, given.labels),
+    "shadow": lambda given: pb.SetShadowRequest(model=given.model, version=_number(given.version)),
+    "compare": lambda given: pb.CompareVersionsRequest(
+        model=given.model, tolerance=given.tolerance
+    ),
     "log-level": lambda given: pb.SetLogLevelRequest(level=given.level),
     "drain": lambda _given: pb.DrainRequest(),
 }
@@ -130,13 +136,17 @@ def _show(arguments: Namespace, answer: Any) -> int:
             write(f"version {answer.version} answers, version {answer.unloaded} is unloaded")
         case "label":
             write(write_labels(answer))
+        case "compare" if arguments.json:
+            write(json.dumps([_plain(each) for each in answer.comparisons], indent=2))
+        case "compare":
+            write(_comparisons(answer.comparisons))
         case _:
             pass
     sys.stdout.flush()
     return 0
 
 
-def _plain(entry: pb.VersionEntry) -> dict[str, Any]:
+def _plain(entry: pb.VersionEntry | pb.VersionComparison) -> dict[str, Any]:
     return {
         field.name: _plain_value(getattr(entry, field.name), is_repeated=field.is_repeated)
         for field in entry.DESCRIPTOR.fields
@@ -147,6 +157,20 @@ def _plain_value(value: Any, *, is_repeated: bool) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if is_repeated else value
+
+
+def _comparisons(comparisons: Iterable[pb.VersionComparison]) -> str:
+    lines: list[str] = []
+    for each in comparisons:
+        basis = "by ground truth" if each.by_ground_truth else "as a shadow"
+        lines.append(f"version {each.judged} beside {each.version}, {basis}: {each.judgement}")
+        lines += [f"  {sentence}" for sentence in each.sentences]
+        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(each.skipped.items()))
+        lines += [f"  rows that were not compared: {skipped}"] if skipped else []
+    return (
+        "\n".join(lines)
+        or "nothing to compare: no shadow executed a row, no ground truth of two versions"
+    )
 
 
 def _versions(entries: Iterable[pb.VersionEntry]) -> str:
@@ -167,6 +191,8 @@ def _versions(entries: Iterable[pb.VersionEntry]) -> str:
 def _notes(entry: pb.VersionEntry) -> Iterable[str]:
     if entry.is_default:
         yield "default"
+    if entry.is_shadow:
+        yield "shadow"
     if entry.step:
         yield entry.step
     if not entry.is_found:

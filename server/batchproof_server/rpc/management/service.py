@@ -17,7 +17,9 @@ from batchproof_server.models.weighted_versions import (
 )
 from batchproof_server.observing.logs import LogLevel
 from batchproof_server.rpc.calls import Call
+from batchproof_server.rpc.management.comparisons import write_comparison
 from batchproof_server.rpc.methods import MethodSpec, Service, service_of
+from batchproof_server.shadowing.orders import ShadowOrders
 
 Entries: TypeAlias = Iterable[pb.VersionEntry]
 _LEVELS: Final = get_args(LogLevel)
@@ -30,6 +32,7 @@ class ManagementService:
     Attributes:
         keeper: of the versions.
         orders: about versions.
+        shadow_orders: about shadows.
         reload: reads the sources again; returns why they cannot be read.
         set_log_level: of the server's own lines.
         end: begins to end the server.
@@ -37,6 +40,7 @@ class ManagementService:
 
     keeper: Keeper
     orders: Orders
+    shadow_orders: ShadowOrders
     reload: Callable[[], Awaitable[str]]
     set_log_level: Callable[[LogLevel], None]
     end: Callable[[], None]
@@ -50,6 +54,8 @@ class ManagementService:
             "RollBack": MethodSpec(self._roll_back),
             "Reload": MethodSpec(self._reload),
             "SetLabels": MethodSpec(self._set_labels),
+            "SetShadow": MethodSpec(self._set_shadow),
+            "CompareVersions": MethodSpec(self._compare),
             "SetLogLevel": MethodSpec(self._set_log_level),
             "Drain": MethodSpec(self._drain),
         }
@@ -99,6 +105,18 @@ class ManagementService:
             if isinstance(target, WeightedVersions)
         }
         return pb.SetLabelsResponse(labels=alone, shared=shared)
+
+    async def _set_shadow(self, request: pb.SetShadowRequest, call: Call) -> pb.SetShadowResponse:
+        del call
+        self.shadow_orders.set(request.model, request.version or None)
+        return pb.SetShadowResponse()
+
+    async def _compare(
+        self, request: pb.CompareVersionsRequest, call: Call
+    ) -> pb.CompareVersionsResponse:
+        del call
+        found = self.shadow_orders.compare(request.model, request.tolerance)
+        return pb.CompareVersionsResponse(comparisons=map(write_comparison, found))
 
     async def _set_log_level(
         self, request: pb.SetLogLevelRequest, call: Call
@@ -150,6 +168,7 @@ def _write(each: VersionOverview) -> pb.VersionEntry:
         is_partial=seen is not None and not seen.is_whole,
         is_changed=each.is_changed,
         is_refused=each.is_refused,
+        is_shadow=each.is_shadow,
     )
 
 
