@@ -11,6 +11,7 @@ import grpc
 import pytest
 from grpc import aio
 
+from batchproof.compat import inference_pb2 as oip
 from batchproof.v1 import management_pb2 as management
 from batchproof.v1 import management_pb2_grpc as management_grpc
 from batchproof.v1 import prediction_pb2 as pb
@@ -18,6 +19,7 @@ from batchproof_server.application.config import Config
 from batchproof_server.rpc.management.settings import ManagementSettings
 from batchproof_server.shadowing.settings import ShadowSettings
 from support.bundles_on_disk import LOGITS, write_bundle
+from support.compat_requests import open_inference
 from support.running import Running, failure, refused, request, running
 
 CONFIG = Config(
@@ -80,6 +82,12 @@ async def test_whoever_names_the_shadow_is_told(serving: Running) -> None:
     error = await refused(serving, asked)
     assert error.code() is grpc.StatusCode.NOT_FOUND
     assert "is a shadow, which answers nobody" in (error.details() or "")
+    stub = open_inference(serving.channel)
+    ready = {
+        version: (await stub.ModelReady(oip.ModelReadyRequest(name="m", version=version))).ready
+        for version in ("", "1", "2")
+    }
+    assert ready == {"": True, "1": True, "2": False}
 
 
 async def test_health_is_that_of_the_versions_that_answer(serving: Running) -> None:

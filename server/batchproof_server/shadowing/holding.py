@@ -75,8 +75,9 @@ class HeldRows:
             bucket_rows: that were executed.
             execution_s: how long that took.
         """
-        sampler = self._samplers.setdefault(model, Sampler(self._share, f"shadow:{model}"))
-        if not sampler.picks():
+        if model not in self._samplers:
+            self._samplers[model] = Sampler(self._share, f"shadow:{model}")
+        if not self._samplers[model].picks():
             return None
         size_bytes = _row_bytes(task.inputs, task.rows) + _row_bytes(task.outputs, task.rows)
         if size_bytes > self._max_bytes:

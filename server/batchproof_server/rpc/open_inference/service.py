@@ -150,10 +150,11 @@ class OpenInferenceService:
     ) -> pb.ModelReadyResponse:
         selector = numbered_or_labelled(request.name, request.version, call)
         try:
-            state = self._versions.find(selector).state
+            status = self._versions.find(selector)
         except ModelNotFound:
             return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=state is VersionState.READY)
+        is_shadow = self._versions.shadows.has(status.name, status.version)
+        return pb.ModelReadyResponse(ready=status.state is VersionState.READY and not is_shadow)
 
     async def _model(
         self, request: pb.ModelMetadataRequest, call: Call
