@@ -10,11 +10,11 @@ from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.orders import Orders
 from batchproof_server.shadowing.intervals import Interval, share_interval
 from batchproof_server.shadowing.shadow import Shadowing
-from batchproof_server.shadowing.tally import Tallies, Tally
+from batchproof_server.shadowing.tally import PairTally, Tallies
 from batchproof_server.shadowing.verdict import (
     DEFAULT_TOLERANCE,
     Assessed,
-    Known,
+    ReportedTruth,
     assess_shadow,
     assess_truth,
     truth_difference,
@@ -40,7 +40,7 @@ class Compared:
 
     version: int
     judged: int
-    tally: Tally | None
+    tally: PairTally | None
     rows: int
     interval: Interval
     assessed: Assessed
@@ -117,7 +117,7 @@ class ShadowOrders:
         shadow = self._keeper.versions.shadows.of(model)
         tallies = {} if shadow is None else self._tallies.of(model, shadow)
         known = [
-            Known(version, right, wrong + right)
+            ReportedTruth(version, right, wrong + right)
             for version, (wrong, right) in sorted(self._truths(model).items())
             if wrong + right
         ]
@@ -127,7 +127,7 @@ class ShadowOrders:
         )
 
 
-def _beside(version: int, shadow: int, tally: Tally, tolerance: float) -> Compared:
+def _beside(version: int, shadow: int, tally: PairTally, tolerance: float) -> Compared:
     return Compared(
         version,
         shadow,
@@ -138,7 +138,7 @@ def _beside(version: int, shadow: int, tally: Tally, tolerance: float) -> Compar
     )
 
 
-def _by_truth(base: Known, newer: Known, tolerance: float) -> Compared:
+def _by_truth(base: ReportedTruth, newer: ReportedTruth, tolerance: float) -> Compared:
     return Compared(
         base.version,
         newer.version,

@@ -12,7 +12,7 @@ from batchproof_server.shadowing.records import ShadowRecord
 
 
 @dataclass(slots=True)
-class Tally:
+class PairTally:
     """What was counted of a version that answered and a shadow.
 
     Attributes:
@@ -60,7 +60,7 @@ class Tallies:
     """An observer that counts what shadows were found to do."""
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, int, int], Tally] = {}
+        self._tallies: dict[tuple[str, int, int], PairTally] = {}
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """Rows of shadows, and versions that go."""
@@ -72,7 +72,7 @@ class Tallies:
     def count(self, record: ShadowRecord) -> None:
         """Counts a row."""
         key = (record.model, record.version, record.shadow)
-        self._tallies.setdefault(key, Tally()).add(record)
+        self._tallies.setdefault(key, PairTally()).add(record)
 
     def follow_version(self, change: VersionChanged) -> None:
         """Forgets what was counted of a version that was unloaded."""
@@ -82,7 +82,7 @@ class Tallies:
             ]:
                 del self._tallies[key]
 
-    def of(self, model: str, shadow: int) -> dict[int, Tally]:
+    def of(self, model: str, shadow: int) -> dict[int, PairTally]:
         """What was counted of a model's shadow, by the versions that answered, oldest first."""
         return {
             version: tally

@@ -9,7 +9,7 @@ from batchproof_server.shadowing.intervals import (
     mean_interval,
     share_interval,
 )
-from batchproof_server.shadowing.tally import Tally
+from batchproof_server.shadowing.tally import PairTally
 
 Judgement: TypeAlias = Literal["worse", "better", "not worse", "not known"]
 DEFAULT_TOLERANCE = 0.01
@@ -32,7 +32,7 @@ class Assessed:
 # Contract: without ground truth a shadow is never called worse or better: a row that two versions
 # answer differently tells that one is wrong, not which. What is certain is that how often they are
 # right differs by no more than how often they disagree.
-def assess_shadow(version: int, shadow: int, tally: Tally, tolerance: float) -> Assessed:
+def assess_shadow(version: int, shadow: int, tally: PairTally, tolerance: float) -> Assessed:
     """Judges a shadow by the rows that it executed.
 
     Args:
@@ -64,7 +64,7 @@ def assess_shadow(version: int, shadow: int, tally: Tally, tolerance: float) -> 
     return Assessed(judgement, (f"{seen}; {means}", *distance, *_slower(shadow, tally)))
 
 
-def _slower(shadow: int, tally: Tally) -> tuple[str, ...]:
+def _slower(shadow: int, tally: PairTally) -> tuple[str, ...]:
     slower = mean_interval(tally.timed, tally.slower_sum_s, tally.slower_squares)
     if slower is None:
         return ()
@@ -80,7 +80,7 @@ def _slower(shadow: int, tally: Tally) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ReportedTruth:
     """What ground truth says of a version: answers that were right, of all that were reported."""
 
     version: int
@@ -88,12 +88,12 @@ class Known:
     total: int
 
 
-def truth_difference(base: Known, newer: Known) -> Interval:
+def truth_difference(base: ReportedTruth, newer: ReportedTruth) -> Interval:
     """How much more often the newer version is right."""
     return difference_interval(newer.right, newer.total, base.right, base.total)
 
 
-def assess_truth(base: Known, newer: Known, tolerance: float) -> Assessed:
+def assess_truth(base: ReportedTruth, newer: ReportedTruth, tolerance: float) -> Assessed:
     """Judges a version by the ground truth of its own answers and of another's.
 
     Args:

@@ -3,12 +3,12 @@
 import pytest
 
 from batchproof_server.shadowing.records import ShadowRecord
-from batchproof_server.shadowing.tally import Tally
-from batchproof_server.shadowing.verdict import Known, assess_shadow, assess_truth
+from batchproof_server.shadowing.tally import PairTally
+from batchproof_server.shadowing.verdict import ReportedTruth, assess_shadow, assess_truth
 
 
-def tally(same: int, different: int, slower_s: float | None = None) -> Tally:
-    made = Tally()
+def tally(same: int, different: int, slower_s: float | None = None) -> PairTally:
+    made = PairTally()
     for number in range(same + different):
         is_same = number < same
         # Times differ a little, as they do.
@@ -60,19 +60,19 @@ def test_what_takes_longer_is_told_with_its_interval(slower_s: float, word: str)
 def test_with_ground_truth_a_version_is_worse_or_not(
     right: int, base_right: int, judgement: str
 ) -> None:
-    found = assess_truth(Known(7, base_right, 1_000), Known(8, right, 1_000), 0.01)
+    found = assess_truth(ReportedTruth(7, base_right, 1_000), ReportedTruth(8, right, 1_000), 0.01)
     assert found.judgement == judgement
     assert found.sentences[0].startswith(f"version 8 was right in {right} of 1000 answers")
 
 
 def test_enough_ground_truth_says_that_a_version_is_not_worse() -> None:
-    found = assess_truth(Known(7, 90_000, 100_000), Known(8, 90_010, 100_000), 0.01)
+    found = assess_truth(ReportedTruth(7, 90_000, 100_000), ReportedTruth(8, 90_010, 100_000), 0.01)
     assert found.judgement == "not worse"
     assert "by more than the tolerance of 1.00%" in found.sentences[0]
 
 
 def test_reasons_are_counted_apart() -> None:
-    made = Tally()
+    made = PairTally()
     for reason in ("busy", "failed", "busy"):
         made.add(ShadowRecord("m", 1, 2, "skipped", reason=reason))
     assert (made.compared, dict(made.skipped)) == (0, {"busy": 2, "failed": 1})

@@ -17,7 +17,7 @@ _PREFIX: Final = "batchproof_shadow"
 _EXECUTED_BY: Final = ("answer", "shadow")
 
 
-class _Counts:
+class _ShadowCounts:
     def __init__(self) -> None:
         self.results: dict[str, float] = dict.fromkeys(RESULTS, 0.0)
         self.skipped: dict[str, float] = dict.fromkeys(SKIP_REASONS, 0.0)
@@ -33,7 +33,7 @@ class ShadowMetrics(Collector):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._shadows: defaultdict[tuple[str, int], _Counts] = defaultdict(_Counts)
+        self._shadows: defaultdict[tuple[str, int], _ShadowCounts] = defaultdict(_ShadowCounts)
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a series here."""
