@@ -31,6 +31,7 @@ def serving_dashboard() -> Dashboard:
             Section("Latency", panels(lines, _LATENCY, minimum=0, width=12)),
             Section("Micro-batches", panels(lines, _MICRO_BATCHES, minimum=0, width=6)),
             Section("Refusals and proofs", panels(lines, _REFUSALS, minimum=0)),
+            Section("Canary and shadow", panels(lines, _COMPARED, minimum=0, width=6)),
             Section("Process", panels(lines, _PROCESS, minimum=0, width=12)),
         ),
     )
@@ -214,6 +215,51 @@ _REFUSALS: tuple[Row, ...] = (
         "Served answers executed again beside other rows. One that is different is a fault.",
         _by("result", "selfcheck_total"),
         {"unit": "ops", "overrides": colored(_RESULT_COLORS)},
+    ),
+)
+_SHADOW_COLORS = {"same": "green", "different": "orange", "skipped": "text"}
+_EXECUTED = 'result=~"same|different"'
+
+
+def _per(numerator: str, denominator: str) -> str:
+    return f"{numerator} / ({denominator} > 0)"
+
+
+_COMPARED: tuple[Row, ...] = (
+    (
+        "Requests by version",
+        "Who answers the callers of labels that versions share, and all others.",
+        _by("version", "requests_total"),
+        {"unit": "reqps", "is_stacked": True},
+    ),
+    (
+        "Rows of the shadow",
+        "Answered rows that were selected for a version that answers nobody.",
+        _by("result", "shadow_rows_total"),
+        {"unit": "ops", "is_stacked": True, "overrides": colored(_SHADOW_COLORS)},
+    ),
+    (
+        "Shadow and answer disagree",
+        "Share of the compared rows with another class, and how far the probabilities are apart.",
+        {
+            "another class": _per(
+                _total("shadow_rows_total", 'result="different"'),
+                _total("shadow_rows_total", _EXECUTED),
+            ),
+            "distance": _per(
+                _total("shadow_distance_total"), _total("shadow_rows_total", _EXECUTED)
+            ),
+        },
+        {"unit": "percentunit", "usual_maximum": 0.05},
+    ),
+    (
+        "Execution of one row",
+        "On average, of rows that both versions executed in the smallest bucket.",
+        {
+            "{{by}}": f"sum by (by) ({_rate('shadow_execution_seconds_total')})"
+            f" / on () group_left () ({_total('shadow_timed_rows_total')} > 0)"
+        },
+        {"unit": "s"},
     ),
 )
 _PROCESS: tuple[Row, ...] = (

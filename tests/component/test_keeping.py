@@ -187,7 +187,7 @@ async def test_a_label_that_leaves_the_configuration_goes() -> None:
     for labels in ({"m": {"a": 1, "b": 1}}, {"m": {"a": 1}}):
         await kept.keeper.take_sources(Sources(kept.look, settings, labels))
         await settle_loop(40)
-    assert dict(kept.versions.labels("m")) == {"a": 1}
+    assert dict(kept.versions.labels.of("m")) == {"a": 1}
 
 
 async def test_the_end_stops_what_is_under_way() -> None:

@@ -179,7 +179,7 @@ async def test_labels_move_together_or_not_at_all() -> None:
             orders.set_labels("m", {"canary": 2, label: 2})
     with pytest.raises(InvalidInput, match="65 labels, expected 64 at most"):
         orders.set_labels("m", {str(each): 2 for each in range(65)})
-    assert dict(kept.versions.labels("m")) == {}
+    assert dict(kept.versions.labels.of("m")) == {}
 
 
 @pytest.mark.parametrize("model", ["", "x", "m/../n"])

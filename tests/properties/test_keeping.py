@@ -14,10 +14,12 @@ from batchproof_server.models.orders import Orders
 from batchproof_server.models.policies import VersionPolicy
 from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.version_states import VersionState
+from batchproof_server.models.weighted_versions import Target, target_of
 from support.fakes import settle_loop
 from support.keeping import Kept
 
 VERSIONS = st.integers(1, 4)
+SPLITS = st.dictionaries(VERSIONS, st.integers(1, 9), min_size=1, max_size=3).map(target_of)
 POLICIES = (
     VersionPolicy(),
     VersionPolicy(latest=1),
@@ -88,8 +90,8 @@ class Repository(RuleBasedStateMachine):
         """Time passes."""
         self.runner.run(self.kept.pass_time(looks))
 
-    @rule(policy=st.sampled_from(POLICIES), label=st.none() | VERSIONS)
-    def reload(self, policy: VersionPolicy, label: int | None) -> None:
+    @rule(policy=st.sampled_from(POLICIES), label=st.none() | VERSIONS | SPLITS)
+    def reload(self, policy: VersionPolicy, label: Target | None) -> None:
         """The configuration changes."""
         self.kept.policy = policy
         self.kept.labels = {} if label is None else {"m": {"stable": label}}
@@ -112,12 +114,12 @@ class Repository(RuleBasedStateMachine):
         """An operator goes back."""
         self.ask(self.orders.roll_back("m"))
 
-    @rule(version=st.none() | VERSIONS)
-    def label(self, version: int | None) -> None:
+    @rule(stands_for=st.none() | VERSIONS | SPLITS)
+    def label(self, stands_for: Target | None) -> None:
         """An operator moves a label."""
 
         async def move() -> None:
-            self.orders.set_labels("m", {"stable": version})
+            self.orders.set_labels("m", {"stable": stands_for})
 
         self.ask(move())
 
@@ -127,14 +129,13 @@ class Repository(RuleBasedStateMachine):
         if version in self.kept.keeper.states("m"):
             self.kept.versions.follow_trouble("m", version, "it hangs" if stuck else "")
 
-    @rule(version=st.none() | VERSIONS)
-    def lease(self, version: int | None) -> None:
+    @rule(version=st.none() | VERSIONS, label=st.none() | st.just("stable"), key=st.text())
+    def lease(self, version: int | None, label: str | None, key: str) -> None:
         """A caller is let in."""
         stack = ExitStack()
         try:
-            model = stack.enter_context(
-                self.kept.versions.lease(ModelSelector("m", version=version))
-            )
+            selector = ModelSelector("m", version=version, label=label, key=key)
+            model = stack.enter_context(self.kept.versions.lease(selector))
         except ServingError:
             return
         assert self.kept.keeper.states("m")[model.version] is VersionState.READY
@@ -173,7 +174,7 @@ class Repository(RuleBasedStateMachine):
     @invariant()
     def labels_stand_for_what_is_known(self) -> None:
         """A label never leads nowhere."""
-        assert set(self.kept.versions.labels("m").values()) <= set(self.kept.keeper.states("m"))
+        assert self.kept.versions.labels.versions("m") <= set(self.kept.keeper.states("m"))
 
     def teardown(self) -> None:
         """When everybody is answered and nothing changes any more, nobody waits for anything."""

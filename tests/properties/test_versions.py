@@ -97,10 +97,10 @@ class Shelf(RuleBasedStateMachine):
         known = {each.version for each in self.life.versions.statuses()}
         before = self.life.versions.find(ModelSelector("m", label="stable")).version
         if version in known:
-            self.life.versions.relabel("m", {"stable": version})
+            self.life.versions.labels.move("m", {"stable": version})
         else:
             with pytest.raises(ModelNotFound):
-                self.life.versions.relabel("m", {"stable": version})
+                self.life.versions.labels.move("m", {"stable": version})
         after = self.life.versions.find(ModelSelector("m", label="stable")).version
         assert after == (version if version in known else before)
 

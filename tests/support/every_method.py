@@ -54,7 +54,7 @@ def published(max_rows: int) -> dict[str, Any]:
             nothing, nothing, nothing, statistics=nothing, build_version=""
         ).published(max_rows, RepositoryCalls(orders).specs()),
         *TensorFlowServing(nothing, nothing, 1).published(max_rows, ConfigReloads(orders).specs()),
-        ManagementService(nothing, nothing, nothing, nothing, nothing).published(),
+        ManagementService(nothing, nothing, nothing, nothing, nothing, nothing).published(),
     )
     return {path: method for service in services for path, method in service.methods.items()}
 

@@ -10,6 +10,7 @@ from batchproof_server.models.policies import RepositorySettings, VersionPolicy
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
+from batchproof_server.models.weighted_versions import Target
 from support.fakes import FakeClock, settle_loop
 from support.version_life import REFUSED, FakeLoader, Life, place
 
@@ -54,7 +55,7 @@ class Kept:
     partial: set[Key] = field(default_factory=set)
     fault: Exception | None = None
     unread: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, dict[str, int]] = field(default_factory=dict)
+    labels: dict[str, dict[str, Target]] = field(default_factory=dict)
     poll_s: float = 0.0
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Versions whose loading the test decides."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.selection import ModelSelector
+from batchproof_server.models.selection import Labels, ModelSelector
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
@@ -64,7 +64,7 @@ class Life:
     """Versions, and all that they say."""
 
     places: tuple[Place, ...] = (place(),)
-    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
     loader: FakeLoader = field(default_factory=FakeLoader)
     clock: Clock = field(default_factory=FakeClock)
     recorder: Recorder = field(default_factory=Recorder)

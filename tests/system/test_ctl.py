@@ -3,9 +3,15 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 
+from batchproof.tensors import to_proto
+from batchproof.v1 import prediction_pb2 as pb
+from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from system.bundles import write_affine
 from system.conftest import Serve
 from system.process import ServerProcess, own_lines, run, until
@@ -52,6 +58,101 @@ def test_an_operator_rolls_back_and_brings_a_new_version(
     code, text = ctl(server, "reload")
     assert code == 0
     assert ["m", "3", "ready", "default"] in [line.split() for line in text.splitlines()]
+
+
+def test_an_operator_lets_two_versions_share_a_label(server: ServerProcess) -> None:
+    assert ctl(server, "load", "m", "1")[0] == 0
+    assert ctl(server, "label", "m", "stable", "1=9", "2=1") == (0, "stable 1=9 2=1\n")
+    code, text = ctl(server, "list")
+    assert code == 0
+    assert [line.split()[3:5] for line in text.splitlines()[1:]] == [
+        ["stable", "0.9"],
+        ["stable", "0.1"],
+    ]
+    keys = [f"user-{number}" for number in range(100)]
+    few = versions_of(server, keys)
+    assert 0 < list(few.values()).count(2) < 50
+    assert versions_of(server, keys) == few
+    assert ctl(server, "label", "m", "stable", "1=1", "2=1", "old=1")[0] == 0
+    many = versions_of(server, keys)
+    assert {(few[key], many[key]) for key in keys} == {(1, 1), (1, 2), (2, 2)}
+    assert ctl(server, "rollback", "m")[0] == 0
+    assert json.loads(ctl(server, "list", "--json")[1])[0]["label_shares"] == {
+        "old": 1.0,
+        "stable": 1.0,
+    }
+    code, text = ctl(server, "label", "m", "stable", "1=0")
+    assert (code, "all weights are 0, expected one above it" in text) == (1, True)
+
+
+def versions_of(server: ServerProcess, keys: list[str]) -> dict[str, int]:
+    """Which version of "stable" answers each key."""
+    row = pb.NamedTensors(tensors={"image": to_proto(np.zeros((1, 4), np.float32))})
+    selector = pb.ModelSelector(name="m", label="stable")
+    asked = pb.PredictRequest(model=selector, tensors=row)
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub: Any = pb_grpc.PredictionServiceStub(channel)
+        answers = {key: stub.Predict(asked, metadata=(("x-batchproof-key", key),)) for key in keys}
+    return {key: answer.provenance.version for key, answer in answers.items()}
+
+
+def test_an_operator_compares_a_shadow(serve: Serve, repository: Path) -> None:
+    variables = {"BATCHPROOF_SHADOW__VERSIONS": "{ m = 2 }", "BATCHPROOF_SHADOW__SHARE": "1.0"}
+    for version in (1, 2):
+        (repository / "m" / str(version) / "batchproof.toml").write_text(
+            'format = 1\n[output]\nkind = "logits"\n'
+        )
+    shadowed = serve(repository, "--management-port", "0", variables=variables).wait_serving()
+    row = pb.NamedTensors(tensors={"image": to_proto(np.ones((1, 4), np.float32))})
+    asked = pb.PredictRequest(model=pb.ModelSelector(name="m"), tensors=row)
+    with grpc.insecure_channel(shadowed.grpc) as channel:
+        stub: Any = pb_grpc.PredictionServiceStub(channel)
+        answers = [stub.Predict(asked).provenance.version for _ in range(3)]
+    assert answers == [1] * 3
+    code, text = until(
+        "the rows are compared",
+        lambda: found if "0 of 3 rows" in (found := ctl(shadowed, "compare", "m"))[1] else None,
+    )
+    assert code == 0
+    assert text.splitlines()[0] == "version 2 beside 1, as a shadow: not known"
+    assert "too few rows to tell whether that is within the tolerance of 1.00%" in text
+    code, text = ctl(shadowed, "compare", "m", "--json", "--tolerance", "0.9")
+    (found,) = json.loads(text)
+    assert (code, found["judgement"], found["rows"]) == (0, "not worse", 3)
+    code, text = ctl(shadowed, "list", "m")
+    assert ["m", "2", "ready", "shadow"] in [line.split() for line in text.splitlines()]
+    assert ctl(shadowed, "shadow", "m") == (0, "")
+    code, text = ctl(shadowed, "compare", "m")
+    assert (code, text.startswith("nothing to compare")) == (0, True)
+    code, text = ctl(shadowed, "shadow", "m", "9")
+    assert (code, 'model "m" has no version 9' in text) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            {"SHADOW__VERSIONS": "{ m = 9 }"},
+            'shadow.versions.m: there is no version 9 of a model "m"',
+        ),
+        ({"SHADOW__VERSIONS": "{ m = 0 }"}, "versions.m is 0, expected 1 or more"),
+        ({"SHADOW__SHARE": "2"}, "share is 2.0, expected 1e-09 to 1"),
+        ({"VERSION_LABELS__M": "{ stable = { 1 = -5, 2 = 5 } }"}, "weight of version 1 is -5"),
+        ({"VERSION_LABELS__M": "{ stable = { 1 = 0 } }"}, "all weights are 0"),
+        ({"VERSION_LABELS__M": "{ stable = { 1 = 1, 9 = 1 } }"}, "there is no version 9"),
+        (
+            {"SHADOW__VERSIONS": "{ m = 2 }", "VERSION_LABELS__M": "{ stable = 2 }"},
+            'version 2 answers for the label "stable"',
+        ),
+    ],
+)
+def test_a_hostile_configuration_ends_the_start_in_a_sentence(
+    repository: Path, setting: dict[str, str], sentence: str
+) -> None:
+    variables = {f"BATCHPROOF_{name}": value for name, value in setting.items()}
+    ended = run("serve", repository, "--grpc-port", "0", "--http-port", "0", variables=variables)
+    assert ended.returncode == 2
+    assert sentence in " ".join(own_lines(ended))
 
 
 def test_an_operator_ends_the_server(server: ServerProcess) -> None:

@@ -7,7 +7,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class VersionEntry(_message.Message):
-    __slots__ = ("model", "version", "state", "findings", "step", "labels", "is_default", "is_found", "is_partial", "is_changed", "is_refused")
+    __slots__ = ("model", "version", "state", "findings", "step", "labels", "is_default", "is_found", "is_partial", "is_changed", "is_refused", "label_shares", "is_shadow")
+    class LabelSharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +26,8 @@ class VersionEntry(_message.Message):
     IS_PARTIAL_FIELD_NUMBER: _ClassVar[int]
     IS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     IS_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    LABEL_SHARES_FIELD_NUMBER: _ClassVar[int]
+    IS_SHADOW_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     state: str
@@ -30,7 +39,9 @@ class VersionEntry(_message.Message):
     is_partial: bool
     is_changed: bool
     is_refused: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., findings: _Optional[_Iterable[str]] = ..., step: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., is_default: bool = ..., is_found: bool = ..., is_partial: bool = ..., is_changed: bool = ..., is_refused: bool = ...) -> None: ...
+    label_shares: _containers.ScalarMap[str, float]
+    is_shadow: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[str] = ..., findings: _Optional[_Iterable[str]] = ..., step: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., is_default: bool = ..., is_found: bool = ..., is_partial: bool = ..., is_changed: bool = ..., is_refused: bool = ..., label_shares: _Optional[_Mapping[str, float]] = ..., is_shadow: bool = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
     __slots__ = ("model",)
@@ -99,7 +110,7 @@ class ReloadResponse(_message.Message):
     def __init__(self, failure: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionEntry, _Mapping]]] = ...) -> None: ...
 
 class SetLabelsRequest(_message.Message):
-    __slots__ = ("model", "labels")
+    __slots__ = ("model", "labels", "shared")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -107,14 +118,36 @@ class SetLabelsRequest(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SharedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: VersionWeights
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[VersionWeights, _Mapping]] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     model: str
     labels: _containers.ScalarMap[str, int]
-    def __init__(self, model: _Optional[str] = ..., labels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    shared: _containers.MessageMap[str, VersionWeights]
+    def __init__(self, model: _Optional[str] = ..., labels: _Optional[_Mapping[str, int]] = ..., shared: _Optional[_Mapping[str, VersionWeights]] = ...) -> None: ...
+
+class VersionWeights(_message.Message):
+    __slots__ = ("weights",)
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    weights: _containers.ScalarMap[int, int]
+    def __init__(self, weights: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class SetLabelsResponse(_message.Message):
-    __slots__ = ("labels",)
+    __slots__ = ("labels", "shared")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -122,9 +155,77 @@ class SetLabelsResponse(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SharedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: VersionWeights
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[VersionWeights, _Mapping]] = ...) -> None: ...
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     labels: _containers.ScalarMap[str, int]
-    def __init__(self, labels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    shared: _containers.MessageMap[str, VersionWeights]
+    def __init__(self, labels: _Optional[_Mapping[str, int]] = ..., shared: _Optional[_Mapping[str, VersionWeights]] = ...) -> None: ...
+
+class SetShadowRequest(_message.Message):
+    __slots__ = ("model", "version")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class SetShadowResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CompareVersionsRequest(_message.Message):
+    __slots__ = ("model", "tolerance")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    tolerance: float
+    def __init__(self, model: _Optional[str] = ..., tolerance: _Optional[float] = ...) -> None: ...
+
+class VersionComparison(_message.Message):
+    __slots__ = ("version", "judged", "by_ground_truth", "rows", "different", "estimate", "low", "high", "judgement", "sentences", "skipped")
+    class SkippedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
+    BY_GROUND_TRUTH_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENT_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    JUDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    judged: int
+    by_ground_truth: bool
+    rows: int
+    different: int
+    estimate: float
+    low: float
+    high: float
+    judgement: str
+    sentences: _containers.RepeatedScalarFieldContainer[str]
+    skipped: _containers.ScalarMap[str, int]
+    def __init__(self, version: _Optional[int] = ..., judged: _Optional[int] = ..., by_ground_truth: bool = ..., rows: _Optional[int] = ..., different: _Optional[int] = ..., estimate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judgement: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., skipped: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class CompareVersionsResponse(_message.Message):
+    __slots__ = ("comparisons",)
+    COMPARISONS_FIELD_NUMBER: _ClassVar[int]
+    comparisons: _containers.RepeatedCompositeFieldContainer[VersionComparison]
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[VersionComparison, _Mapping]]] = ...) -> None: ...
 
 class SetLogLevelRequest(_message.Message):
     __slots__ = ("level",)

@@ -64,6 +64,16 @@ class ManagementServiceStub(object):
                 request_serializer=batchproof_dot_v1_dot_management__pb2.SetLabelsRequest.SerializeToString,
                 response_deserializer=batchproof_dot_v1_dot_management__pb2.SetLabelsResponse.FromString,
                 _registered_method=True)
+        self.SetShadow = channel.unary_unary(
+                '/batchproof.v1.ManagementService/SetShadow',
+                request_serializer=batchproof_dot_v1_dot_management__pb2.SetShadowRequest.SerializeToString,
+                response_deserializer=batchproof_dot_v1_dot_management__pb2.SetShadowResponse.FromString,
+                _registered_method=True)
+        self.CompareVersions = channel.unary_unary(
+                '/batchproof.v1.ManagementService/CompareVersions',
+                request_serializer=batchproof_dot_v1_dot_management__pb2.CompareVersionsRequest.SerializeToString,
+                response_deserializer=batchproof_dot_v1_dot_management__pb2.CompareVersionsResponse.FromString,
+                _registered_method=True)
         self.SetLogLevel = channel.unary_unary(
                 '/batchproof.v1.ManagementService/SetLogLevel',
                 request_serializer=batchproof_dot_v1_dot_management__pb2.SetLogLevelRequest.SerializeToString,
@@ -122,7 +132,24 @@ class ManagementServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetLabels(self, request, context):
-        """Moves labels, all of one request at once. Only a version that answers can be labelled.
+        """Moves labels, all of one request at once, to one version or to several that share the callers.
+        Only a version that answers can be labelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetShadow(self, request, context):
+        """Makes a version the shadow of its model: it answers nobody, and executes a share of the answered
+        rows while nobody waits. Ends when the server starts anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareVersions(self, request, context):
+        """Says whether a version is worse than another: a shadow than those that answered the same rows,
+        and versions of whose answers ground truth was reported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,6 +201,16 @@ def add_ManagementServiceServicer_to_server(servicer, server):
                     servicer.SetLabels,
                     request_deserializer=batchproof_dot_v1_dot_management__pb2.SetLabelsRequest.FromString,
                     response_serializer=batchproof_dot_v1_dot_management__pb2.SetLabelsResponse.SerializeToString,
+            ),
+            'SetShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetShadow,
+                    request_deserializer=batchproof_dot_v1_dot_management__pb2.SetShadowRequest.FromString,
+                    response_serializer=batchproof_dot_v1_dot_management__pb2.SetShadowResponse.SerializeToString,
+            ),
+            'CompareVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareVersions,
+                    request_deserializer=batchproof_dot_v1_dot_management__pb2.CompareVersionsRequest.FromString,
+                    response_serializer=batchproof_dot_v1_dot_management__pb2.CompareVersionsResponse.SerializeToString,
             ),
             'SetLogLevel': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLogLevel,
@@ -348,6 +385,60 @@ class ManagementService(object):
             '/batchproof.v1.ManagementService/SetLabels',
             batchproof_dot_v1_dot_management__pb2.SetLabelsRequest.SerializeToString,
             batchproof_dot_v1_dot_management__pb2.SetLabelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/batchproof.v1.ManagementService/SetShadow',
+            batchproof_dot_v1_dot_management__pb2.SetShadowRequest.SerializeToString,
+            batchproof_dot_v1_dot_management__pb2.SetShadowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/batchproof.v1.ManagementService/CompareVersions',
+            batchproof_dot_v1_dot_management__pb2.CompareVersionsRequest.SerializeToString,
+            batchproof_dot_v1_dot_management__pb2.CompareVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

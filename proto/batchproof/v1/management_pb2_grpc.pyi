@@ -123,6 +123,38 @@ _ManagementServiceSetLabelsType = typing_extensions.TypeVar(
     ],
 )
 
+_ManagementServiceSetShadowType = typing_extensions.TypeVar(
+    '_ManagementServiceSetShadowType',
+    grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.SetShadowRequest,
+        batchproof.v1.management_pb2.SetShadowResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.SetShadowRequest,
+        batchproof.v1.management_pb2.SetShadowResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.SetShadowRequest,
+        batchproof.v1.management_pb2.SetShadowResponse,
+    ],
+)
+
+_ManagementServiceCompareVersionsType = typing_extensions.TypeVar(
+    '_ManagementServiceCompareVersionsType',
+    grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.CompareVersionsRequest,
+        batchproof.v1.management_pb2.CompareVersionsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.CompareVersionsRequest,
+        batchproof.v1.management_pb2.CompareVersionsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.CompareVersionsRequest,
+        batchproof.v1.management_pb2.CompareVersionsResponse,
+    ],
+)
+
 _ManagementServiceSetLogLevelType = typing_extensions.TypeVar(
     '_ManagementServiceSetLogLevelType',
     grpc.UnaryUnaryMultiCallable[
@@ -155,7 +187,7 @@ _ManagementServiceDrainType = typing_extensions.TypeVar(
     ],
 )
 
-class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _ManagementServiceLoadVersionType, _ManagementServiceUnloadVersionType, _ManagementServiceRollBackType, _ManagementServiceReloadType, _ManagementServiceSetLabelsType, _ManagementServiceSetLogLevelType, _ManagementServiceDrainType]):
+class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _ManagementServiceLoadVersionType, _ManagementServiceUnloadVersionType, _ManagementServiceRollBackType, _ManagementServiceReloadType, _ManagementServiceSetLabelsType, _ManagementServiceSetShadowType, _ManagementServiceCompareVersionsType, _ManagementServiceSetLogLevelType, _ManagementServiceDrainType]):
     @typing.overload
     def __init__(self: ManagementServiceStub[
         grpc.UnaryUnaryMultiCallable[
@@ -181,6 +213,14 @@ class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _
         grpc.UnaryUnaryMultiCallable[
             batchproof.v1.management_pb2.SetLabelsRequest,
             batchproof.v1.management_pb2.SetLabelsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            batchproof.v1.management_pb2.SetShadowRequest,
+            batchproof.v1.management_pb2.SetShadowResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            batchproof.v1.management_pb2.CompareVersionsRequest,
+            batchproof.v1.management_pb2.CompareVersionsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             batchproof.v1.management_pb2.SetLogLevelRequest,
@@ -219,6 +259,14 @@ class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _
             batchproof.v1.management_pb2.SetLabelsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            batchproof.v1.management_pb2.SetShadowRequest,
+            batchproof.v1.management_pb2.SetShadowResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            batchproof.v1.management_pb2.CompareVersionsRequest,
+            batchproof.v1.management_pb2.CompareVersionsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             batchproof.v1.management_pb2.SetLogLevelRequest,
             batchproof.v1.management_pb2.SetLogLevelResponse,
         ],
@@ -255,7 +303,19 @@ class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _
     """
 
     SetLabels: _ManagementServiceSetLabelsType
-    """Moves labels, all of one request at once. Only a version that answers can be labelled."""
+    """Moves labels, all of one request at once, to one version or to several that share the callers.
+    Only a version that answers can be labelled.
+    """
+
+    SetShadow: _ManagementServiceSetShadowType
+    """Makes a version the shadow of its model: it answers nobody, and executes a share of the answered
+    rows while nobody waits. Ends when the server starts anew.
+    """
+
+    CompareVersions: _ManagementServiceCompareVersionsType
+    """Says whether a version is worse than another: a shadow than those that answered the same rows,
+    and versions of whose answers ground truth was reported.
+    """
 
     SetLogLevel: _ManagementServiceSetLogLevelType
     """Changes what is logged, until the server ends."""
@@ -287,6 +347,14 @@ ManagementServiceAsyncStub: typing_extensions.TypeAlias = ManagementServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         batchproof.v1.management_pb2.SetLabelsRequest,
         batchproof.v1.management_pb2.SetLabelsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.SetShadowRequest,
+        batchproof.v1.management_pb2.SetShadowResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.management_pb2.CompareVersionsRequest,
+        batchproof.v1.management_pb2.CompareVersionsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         batchproof.v1.management_pb2.SetLogLevelRequest,
@@ -356,7 +424,29 @@ class ManagementServiceServicer(metaclass=abc.ABCMeta):
         request: batchproof.v1.management_pb2.SetLabelsRequest,
         context: _ServicerContext,
     ) -> typing.Union[batchproof.v1.management_pb2.SetLabelsResponse, collections.abc.Awaitable[batchproof.v1.management_pb2.SetLabelsResponse]]:
-        """Moves labels, all of one request at once. Only a version that answers can be labelled."""
+        """Moves labels, all of one request at once, to one version or to several that share the callers.
+        Only a version that answers can be labelled.
+        """
+
+    @abc.abstractmethod
+    def SetShadow(
+        self,
+        request: batchproof.v1.management_pb2.SetShadowRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[batchproof.v1.management_pb2.SetShadowResponse, collections.abc.Awaitable[batchproof.v1.management_pb2.SetShadowResponse]]:
+        """Makes a version the shadow of its model: it answers nobody, and executes a share of the answered
+        rows while nobody waits. Ends when the server starts anew.
+        """
+
+    @abc.abstractmethod
+    def CompareVersions(
+        self,
+        request: batchproof.v1.management_pb2.CompareVersionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[batchproof.v1.management_pb2.CompareVersionsResponse, collections.abc.Awaitable[batchproof.v1.management_pb2.CompareVersionsResponse]]:
+        """Says whether a version is worse than another: a shadow than those that answered the same rows,
+        and versions of whose answers ground truth was reported.
+        """
 
     @abc.abstractmethod
     def SetLogLevel(

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict
 
@@ -23,12 +23,14 @@ from batchproof_server.base.validation import (
     InvalidSettings,
     parse_settings,
     parser_says,
+    read_by,
 )
 from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.models.policies import RepositorySettings
+from batchproof_server.models.weighted_versions import Target, read_target
 from batchproof_server.observing.logs import LogFormat, LogLevel
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
@@ -38,6 +40,7 @@ from batchproof_server.rpc.settings import FrontName, RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from batchproof_server.serving.off_loop import DecodingSettings
 from batchproof_server.serving.request import RequestLimits
+from batchproof_server.shadowing.settings import ShadowSettings
 from batchproof_server.web.settings import WebSettings
 
 PREFIX = "BATCHPROOF_"
@@ -97,7 +100,7 @@ class Config:
 
     Attributes:
         batching: for bundles that declare none.
-        version_labels: model -> label -> version.
+        version_labels: model -> label -> version, or weights by versions.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -114,12 +117,15 @@ class Config:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     proof: ProofSettings = field(default_factory=ProofSettings)
     self_check: SelfCheckSettings = field(default_factory=SelfCheckSettings)
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)
     repository: RepositorySettings = field(default_factory=RepositorySettings)
     management: ManagementSettings = field(default_factory=ManagementSettings)
-    version_labels: dict[str, dict[str, int]] = field(default_factory=dict)
+    version_labels: Mapping[str, Mapping[str, Annotated[Target, read_by(read_target)]]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         check_engine_name(self.engine.name)

@@ -144,6 +144,7 @@ def build_core(  # noqa: PLR0913 - each is a plug
         observer=told.observer,
         clock=clock,
         report_unforeseen=told.unforeseen,
+        shadows=config.shadow.versions,
     )
     off_loop = OffLoop(config.decoding, clock, told.observer)
     predictor = Predictor(config.requests, off_loop, clock, told.observer, seal_rows=seal_rows)

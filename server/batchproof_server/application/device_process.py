@@ -43,7 +43,7 @@ def device_request(config: Config, place: Place) -> bytes:
     """What a device process is asked to do; read by ``main``."""
     directory = str(place.directory)
     request = {
-        "config": dataclasses.asdict(config),
+        "config": dataclasses.asdict(dataclasses.replace(config, version_labels={})),
         "place": {"name": place.name, "version": place.version, "directory": directory},
         "front": os.getpid(),
     }

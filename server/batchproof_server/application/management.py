@@ -19,6 +19,7 @@ from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.management.service import ManagementService, limited_to
 from batchproof_server.rpc.methods import Service, unary_routes
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.shadowing.orders import ShadowOrders
 
 # What others' protocols have for operators, and what their clients ask before.
 _FOREIGN = (
@@ -40,6 +41,7 @@ class Management:
     Attributes:
         reloading: reads the sources again.
         orders: about versions.
+        shadow_orders: about shadows.
         log: whose level they set.
         observer: told of every call.
         clock: of deadlines.
@@ -48,6 +50,7 @@ class Management:
 
     reloading: Reloading
     orders: Orders
+    shadow_orders: ShadowOrders
     log: LogObserver
     observer: Observer
     clock: Clock
@@ -74,6 +77,7 @@ class Management:
         own = ManagementService(
             self.reloading.keeper,
             self.orders,
+            self.shadow_orders,
             self.reloading.reload,
             self.log.set_level,
             _End(self.reloading),

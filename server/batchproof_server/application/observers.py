@@ -12,6 +12,7 @@ from batchproof_server.observing.logs import LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
+from batchproof_server.observing.prometheus.shadows import ShadowMetrics
 from batchproof_server.observing.statistics import Statistics
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.outcomes.handle import Sealer, SealingKey
@@ -19,6 +20,8 @@ from batchproof_server.outcomes.keys import process_key, read_keys
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.rpc.health import Health
 from batchproof_server.serving.predictor import SealRows
+from batchproof_server.shadowing.orders import Truths
+from batchproof_server.shadowing.tally import Tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Observing:
         outcomes: takes what became of predictions.
         seal_rows: makes the handles of answers; None gives them none.
         health: follows the versions.
+        tallies: of shadows.
+        truths: what was reported about answers.
     """
 
     observer: Observer
@@ -42,6 +47,8 @@ class Observing:
     outcomes: OutcomeDesk
     seal_rows: SealRows | None
     health: Health
+    tallies: Tallies
+    truths: Truths
 
 
 def compose_observing(
@@ -53,16 +60,27 @@ def compose_observing(
         ValueError: the keys of handles cannot be read.
     """
     outcome_metrics, settings = OutcomeMetrics(), config.outcomes
+    shadow_metrics, tallies = ShadowMetrics(), Tallies()
     keys = _handle_keys(settings, log)
     outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
     seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
     drift = DriftMetrics(log.write_failure)
-    metrics = Metrics(build_version, (outcome_metrics, drift))
+    metrics = Metrics(build_version, (outcome_metrics, drift, shadow_metrics))
     statistics = Statistics(epoch_ms)
     health = Health()
-    subscribers = (drift, metrics, statistics, outcomes, log, health)
+    subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
     observer = Observers(subscribers, on_failure=log.write_failure)
-    return Observing(observer, metrics, drift, statistics, outcomes, seal_rows, health)
+    return Observing(
+        observer,
+        metrics,
+        drift,
+        statistics,
+        outcomes,
+        seal_rows,
+        health,
+        tallies,
+        outcome_metrics.answers,
+    )
 
 
 def _handle_keys(settings: OutcomeSettings, log: LogObserver) -> tuple[SealingKey, ...]:

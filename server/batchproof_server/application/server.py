@@ -40,6 +40,8 @@ from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
+from batchproof_server.shadowing.orders import ShadowOrders
+from batchproof_server.shadowing.shadow import Shadowing
 from batchproof_server.web.operations import HttpServer
 from batchproof_server.web.pages import Pages
 
@@ -56,6 +58,7 @@ class Server:
 
     config: Config
     reloading: Reloading
+    shadowing: Shadowing
     core: Core
     drift: DriftMetrics
     pressure: Pressure
@@ -93,6 +96,7 @@ class Server:
         """Answers what was accepted and refuses what is new; whether all was answered in time."""
         settings = self.config.server
         self.reloading.keeper.end()
+        self.shadowing.end()
         await self.health.start_draining()
         await asyncio.sleep(settings.lame_duck_s)
         started_s = self.clock.now_s()
@@ -153,20 +157,27 @@ def compose(
     log = LogObserver(logger)
     observing = compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
-    first = first_places(places, sources.settings, sources.labels)
+    shadows = config.shadow.versions
+    first = first_places(places, sources.settings, sources.labels, shadows)
     core = _compose_core(config, first, plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
     calling = _compose_calling(config.rpc, core, observer, log)
     reloading, orders = Reloading(reread, keeper), Orders(keeper)
+    shadowing = Shadowing(
+        core.versions, config.shadow, clock, observer, lambda: calling.pressure.is_idle
+    )
+    tallies, truths = observing.tallies, observing.truths
+    shadow_orders = ShadowOrders(keeper, orders, shadowing, tallies, truths)
     public, foreign = _services(config, core, observing, build_version, orders)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, calling.routes(public, health), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
-    management = Management(reloading, orders, log, observer, clock, health)
+    management = Management(reloading, orders, shadow_orders, log, observer, clock, health)
     return Server(
         config=config,
         reloading=reloading,
+        shadowing=shadowing,
         core=core,
         drift=observing.drift,
         pressure=calling.pressure,

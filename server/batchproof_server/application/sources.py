@@ -36,7 +36,7 @@ def read_sources(config: Config, path: Path | None) -> Sources:
     return Sources(
         partial(look_at_models, paths),
         replace(settings, policies=policies | settings.policies),
-        labels | {model.name: model.labels for model in models if model.labels},
+        {**labels, **{model.name: model.labels for model in models if model.labels}},
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from batchproof.text import joined
@@ -70,6 +70,11 @@ def checked_by(check: Callable[[str], object]) -> AfterValidator:
         return text
 
     return AfterValidator(checked)
+
+
+def read_by(read: Callable[[object], object]) -> PlainValidator:
+    """For ``Annotated[..., ...]``: the value is what is read of it; a ValueError says what not."""
+    return PlainValidator(read)
 
 
 def _sentences(fault: ErrorDetails) -> Iterator[str]:

@@ -11,7 +11,7 @@ from batchproof_server.base.events import Observer, QueueChanged
 from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.batching.admission import Admission, LatencyModel, queue_limits
 from batchproof_server.batching.apart import Apart
-from batchproof_server.batching.device_work import Accounts, Batch, DeviceWork
+from batchproof_server.batching.device_work import Accounts, Batch, DeviceWork, TellAnswered
 from batchproof_server.batching.isolation import Isolation
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import BatchedRows, Member
@@ -19,7 +19,7 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.batching.shedding import Shedding
 from batchproof_server.batching.task import Task
 from batchproof_server.batching.watch import TellTrouble, Watch
-from batchproof_server.devices.device import Device, DeviceState, Execution
+from batchproof_server.devices.device import Device, DeviceState, Execution, Finish
 from batchproof_server.selfcheck.choosing import SelfChecks
 
 
@@ -37,8 +37,9 @@ from batchproof_server.selfcheck.choosing import SelfChecks
 #             executes by then; then its answer is delivered and the caller's deadline decides. It
 #             is shed earlier when its micro-batch would end too late and more wait than fit in.
 # Together    Tasks submitted in one iteration of the loop ride together when they fit.
-# Background  A self-check goes to the device only while no task waits. A task that arrives then
-#             waits at most for that one small micro-batch, which no record counts.
+# Background  A self-check, or a row of execute_aside, goes to the device only while no task waits.
+#             A task that arrives then waits at most for that small micro-batch, which no record
+#             counts.
 # Shutdown    drain() refuses what is new and returns when all accepted tasks are answered and no
 #             self-check runs; those that wait are dropped. close() refuses what still waits. The
 #             device belongs to the caller, who closes it after that.
@@ -126,6 +127,34 @@ class Batcher:
     def listen(self, tell: TellTrouble) -> None:
         """Says who is told that this version cannot answer, with the reason, and that it can."""
         self._watch.listen(tell)
+
+    def follow_answers(self, tell: TellAnswered | None) -> None:
+        """Says who is told of micro-batches whose members were answered; None tells nobody."""
+        self._accounts.tell_answered = tell
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something waits or is executed."""
+        return bool(self._work.unfinished or self._isolation.incidents) or not self._queue.settled
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits or is executed, and something could be."""
+        is_able = not (self._queue.draining or self._watch.trouble)
+        return is_able and not self.has_work and self._device.room == self._device.width
+
+    def execute_aside(self, row: Tensors, tell: Finish) -> None:
+        """Executes one row that nobody waits for in the smallest bucket; to be called at rest.
+
+        No record counts it, and no self-check learns of it.
+
+        Args:
+            row: one row on axis 0, checked against the signature.
+            tell: gets what became of it, in a later turn of the loop.
+        """
+        bucket_rows = self.settings.buckets_rows[0]
+        self._work.execute_aside((row,), bucket_rows, self._clock.now_s(), tell)
+        self._set_alarm()
 
     async def submit(
         self,

@@ -2,9 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import BatchRecord, Observer
@@ -21,9 +22,12 @@ from batchproof_server.batching.replies import (
     settle,
 )
 from batchproof_server.batching.watch import Watch
-from batchproof_server.devices.device import Device, Executed, Execution, NotExecuted
+from batchproof_server.devices.device import Device, Executed, Execution, Finish, NotExecuted
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.judging import Answered, Check
+
+# Told of the members of a micro-batch, of its bucket, and how long its execution took in seconds.
+TellAnswered: TypeAlias = Callable[[Sequence[Answered], int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,9 @@ class Accounts:
         admission: learns how long micro-batches take.
         isolation: learns that the model answers.
         checks: learn what was answered.
+
+    Attributes:
+        tell_answered: told of each micro-batch whose members were answered; None tells nobody.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - each learns something else
@@ -135,6 +142,7 @@ class Accounts:
         self._admission = admission
         self._isolation = isolation
         self._checks = checks
+        self.tell_answered: TellAnswered | None = None
 
     def add(self, batch: Batch, execution: Execution, *, is_last: bool) -> None:
         """A micro-batch came back.
@@ -152,6 +160,8 @@ class Accounts:
             for task in batch.members[:1]:
                 self._isolation.learn_answered(task.payload.inputs)
         if not is_last and (tasks := batch.answered(execution)):
+            if self.tell_answered is not None:
+                self.tell_answered(tasks, batch.bucket_rows, execution.execution_s)
             now_s = self._clock.now_s()
             for skipped in self._checks.learn(tasks, batch.bucket_rows, now_s):
                 self._observer.notify(skipped_record(self._model, self._version, skipped))
@@ -259,8 +269,15 @@ class DeviceWork:
 
     def execute_check(self, check: Check, now_s: float) -> None:
         """Executes a self-check."""
-        finish = partial(self._finish_check, check, self._begin(now_s))
-        self._device.execute(check.parts, check.bucket_rows, finish)
+        tell = partial(self._account_check, check)
+        self.execute_aside(check.parts, check.bucket_rows, now_s, tell)
+
+    def execute_aside(
+        self, parts: tuple[Tensors, ...], bucket_rows: int, now_s: float, tell: Finish
+    ) -> None:
+        """Executes rows that no caller waits for, and tells what came of it."""
+        finish = partial(self._finish_aside, tell, self._begin(now_s))
+        self._device.execute(parts, bucket_rows, finish)
 
     def give_up(self) -> str:
         """Gives up the execution that began first; returns why."""
@@ -321,8 +338,8 @@ class DeviceWork:
         # The callers go on first; nobody waits for the accounting.
         asyncio.get_running_loop().call_soon(self._account, batch, execution)
 
-    def _finish_check(self, check: Check, number: int, execution: Execution) -> None:
+    def _finish_aside(self, tell: Finish, number: int, execution: Execution) -> None:
         self.unfinished -= 1
         self._end(number)
         self._pump()
-        self._account_check(check, execution)
+        tell(execution)

@@ -14,6 +14,7 @@ from batchproof_server.models.served import ServedModel
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import LogObserver, configure_logs
+from batchproof_server.shadowing.settings import ShadowSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ async def serve_version(
     observer = Observers(subscribers, on_failure=unforeseen)
     told = Told(observer, ProgressLine(sys.stderr), unforeseen)
     # Nobody waits at a queue of his own making, and nobody else is there whose answers to check.
-    alone = replace(config, self_check=replace(config.self_check, share=0.0), version_labels={})
+    alone = replace(
+        config,
+        self_check=replace(config.self_check, share=0.0),
+        version_labels={},
+        shadow=ShadowSettings(),
+    )
     core = build_core(alone, told, watches_inputs=watches_inputs)
     with capture_library_logs(logger):
         try:

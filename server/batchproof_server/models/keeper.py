@@ -203,12 +203,12 @@ class Keeper:
         whole = frozenset(version for version in found if self._seen[model, version].is_whole)
         if model in self.stopped:
             return Aim(NOTHING, found, whole)
-        labels = self.versions.labels(model).values()
         return Aim(
             policy=self.sources.settings.policy_of(model),
             found=found,
             whole=whole,
-            labelled=frozenset(labels) | self.coming_labels.of(model),
+            shadow=self.versions.shadows.of(model),
+            labelled=self.versions.labels.versions(model) | self.coming_labels.of(model),
             said=self.said.get(model, {}),
             retry=frozenset(
                 version

@@ -15,6 +15,7 @@ from batchproof_server.models.loader import Loader
 from batchproof_server.models.off_loop import off_loop
 from batchproof_server.models.policies import RepositorySettings
 from batchproof_server.models.served import ServedModel
+from batchproof_server.models.weighted_versions import Target
 
 Key: TypeAlias = tuple[str, int]
 """A model's name and a version."""
@@ -58,12 +59,12 @@ class Sources:
     Attributes:
         look: finds them.
         settings: of the repository.
-        labels: model -> label -> version.
+        labels: model -> label -> what it stands for.
     """
 
     look: Look
     settings: RepositorySettings = field(default_factory=RepositorySettings)
-    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, Target]] = field(default_factory=dict)
 
 
 def look_at(path: Path) -> FoundVersions:

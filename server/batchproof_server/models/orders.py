@@ -16,7 +16,9 @@ from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.looking import Seen
 from batchproof_server.models.overview import refuses
 from batchproof_server.models.policies import VersionPolicy
+from batchproof_server.models.selection import Labels
 from batchproof_server.models.version_states import AT_WORK, IN_MEMORY, VersionState
+from batchproof_server.models.weighted_versions import Target, replaced, weights_of
 
 _MOST_LABELS: Final = 64
 
@@ -115,7 +117,7 @@ class Orders:
             keeper.said.pop(model, None)
         else:
             self._check_known(model, version, known)
-            labels = self._versions.labels_of(model, version)
+            labels = self._versions.labels.on(model, version)
             if labels:
                 raise InvalidInput(
                     f'the label "{labels[0]}" stands for version {version} of model "{model}"; '
@@ -161,7 +163,8 @@ class Orders:
         """
         found = self._found(model, await self._keeper.look())
         states = self._keeper.states(model)
-        loaded = [version for version, state in states.items() if state in IN_MEMORY]
+        shadow = self._versions.shadows.of(model)
+        loaded = [v for v, state in states.items() if state in IN_MEMORY and v != shadow]
         if not loaded:
             raise ModelNotReady(f'no version of model "{model}" answers, nothing to roll back from')
         newest = max(loaded)
@@ -169,6 +172,7 @@ class Orders:
             version
             for version, seen in found.items()
             if version < newest
+            and version != shadow
             and not seen.lying.partial
             and not refuses(self._keeper, (model, version))
         ]
@@ -180,9 +184,9 @@ class Orders:
         target = max(before)
         said = self._keeper.said[model].get(target)
         await self.load(model, target)
-        labels = dict(self._versions.labels(model))
-        moved = {label: target if each == newest else each for label, each in labels.items()}
-        self._versions.relabel(model, moved)
+        labels = dict(self._versions.labels.of(model))
+        moved = {label: replaced(each, newest, target) for label, each in labels.items()}
+        self._versions.labels.move(model, moved)
         self._keeper.coming_labels.drop_version(model, newest)
         self._keeper.said[model][newest] = False
         self._say(model, target, said)
@@ -190,7 +194,7 @@ class Orders:
         await self._gone(model, (newest,), (VersionState.DRAINING,))
         return target, newest
 
-    def set_labels(self, model: str, changes: Mapping[str, int | None]) -> Mapping[str, int]:
+    def set_labels(self, model: str, changes: Mapping[str, Target | None]) -> Mapping[str, Target]:
         """Moves labels, all at once; those that are not named stay. None removes a label.
 
         Returns:
@@ -202,28 +206,27 @@ class Orders:
             ModelNotReady: a version does not answer.
         """
         known = {**self._found(model, ""), **self._keeper.states(model)}
-        for label, version in changes.items():
+        for label, target in changes.items():
             check_label(label)
-            if version is not None:
+            for version in () if target is None else weights_of(target):
                 self._check_known(model, version, known)
                 state = self._keeper.states(model).get(version, "not loaded")
+                state = "a shadow" if self._versions.shadows.has(model, version) else state
                 if state is not VersionState.READY:
                     raise ModelNotReady(
                         f'model "{model}" version {version} is {state}, expected one that is '
                         "ready; load it first"
                     )
-        labels = {**self._versions.labels(model), **changes}
-        kept = {label: version for label, version in labels.items() if version is not None}
+        labels = {**self._versions.labels.of(model), **changes}
+        kept = {label: target for label, target in labels.items() if target is not None}
         if len(kept) > _MOST_LABELS:
             raise InvalidInput(f"{len(kept)} labels, expected {_MOST_LABELS} at most")
-        self._versions.relabel(model, kept)
+        self._versions.labels.move(model, kept)
         self._keeper.coming_labels.drop(model, frozenset(changes))
         self._keeper.act()
         return kept
 
-    async def follow_policies(
-        self, policies: Mapping[str, VersionPolicy], labels: Mapping[str, Mapping[str, int]]
-    ) -> None:
+    async def follow_policies(self, policies: Mapping[str, VersionPolicy], labels: Labels) -> None:
         """Serves these models by these policies and with these labels, and no others.
 
         Raises:
@@ -240,7 +243,7 @@ class Orders:
         for model in policies:
             await self.load(model)
         for model, now in labels.items():
-            gone = dict.fromkeys(self._versions.labels(model).keys() - now.keys())
+            gone = dict.fromkeys(self._versions.labels.of(model).keys() - now.keys())
             self.set_labels(model, {**gone, **now})
 
     def directory_of(self, model: str) -> Path | None:

@@ -1,5 +1,6 @@
 """The versions of a repository as an operator sees them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchproof_server.models.keeper import Keeper
@@ -16,9 +17,11 @@ class VersionOverview:
         status: None for one that only lies in the repository.
         seen: None for one that lies there no more.
         labels: that stand for it, sorted.
+        shares: of these labels, the part of the callers that the weights give it.
         is_default: whether it answers those who name neither version nor label.
         is_changed: whether its files are others than when it was loaded.
         is_refused: whether an operator unloaded it.
+        is_shadow: whether it answers nobody.
     """
 
     model: str
@@ -26,9 +29,11 @@ class VersionOverview:
     status: VersionStatus | None
     seen: Seen | None
     labels: tuple[str, ...]
+    shares: Mapping[str, float]
     is_default: bool
     is_changed: bool
     is_refused: bool
+    is_shadow: bool
 
 
 def overview(keeper: Keeper, model: str = "") -> tuple[VersionOverview, ...]:
@@ -41,10 +46,12 @@ def overview(keeper: Keeper, model: str = "") -> tuple[VersionOverview, ...]:
             *key,
             status=statuses.get(key),
             seen=keeper.seen.get(key),
-            labels=versions.labels_of(*key),
+            labels=versions.labels.on(*key),
+            shares=versions.labels.shares(*key),
             is_default=key in defaults,
             is_changed=keeper.has_changed(key),
             is_refused=refuses(keeper, key),
+            is_shadow=versions.shadows.has(*key),
         )
         for key in sorted({*statuses, *keeper.seen})
         if model in ("", key[0])
@@ -59,4 +66,6 @@ def refuses(keeper: Keeper, key: Key) -> bool:
 def _default(keeper: Keeper, model: str) -> Key | None:
     """The version that answers those who name neither version nor label."""
     status = keeper.versions.find(ModelSelector(model))
-    return (model, status.version) if status.state is VersionState.READY else None
+    is_shadow = keeper.versions.shadows.has(model, status.version)
+    is_ready = status.state is VersionState.READY and not is_shadow
+    return (model, status.version) if is_ready else None

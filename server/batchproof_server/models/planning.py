@@ -8,6 +8,7 @@ from typing import Final
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.policies import RepositorySettings, VersionPolicy
 from batchproof_server.models.version_states import AT_WORK, IN_MEMORY, VersionState
+from batchproof_server.models.weighted_versions import Target, versions_in
 
 _LOADABLE: Final = (None, VersionState.DISCOVERED, VersionState.UNLOADED)
 # What a wanted version may still become READY from.
@@ -25,6 +26,7 @@ class Aim:
         labelled: the versions that a label stands for, which stay loaded.
         said: what an operator said of a version: True loads it, False does not.
         retry: the versions that may be tried again although they failed.
+        shadow: the version that answers nobody; it is loaded beside those that the policy wants.
     """
 
     policy: VersionPolicy
@@ -33,6 +35,7 @@ class Aim:
     labelled: frozenset[int] = frozenset()
     said: Mapping[int, bool] = field(default_factory=dict)
     retry: frozenset[int] = frozenset()
+    shadow: int | None = None
 
     def refused(self, version: int) -> bool:
         """Whether an operator does not want it."""
@@ -92,7 +95,8 @@ def _wanted(
         if state is VersionState.FAILED and version not in aim.retry and version != hoped
     }
     said = {version for version, wanted in aim.said.items() if wanted}
-    return aim.policy.choose(loadable, failed) | (loadable & (aim.labelled | said))
+    beside = aim.labelled | said | {aim.shadow}
+    return aim.policy.choose(loadable - {aim.shadow}, failed) | (loadable & beside)
 
 
 def _loads(version: int, aim: Aim, states: Mapping[int, VersionState]) -> bool:
@@ -104,7 +108,7 @@ def _unwanted(
     aim: Aim, wanted: frozenset[int], states: Mapping[int, VersionState]
 ) -> frozenset[int]:
     loaded = {version for version, state in states.items() if state in IN_MEMORY}
-    now = [states.get(version) for version in wanted]
+    now = [states.get(version) for version in wanted - {aim.shadow}]
     is_replaced = VersionState.READY in now and not any(state in _PENDING for state in now)
     is_gone = not aim.found or aim.policy.specific == ()
     return frozenset(
@@ -126,7 +130,8 @@ def _stale(aim: Aim, states: Mapping[int, VersionState]) -> frozenset[int]:
 def first_places(
     places: tuple[Place, ...],
     settings: RepositorySettings,
-    labels: Mapping[str, Mapping[str, int]],
+    labels: Mapping[str, Mapping[str, Target]],
+    shadows: Mapping[str, int],
 ) -> tuple[Place, ...]:
     """The versions that are loaded at the start, of those that were found."""
     versions: defaultdict[str, set[int]] = defaultdict(set)
@@ -140,7 +145,8 @@ def first_places(
                 settings.policy_of(name),
                 frozenset(found),
                 frozenset(found),
-                frozenset(labels.get(name, {}).values()),
+                versions_in(labels.get(name, {}).values()),
+                shadow=shadows.get(name),
             ),
             {},
         ).load

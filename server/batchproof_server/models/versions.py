@@ -4,23 +4,27 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.errors import ModelNotFound, ModelRefused
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.selection import (
+    Labels,
     ModelSelector,
     answering,
-    missing_label,
+    meant,
     ready_of,
     selected,
 )
 from batchproof_server.models.served import Lease, ServedModel
+from batchproof_server.models.shadows import Shadows
 from batchproof_server.models.version_changed import change_of
 from batchproof_server.models.version_facts import facts_of
+from batchproof_server.models.version_labels import ShareDiverted, VersionLabels
 from batchproof_server.models.version_states import NEXT, VersionState, VersionStatus
 
 _UNFORESEEN_FINDING: Final = "the server failed while loading it; its log has more"
@@ -41,25 +45,31 @@ class Versions:
 
     Args:
         places: what was discovered.
-        version_labels: model -> label -> version.
+        version_labels: model -> label -> what it stands for.
         loader: makes them answer.
         observer: told of every change.
         clock: for the instants of the changes.
         report_unforeseen: told of what loading failed with and nobody foresaw.
+        shadows: the version of a model that answers nobody.
 
     Raises:
-        ValueError: a label names a model or a version that was not discovered.
+        ValueError: a label names a model or a version that was not discovered, or a shadow.
+
+    Attributes:
+        labels: what callers may name in place of a version.
+        shadows: the versions that answer nobody.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what they are, and who hears of them
         self,
         places: tuple[Place, ...],
-        version_labels: Mapping[str, Mapping[str, int]],
+        version_labels: Labels,
         *,
         loader: Loader,
         observer: Observer,
         clock: Clock,
         report_unforeseen: Callable[[Exception], None],
+        shadows: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._loader = loader
         self._observer = observer
@@ -68,21 +78,23 @@ class Versions:
         self._statuses: dict[str, dict[int, VersionStatus]] = {}
         for place in places:
             self._add(place)
-        self._labels = {name: dict(labels) for name, labels in version_labels.items()}
+        self.labels = VersionLabels(version_labels, self._statuses)
+        self.shadows = Shadows(shadows, self._statuses, self.labels, observer, self._find_ready)
+        self._tell_loaded: Callable[[ServedModel], None] | None = None
         self._leases: dict[tuple[str, int], Lease] = {}
         self._ready: tuple[ServedModel, ...] = ()
         # By the name of a model that has one, the version that answers whoever names no other.
         self._answering: dict[str, ServedModel] = {}
-        if missing := missing_label(self._labels, self._statuses):
-            name, label, version = missing
-            raise ValueError(
-                f'version_labels.{name}.{label}: there is no version {version} of a model "{name}"'
-            )
+
+    def listen(self, tell: Callable[[ServedModel], None]) -> None:
+        """Says who is told of every version that was loaded."""
+        self._tell_loaded = tell
 
     def announce(self) -> None:
         """Tells the observer of every version that was discovered."""
         for status in self.statuses():
             self._tell(None, status)
+        self.shadows.announce()
 
     async def load(self, place: Place) -> VersionStatus:
         """Loads a version, known or not; returns what became of it.
@@ -111,6 +123,8 @@ class Versions:
             self._leases[name, version] = Lease(served)
             self._change(name, version, VersionState.READY, served=served)
             served.batcher.listen(partial(self.follow_trouble, name, version))
+            if self._tell_loaded is not None:
+                self._tell_loaded(served)
         return self._statuses[name][version]
 
     def _fail_for_now(self, name: str, version: int) -> None:
@@ -153,18 +167,6 @@ class Versions:
             served.close()
             self._change(name, version, VersionState.UNLOADED)
 
-    def relabel(self, name: str, labels: Mapping[str, int]) -> None:
-        """Replaces all labels of a model, label -> version, at once.
-
-        Raises:
-            ModelNotFound: there is no such model or version; nothing is changed.
-        """
-        selected(ModelSelector(name), self._statuses, {})
-        if missing := missing_label({name: labels}, self._statuses):
-            what = f'the label "{missing[1]}" is for version {missing[2]} of model "{name}"'
-            raise ModelNotFound(f"{what}, which does not exist")
-        self._labels[name] = dict(labels)
-
     def forget(self, name: str, version: int) -> None:
         """Knows no more of a version that was unloaded, nor of labels that stand for it.
 
@@ -174,9 +176,9 @@ class Versions:
         if (state := self._statuses[name][version].state) is not VersionState.UNLOADED:
             raise ValueError(f"a version that is {state} cannot be forgotten")
         del self._statuses[name][version]
-        self._labels[name] = {k: each for k, each in self.labels(name).items() if each != version}
         if not self._statuses[name]:
-            del self._statuses[name], self._labels[name]
+            del self._statuses[name]
+        self.labels.drop(name, version)
 
     def lease(self, selector: ModelSelector) -> Lease:
         """Keeps the version that answers in use, for as long as what is returned is entered.
@@ -189,7 +191,13 @@ class Versions:
             model = self._answering.get(selector.name)
         if model is None:
             model = self.select(selector)
+            self._tell_diverted(selector, model)
         return self._leases[model.name, model.version]
+
+    def _tell_diverted(self, selector: ModelSelector, model: ServedModel) -> None:
+        version = meant(selector, model, self.labels.by_model)
+        if version != model.version:
+            self._observer.notify(ShareDiverted(model.name, version, model.version))
 
     def follow_trouble(self, name: str, version: int, reason: str) -> None:
         """A version cannot answer any more, for a reason; or it can again, for none."""
@@ -227,21 +235,13 @@ class Versions:
         """The versions that hold a model in memory."""
         return tuple(status.served for status in self.statuses() if status.served is not None)
 
-    def labels(self, name: str) -> Mapping[str, int]:
-        """The labels of a model and their versions."""
-        return self._labels.get(name, {})
-
-    def labels_of(self, name: str, version: int) -> tuple[str, ...]:
-        """The labels that stand for a version, sorted."""
-        return tuple(sorted(k for k, number in self.labels(name).items() if number == version))
-
     def find(self, selector: ModelSelector) -> VersionStatus:
         """The version that a selector stands for, in whatever state.
 
         Raises:
             InvalidInput, ModelNotFound: as ``models.selection.selected`` says.
         """
-        return selected(selector, self._statuses, self._labels)
+        return selected(selector, self._statuses, self.labels.by_model, self.shadows)
 
     def select(self, selector: ModelSelector) -> ServedModel:
         """The version that answers, for those who only look at it; to use it, ``lease``.
@@ -250,7 +250,7 @@ class Versions:
             InvalidInput, ModelNotFound, ModelNotReady, ModelRefused, Draining: as
                 ``models.selection`` says.
         """
-        return answering(self.find(selector))
+        return answering(self.find(selector), self.shadows)
 
     def _add(self, place: Place) -> VersionStatus:
         name, version, now_s = place.name, place.version, self._clock.now_s()
@@ -282,13 +282,15 @@ class Versions:
         elif state in _HOLDING:
             status = replace(status, served=old.served, facts=old.facts)
         self._statuses[name][version] = status
-        self._ready = ready_of(self.statuses())
+        self._find_ready()
+        self._tell(old, status, now_s - old.since_s if old.state in _TAKING_TIME else 0.0)
+
+    def _find_ready(self) -> None:
+        self._ready = ready_of(self.statuses(), self.shadows)
         # Oldest first, so that the newest is what is left.
         self._answering = {each.name: each for each in self._ready}
         if len(self._statuses) == 1 and self._ready:
             self._answering[""] = self._ready[-1]
-        took_s = now_s - old.since_s if old.state in _TAKING_TIME else 0.0
-        self._tell(old, status, took_s)
 
     def _tell(self, old: VersionStatus | None, status: VersionStatus, took_s: float = 0) -> None:
         self._observer.notify(change_of(old, status, took_s))

@@ -14,7 +14,7 @@ from batchproof_server.base.events import Observer, RequestRecord, ShedRecord
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.cancellation import is_cancelled, is_late
-from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
+from batchproof_server.rpc.fronts.front import CallHead, Code, Metadata, Reply
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure, failed, failure_of
 from batchproof_server.serving.request import NOBODY, Caller, Trace
@@ -33,6 +33,7 @@ class Call:
         caller: who asks.
         trace: filled in on the way, and recorded at the end.
         trailers: filled in on the way; the trailing metadata of an RPC that succeeds.
+        metadata: as it came.
     """
 
     request_id: str
@@ -40,6 +41,7 @@ class Call:
     caller: Caller = NOBODY
     trace: Trace = field(default_factory=Trace)
     trailers: list[tuple[str, str]] = field(default_factory=list)
+    metadata: Metadata = ()
 
     def note_model(self, model: ServedModel) -> None:
         """The version that answers is known."""
@@ -154,7 +156,7 @@ class Calls:
         readable_id = _readable(request_id)
         started_s = self._clock.now_s()
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
-        call = Call(readable_id or _new_id(), timeout_s, Caller(head.peer))
+        call = Call(readable_id or _new_id(), timeout_s, Caller(head.peer), metadata=head.metadata)
         is_full = self._pressure.is_full_for(head.peer)
         self._pressure.begin_request(head.peer)
         try:
@@ -288,8 +290,7 @@ class Gate:
         return [self._look(head) for head in heads]
 
     def _look(self, head: CallHead) -> Failure | None:
-        name = self._predictions.get(head.method)
-        if name is None:
+        if (name := self._predictions.get(head.method)) is None:
             return None
         try:
             self._shedder.check(self._calls.timeout_s(head), head.peer)

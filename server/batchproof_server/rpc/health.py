@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from batchproof_server.base.events import Subscription
+from batchproof_server.models.shadows import ShadowChanged
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
 
@@ -20,6 +21,7 @@ class Health:
 
     def __init__(self) -> None:
         self._ready: dict[str, dict[int, bool]] = {}
+        self._shadows: dict[str, int | None] = {}
         self._is_loaded = False
         self._is_serving = False
         self._is_draining = False
@@ -48,7 +50,10 @@ class Health:
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """The states of the versions."""
-        return (Subscription(VersionChanged, self.follow_version),)
+        return (
+            Subscription(VersionChanged, self.follow_version),
+            Subscription(ShadowChanged, self.follow_shadow),
+        )
 
     def start(self) -> None:
         """The server is NOT_SERVING; to be called before the port opens."""
@@ -68,6 +73,13 @@ class Health:
             self._wake()
         self._tell_server()
 
+    def follow_shadow(self, change: ShadowChanged) -> None:
+        """A version answers nobody from now on, or is one like the others again."""
+        self._shadows[change.model] = change.version
+        if change.model in self._ready:
+            self._tell_model(change.model)
+            self._tell_server()
+
     async def end_loading(self) -> None:
         """The server is SERVING while any model is."""
         self._is_loaded = True
@@ -81,15 +93,19 @@ class Health:
         self._tell_server()
 
     def _tell_model(self, model: str) -> None:
-        is_serving = any(self._ready[model].values()) and not self._is_draining
+        is_serving = self._answers(model) and not self._is_draining
         self._set(model, is_serving=is_serving)
 
     def _tell_server(self) -> None:
-        any_ready = any(any(versions.values()) for versions in self._ready.values())
+        any_ready = any(map(self._answers, self._ready))
         is_serving = self._is_loaded and any_ready and not self._is_draining
         if is_serving != self._is_serving:
             self._is_serving = is_serving
             self._set("", is_serving=is_serving)
+
+    def _answers(self, model: str) -> bool:
+        shadow = self._shadows.get(model)
+        return any(ready for version, ready in self._ready[model].items() if version != shadow)
 
     def end_watches(self) -> None:
         """Ends every watch once it has been told the last state: it would hold up the drain."""

@@ -20,6 +20,7 @@ from batchproof_server.application.config import (
     read_config,
 )
 from batchproof_server.base.validation import InvalidSettings, parse_settings
+from batchproof_server.models.weighted_versions import WeightedVersions
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
 
 
@@ -70,6 +71,12 @@ def test_the_environment_wins_over_the_file_and_flags_over_both_key_by_key(
         ("BATCHING__BUCKETS_ROWS", "[1, 2]", "batching.buckets_rows", (1, 2)),
         ("LOG__LEVEL", "debug", "log.level", "debug"),
         ("VERSION_LABELS__CATS__STABLE", "3", "version_labels", {"cats": {"stable": 3}}),
+        (
+            "VERSION_LABELS__CATS",
+            "{ stable = { 7 = 95, 8 = 5 } }",
+            "version_labels",
+            {"cats": {"stable": WeightedVersions(((7, 95), (8, 5)))}},
+        ),
         (
             "RPC__TLS",
             '{certificate = "c", key = "k"}',
@@ -132,6 +139,7 @@ def test_every_fault_is_named_with_its_path(tmp_path: Path) -> None:
         colour = 1
         [version_labels.cats]
         stable = "one"
+        canary = { 7 = 0, 8 = 0 }
         """,
     )
     found = dict(fault.split(": ", 1) for fault in faults(file))
@@ -139,7 +147,8 @@ def test_every_fault_is_named_with_its_path(tmp_path: Path) -> None:
     assert found["rpc.tls.key"] == "missing"
     assert found["log.level"].startswith('unknown "loud", one of ')
     assert found["batching.colour"] == "unknown key"
-    assert "integer" in found["version_labels.cats.stable"]
+    assert found["version_labels.cats.stable"].startswith('"one" is no version, expected a number')
+    assert found["version_labels.cats.canary"] == "all weights are 0, expected one above it"
     assert found["nonsense"] == "unknown key"
 
 

@@ -10,6 +10,7 @@ from batchproof_server.application.device_process import device_request
 from batchproof_server.base.validation import parse_settings
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.weighted_versions import WeightedVersions
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.settings import ProofSettings
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
@@ -28,11 +29,16 @@ TLS = TlsSettings(Path("server.pem"), Path("server.key"), Path("clients.pem"))
         Config(
             devices=DeviceSettings("process", 1 << 30, 4), execution=ExecutionSettings(2.5, 60.0)
         ),
-        Config(version_labels={"m": {"stable": 3}}),
     ],
-    ids=["defaults", "tls", "proof", "outcomes", "server", "devices", "labels"],
+    ids=["defaults", "tls", "proof", "outcomes", "server", "devices"],
 )
 def test_every_setting_comes_through_as_it_was(config: Config) -> None:
     request = json.loads(device_request(config, Place("m", 3, Path("models/m/3"))))
     assert parse_settings(Config, request["config"]) == config
     assert request["place"] == {"name": "m", "version": 3, "directory": "models/m/3"}
+
+
+def test_labels_stay_with_the_server() -> None:
+    config = Config(version_labels={"m": {"stable": WeightedVersions(((3, 95), (4, 5)))}})
+    request = json.loads(device_request(config, Place("m", 3, Path("models/m/3"))))
+    assert parse_settings(Config, request["config"]) == Config()

@@ -22,6 +22,21 @@ def lying(policy: VersionPolicy, *found: int, **other: object) -> Aim:
         pytest.param(lying(ALL, 1, 2), {}, Steps(load=(1, 2)), id="all at the start"),
         pytest.param(lying(LATEST, 1, 2), {}, Steps(load=(2,)), id="the newest at the start"),
         pytest.param(lying(LATEST_2, 1, 2, 3), {}, Steps(load=(2, 3)), id="the newest two"),
+        pytest.param(
+            lying(LATEST, 1, 2, shadow=2), {}, Steps(load=(1, 2)), id="the newest beside its shadow"
+        ),
+        pytest.param(
+            lying(LATEST, 1, 2, 3, shadow=3),
+            {1: S.READY, 3: S.READY},
+            Steps(load=(2,)),
+            id="a shadow replaces nothing",
+        ),
+        pytest.param(
+            lying(ONLY_3, 2, 3, shadow=2),
+            {3: S.READY},
+            Steps(load=(2,)),
+            id="a shadow beside others",
+        ),
         pytest.param(lying(ONLY_3, 1, 3, 5), {}, Steps(load=(3,)), id="a specific one"),
         pytest.param(
             lying(LATEST, 1, 2),
@@ -128,14 +143,15 @@ def test_what_answers_goes_only_when_something_else_that_is_wanted_answers(
 
 
 AIMS = st.builds(
-    lambda policy, found, copied, labelled, said: Aim(
-        policy, found, found - copied, labelled, said
+    lambda policy, found, copied, labelled, said, shadow: Aim(
+        policy, found, found - copied, labelled, said, shadow=shadow
     ),
     POLICIES,
     SETS,
     SETS,
     SETS,
     st.dictionaries(NUMBERS, st.booleans()),
+    st.none() | NUMBERS,
 )
 
 

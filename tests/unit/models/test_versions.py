@@ -212,14 +212,14 @@ async def test_a_lease_that_was_not_entered_in_time_is_none() -> None:
 
 async def test_all_labels_of_a_model_change_at_once_or_none() -> None:
     models = versions(1, 2, labels={"m": {"stable": 1, "old": 1}})
-    models.relabel("m", {"stable": 2})
+    models.labels.move("m", {"stable": 2})
     assert models.find(ModelSelector("m", label="stable")).version == 2
-    assert models.labels_of("m", 1) == ()
+    assert models.labels.on("m", 1) == ()
     with pytest.raises(ModelNotFound, match='"canary" is for version 3 of model "m", which does'):
-        models.relabel("m", {"stable": 1, "canary": 3})
+        models.labels.move("m", {"stable": 1, "canary": 3})
     with pytest.raises(ModelNotFound, match='there is no model "x"'):
-        models.relabel("x", {})
-    assert models.labels_of("m", 2) == ("stable",)
+        models.labels.move("x", {})
+    assert models.labels.on("m", 2) == ("stable",)
 
 
 @given(st.sets(st.integers(1, 2**63 - 1), min_size=1, max_size=5))
@@ -234,8 +234,8 @@ def test_every_version_can_be_asked_for(numbers: set[int]) -> None:
 def test_a_label_stands_for_a_version() -> None:
     models = versions(1, 2, labels={"m": {"stable": 1, "old": 1, "canary": 2}})
     assert models.find(ModelSelector("m", label="stable")).version == 1
-    assert models.labels_of("m", 1) == ("old", "stable")
-    assert models.labels_of("other", 1) == ()
+    assert models.labels.on("m", 1) == ("old", "stable")
+    assert models.labels.on("other", 1) == ()
     with pytest.raises(ModelNotFound, match="its labels: canary, old, stable"):
         models.find(ModelSelector("m", label="x"))
 

@@ -32,7 +32,9 @@ from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
+from batchproof_server.observing.prometheus.shadows import ShadowMetrics
 from batchproof_server.outcomes.counting import class_bins
+from batchproof_server.shadowing.records import ShadowRecord
 from support.drift_fixtures import profile
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -442,7 +444,9 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     drift.watch("digits", 3, KnownProfile.of(profile()))
     outcomes = OutcomeMetrics()
     outcomes.expect_outcomes("digits", 3, class_bins(["0", "1"]))
-    metrics = Metrics("0.1.0", (outcomes, drift))
+    shadows = ShadowMetrics()
+    shadows.count(ShadowRecord("digits", 2, 3, "same"))
+    metrics = Metrics("0.1.0", (outcomes, drift, shadows))
     metrics.follow_version(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")

@@ -19,6 +19,7 @@ from batchproof_server.models.selection import ModelSelector
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.proof.verdict import Verdict
+from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.native import messages, models
 from batchproof_server.rpc.status import failure_of
 from batchproof_server.serving.request import Prediction
@@ -48,13 +49,13 @@ def served(output: OutputSettings) -> ServedModel:
         (pb.ModelSelector(), ModelSelector("")),
         (pb.ModelSelector(name="m"), ModelSelector("m")),
         (pb.ModelSelector(name="m", version=0), ModelSelector("m", version=0)),
-        (pb.ModelSelector(name="m", label=""), ModelSelector("m", label="")),
+        (pb.ModelSelector(name="m", label=""), ModelSelector("m", label="", key="id")),
     ],
 )
 async def test_a_selector_keeps_what_was_set(
     message: pb.ModelSelector, selector: ModelSelector
 ) -> None:
-    assert messages.read_selector(message) == selector
+    assert messages.read_selector(message, Call("id", None)) == selector
 
 
 def test_tensors_are_read_by_name_and_without_a_copy() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 _NEEDED: Final = "name of the model"
 _SERVER: Final = "127.0.0.1:8502"
 _TIMEOUT_S: Final = 600.0
+_TOLERANCE: Final = 0.01
 
 
 def add_ctl(commands: Any) -> None:
@@ -58,7 +59,25 @@ def _add_orders(orders: Any) -> None:
     add("reload", help="read the configuration again, and look for versions")
     label = add("label", help="move labels, all at once")
     label.add_argument("model", help=_NEEDED)
-    label.add_argument("labels", nargs="+", metavar="LABEL=VERSION", help="LABEL= removes a label")
+    label.add_argument(
+        "labels",
+        nargs="+",
+        metavar="LABEL=VERSION",
+        help="LABEL= removes a label; LABEL VERSION=WEIGHT VERSION=WEIGHT shares its callers",
+    )
+    _add_version(
+        add("shadow", help="let a version execute answered rows and answer nobody; end it")
+    )
+    compare = add("compare", help="say whether a version is worse than another")
+    compare.add_argument("model", help=_NEEDED)
+    compare.add_argument(
+        "--tolerance",
+        type=float,
+        default=_TOLERANCE,
+        metavar="SHARE",
+        help=f"how much less often right it may be without being called worse ({_TOLERANCE:g})",
+    )
+    compare.add_argument("--json", action="store_true", help="print it as JSON")
     add("log-level", help="change what is logged").add_argument(
         "level", choices=("debug", "info", "warning", "error")
     )

@@ -13,6 +13,7 @@ import grpc
 from batchproof.v1 import management_pb2 as pb
 from batchproof.v1 import management_pb2_grpc as pb_grpc
 from batchproof_server.base.files import read_start
+from batchproof_server.commands.ctl.labels import read_labels, shown_labels, write_labels
 from batchproof_server.commands.tables import table
 from batchproof_server.commands.terminal import write, write_error
 
@@ -51,6 +52,8 @@ _METHODS: Final = {
     "rollback": "RollBack",
     "reload": "Reload",
     "label": "SetLabels",
+    "shadow": "SetShadow",
+    "compare": "CompareVersions",
     "log-level": "SetLogLevel",
     "drain": "Drain",
 }
@@ -62,7 +65,11 @@ _REQUESTS: Final[Mapping[str, Callable[[Namespace], Any]]] = {
     ),
     "rollback": lambda given: pb.RollBackRequest(model=given.model),
     "reload": lambda _given: pb.ReloadRequest(),
-    "label": lambda given: pb.SetLabelsRequest(model=given.model, labels=_labels(given.labels)),
+    "label": lambda given: read_labels(given.model, given.labels),
+    "shadow": lambda given: pb.SetShadowRequest(model=given.model, version=_number(given.version)),
+    "compare": lambda given: pb.CompareVersionsRequest(
+        model=given.model, tolerance=given.tolerance
+    ),
     "log-level": lambda given: pb.SetLogLevelRequest(level=given.level),
     "drain": lambda _given: pb.DrainRequest(),
 }
@@ -75,17 +82,6 @@ def _number(version: int | None) -> int | None:
 
 
 _MAX_VERSION: Final = 1 << 63
-
-
-def _labels(texts: Iterable[str]) -> dict[str, int]:
-    labels: dict[str, int] = {}
-    for text in texts:
-        label, equals, version = text.rpartition("=")
-        is_number = version.isascii() and version.isdigit() and 1 <= int(version) < _MAX_VERSION
-        if not equals or not label or not (is_number or not version):
-            raise ValueError(f'"{text}" is no label, expected LABEL=VERSION or LABEL=')
-        labels[label] = int(version or 0)
-    return labels
 
 
 def _check_timeout(timeout_s: float) -> None:
@@ -139,20 +135,42 @@ def _show(arguments: Namespace, answer: Any) -> int:
         case "rollback":
             write(f"version {answer.version} answers, version {answer.unloaded} is unloaded")
         case "label":
-            kept = (f"{label}={version}" for label, version in sorted(answer.labels.items()))
-            write(" ".join(kept) or "no labels")
+            write(write_labels(answer))
+        case "compare" if arguments.json:
+            write(json.dumps([_plain(each) for each in answer.comparisons], indent=2))
+        case "compare":
+            write(_comparisons(answer.comparisons))
         case _:
             pass
     sys.stdout.flush()
     return 0
 
 
-def _plain(entry: pb.VersionEntry) -> dict[str, Any]:
+def _plain(entry: pb.VersionEntry | pb.VersionComparison) -> dict[str, Any]:
     return {
-        field.name: list(value) if field.is_repeated else value
+        field.name: _plain_value(getattr(entry, field.name), is_repeated=field.is_repeated)
         for field in entry.DESCRIPTOR.fields
-        for value in (getattr(entry, field.name),)
     }
+
+
+def _plain_value(value: Any, *, is_repeated: bool) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if is_repeated else value
+
+
+def _comparisons(comparisons: Iterable[pb.VersionComparison]) -> str:
+    lines: list[str] = []
+    for each in comparisons:
+        basis = "by ground truth" if each.by_ground_truth else "as a shadow"
+        lines.append(f"version {each.judged} beside {each.version}, {basis}: {each.judgement}")
+        lines += [f"  {sentence}" for sentence in each.sentences]
+        skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(each.skipped.items()))
+        lines += [f"  rows that were not compared: {skipped}"] if skipped else []
+    return (
+        "\n".join(lines)
+        or "nothing to compare: no shadow executed a row, no ground truth of two versions"
+    )
 
 
 def _versions(entries: Iterable[pb.VersionEntry]) -> str:
@@ -162,7 +180,7 @@ def _versions(entries: Iterable[pb.VersionEntry]) -> str:
             entry.model,
             str(entry.version),
             entry.state or "not loaded",
-            ",".join(entry.labels),
+            shown_labels(entry),
             "; ".join(_notes(entry)),
         )
         for entry in entries
@@ -173,6 +191,8 @@ def _versions(entries: Iterable[pb.VersionEntry]) -> str:
 def _notes(entry: pb.VersionEntry) -> Iterable[str]:
     if entry.is_default:
         yield "default"
+    if entry.is_shadow:
+        yield "shadow"
     if entry.step:
         yield entry.step
     if not entry.is_found:

@@ -76,6 +76,15 @@ class OutcomeMetrics(Collector):
         with self._lock:
             self._refused[(model, version)][reason] += 1
 
+    def answers(self, model: str) -> dict[int, tuple[int, int]]:
+        """Of each version of a model, how many of its answers were wrong, and how many right."""
+        with self._lock:
+            return {
+                version: (int(counts.answers[0]), int(counts.answers[1]))
+                for (name, version), counts in self._versions.items()
+                if name == model
+            }
+
     def collect(self) -> Iterable[core.Metric]:
         """Called by the registry: copies under the lock, formats outside it."""
         with self._lock:

@@ -30,6 +30,7 @@ from batchproof_server.base.events import (
 )
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
+from batchproof_server.models.version_labels import ShareDiverted
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.families import PREFIX, Family, Spec
 from batchproof_server.observing.prometheus.labels import LabelAdmission, ModelVersion
@@ -80,6 +81,7 @@ _SPECS = (
     Spec("queue_rows", "Rows that wait now.", "model version", is_counter=False),
     Spec("model_ready", "1 while the version answers, else 0.", "model version", is_counter=False),
     Spec("model_failed", "1 while it could not be loaded.", "model version", is_counter=False),
+    Spec("label_diverted", "Requests of a label meant for a version not ready.", "model version"),
     Spec("repository_looks", "Looks for versions that came, changed or went.", "result"),
 )
 
@@ -125,6 +127,7 @@ class Metrics(Collector):
             Subscription(VersionChanged, self.follow_version),
             Subscription(FrontChosen, self.keep_front),
             Subscription(RepositoryLooked, self.count_look),
+            Subscription(ShareDiverted, self.count_diverted),
         )
 
     def count_request(self, record: RequestRecord) -> None:
@@ -202,6 +205,11 @@ class Metrics(Collector):
         """Counts it as failed when a part of the repository could not be read."""
         with self._lock:
             self._families["repository_looks"].add((_LOOK_RESULTS[bool(looked.failure)],))
+
+    def count_diverted(self, diverted: ShareDiverted) -> None:
+        """Counts the request under the version that it was meant for."""
+        with self._lock:
+            self._families["label_diverted"].add((diverted.model, diverted.version))
 
     def follow_version(self, change: VersionChanged) -> None:
         """Announces a version and says whether it answers; or removes all that is about it."""

@@ -9,9 +9,17 @@ from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.orders import Orders
 from batchproof_server.models.overview import VersionOverview, overview
+from batchproof_server.models.weighted_versions import (
+    Target,
+    WeightedVersions,
+    target_of,
+    weights_of,
+)
 from batchproof_server.observing.logs import LogLevel
 from batchproof_server.rpc.calls import Call
+from batchproof_server.rpc.management.comparisons import write_comparison
 from batchproof_server.rpc.methods import MethodSpec, Service, service_of
+from batchproof_server.shadowing.orders import ShadowOrders
 
 Entries: TypeAlias = Iterable[pb.VersionEntry]
 _LEVELS: Final = get_args(LogLevel)
@@ -24,6 +32,7 @@ class ManagementService:
     Attributes:
         keeper: of the versions.
         orders: about versions.
+        shadow_orders: about shadows.
         reload: reads the sources again; returns why they cannot be read.
         set_log_level: of the server's own lines.
         end: begins to end the server.
@@ -31,6 +40,7 @@ class ManagementService:
 
     keeper: Keeper
     orders: Orders
+    shadow_orders: ShadowOrders
     reload: Callable[[], Awaitable[str]]
     set_log_level: Callable[[LogLevel], None]
     end: Callable[[], None]
@@ -44,6 +54,8 @@ class ManagementService:
             "RollBack": MethodSpec(self._roll_back),
             "Reload": MethodSpec(self._reload),
             "SetLabels": MethodSpec(self._set_labels),
+            "SetShadow": MethodSpec(self._set_shadow),
+            "CompareVersions": MethodSpec(self._compare),
             "SetLogLevel": MethodSpec(self._set_log_level),
             "Drain": MethodSpec(self._drain),
         }
@@ -81,8 +93,30 @@ class ManagementService:
 
     async def _set_labels(self, request: pb.SetLabelsRequest, call: Call) -> pb.SetLabelsResponse:
         del call
-        changes = {label: version or None for label, version in request.labels.items()}
-        return pb.SetLabelsResponse(labels=self.orders.set_labels(request.model, changes))
+        kept = self.orders.set_labels(request.model, _read_labels(request))
+        alone = {
+            label: target
+            for label, target in kept.items()
+            if not isinstance(target, WeightedVersions)
+        }
+        shared = {
+            label: pb.VersionWeights(weights=weights_of(target))
+            for label, target in kept.items()
+            if isinstance(target, WeightedVersions)
+        }
+        return pb.SetLabelsResponse(labels=alone, shared=shared)
+
+    async def _set_shadow(self, request: pb.SetShadowRequest, call: Call) -> pb.SetShadowResponse:
+        del call
+        self.shadow_orders.set(request.model, request.version or None)
+        return pb.SetShadowResponse()
+
+    async def _compare(
+        self, request: pb.CompareVersionsRequest, call: Call
+    ) -> pb.CompareVersionsResponse:
+        del call
+        found = self.shadow_orders.compare(request.model, request.tolerance)
+        return pb.CompareVersionsResponse(comparisons=map(write_comparison, found))
 
     async def _set_log_level(
         self, request: pb.SetLogLevelRequest, call: Call
@@ -107,6 +141,18 @@ def _version(request: pb.LoadVersionRequest | pb.UnloadVersionRequest) -> int | 
     return request.version if request.HasField("version") else None
 
 
+def _read_labels(request: pb.SetLabelsRequest) -> dict[str, Target | None]:
+    changes: dict[str, Target | None] = {}
+    for label, shared in request.shared.items():
+        if label in request.labels:
+            raise InvalidInput(f'the label "{cut(label)}" is to stand for one version and several')
+        try:
+            changes[label] = target_of(shared.weights)
+        except ValueError as fault:
+            raise InvalidInput(f'the label "{cut(label)}": {fault}') from fault
+    return changes | {label: version or None for label, version in request.labels.items()}
+
+
 def _write(each: VersionOverview) -> pb.VersionEntry:
     status, seen = each.status, each.seen
     return pb.VersionEntry(
@@ -116,11 +162,13 @@ def _write(each: VersionOverview) -> pb.VersionEntry:
         findings=() if status is None else status.findings,
         step="" if status is None else status.step,
         labels=each.labels,
+        label_shares=each.shares,
         is_default=each.is_default,
         is_found=seen is not None,
         is_partial=seen is not None and not seen.is_whole,
         is_changed=each.is_changed,
         is_refused=each.is_refused,
+        is_shadow=each.is_shadow,
     )
 
 

@@ -19,19 +19,24 @@ from batchproof_server.rpc.native.tta import (
     write_row_augmentation,
 )
 from batchproof_server.rpc.status import Failure
+from batchproof_server.rpc.versions import key_of
 from batchproof_server.serving.request import Prediction, PredictRequest
 from batchproof_server.tta.plan import Plan
 
 _DEFAULT_TOP_K = 5
 
 
-def read_selector(selector: pb.ModelSelector) -> ModelSelector:
-    """Which model the caller asks for."""
+def read_selector(selector: pb.ModelSelector, call: Call) -> ModelSelector:
+    """Which model the caller asks for.
+
+    Raises:
+        InvalidInput: as ``key_of`` says.
+    """
     match selector.WhichOneof("selection"):
         case "version":
             return ModelSelector(selector.name, version=selector.version)
         case "label":
-            return ModelSelector(selector.name, label=selector.label)
+            return ModelSelector(selector.name, label=selector.label, key=key_of(call))
         case _:
             return ModelSelector(selector.name)
 

@@ -42,7 +42,7 @@ def write_summary(status: VersionStatus, versions: Versions) -> pb.ModelSummary:
         state=STATE_NAMES[status.state].native,
         findings=status.findings,
         is_default=default.version == status.version,
-        version_labels=versions.labels_of(status.name, status.version),
+        version_labels=versions.labels.on(status.name, status.version),
         verdict=_verdict(status),
     )
 

@@ -63,12 +63,12 @@ class PredictionService:
         )
 
     async def _get(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
-        status = self._versions.find(read_selector(request.model))
+        status = self._versions.find(read_selector(request.model, call))
         call.trace.model, call.trace.version = status.name, status.version
         return write_model(status, self._versions)
 
     async def _predict(self, message: pb.PredictRequest, call: Call) -> pb.PredictResponse:
-        with self._versions.lease(read_selector(message.model)) as model:
+        with self._versions.lease(read_selector(message.model, call)) as model:
             call.note_model(model)
             deadline_s = self._predictor.deadline_s(call.timeout_s)
             request = read_request(message, model, call, deadline_s)

@@ -118,7 +118,7 @@ class OpenInferenceService:
         deadline_s = self._predictor.deadline_s(
             lowered_timeout_s(request.parameters, call.timeout_s)
         )
-        selector = numbered_or_labelled(request.model_name, request.model_version)
+        selector = numbered_or_labelled(request.model_name, request.model_version, call)
         with self._versions.lease(selector) as model:
             call.note_model(model)
             check_offered(request)
@@ -148,13 +148,13 @@ class OpenInferenceService:
     async def _model_ready(
         self, request: pb.ModelReadyRequest, call: Call
     ) -> pb.ModelReadyResponse:
-        del call
-        selector = numbered_or_labelled(request.name, request.version)
+        selector = numbered_or_labelled(request.name, request.version, call)
         try:
-            state = self._versions.find(selector).state
+            status = self._versions.find(selector)
         except ModelNotFound:
             return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=state is VersionState.READY)
+        is_shadow = self._versions.shadows.has(status.name, status.version)
+        return pb.ModelReadyResponse(ready=status.state is VersionState.READY and not is_shadow)
 
     async def _model(
         self, request: pb.ModelMetadataRequest, call: Call
@@ -167,17 +167,16 @@ class OpenInferenceService:
     def _select(
         self, request: pb.ModelMetadataRequest | pb.ModelConfigRequest, call: Call
     ) -> ServedModel:
-        model = self._versions.select(numbered_or_labelled(request.name, request.version))
+        model = self._versions.select(numbered_or_labelled(request.name, request.version, call))
         call.note_model(model)
         return model
 
     async def _model_statistics(
         self, request: pb.ModelStatisticsRequest, call: Call
     ) -> pb.ModelStatisticsResponse:
-        del call
         statuses = self._versions.statuses()
         if request.name or request.version:
-            found = self._versions.find(numbered_or_labelled(request.name, request.version))
+            found = self._versions.find(numbered_or_labelled(request.name, request.version, call))
             statuses = tuple(
                 status
                 for status in statuses

@@ -22,7 +22,7 @@ from batchproof_server.rpc.tensorflow_serving.tensors import (
     write_tensor,
 )
 from batchproof_server.rpc.version_states import STATE_NAMES
-from batchproof_server.rpc.versions import labelled_or_numbered
+from batchproof_server.rpc.versions import key_of, labelled_or_numbered
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction
 
@@ -82,7 +82,7 @@ class TensorFlowServing:
 
     async def _predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         deadline_s = self._predictor.deadline_s(call.timeout_s)
-        with self._lease(request.model_spec) as model:
+        with self._lease(request.model_spec, call) as model:
             call.note_model(model)
             named = signature_name(request.model_spec, model)
             names = _wanted(request, model)
@@ -95,28 +95,28 @@ class TensorFlowServing:
             write = partial(_write_prediction, prediction, names, named)
             return await self._predictor.write(prediction, write)
 
-    def _lease(self, spec: pb.ModelSpec) -> Lease:
+    def _lease(self, spec: pb.ModelSpec, call: Call) -> Lease:
         try:
-            return self._versions.lease(self._selector(spec))
+            return self._versions.lease(self._selector(spec, call))
         except ModelNotFound as unknown:
             raise ModelNotFound(f"Servable not found for request: {_asked(spec)}; {unknown}") from (
                 unknown
             )
 
-    def _selector(self, spec: pb.ModelSpec) -> ModelSelector:
+    def _selector(self, spec: pb.ModelSpec, call: Call) -> ModelSelector:
         if not spec.name:
             raise InvalidInput("ModelSpec has no name specified.")
         match spec.WhichOneof("version_choice"):
             case "version":
                 return ModelSelector(spec.name, version=spec.version.value)
             case "version_label":
-                return self._labelled(spec)
+                return self._labelled(spec, call)
             case _:
                 return ModelSelector(spec.name)
 
-    def _labelled(self, spec: pb.ModelSpec) -> ModelSelector:
+    def _labelled(self, spec: pb.ModelSpec, call: Call) -> ModelSelector:
         self._versions.find(ModelSelector(spec.name))
-        selector = labelled_or_numbered(self._versions, spec.name, spec.version_label)
+        selector = labelled_or_numbered(self._versions, spec.name, spec.version_label, key_of(call))
         if selector.label is None:
             return selector
         try:
@@ -138,7 +138,7 @@ class TensorFlowServing:
                 raise InvalidInput(
                     f"Metadata field {cut(field)} is not supported, expected {_SIGNATURE_DEF}"
                 )
-        with self._lease(request.model_spec) as model:
+        with self._lease(request.model_spec, call) as model:
             call.note_model(model)
             response = pb.GetModelMetadataResponse(model_spec=_spec(model, ""))
             signatures = signatures_of(model).SerializeToString()
@@ -151,10 +151,9 @@ class TensorFlowServing:
     async def _status(
         self, request: pb.GetModelStatusRequest, call: Call
     ) -> pb.GetModelStatusResponse:
-        del call
         spec = request.model_spec
         try:
-            found = self._versions.find(self._selector(spec))
+            found = self._versions.find(self._selector(spec, call))
         except ModelNotFound as unknown:
             raise ModelNotFound(f"{_not_found(spec)}; {unknown}") from unknown
         statuses = [status for status in self._versions.statuses() if status.name == found.name]

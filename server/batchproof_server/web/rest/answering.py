@@ -16,6 +16,7 @@ from batchproof_server.rpc.fronts.front import CallHead, Code
 from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.pressure import LoadShedder
 from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure
+from batchproof_server.rpc.versions import KEY
 from batchproof_server.serving.off_loop import ByteBudget, OffLoop
 from batchproof_server.web.rest.access import Access
 from batchproof_server.web.rest.compression import is_known, packed, unpacked, wanted_form
@@ -191,8 +192,8 @@ class RestAnswers:
         """
         timeout_s = read_timeout_s(head)
         deadline_s = None if timeout_s is None else self._clock.now_s() + timeout_s
-        request_id = head.headers.get(REQUEST_ID_KEY, "")
-        metadata = ((REQUEST_ID_KEY, request_id),) if request_id else ()
+        names = (REQUEST_ID_KEY, KEY)
+        metadata = tuple((name, head.headers[name]) for name in names if head.headers.get(name))
         return CallHead(0, route.endpoint.rpc, metadata, head.peer, deadline_s)
 
     def _shown(self, answer: RestAnswer, head: RestHead) -> RestAnswer:

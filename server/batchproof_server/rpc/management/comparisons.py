@@ -1,0 +1,22 @@
+"""Comparisons of versions as messages."""
+
+from batchproof.v1 import management_pb2 as pb
+from batchproof_server.shadowing.orders import Compared
+
+
+def write_comparison(compared: Compared) -> pb.VersionComparison:
+    """A version beside another."""
+    interval, tally = compared.interval, compared.tally
+    return pb.VersionComparison(
+        version=compared.version,
+        judged=compared.judged,
+        by_ground_truth=tally is None,
+        rows=compared.rows,
+        different=0 if tally is None else tally.different,
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        judgement=compared.assessed.judgement,
+        sentences=compared.assessed.sentences,
+        skipped={} if tally is None else tally.skipped,
+    )

@@ -1,0 +1,1 @@
+"""Which answered rows a shadow executes too, and whether it is worse."""

@@ -1,0 +1,47 @@
+"""What shadows were found to do, as series and as counts."""
+
+from prometheus_client import CollectorRegistry
+
+from batchproof_server.models.version_changed import VersionChanged
+from batchproof_server.models.version_states import VersionState
+from batchproof_server.observing.prometheus.shadows import ShadowMetrics
+from batchproof_server.shadowing.records import ShadowRecord
+from batchproof_server.shadowing.tally import Tallies
+
+ROWS = (
+    ShadowRecord("m", 1, 2, "same", 0.25, 0.5, 0.75),
+    ShadowRecord("m", 1, 2, "different", 0.5, None, 0.75),
+    ShadowRecord("m", 1, 2, "skipped", reason="busy"),
+    ShadowRecord("n", 1, 2, "same"),
+)
+GONE = VersionChanged("m", 2, VersionState.DRAINING, VersionState.UNLOADED)
+
+
+def test_rows_become_series_of_the_shadow_until_it_is_unloaded() -> None:
+    metrics, registry = ShadowMetrics(), CollectorRegistry()
+    registry.register(metrics)
+    for row in ROWS:
+        metrics.count(row)
+
+    def value(name: str, **labels: str) -> float | None:
+        named = {"model": "m", "version": "2"} | labels
+        return registry.get_sample_value(f"batchproof_shadow_{name}_total", named)
+
+    assert [value("rows", result=each) for each in ("same", "different", "skipped")] == [1, 1, 1]
+    assert (value("skipped", reason="busy"), value("skipped", reason="failed")) == (1, 0)
+    assert (value("distance"), value("timed_rows")) == (0.75, 1)
+    by = [value("execution_seconds", by=each) for each in ("answer", "shadow")]
+    assert by == [0.5, 0.75]
+    metrics.follow_version(GONE)
+    assert value("timed_rows") is None
+    assert value("timed_rows", model="n") == 0
+
+
+def test_what_was_counted_of_a_version_begins_anew_with_it() -> None:
+    tallies = Tallies()
+    for row in ROWS:
+        tallies.count(row)
+    assert {version: each.compared for version, each in tallies.of("m", 2).items()} == {1: 2}
+    tallies.follow_version(GONE)
+    assert tallies.of("m", 2) == {}
+    assert list(tallies.of("n", 2)) == [1]

@@ -1,0 +1,167 @@
+"""A version that answers nobody, and what operators are told of it."""
+
+import asyncio
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc import aio
+
+from batchproof.compat import inference_pb2 as oip
+from batchproof.v1 import management_pb2 as management
+from batchproof.v1 import management_pb2_grpc as management_grpc
+from batchproof.v1 import prediction_pb2 as pb
+from batchproof_server.application.config import Config
+from batchproof_server.rpc.management.settings import ManagementSettings
+from batchproof_server.shadowing.settings import ShadowSettings
+from support.bundles_on_disk import LOGITS, write_bundle
+from support.compat_requests import open_inference
+from support.running import Running, failure, refused, request, running
+
+CONFIG = Config(
+    management=ManagementSettings(enabled=True, port=0),
+    shadow=ShadowSettings({"m": 2}, share=1.0),
+)
+ROWS = 8
+
+
+@pytest.fixture
+async def serving(tmp_path: Path) -> AsyncIterator[Running]:
+    """Version 1 of "m" answers; version 2, whose classes are turned round, is its shadow."""
+    write_bundle(tmp_path / "m" / "1", LOGITS)
+    write_bundle(tmp_path / "m" / "2", LOGITS, scale=-2.0)
+    async with running(tmp_path, CONFIG) as started:
+        yield started
+
+
+@pytest.fixture
+async def stub(serving: Running) -> AsyncIterator[Any]:
+    """The service of operators."""
+    async with aio.insecure_channel(serving.addresses["management"]) as channel:
+        make: Any = management_grpc.ManagementServiceStub
+        yield make(channel)
+
+
+async def compared(stub: Any, rows: int) -> management.VersionComparison:
+    """The one comparison, when so many rows are in it."""
+    asked = management.CompareVersionsRequest(model="m")
+    found: list[management.VersionComparison]
+    found = list((await stub.CompareVersions(asked)).comparisons)
+    while not found or found[0].rows < rows:
+        found = list((await stub.CompareVersions(asked)).comparisons)
+    (comparison,) = found
+    return comparison
+
+
+async def test_a_shadow_answers_nobody_and_is_compared(serving: Running, stub: Any) -> None:
+    for number in range(ROWS):
+        answer = await serving.stub.Predict(request(((number, 1, 2, 3),), model="m"))
+        assert answer.provenance.version == 1
+    comparison = await compared(stub, ROWS)
+    assert (comparison.version, comparison.judged, comparison.by_ground_truth) == (1, 2, False)
+    assert comparison.different == ROWS
+    assert 0.6 < comparison.low <= comparison.estimate == comparison.high == 1
+    assert comparison.judgement == "not known"
+    assert "only ground truth can tell" in comparison.sentences[0]
+    address = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
+    page = await asyncio.to_thread(lambda: urllib.request.urlopen(address).read().decode())
+    series = 'batchproof_shadow_rows_total{model="m",result="different",version="2"}'
+    assert f"{series} {float(ROWS)}" in page
+    listed = await stub.ListVersions(management.ListVersionsRequest())
+    shown = {each.version: (each.is_shadow, each.is_default) for each in listed.versions}
+    assert shown == {1: (False, True), 2: (True, False)}
+
+
+async def test_whoever_names_the_shadow_is_told(serving: Running) -> None:
+    asked = request(model="m")
+    asked.model.version = 2
+    error = await refused(serving, asked)
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert "is a shadow, which answers nobody" in (error.details() or "")
+    stub = open_inference(serving.channel)
+    ready = {
+        version: (await stub.ModelReady(oip.ModelReadyRequest(name="m", version=version))).ready
+        for version in ("", "1", "2")
+    }
+    assert ready == {"": True, "1": True, "2": False}
+
+
+async def test_health_is_that_of_the_versions_that_answer(serving: Running) -> None:
+    health, versions = serving.server.health, serving.server.core.versions
+    versions.follow_trouble("m", 1, "it hangs")
+    assert (health.state("m"), health.state("")) == (False, False)
+    versions.follow_trouble("m", 1, "")
+    assert (health.state("m"), health.state("")) == (True, True)
+    versions.shadows.set("m", 1)
+    versions.follow_trouble("m", 2, "it hangs")
+    assert not health.state("m")
+
+
+async def test_a_shadow_ends_and_begins_again(serving: Running, stub: Any) -> None:
+    await stub.SetShadow(management.SetShadowRequest(model="m"))
+    assert (await serving.stub.Predict(request(model="m"))).provenance.version == 2
+    await stub.SetShadow(management.SetShadowRequest(model="m", version=2))
+    assert (await serving.stub.Predict(request(model="m"))).provenance.version == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "sentence"),
+    [
+        ({"model": "x", "version": 2}, grpc.StatusCode.NOT_FOUND, 'there is no model "x"'),
+        ({"model": "m", "version": 9}, grpc.StatusCode.NOT_FOUND, "has no version 9"),
+        ({"model": "m", "version": -1}, grpc.StatusCode.NOT_FOUND, "has no version -1"),
+        (
+            {"model": "m", "version": 1},
+            grpc.StatusCode.INVALID_ARGUMENT,
+            'no other version of model "m" answers',
+        ),
+    ],
+)
+async def test_bad_orders_are_told_in_a_sentence(
+    serving: Running, stub: Any, asked: dict[str, Any], code: grpc.StatusCode, sentence: str
+) -> None:
+    error = await failure(stub.SetShadow(management.SetShadowRequest(**asked)))
+    assert error.code() is code
+    assert sentence in (error.details() or "")
+    assert serving.server.core.versions.shadows.of("m") == 2
+
+
+async def test_a_label_is_for_versions_that_answer(stub: Any) -> None:
+    labels = management.SetLabelsRequest(model="m", labels={"canary": 2})
+    error = await failure(stub.SetLabels(labels))
+    assert "version 2 is a shadow" in (error.details() or "")
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, 1.0, float("nan")])
+async def test_a_tolerance_is_a_share(stub: Any, tolerance: float) -> None:
+    asked = management.CompareVersionsRequest(model="m", tolerance=tolerance)
+    error = await failure(stub.CompareVersions(asked))
+    assert "expected 0 to 1" in (error.details() or "")
+
+
+async def test_ground_truth_says_which_version_is_worse(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "m" / "1", LOGITS)
+    write_bundle(tmp_path / "m" / "2", LOGITS, scale=-2.0)
+    async with (
+        running(tmp_path, replace(CONFIG, shadow=ShadowSettings())) as serving,
+        aio.insecure_channel(serving.addresses["management"]) as channel,
+    ):
+        for version in (1, 2):
+            for _ in range(ROWS):
+                asked = request(((0, 1, 2, 3),), model="m")
+                asked.model.version = version
+                answer = await serving.stub.Predict(asked)
+                outcome = pb.Outcome(handle=answer.rows[0].handle, class_index=2)
+                await serving.stub.ReportOutcome(pb.ReportOutcomeRequest(outcomes=[outcome]))
+        make: Any = management_grpc.ManagementServiceStub
+        asked_for = management.CompareVersionsRequest(model="m")
+        (found,) = (await make(channel).CompareVersions(asked_for)).comparisons
+    assert (found.version, found.judged, found.by_ground_truth) == (1, 2, True)
+    assert found.judgement == "worse"
+    assert found.estimate == -1
+    assert found.high < 0
+    assert f"version 2 was right in 0 of {ROWS} answers" in found.sentences[0]
