@@ -14,7 +14,7 @@ import numpy as np
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.plugs import Plugs
-from batchproof_server.imaging.presets import IMAGENET_MEAN, IMAGENET_STD, DecoderName
+from batchproof_server.imaging.presets import IMAGENET_MEAN, IMAGENET_STD, Color, DecoderName
 from batchproof_server.imaging.resize import (
     KERAS_POLICIES,
     ResizeLibrary,
@@ -66,8 +66,8 @@ def changes(plan: RecipePlan, plugs: Plugs) -> tuple[Change, ...]:
 
 def changes_of(part: Part, plan: RecipePlan, plugs: Plugs) -> tuple[Change, ...]:
     """The same in one part alone; none that is the recipe itself."""
-    made = _MAKERS[part](plan, plugs)
-    return tuple(Change(part, name, other) for name, other in made if other != plan)
+    made = {other: name for name, other in _MAKERS[part](plan, plugs) if other != plan}
+    return tuple(Change(part, name, other) for other, name in made.items())
 
 
 def name_in(part: Part, plan: RecipePlan) -> str:
@@ -76,7 +76,7 @@ def name_in(part: Part, plan: RecipePlan) -> str:
         case "scaling":
             return _scaling_name(plan)
         case "colour order":
-            return plan.color
+            return _order_name(plan)
         case "orientation":
             return f"EXIF orientation {_ORIENTATIONS[plan.orientation]}"
         case "policy":
@@ -92,12 +92,7 @@ def differing_parts(one: RecipePlan, other: RecipePlan) -> tuple[Part, ...]:
 
     A scaling whose channels are exchanged together with the colours is the same scaling.
     """
-    return tuple(
-        part
-        for part in PARTS
-        if name_in(part, one) != name_in(part, other)
-        and (part != "scaling" or one.normalize != other.normalize)
-    )
+    return tuple(part for part in PARTS if name_in(part, one) != name_in(part, other))
 
 
 _ORIENTATIONS: Final = {"apply": "applied", "ignore": "ignored"}
@@ -136,15 +131,26 @@ def scalings(plan: RecipePlan) -> Mapping[str, NormalizeSettings | None]:
 def _scaling_name(plan: RecipePlan) -> str:
     if plan.normalize is None:
         return "0..255"
-    for name, scaling in scalings(plan).items():
-        if scaling == plan.normalize:
-            return name
-    turned = replace(plan, color="bgr" if plan.color == "rgb" else "rgb")
-    for name, scaling in scalings(turned).items():
-        if scaling == plan.normalize and plan.color != "grayscale":
-            return f"{name}, in the order of {turned.color}"
+    for ordered in (plan, _other_order(plan)):
+        for name, scaling in scalings(ordered).items():
+            if scaling == plan.normalize:
+                return name
     steps = asdict(plan.normalize)
     return ", ".join(f"{key} {value}" for key, value in steps.items() if value is not None)
+
+
+def _order_name(plan: RecipePlan) -> str:
+    known = scalings(plan).values()
+    other = _other_order(plan)
+    if plan.normalize not in known and plan.normalize in scalings(other).values():
+        return f"{plan.color}, scaled as {other.color}"
+    return plan.color
+
+
+def _other_order(plan: RecipePlan) -> RecipePlan:
+    """The same scaling of colours that come the other way round."""
+    orders: dict[Color, Color] = {"rgb": "bgr", "bgr": "rgb", "grayscale": "grayscale"}
+    return replace(plan, color=orders[plan.color])
 
 
 _Made: TypeAlias = Iterator[tuple[str, RecipePlan]]
@@ -156,10 +162,14 @@ def _scaled(plan: RecipePlan, _plugs: Plugs) -> _Made:
 
 
 def _ordered(plan: RecipePlan, _plugs: Plugs) -> _Made:
-    """The steps of ``normalize`` stay at their places, as they do when one key is wrong."""
-    if plan.color != "grayscale":
-        yield "rgb", replace(plan, color="rgb")
-        yield "bgr", replace(plan, color="bgr")
+    """The steps of ``normalize`` go with their colours, or stay at their places."""
+    other = _other_order(plan)
+    usual = scalings(plan)
+    for name, scaling in scalings(other).items():
+        if usual[name] == plan.normalize:
+            moved = replace(other, normalize=scaling)
+            yield _order_name(moved), moved
+    yield _order_name(other), other
 
 
 def _oriented(plan: RecipePlan, _plugs: Plugs) -> _Made:
@@ -171,11 +181,17 @@ def _oriented(plan: RecipePlan, _plugs: Plugs) -> _Made:
 def _decoded(plan: RecipePlan, plugs: Plugs) -> _Made:
     decoders: tuple[DecoderName, ...] = ("accurate", "tensorflow-fast")
     for decoder in decoders:
-        readable = readable_formats(decoder, plan.color)
-        formats = tuple(name for name in plan.formats if name in readable)
-        if decoder in plugs.decoders and formats:
-            other = replace(plan, decoder=decoder, formats=formats)
+        other = with_decoder(plan, decoder)
+        if decoder in plugs.decoders and other.formats:
             yield name_in("decoder", other), other
+
+
+def with_decoder(plan: RecipePlan, decoder: DecoderName) -> RecipePlan:
+    """The same recipe with a decoder, for all formats where it was for all, else for the same."""
+    readable = readable_formats(decoder, plan.color)
+    if plan.formats != readable_formats(plan.decoder, plan.color):
+        readable = tuple(name for name in plan.formats if name in readable)
+    return replace(plan, decoder=decoder, formats=readable)
 
 
 # Of the short side of the picture, how much is kept: all of it, and what 224 of 256 are.
