@@ -1,0 +1,317 @@
+"""Names what another program did to a picture, from the array that it made. Pure.
+
+Geometry is looked for first, by what no scaling of a channel can change; then the scaling.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.imaging.mistakes import (
+    TURNS,
+    Part,
+    changes_of,
+    differing_parts,
+    name_in,
+    scalings,
+)
+from batchproof_server.imaging.normalize import NormalizeSettings, normalize_in_place
+from batchproof_server.imaging.presets import Color
+from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.imaging.settings import RecipePlan
+from batchproof_server.offline.recipe_search.candidates import Input
+
+_BATCHED_AXES: Final = 4
+_COLOURS: Final = 3
+_AS_IT_IS: Final = "as it is"
+# A share of the variance below which two geometries are the same but for rounding.
+_SAME_FIT: Final = 1e-9
+# A scaling that has a name is told where a fitted one leaves hardly less.
+_NEARLY: Final = 1.05
+_NO_SLOPE: Final = 1e-12
+_STEPS: Final[tuple[Part, ...]] = ("policy", "filter", "decoder", "policy", "filter")
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far two arrays are from each other.
+
+    Attributes:
+        greatest: absolute.
+        root_mean_square: of the differences.
+    """
+
+    greatest: float
+    root_mean_square: float
+
+
+def distance(one: Array, other: Array) -> Distance:
+    """Of two arrays of one shape."""
+    differences = one.astype(np.float64) - other.astype(np.float64)
+    return Distance(
+        float(np.abs(differences).max()), float(np.sqrt(np.mean(differences * differences)))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OtherArray:
+    """The user's array in the form of a row.
+
+    Attributes:
+        row: float64 [height, width, channels].
+        rounding: the greatest difference that its own dtype may make.
+        forms: how its form differed, in words.
+    """
+
+    row: Array
+    rounding: float
+    forms: tuple[str, ...]
+
+
+def other_array(mine: Array, shape: tuple[int, ...], *, channels_first: bool) -> OtherArray:
+    """Brings an array to the form of the row.
+
+    Args:
+        mine: whole or floating numbers.
+        shape: of the row, [height, width, channels].
+        channels_first: whether the model wants them first, so that it is no difference.
+
+    Raises:
+        ValueError: it holds something else, or has no such shape.
+    """
+    if mine.dtype.kind not in "uif" or not mine.size or not np.isfinite(mine).all():
+        raise ValueError(f"it is {mine.dtype.name} {list(mine.shape)}, expected finite numbers")
+    forms: list[str] = []
+    row = mine
+    if row.ndim == _BATCHED_AXES and len(row) == 1:
+        row, forms = row[0], [*forms, "an axis of rows, of one row"]
+    if row.shape != shape and row.ndim == len(shape) - 1 and shape[-1] == 1:
+        row = row[..., np.newaxis]
+    if row.ndim == len(shape) and row.shape == (shape[-1], *shape[:-1]):
+        row, forms = (
+            row.transpose(1, 2, 0),
+            [*forms, *([] if channels_first else ["channels first"])],
+        )
+    if row.shape != shape:
+        came = f"{mine.dtype.name} {list(mine.shape)}"
+        raise ValueError(f"it is {came}, expected {list(shape)}, or with an axis of one row before")
+    is_float = mine.dtype.kind == "f"
+    precision = float(np.finfo(mine.dtype).eps) if is_float else 0.0
+    row = row.astype(np.float64)
+    return OtherArray(row, 8 * max(precision, 1.2e-7) * float(np.abs(row).max()), tuple(forms))
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the other program did otherwise.
+
+    Attributes:
+        before: how far its array is from the model's row.
+        after: how far from what the explanation comes to.
+        rounding: a difference that says nothing.
+        differences: what the other program did, and what the manifest says, in words.
+        forms: how the form of its array differed.
+    """
+
+    before: Distance
+    after: Distance
+    rounding: float
+    differences: tuple[tuple[str, str], ...]
+    forms: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the arrays are the same but for rounding before anything is explained."""
+        return self.before.greatest <= self.rounding
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing but rounding is left."""
+        return self.after.greatest <= self.rounding
+
+    @property
+    def explained(self) -> float:
+        """The share of the squared difference that is explained."""
+        if self.before.root_mean_square == 0:
+            return 1.0
+        left = self.after.root_mean_square / self.before.root_mean_square
+        return max(0.0, 1 - left * left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How well a geometry fits: a share of the variance that is left, the way, and its levels."""
+
+    left: float
+    plan: RecipePlan
+    turn: str
+    levels: Array
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Compares an array with what usual mistakes would have made of the same file.
+
+    Attributes:
+        recipe: the manifest's.
+        model: that it is compiled against.
+        encoded: the file.
+    """
+
+    recipe: Recipe
+    model: Input
+    encoded: bytes
+
+    @cached_property
+    def row(self) -> Array:
+        """What the model sees, with its channels last: [height, width, channels]."""
+        row = self.recipe.apply(self.encoded)
+        if self.recipe.plan.layout == "channels_first":
+            row = row.transpose(1, 2, 0)
+        return row if row.ndim == _COLOURS else row[..., np.newaxis]
+
+    @cached_property
+    def levels(self) -> Array:
+        """The same before colours are ordered and values scaled: float32, 0..255."""
+        levels = self._levels(self.recipe.plan)
+        if levels is None:
+            raise InvalidInput("the recipe cannot be looked into")
+        return levels
+
+    def explain(self, mine: OtherArray) -> Explanation:
+        """The usual mistakes that bring the row nearest to the array."""
+        before = distance(self.row, mine.row)
+        if before.greatest <= mine.rounding:
+            return Explanation(before, before, mine.rounding, (), mine.forms)
+        fit = self._nearest_geometry(mine.row)
+        plan, scaling = self._nearest_scaling(fit, mine)
+        after = distance(_scaled(fit.levels, plan), mine.row)
+        own = self.recipe.plan
+        told = [
+            (scaling if part == "scaling" and scaling else name_in(part, plan), name_in(part, own))
+            for part in differing_parts(own, plan)
+        ]
+        if fit.turn != _AS_IT_IS:
+            told.append((fit.turn, "not turned"))
+        return Explanation(before, after, mine.rounding, tuple(told), mine.forms)
+
+    def _levels(self, plan: RecipePlan) -> Array | None:
+        """None where the plan cannot be had, or refuses the picture."""
+        plain = replace(
+            plan,
+            color="grayscale" if plan.color == "grayscale" else "rgb",
+            normalize=None,
+            dtype="float32",
+            layout="channels_last",
+        )
+        shape = (*self.row.shape[:2], plain.channels)
+        spec = TensorSpec(self.model.spec.name, np.dtype(np.float32), shape)
+        compiled = replace(self.model, spec=spec).compiled(plain)
+        try:
+            return None if compiled is None else compiled.apply(self.encoded)
+        except InvalidInput:
+            return None
+
+    def _nearest_geometry(self, mine: Array) -> _Fit:
+        """Step by step: orientation and turns with every policy, then filters, then decoders."""
+        own = self.recipe.plan
+        plans = [own, *self._near(own, "orientation")]
+        plans += [framed for plan in plans for framed in self._near(plan, "policy")]
+        best = min(self._fits(plans, mine, (_AS_IT_IS, *TURNS)), key=_left)
+        for part in _STEPS:
+            if best.left <= _SAME_FIT:
+                break
+            fits = self._fits(self._near(best.plan, part), mine, (best.turn,))
+            best = min([best, *fits], key=_left)
+        return best
+
+    def _near(self, plan: RecipePlan, part: Part) -> list[RecipePlan]:
+        return [change.plan for change in changes_of(part, plan, self.model.plugs)]
+
+    def _fits(
+        self, plans: Iterable[RecipePlan], mine: Array, turns: tuple[str, ...]
+    ) -> Iterator[_Fit]:
+        for plan in plans:
+            levels = self._levels(plan)
+            if levels is None:
+                continue
+            for turn in turns:
+                turned = levels if turn == _AS_IT_IS else TURNS[turn](levels)
+                for color in _orders(plan.color) if turned.shape == mine.shape else ():
+                    ordered = turned[..., ::-1] if color == "bgr" else turned
+                    left = _unexplained(ordered, mine)
+                    yield _Fit(left, replace(plan, color=color), turn, turned)
+
+    def _nearest_scaling(self, fit: _Fit, mine: OtherArray) -> tuple[RecipePlan, str]:
+        """The plan with the usual scaling that is nearest, or a fitted one and its words."""
+        plan = fit.plan
+        usual = [plan, *(replace(plan, normalize=each) for each in _every_scaling(plan))]
+        lefts = [self._left_of(fit, each, mine) for each in usual]
+        best = usual[int(np.argmin(lefts))]
+        fitted, words = _fitted(fit.levels, plan, mine.row)
+        possible = self._left_of(fit, fitted, mine)
+        if min(lefts) <= _NEARLY * possible + mine.rounding:
+            return best, ""
+        return fitted, words
+
+    def _left_of(self, fit: _Fit, plan: RecipePlan, mine: OtherArray) -> float:
+        return distance(_scaled(fit.levels, plan), mine.row).root_mean_square
+
+
+def _left(fit: _Fit) -> tuple[float, bool]:
+    """Equal where only rounding differs: a recipe is likelier than a turn, then the first one."""
+    return round(fit.left, 10), fit.turn != _AS_IT_IS
+
+
+def _orders(own: Color) -> tuple[Color, ...]:
+    """The recipe's own first: of a grey picture both fit alike."""
+    if own == "grayscale":
+        return (own,)
+    return ("bgr", "rgb") if own == "bgr" else ("rgb", "bgr")
+
+
+def _unexplained(levels: Array, mine: Array) -> float:
+    """The share of the variance that no scaling of a channel makes of the levels."""
+    x, y = _channels(levels), _channels(mine)
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    along, power, total = (x * y).sum(axis=0), (x * x).sum(axis=0), (y * y).sum()
+    known = (along * along / np.where(power > 0, power, 1)).sum()
+    return float(1 - known / total) if total > 0 else float((power > 0).any())
+
+
+def _channels(values: Array) -> Array:
+    return values.reshape(-1, values.shape[-1]).astype(np.float64)
+
+
+def _scaled(levels: Array, plan: RecipePlan) -> Array:
+    """What a plan makes of levels whose colours are red, green, blue."""
+    ordered = levels[..., ::-1] if plan.color == "bgr" else levels
+    row = np.array(ordered, np.float32, order="C")
+    return row if plan.normalize is None else normalize_in_place(row, plan.normalize)
+
+
+def _every_scaling(plan: RecipePlan) -> Iterator[NormalizeSettings | None]:
+    """The usual ones, with their channels in either order."""
+    for color in _orders(plan.color):
+        yield from scalings(replace(plan, color=color)).values()
+
+
+def _fitted(levels: Array, plan: RecipePlan, mine: Array) -> tuple[RecipePlan, str]:
+    """The scaling of each channel that is nearest by least squares, and its words."""
+    x = _channels(_scaled(levels, replace(plan, normalize=None)))
+    y = _channels(mine)
+    spread = x.var(axis=0)
+    slope = ((x - x.mean(axis=0)) * (y - y.mean(axis=0))).mean(axis=0) / np.where(spread, spread, 1)
+    if (np.abs(slope) < _NO_SLOPE).any():
+        return plan, ""
+    mean = x.mean(axis=0) - y.mean(axis=0) / slope
+    steps = NormalizeSettings(
+        mean=tuple(map(float, mean)), std=tuple(float(1 / each) for each in slope)
+    )
+    means, stds = (", ".join(f"{each:.4g}" for each in values) for values in (mean, 1 / slope))
+    return replace(plan, normalize=steps), f"(x - [{means}]) / [{stds}]"
