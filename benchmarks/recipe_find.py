@@ -1,6 +1,6 @@
 """Plants twelve mistakes in the manifest of the colour bundle, and looks for the true recipe.
 
-    python benchmarks/recipe_find.py [--pictures 300] [--only NAME] [--json FILE]
+    python benchmarks/recipe_find.py [--pictures 300] [--seed 300] [--only NAME] [--json FILE]
 
 The pictures are drawn by ``examples/garments/drawing.py`` from a seed that training never saw. For
 each mistake: whether the true recipe is among the tied ones, whether the planted one is beaten, and
@@ -35,9 +35,9 @@ from batchproof_server.offline.datasets.pictures import LabelledPicture, truth_o
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.evaluation.evaluating import subject_of
 from batchproof_server.offline.recipe_search.answering import ManyRecipes
-from batchproof_server.offline.recipe_search.candidates import Input
+from batchproof_server.offline.recipe_search.candidates import RecipeInput
 from batchproof_server.offline.recipe_search.result import FoundRecipes, found_recipes
-from batchproof_server.offline.recipe_search.searching import Search, mixed
+from batchproof_server.offline.recipe_search.searching import RecipeSearch, mixed
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 GARMENTS: Final = ROOT / "examples/garments"
@@ -73,6 +73,7 @@ class Found:
         mistake: by name.
         is_truth_tied: whether the true recipe may be the best.
         is_planted_beaten: whether the planted one cannot be.
+        is_truth_written: whether the true recipe is what the command says to write.
         tied: recipes that may be the best.
         wrong: tied recipes that never may be, in words.
         tried: recipes.
@@ -82,6 +83,7 @@ class Found:
     mistake: str
     is_truth_tied: bool
     is_planted_beaten: bool
+    is_truth_written: bool
     tied: int
     wrong: tuple[str, ...]
     tried: int
@@ -113,7 +115,7 @@ class RememberingRecipes(ManyRecipes):
         return np.stack([self.remembered[place, each.digest] for each in recipes])
 
 
-def planted(true: RecipePlan, model: Input, mistake: str) -> RecipePlan:
+def planted(true: RecipePlan, model: RecipeInput, mistake: str) -> RecipePlan:
     """The recipe with a mistake in it."""
     part, name = MISTAKES[mistake]
     (plan,) = [
@@ -138,7 +140,7 @@ async def search_all(
     async with serve_version(config, only_bundle(BUNDLE)) as serving:
         loaded = serving.model.loaded
         plugs = loading_plugs(config).imaging(loaded.bundle.kind)
-        model = Input(loaded.backend.signature.inputs[0], plugs, config.images)
+        model = RecipeInput(loaded.backend.signature.inputs[0], plugs, config.images)
         asker = RememberingRecipes(serving.model, serving.core.predict, mixed(pictures))
         found = []
         for mistake in mistakes:
@@ -147,14 +149,16 @@ async def search_all(
         return found
 
 
-async def search_one(serving: Serving, model: Input, asker: ManyRecipes, mistake: str) -> Found:
+async def search_one(
+    serving: Serving, model: RecipeInput, asker: ManyRecipes, mistake: str
+) -> Found:
     """Searches from the recipe with the mistake in it."""
     loaded = serving.model.loaded
     assert loaded.recipe is not None  # noqa: S101 - of the bundle that is committed
     true = loaded.recipe.plan
     own = model.compiled(planted(true, model, mistake))
     assert own is not None  # noqa: S101 - every change of it can be compiled
-    search = Search(
+    search = RecipeSearch(
         asker=asker,
         truth=truth_of(asker.pictures, loaded.classes),
         meaning=loaded.output.meaning,
@@ -169,6 +173,7 @@ async def search_one(serving: Serving, model: Input, asker: ManyRecipes, mistake
         mistake=mistake,
         is_truth_tied=any(each.digest == loaded.recipe.digest for each in found.tied),
         is_planted_beaten=found.is_own_beaten,
+        is_truth_written=found.to_write.digest == loaded.recipe.digest,
         tied=len(found.tied),
         wrong=tuple(never_tied(found, true)),
         tried=len(search.tried),
@@ -176,21 +181,25 @@ async def search_one(serving: Serving, model: Input, asker: ManyRecipes, mistake
     )
 
 
-def draw(folder: Path, count: int) -> None:
+def draw(folder: Path, count: int, seed: int) -> None:
     """Has the pictures drawn, in a folder for each class."""
     script = GARMENTS / "drawing.py"
-    command = [sys.executable, script, "--output", folder, "--count", count, "--seed", SEED]
+    command = [sys.executable, script, "--output", folder, "--count", count, "--seed", seed]
     subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr)
 
 
 def table(found: list[Found]) -> Iterator[str]:
     """In Markdown."""
-    yield "| planted | truth tied | planted beaten | behind, nats | tied | never tied | tried |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| planted | truth tied | planted beaten | truth to write | behind, nats | tied "
+        "| never tied | tried |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     for each in found:
         yield (
             f"| {each.mistake} | {'yes' if each.is_truth_tied else '**no**'} "
-            f"| {'yes' if each.is_planted_beaten else 'no'} | {each.behind:.4f} | {each.tied} "
+            f"| {'yes' if each.is_planted_beaten else 'no'} "
+            f"| {'yes' if each.is_truth_written else 'no'} | {each.behind:.4f} | {each.tied} "
             f"| {'; '.join(each.wrong) or 'kept'} | {each.tried} |"
         )
 
@@ -199,13 +208,14 @@ def main() -> int:
     """Draws, searches, prints; 1 when a promise is broken."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pictures", type=int, default=300, help="labelled pictures (300)")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of the pictures ({SEED})")
     parser.add_argument("--only", choices=tuple(MISTAKES), help="one mistake alone")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     arguments = parser.parse_args()
     config = read_config(None, {})
     folder = Path(tempfile.mkdtemp())
     try:
-        draw(folder, arguments.pictures)
+        draw(folder, arguments.pictures, arguments.seed)
         labels = (BUNDLE / "labels.txt").read_text().splitlines()
         pictures = read_labelled(folder, labels, config.images)
         prepare_engines()

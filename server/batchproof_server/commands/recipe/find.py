@@ -24,10 +24,10 @@ from batchproof_server.offline.datasets.pictures import LabelledPicture, truth_o
 from batchproof_server.offline.evaluation.evaluating import class_count, subject_of
 from batchproof_server.offline.evaluation.paths import EvaluationFailed
 from batchproof_server.offline.recipe_search.answering import ManyRecipes
-from batchproof_server.offline.recipe_search.candidates import Input
+from batchproof_server.offline.recipe_search.candidates import RecipeInput
 from batchproof_server.offline.recipe_search.hint import Hint, hint_at
 from batchproof_server.offline.recipe_search.result import FoundRecipes, found_recipes
-from batchproof_server.offline.recipe_search.searching import Begin, Search, mixed
+from batchproof_server.offline.recipe_search.searching import Begin, RecipeSearch, mixed
 
 
 def find(arguments: Namespace) -> int:
@@ -87,7 +87,7 @@ async def _find(
         return found_recipes(search, best, first, subject, has_recipe=has_recipe)
 
 
-def _input(loaded: LoadedModel, config: Config) -> Input:
+def _input(loaded: LoadedModel, config: Config) -> RecipeInput:
     """What recipes for the model are compiled against.
 
     Raises:
@@ -97,15 +97,15 @@ def _input(loaded: LoadedModel, config: Config) -> Input:
     if len(inputs) != 1:
         names = ", ".join(spec.name for spec in inputs)
         raise ValueError(f"the model has the inputs {names}, expected one that takes pictures")
-    return Input(inputs[0], loading_plugs(config).imaging(loaded.bundle.kind), config.images)
+    return RecipeInput(inputs[0], loading_plugs(config).imaging(loaded.bundle.kind), config.images)
 
 
 def _search(
-    serving: Serving, model: Input, pictures: tuple[LabelledPicture, ...], begin: Begin
-) -> Search:
+    serving: Serving, model: RecipeInput, pictures: tuple[LabelledPicture, ...], begin: Begin
+) -> RecipeSearch:
     loaded = serving.model.loaded
     multi = loaded.output.is_multi_label
-    return Search(
+    return RecipeSearch(
         asker=ManyRecipes(serving.model, serving.core.predict, pictures),
         truth=truth_of(pictures, class_count(loaded), is_multi_label=multi),
         meaning=loaded.output.meaning,

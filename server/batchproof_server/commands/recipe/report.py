@@ -12,8 +12,8 @@ from batchproof_server.offline.recipe_search.result import FoundRecipes, Standin
 _SHOWN: Final = 40
 _SHOWN_BEATEN: Final = 12
 _HEADINGS: Final = (
-    "differs from the most likely in", "pictures", "log-likelihood", "behind", "99 % of it",
-    "accuracy", "95 % of it", "",
+    "differs from the most likely in", "pictures", "log-likelihood", "behind", "interval, all 99 %",
+    "accuracy", "interval, 95 %", "",
 )  # fmt: skip
 
 
@@ -28,12 +28,13 @@ def _verdict(found: FoundRecipes) -> Iterator[str]:
     if own is None:
         yield f"{name}: NO RECIPE IN THE MANIFEST, {len(found.tied)} may be right"
     elif found.is_own_beaten:
-        low, high = own.behind_interval
+        (low, high), right = own.behind_interval, found.to_write
         yield f"{name}: THE MANIFEST'S RECIPE IS BEATEN"
         yield (
             f"  It is {own.behind:.4f} nats a picture behind the most likely one "
             f"({low:.4f} to {high:.4f}, on {own.pictures} pictures): it has "
-            f"{', '.join(own.differences(found.leader.plan))}."
+            f"{' and '.join(own.differences(right.plan))}, not "
+            f"{' and '.join(right.differences(own.plan))}."
         )
     else:
         yield f"{name}: THE MANIFEST'S RECIPE MAY BE RIGHT, with {len(found.tied) - 1} others"
@@ -96,7 +97,8 @@ def _to_write(found: FoundRecipes) -> Iterator[str]:
     if found.own is not None and not found.is_own_beaten:
         yield "Keep it:"
     else:
-        yield "Write, unless you know that you trained with another of those that are tied:"
+        which = "the most likely one" if found.own is None else "the tied one nearest to yours"
+        yield f"Write {which}, unless you know that you trained with another of them:"
     yield ""
     yield from recipe_text(found.to_write.plan).splitlines()
 

@@ -27,7 +27,7 @@ from batchproof_server.offline.recipe_look.explaining import (
     Explanation,
     other_array,
 )
-from batchproof_server.offline.recipe_search.candidates import Input
+from batchproof_server.offline.recipe_search.candidates import RecipeInput
 
 _MAX_ARRAY_BYTES: Final = 1 << 28
 
@@ -70,7 +70,7 @@ def _open(arguments: Namespace, config: Config) -> Explainer:
     if recipe is None:
         raise ValueError(f"{arguments.bundle}: the manifest has no [recipe], so nothing is shown")
     encoded = _read(arguments.picture, config.images.max_image_bytes)
-    model = Input(signature.inputs[0], plugs, config.images)
+    model = RecipeInput(signature.inputs[0], plugs, config.images)
     explainer = Explainer(recipe, model, encoded)
     try:
         explainer.row  # noqa: B018 - made now, so that a picture is refused before anything is said

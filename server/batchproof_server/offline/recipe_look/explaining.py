@@ -24,7 +24,7 @@ from batchproof_server.imaging.normalize import NormalizeSettings, normalize_in_
 from batchproof_server.imaging.presets import Color
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.imaging.settings import RecipePlan
-from batchproof_server.offline.recipe_search.candidates import Input
+from batchproof_server.offline.recipe_search.candidates import RecipeInput
 
 _BATCHED_AXES: Final = 4
 _COLOURS: Final = 3
@@ -164,7 +164,7 @@ class Explainer:
     """
 
     recipe: Recipe
-    model: Input
+    model: RecipeInput
     encoded: bytes
 
     @cached_property

@@ -26,7 +26,7 @@ _PICTURE_AXES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class RecipeInput:
     """What a recipe is compiled against.
 
     Attributes:
@@ -67,7 +67,7 @@ class Input:
         return compile_recipe(settings, self.spec, self.plugs, self.limits)
 
 
-def coarse(own: RecipePlan, model: Input) -> Iterator[RecipePlan]:
+def coarse(own: RecipePlan, model: RecipeInput) -> Iterator[RecipePlan]:
     """Recipes far from each other: every preset, and scalings, colours and policies in all ways.
 
     Args:
@@ -81,7 +81,7 @@ def coarse(own: RecipePlan, model: Input) -> Iterator[RecipePlan]:
             yield from (ordered, *_changed(ordered, "scaling", plugs))
 
 
-def near(plan: RecipePlan, model: Input) -> Iterator[RecipePlan]:
+def near(plan: RecipePlan, model: RecipeInput) -> Iterator[RecipePlan]:
     """The usual recipes that are one change away from this one."""
     return (change.plan for change in changes(plan, model.plugs))
 
@@ -104,7 +104,7 @@ def _framed(plan: RecipePlan, plugs: Plugs) -> Iterator[RecipePlan]:
 _COARSE_POLICIES: Final = ("stretch", "short_side_center_crop", "pad")
 
 
-def _presets(own: RecipePlan, model: Input) -> Iterator[RecipePlan]:
+def _presets(own: RecipePlan, model: RecipeInput) -> Iterator[RecipePlan]:
     """Each preset that fits, in the form of the row; no two that are one recipe."""
     for name, preset in PRESETS.items():
         resize = ResizeSettings()

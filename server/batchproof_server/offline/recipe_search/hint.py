@@ -13,7 +13,7 @@ from batchproof_server.imaging.settings import RecipePlan
 from batchproof_server.offline.datasets.pictures import InvalidData
 from batchproof_server.offline.evaluation.result import EvaluatedModel
 from batchproof_server.offline.recipe_search.answering import ManyRecipes, Unfit
-from batchproof_server.offline.recipe_search.candidates import Input, coarse, near
+from batchproof_server.offline.recipe_search.candidates import RecipeInput, coarse, near
 from batchproof_server.offline.recipe_search.paired import mutual_information
 from batchproof_server.offline.recipe_search.searching import FEWEST_PICTURES, Begin
 
@@ -54,7 +54,7 @@ class Hint:
 
 async def hint_at(
     asker: ManyRecipes,
-    model: Input,
+    model: RecipeInput,
     own: Recipe,
     subject: EvaluatedModel,
     begin: Begin,
@@ -78,7 +78,7 @@ async def hint_at(
     return Hint(subject, tuple(sorted(ranked, key=lambda each: -each[1])), own.plan)
 
 
-def _add(recipes: dict[str, Recipe], model: Input, plans: list[RecipePlan]) -> None:
+def _add(recipes: dict[str, Recipe], model: RecipeInput, plans: list[RecipePlan]) -> None:
     for plan in plans:
         recipe = model.compiled(plan)
         if recipe is not None:

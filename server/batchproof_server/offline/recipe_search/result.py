@@ -15,7 +15,7 @@ from batchproof_server.offline.recipe_search.paired import (
     share_interval,
     tail_of_each,
 )
-from batchproof_server.offline.recipe_search.searching import CONFIDENCE, Search, Tried
+from batchproof_server.offline.recipe_search.searching import CONFIDENCE, RecipeSearch, TriedRecipe
 
 FORMAT: Final = 1
 
@@ -105,8 +105,14 @@ class FoundRecipes:
 
     @property
     def to_write(self) -> Standing:
-        """The manifest's where it may be right, else the leader."""
-        return self.leader if self.own is None or self.is_own_beaten else self.own
+        """The tied recipe that changes the manifest's in the fewest parts; without one the leader.
+
+        Where the manifest's own is tied that is itself.
+        """
+        own = self.own
+        if own is None:
+            return self.leader
+        return min(self.tied, key=lambda each: len(differing_parts(own.plan, each.plan)))
 
     def to_json(self) -> str:
         """One object; the recipes as the manifest spells them."""
@@ -137,7 +143,12 @@ class FoundRecipes:
 
 
 def found_recipes(
-    search: Search, best: Tried, own: Tried, subject: EvaluatedModel, *, has_recipe: bool
+    search: RecipeSearch,
+    best: TriedRecipe,
+    own: TriedRecipe,
+    subject: EvaluatedModel,
+    *,
+    has_recipe: bool,
 ) -> FoundRecipes:
     """Sums up a search that has run.
 
@@ -166,7 +177,9 @@ def found_recipes(
     )
 
 
-def _standing(tried: Tried, best: Tried, tail: float, *, is_manifests: bool) -> Standing:
+def _standing(
+    tried: TriedRecipe, best: TriedRecipe, tail: float, *, is_manifests: bool
+) -> Standing:
     seen = tried.answered
     ahead = lead(best.logs[:seen], tried.logs)
     right = int(tried.hits.sum())
@@ -186,7 +199,9 @@ def _standing(tried: Tried, best: Tried, tail: float, *, is_manifests: bool) -> 
     )
 
 
-def _reason(tried: Tried, best: Tried, ahead: Lead, tail: float, *, is_tied: bool) -> str:
+def _reason(
+    tried: TriedRecipe, best: TriedRecipe, ahead: Lead, tail: float, *, is_tied: bool
+) -> str:
     if tried is best:
         return "the most likely"
     if not is_tied:
@@ -201,7 +216,7 @@ def _reason(tried: Tried, best: Tried, ahead: Lead, tail: float, *, is_tied: boo
     return f"about {needed:,} pictures would tell"
 
 
-def _refusals(tried: Iterable[Tried], best: Tried) -> Iterator[str]:
+def _refusals(tried: Iterable[TriedRecipe], best: TriedRecipe) -> Iterator[str]:
     for each in tried:
         if each.refusal:
             parts = differing_parts(best.plan, each.plan)

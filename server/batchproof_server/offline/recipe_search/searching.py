@@ -14,7 +14,7 @@ from batchproof_server.offline.asking import Count
 from batchproof_server.offline.datasets.pictures import InvalidData
 from batchproof_server.offline.evaluation.answers import as_answers
 from batchproof_server.offline.recipe_search.answering import ManyRecipes, Unfit
-from batchproof_server.offline.recipe_search.candidates import Input, coarse, near
+from batchproof_server.offline.recipe_search.candidates import RecipeInput, coarse, near
 from batchproof_server.offline.recipe_search.paired import (
     lead,
     log_likelihoods,
@@ -48,7 +48,7 @@ def mixed(items: Sequence[Item]) -> tuple[Item, ...]:
 
 
 @dataclass(slots=True, eq=False)
-class Tried:
+class TriedRecipe:
     """A recipe, and what became of the truth under it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Tried:
 # tried on fewer has the first. None is dropped but for another that is ahead of it beyond doubt, at
 # a level that counts every comparison which a search may make.
 @dataclass(slots=True)
-class Search:
+class RecipeSearch:
     """Tries recipes on labelled pictures.
 
     Attributes:
@@ -93,16 +93,16 @@ class Search:
     asker: ManyRecipes
     truth: Array
     meaning: Meaning
-    model: Input
+    model: RecipeInput
     begin: Begin
-    tried: dict[str, Tried] = field(default_factory=dict)
+    tried: dict[str, TriedRecipe] = field(default_factory=dict)
 
     @property
     def pictures(self) -> int:
         """How many there are."""
         return len(self.truth)
 
-    async def run(self, own: Recipe) -> Tried:
+    async def run(self, own: Recipe) -> TriedRecipe:
         """Tries what is plausible; returns the best of those that saw every picture.
 
         Args:
@@ -115,7 +115,7 @@ class Search:
         if self.pictures < FEWEST_PICTURES:
             came = f"{self.pictures} pictures"
             raise InvalidData([f"{came}, expected {FEWEST_PICTURES} or more to compare recipes"])
-        first = Tried(own)
+        first = TriedRecipe(own)
         self.tried[own.digest] = first
         await self._try_on([first], self._sizes[0], "the manifest's recipe")
         if first.refusal:
@@ -136,7 +136,7 @@ class Search:
             if not self._add(near(self._best(few).plan, self.model)):
                 return
 
-    async def _finish(self, own: Tried) -> Tried:
+    async def _finish(self, own: TriedRecipe) -> TriedRecipe:
         """What may be the best sees more pictures, and what is near the best of all does too."""
         for turn in range(_ROUNDS):
             for size in self._sizes[1:]:
@@ -157,27 +157,27 @@ class Search:
                 break
             recipe = self.model.compiled(plan)
             if recipe is not None:
-                self.tried.setdefault(recipe.digest, Tried(recipe))
+                self.tried.setdefault(recipe.digest, TriedRecipe(recipe))
         return len(self.tried) - before
 
-    def _open(self) -> list[Tried]:
+    def _open(self) -> list[TriedRecipe]:
         return [each for each in self.tried.values() if not each.refusal]
 
-    def _best(self, size: int) -> Tried:
+    def _best(self, size: int) -> TriedRecipe:
         seen = [each for each in self._open() if each.answered >= size]
         return max(seen, key=lambda each: each.logs[:size].mean())
 
-    def _contenders(self) -> list[Tried]:
+    def _contenders(self) -> list[TriedRecipe]:
         """Those that nothing is ahead of beyond doubt, on the pictures that they have seen."""
         tail = tail_of_each(1 - (1 - CONFIDENCE) / 2, MOST_RECIPES * len(self._sizes))
         return [each for each in self._open() if not self._is_beaten(each, tail)]
 
-    def _is_beaten(self, tried: Tried, tail: float) -> bool:
+    def _is_beaten(self, tried: TriedRecipe, tail: float) -> bool:
         size = tried.answered
         best = self._best(size)
         return best is not tried and lead(best.logs[:size], tried.logs).is_beyond_doubt(tail)
 
-    async def _try_on(self, candidates: Sequence[Tried], size: int, title: str) -> None:
+    async def _try_on(self, candidates: Sequence[TriedRecipe], size: int, title: str) -> None:
         """Has candidates answer the first pictures, as many as that."""
         waiting = list({id(each): each for each in candidates if each.answered < size}.values())
         if not waiting:
@@ -198,7 +198,7 @@ class Search:
                 break
             count(place + 1)
 
-    def _note(self, asked: Sequence[Tried], place: int, probabilities: Array) -> None:
+    def _note(self, asked: Sequence[TriedRecipe], place: int, probabilities: Array) -> None:
         known = np.nan_to_num(probabilities, nan=0.0)
         true = np.repeat(as_answers(self.truth[place : place + 1]), len(asked), axis=0)
         logs = log_likelihoods(self.meaning.probability_of(known.astype(np.float64), true))

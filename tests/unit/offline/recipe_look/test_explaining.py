@@ -16,9 +16,11 @@ from batchproof_server.offline.recipe_look.explaining import (
     Explanation,
     other_array,
 )
-from batchproof_server.offline.recipe_search.candidates import Input
+from batchproof_server.offline.recipe_search.candidates import RecipeInput
 
-MODEL = Input(TensorSpec("image", np.dtype(np.float32), (32, 32, 3)), pillow_plugs(), ImageLimits())
+MODEL = RecipeInput(
+    TensorSpec("image", np.dtype(np.float32), (32, 32, 3)), pillow_plugs(), ImageLimits()
+)
 SHAPE = (32, 32, 3)
 
 
