@@ -6,6 +6,7 @@ takes the changes from here, so that all ask about the same ones and call them t
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -114,18 +115,25 @@ def scalings(plan: RecipePlan) -> Mapping[str, NormalizeSettings | None]:
     """The usual scalings of a row with these colours, by name. Of bytes there is none but one."""
     if plan.dtype == "uint8":
         return {"0..255": None}
-    if plan.color == "grayscale":
+    return _scalings(plan.color)
+
+
+@cache
+def _scalings(color: Color) -> Mapping[str, NormalizeSettings | None]:
+    if color == "grayscale":
         return _PLAIN_SCALINGS
     mean, std, caffe = (
-        values if plan.color == "rgb" else values[::-1]
+        values if color == "rgb" else values[::-1]
         for values in (IMAGENET_MEAN, IMAGENET_STD, _CAFFE_MEAN)
     )
-    return {
-        **_PLAIN_SCALINGS,
-        "mean and std of ImageNet": NormalizeSettings(divisor=255.0, mean=mean, std=std),
-        "mean and std of ImageNet without / 255": NormalizeSettings(mean=mean, std=std),
-        "minus the mean of ImageNet, as caffe": NormalizeSettings(mean=caffe),
-    }
+    return MappingProxyType(
+        {
+            **_PLAIN_SCALINGS,
+            "mean and std of ImageNet": NormalizeSettings(divisor=255.0, mean=mean, std=std),
+            "mean and std of ImageNet without / 255": NormalizeSettings(mean=mean, std=std),
+            "minus the mean of ImageNet, as caffe": NormalizeSettings(mean=caffe),
+        }
+    )
 
 
 def _scaling_name(plan: RecipePlan) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.mistakes import (
     TURNS,
     Part,
@@ -183,6 +184,11 @@ class Explainer:
             raise InvalidInput("the recipe cannot be looked into")
         return levels
 
+    @cached_property
+    def _decoded(self) -> dict[tuple[str, str], Picture]:
+        """The picture by decoder and orientation: each is decoded once."""
+        return {}
+
     def explain(self, mine: OtherArray) -> Explanation:
         """The usual mistakes that bring the row nearest to the array."""
         before = distance(self.row, mine.row)
@@ -212,8 +218,13 @@ class Explainer:
         shape = (*self.row.shape[:2], plain.channels)
         spec = TensorSpec(self.model.spec.name, np.dtype(np.float32), shape)
         compiled = replace(self.model, spec=spec).compiled(plain)
+        if compiled is None:
+            return None
+        way = plan.decoder, plan.orientation
         try:
-            return None if compiled is None else compiled.apply(self.encoded)
+            if way not in self._decoded:
+                self._decoded[way] = compiled.picture(self.encoded)
+            return compiled.row(self._decoded[way])
         except InvalidInput:
             return None
 
