@@ -13,12 +13,12 @@ from batchproof_server.imaging.mistakes import (
     changes_of,
     differing_parts,
     name_in,
-    scalings,
 )
 from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.presets import PRESETS
 from batchproof_server.imaging.recipe import compile_recipe, pillow_plugs
 from batchproof_server.imaging.resize import ResizeSettings
+from batchproof_server.imaging.scalings import scalings
 from batchproof_server.imaging.settings import (
     DType,
     RecipePlan,

@@ -22,11 +22,8 @@ from batchproof_server.imaging.encoding import encode_png
 from batchproof_server.imaging.mistakes import PARTS, name_in
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.fitting import fit_recipe
-from batchproof_server.offline.recipe_look.explaining import (
-    Explainer,
-    Explanation,
-    other_array,
-)
+from batchproof_server.offline.recipe_look.explaining import Explainer
+from batchproof_server.offline.recipe_look.explanation import Explanation, other_array
 from batchproof_server.offline.recipe_search.candidates import RecipeInput
 
 _MAX_ARRAY_BYTES: Final = 1 << 28

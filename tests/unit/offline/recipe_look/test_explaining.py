@@ -7,15 +7,13 @@ from PIL import Image
 
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.imaging.limits import ImageLimits
-from batchproof_server.imaging.mistakes import TURNS, Change, changes, scalings
+from batchproof_server.imaging.mistakes import TURNS, Change, changes
 from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.recipe import pillow_plugs
+from batchproof_server.imaging.scalings import scalings
 from batchproof_server.imaging.settings import RecipePlan, RecipeSettings, recipe_plan
-from batchproof_server.offline.recipe_look.explaining import (
-    Explainer,
-    Explanation,
-    other_array,
-)
+from batchproof_server.offline.recipe_look.explaining import Explainer
+from batchproof_server.offline.recipe_look.explanation import Explanation, other_array
 from batchproof_server.offline.recipe_search.candidates import RecipeInput
 
 MODEL = RecipeInput(
