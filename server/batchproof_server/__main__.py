@@ -13,6 +13,7 @@ from batchproof_server.commands.ctl.arguments import add_ctl
 from batchproof_server.commands.evaluate.arguments import add_evaluate
 from batchproof_server.commands.inspect.arguments import add_inspect
 from batchproof_server.commands.profile.arguments import add_profile, spelled_out
+from batchproof_server.commands.recipe.arguments import add_recipe
 from batchproof_server.commands.repair.arguments import add_repair
 from batchproof_server.commands.serve.arguments import add_serve
 from batchproof_server.commands.tta.arguments import add_tta
@@ -39,6 +40,7 @@ _COMMANDS: Final = {
     "repair": "batchproof_server.commands.repair.command:repair",
     "evaluate": "batchproof_server.commands.evaluate.command:evaluate",
     "profile": "batchproof_server.commands.profile.command:profile",
+    "recipe": "batchproof_server.commands.recipe.command:recipe",
     "tta": "batchproof_server.commands.tta.command:tta",
 }
 
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         add_repair,
         add_evaluate,
         add_profile,
+        add_recipe,
         add_tta,
     ):
         add(commands)

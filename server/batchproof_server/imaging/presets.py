@@ -35,9 +35,10 @@ _LOAD_IMG = Preset("accurate", ResizeSettings(library="pillow", method="nearest"
 # keras.utils.image_dataset_from_directory: tf.io.decode_image (IFAST DCT) and tf.image.resize.
 _IMAGE_DATASET = Preset("tensorflow-fast", ResizeSettings(library="tensorflow", method="bilinear"))
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-_UNIT_SCALED = NormalizeSettings(divisor=255.0, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of red, green and blue of 0..1, as ``IMAGENET_MEAN``."""
+_UNIT_SCALED = NormalizeSettings(divisor=255.0, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 # keras.applications.imagenet_utils.preprocess_input over load_img, one for each of its modes.
 _IDENTITY = _LOAD_IMG

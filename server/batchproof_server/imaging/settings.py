@@ -1,6 +1,6 @@
 """The ``[recipe]`` table: what may be written, and what it comes to."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
@@ -111,6 +111,21 @@ def recipe_plan(written: RecipeSettings) -> RecipePlan:
     return plan
 
 
+def settings_of(plan: RecipePlan) -> RecipeSettings:
+    """The table that comes to this plan, with every key written."""
+    resize = plan.resize
+    return RecipeSettings(
+        formats=plan.formats,
+        decoder=plan.decoder,
+        color=plan.color,
+        orientation=plan.orientation,
+        resize=None if resize is None else ResizeSettings(**asdict(resize)),
+        normalize=plan.normalize,
+        dtype=plan.dtype,
+        layout=plan.layout,
+    )
+
+
 def _preset(name: str | None) -> Preset | None:
     if name is None:
         return None
@@ -121,8 +136,8 @@ def _preset(name: str | None) -> Preset | None:
 
 def _formats(written: RecipeSettings, decoder: DecoderName, color: Color) -> tuple[Format, ...]:
     if written.formats is None:
-        return _readable(decoder, color)
-    readable = _ACCURATE_FORMATS if color != "grayscale" else _readable(decoder, color)
+        return readable_formats(decoder, color)
+    readable = _ACCURATE_FORMATS if color != "grayscale" else readable_formats(decoder, color)
     if not written.formats:
         raise ValueError("formats is empty, expected one or more")
     for name in written.formats:
@@ -131,7 +146,8 @@ def _formats(written: RecipeSettings, decoder: DecoderName, color: Color) -> tup
     return tuple(sorted(set(written.formats)))
 
 
-def _readable(decoder: DecoderName, color: Color) -> tuple[Format, ...]:
+def readable_formats(decoder: DecoderName, color: Color) -> tuple[Format, ...]:
+    """The file formats of a decoder where none are named."""
     if decoder == "accurate":
         return _ACCURATE_FORMATS
     return _FAST_GREY_FORMATS if color == "grayscale" else _FAST_FORMATS

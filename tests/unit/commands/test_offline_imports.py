@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.bundles_on_disk import PICTURES, write_bundle
+from support.bundles_on_disk import PICTURES, picture, write_bundle
 from support.patience import PATIENCE_S
 
 PROBE = """
@@ -28,9 +28,23 @@ def bundle(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "pets" / "1", PICTURES, shape=(2, 2, 3), scale=0.02)
 
 
+def picture_at(file: Path) -> Path:
+    file.write_bytes(picture())
+    return file
+
+
 @pytest.mark.parametrize(
     "command",
-    [["inspect"], ["certify"], ["evaluate"], ["profile"], ["tta", "evaluate"], ["tta", "fit"]],
+    [
+        ["inspect"],
+        ["certify"],
+        ["evaluate"],
+        ["profile"],
+        ["recipe", "find"],
+        ["recipe", "show"],
+        ["tta", "evaluate"],
+        ["tta", "fit"],
+    ],
     ids=" ".join,
 )
 def test_an_offline_command_imports_neither_grpc_nor_prometheus(
@@ -42,6 +56,9 @@ def test_an_offline_command_imports_neither_grpc_nor_prometheus(
         "inspect": [],
         "evaluate": ["--data", str(data)],
         "profile": ["--data", str(data)],
+        # So few random labels beat no recipe, which would exit with 1.
+        "recipe find": ["--data", str(data), "--limit", "20"],
+        "recipe show": [str(picture_at(data.with_name("one.png")))],
         "tta evaluate": ["--data", str(data)],
         "tta fit": ["--data", str(data), "--policy", "flip"],
     }[" ".join(command)]

@@ -48,6 +48,32 @@ def read_folder(
     return pictures
 
 
+def read_unlabelled(folder: Path, max_image_bytes: int) -> tuple[LabelledPicture, ...]:
+    """Every file below a folder, sorted by path, of no class; hidden ones are passed over.
+
+    Args:
+        folder: of pictures.
+        max_image_bytes: of a file, one byte more is read at most.
+
+    Raises:
+        InvalidData: it is no folder, or holds no picture.
+    """
+    if not folder.is_dir():
+        raise InvalidData([f"{folder}: expected a folder of pictures"])
+    try:
+        pictures = tuple(
+            LabelledPicture(
+                str(file.relative_to(folder)), -1, partial(read_start, file, max_image_bytes)
+            )
+            for file in _files(folder)
+        )
+    except OSError as fault:
+        raise InvalidData([f"{folder}: cannot be read ({fault.strerror})"]) from fault
+    if not pictures:
+        raise InvalidData([f"{folder}: holds no picture"])
+    return pictures
+
+
 @dataclass(frozen=True, slots=True)
 class ClassNames:
     """What folders of classes may be called. Made by ``class_names``.

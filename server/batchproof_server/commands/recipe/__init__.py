@@ -1,0 +1,1 @@
+"""The command ``recipe``: which one is right, and what it makes of a picture."""

@@ -1,0 +1,1 @@
+"""The row that a model sees of one picture, and what another program did to the same picture."""

@@ -1,0 +1,1 @@
+"""Which recipe a model was trained with, found on labelled pictures."""
