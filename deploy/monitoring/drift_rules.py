@@ -1,16 +1,20 @@
 """The rules of drift. Formulas and their sources: docs/drift-rules.md."""
 
+from batchproof_server.drift.class_groups import UNORDERED
+from batchproof_server.drift.significance import (
+    ANDERSON_DARLING,
+    CHI2_Z,
+    LEAST_OBSERVATIONS,
+    UNORDERED_CHI2_Z,
+    UNSURE_OBSERVATIONS,
+)
 from monitoring.rules import Alert, Group, Record, Rule
 from monitoring.thresholds import (
     ALERT_OBSERVATIONS,
     ALERT_PSI,
     ALERT_PSI_SEVERE,
-    ANDERSON_DARLING,
-    CHI2_Z,
-    CLASS_CHI2_Z,
     DEVIATION_OFFSET,
     KS_FACTOR,
-    LEAST_OBSERVATIONS,
     MOST_BINS,
     PRIOR_OBSERVATIONS,
 )
@@ -18,6 +22,7 @@ from monitoring.thresholds import (
 MODEL = "model, version, profile"
 SIGNAL = f"{MODEL}, signal"
 BIN = f"{SIGNAL}, bin"
+NO_ORDER = "|".join(UNORDERED)
 
 P = "model_signal_bin:drift_reference_share_ratio"
 M = "model_signal:drift_reference_observations"
@@ -47,7 +52,7 @@ def _cumulative(name: str, values: str) -> tuple[Record, ...]:
         Record(
             name,
             f"""
-            sum by ({SIGNAL}) ({values}{{signal!="class", bin=~"{"|".join(bins[: number + 1])}"}})
+            sum by ({SIGNAL}) ({values}{{signal!~"{NO_ORDER}", bin=~"{"|".join(bins[: number + 1])}"}})
               and on ({SIGNAL})
             {P}{{bin="{bins[number]}"}}
             """,
@@ -92,6 +97,8 @@ def _counts(window: str) -> tuple[Rule, ...]:
             ({total} + {PRIOR_OBSERVATIONS})
             """,
         ),
+        # As many observations of a known distribution would tell as much.
+        Record(_effective(window), f"1 / (1 / ({total} > 0) + 1 / {M})"),
         Record(
             f"model_signal_bin:share_difference:{window}",
             f"{n} / on ({SIGNAL}) group_left () ({total} > 0) - {P}",
@@ -124,17 +131,22 @@ def _distances(window: str) -> tuple[Rule, ...]:
 
 
 def _chi_square(window: str) -> tuple[Rule, ...]:
-    n, total = _n(window), f"({_total(window)} > 0)"
-    expected = f"({P} * on ({SIGNAL}) group_left () {total})"
+    effective = _effective(window)
+    difference = f"model_signal_bin:share_difference:{window}"
+    # The uncertainty of the reference's own shares, in a signal whose shares may be of few.
+    unsure = f"({P} + on ({SIGNAL}) group_left () {UNSURE_OBSERVATIONS} / {M})"
+    expected = f"({unsure} * on ({SIGNAL}) group_left () {effective})"
     chi2, spread = f"model_signal:chi2:{window}", f"model_signal:chi2_spread:{window}"
     freedom = f"({B} > 1) - 1"
     return (
         Record(
             chi2,
             f"""
-            sum by ({SIGNAL}) (({n} - {expected}) ^ 2 / clamp_min({expected}, 1))
-              /
-            (1 + {total} / {M})
+            sum by ({SIGNAL}) (
+              ({difference} * on ({SIGNAL}) group_left () {effective}) ^ 2
+                /
+              clamp_min({expected}, 1)
+            )
             """,
         ),
         # The exact variance of the statistic over 9 k^2: 2 / 9 k when no bin is rare.
@@ -147,10 +159,10 @@ def _chi_square(window: str) -> tuple[Rule, ...]:
               clamp_min(
                 (
                   sum by ({SIGNAL}) (
-                    1 / {P} - clamp_min(1 / {P} - on ({SIGNAL}) group_left () {total}, 0)
+                    1 / {P} - clamp_min(1 / {P} - on ({SIGNAL}) group_left () {effective}, 0)
                   )
                     - ({B} ^ 2 + 2 * {B} - 2)
-                ) / {total},
+                ) / {effective},
                 0)
             ) / (9 * ({freedom}) ^ 2)
             """,
@@ -187,14 +199,13 @@ def _cumulative_tests(window: str) -> tuple[Rule, ...]:
     """Anderson-Darling over the midranks of the bins, and Kolmogorov-Smirnov."""
     difference = f"model_signal_bin:share_difference:{window}"
     cumulative = f"model_signal_bin:cumulative_difference:{window}"
-    total = f"({_total(window)} > 0)"
     return (
         *_cumulative(cumulative, difference),
         Record(
             f"model_signal:anderson_darling:{window}",
             f"""
             sum by ({SIGNAL}) ({P} * ({cumulative} - {difference} / 2) ^ 2 / ({U} * (1 - {U})))
-              * {total} / (1 + {total} / {M})
+              * {_effective(window)}
             """,
         ),
         Record(f"model_signal:ks:{window}", f"max by ({SIGNAL}) (abs({cumulative}))"),
@@ -212,9 +223,9 @@ def _significance(window: str) -> tuple[Rule, ...]:
         Record(
             name,
             f"""
-            {z}{{signal="class"}} / {CLASS_CHI2_Z}
+            {z}{{signal=~"{NO_ORDER}"}} / {UNORDERED_CHI2_Z}
               or
-            {z}{{signal!="class"}} / {CHI2_Z}
+            {z}{{signal!~"{NO_ORDER}"}} / {CHI2_Z}
             """,
             {"test": "chi2"},
         ),
@@ -274,6 +285,10 @@ def _total(window: str) -> str:
 
 def _q(window: str) -> str:
     return f"model_signal_bin:share:{window}"
+
+
+def _effective(window: str) -> str:
+    return f"model_signal:drift_effective_observations:{window}"
 
 
 def _standard_error(window: str) -> str:

@@ -6,14 +6,8 @@ PRIOR_OBSERVATIONS = 10
 DEVIATION_OFFSET = 10
 MOST_BINS = 20
 
-# Together the two tests raise no more than 1 % false alarms for one signal and window.
-CHI2_Z = 2.75
-ANDERSON_DARLING = 4.33
-# The class has no order, so that chi-square stands alone.
-CLASS_CHI2_Z = 2.6
 # Of the line beside the Kolmogorov-Smirnov distance: 1 %.
 KS_FACTOR = 1.628
-LEAST_OBSERVATIONS = 50
 
 ALERT_OBSERVATIONS = 200
 ALERT_PSI = 0.1
