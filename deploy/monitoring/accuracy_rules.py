@@ -1,8 +1,9 @@
 """The rules of accuracy: estimated without labels, and true where labels came."""
 
+from batchproof_server.drift.comparing import ALERT_OBSERVATIONS
 from monitoring.drift_rules import MODEL
 from monitoring.rules import Alert, Group, Record, Rule
-from monitoring.thresholds import ALERT_ACCURACY_LOSS, ALERT_ACCURACY_Z, ALERT_OBSERVATIONS
+from monitoring.thresholds import ALERT_ACCURACY_LOSS, ALERT_ACCURACY_Z
 
 VERSION = "model, version"
 REFERENCE = "model:reference_accuracy_ratio"

@@ -1,6 +1,14 @@
 """The rules of drift. Formulas and their sources: docs/drift-rules.md."""
 
+from batchproof_server.drift.binning import MAX_BINS
 from batchproof_server.drift.class_groups import UNORDERED
+from batchproof_server.drift.comparing import (
+    ALERT_OBSERVATIONS,
+    ALERT_PSI,
+    ALERT_PSI_SEVERE,
+    PRIOR_OBSERVATIONS,
+)
+from batchproof_server.drift.counters import MAX_DEVIATION
 from batchproof_server.drift.significance import (
     ANDERSON_DARLING,
     CHI2_Z,
@@ -9,15 +17,7 @@ from batchproof_server.drift.significance import (
     UNSURE_OBSERVATIONS,
 )
 from monitoring.rules import Alert, Group, Record, Rule
-from monitoring.thresholds import (
-    ALERT_OBSERVATIONS,
-    ALERT_PSI,
-    ALERT_PSI_SEVERE,
-    DEVIATION_OFFSET,
-    KS_FACTOR,
-    MOST_BINS,
-    PRIOR_OBSERVATIONS,
-)
+from monitoring.thresholds import KS_FACTOR
 
 MODEL = "model, version, profile"
 SIGNAL = f"{MODEL}, signal"
@@ -47,7 +47,7 @@ def reference_group() -> Group:
 
 def _cumulative(name: str, values: str) -> tuple[Record, ...]:
     """Sums up to each bin, itself included. PromQL cannot add up over a label."""
-    bins = [f"{number:02d}" for number in range(MOST_BINS)]
+    bins = [f"{number:02d}" for number in range(MAX_BINS)]
     return tuple(
         Record(
             name,
@@ -58,7 +58,7 @@ def _cumulative(name: str, values: str) -> tuple[Record, ...]:
             """,
             {"bin": bins[number]},
         )
-        for number in range(MOST_BINS)
+        for number in range(MAX_BINS)
     )
 
 
@@ -185,7 +185,7 @@ def _mean_shift(window: str) -> tuple[Rule, ...]:
             sum by ({SIGNAL}) (increase({deviation}_sum_total[{window}]))
               /
             (sum by ({SIGNAL}) (increase({deviation}s_total[{window}])) > 0)
-              - {DEVIATION_OFFSET}
+              - {MAX_DEVIATION:g}
             """,
         ),
         Record(

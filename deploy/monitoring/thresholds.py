@@ -1,17 +1,8 @@
 """The figures that decide; docs/drift-rules.md says where they come from."""
 
-# The weight of the reference in the smoothed shares, in observations.
-PRIOR_OBSERVATIONS = 10
-# What the server adds to every standard score, so that its sum only grows.
-DEVIATION_OFFSET = 10
-MOST_BINS = 20
-
 # Of the line beside the Kolmogorov-Smirnov distance: 1 %.
 KS_FACTOR = 1.628
 
-ALERT_OBSERVATIONS = 200
-ALERT_PSI = 0.1
-ALERT_PSI_SEVERE = 0.25
 ALERT_ACCURACY_LOSS = 0.05
 ALERT_ACCURACY_Z = 3.09
 

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
+from batchproof_server.commands.drift.arguments import add_drift
 from batchproof_server.commands.evaluate.arguments import add_evaluate
 from batchproof_server.commands.inspect.arguments import add_inspect
 from batchproof_server.commands.profile.arguments import add_profile, spelled_out
@@ -39,6 +40,7 @@ _COMMANDS: Final = {
     "repair": "batchproof_server.commands.repair.command:repair",
     "evaluate": "batchproof_server.commands.evaluate.command:evaluate",
     "profile": "batchproof_server.commands.profile.command:profile",
+    "drift": "batchproof_server.commands.drift.command:drift",
     "tta": "batchproof_server.commands.tta.command:tta",
 }
 
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         add_repair,
         add_evaluate,
         add_profile,
+        add_drift,
         add_tta,
     ):
         add(commands)

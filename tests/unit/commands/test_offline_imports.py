@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from batchproof_server.__main__ import main
 from support.bundles_on_disk import PICTURES, write_bundle
 from support.patience import PATIENCE_S
 
@@ -30,18 +31,29 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "command",
-    [["inspect"], ["certify"], ["evaluate"], ["profile"], ["tta", "evaluate"], ["tta", "fit"]],
+    [
+        ["inspect"],
+        ["certify"],
+        ["evaluate"],
+        ["profile"],
+        ["drift"],
+        ["tta", "evaluate"],
+        ["tta", "fit"],
+    ],
     ids=" ".join,
 )
 def test_an_offline_command_imports_neither_grpc_nor_prometheus(
     bundle: Path, command: list[str]
 ) -> None:
     data = bundle.parents[1] / "data.npz"
+    if command == ["drift"]:
+        assert main(["profile", str(bundle), "--data", str(data)]) == 0
     more = {
         "certify": [],
         "inspect": [],
         "evaluate": ["--data", str(data)],
         "profile": ["--data", str(data)],
+        "drift": ["--data", str(data)],
         "tta evaluate": ["--data", str(data)],
         "tta fit": ["--data", str(data), "--policy", "flip"],
     }[" ".join(command)]

@@ -39,7 +39,7 @@ def read_folder(
             )
             for path, index in sorted(known.items(), key=lambda item: (item[1], item[0]))
             if index is not None
-            for file in _files(path)
+            for file in visible_files(path)
         )
     except OSError as fault:
         raise InvalidData([f"{folder}: cannot be read ({fault.strerror})"]) from fault
@@ -99,7 +99,8 @@ def _check_folders(folder: Path, known: Mapping[Path, int | None], labels: Seque
         raise InvalidData(faults)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Every file at any depth, sorted; hidden files and folders are passed over."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and all(_named_visibly(part) for part in path.relative_to(folder).parts):
             yield path
