@@ -1,6 +1,6 @@
 """The dashboard of drift: how far each signal is from its reference, which bins moved, accuracy."""
 
-from batchproof_server.drift.comparing import ALERT_OBSERVATIONS, ALERT_PSI
+from batchproof_server.drift.comparing import ALERT_OBSERVATIONS, ALERT_PSI, WITHHELD
 from monitoring.accuracy_panels import accuracy_panels
 from monitoring.dashboard import Dashboard, Section, Variable
 from monitoring.drift_choices import GREY, MODEL, PSI_LIMITS, PSI_LINES, VERSION
@@ -70,9 +70,9 @@ _NOW: tuple[Row, ...] = (
     ),
     (
         "Accuracy, estimated",
-        "Average thresholded confidence. No labels were used; it may be wrong.",
+        "Average thresholded confidence. No labels were used; it may be wrong. Withheld while class or inputs have drifted severely.",
         {"": f"model:accuracy_estimate_atc:$window{{{MODEL}}}"},
-        _RATIO,
+        {**_RATIO, "no_value": WITHHELD},
     ),
     (
         "Accuracy, reported",
