@@ -17,7 +17,7 @@ from batchproof_server.drift.significance import (
     UNSURE_OBSERVATIONS,
 )
 from monitoring.rules import Alert, Group, Record, Rule
-from monitoring.thresholds import KS_FACTOR
+from monitoring.thresholds import ALERT_WINDOW_SHARE, KS_FACTOR, WINDOW_SECONDS
 
 MODEL = "model, version, profile"
 SIGNAL = f"{MODEL}, signal"
@@ -246,33 +246,64 @@ def _significance(window: str) -> tuple[Rule, ...]:
 
 
 def _alerts(window: str, hold: str) -> tuple[Rule, ...]:
+    """One alert a version and window, which names its signals; severe silences the other."""
+    alerting = f"model_signal:drift_alerting:{window}"
+    early_s = round(WINDOW_SECONDS[window] * ALERT_WINDOW_SHARE)
+    severe = "PredictionDriftSevere"
+    fires = f'ALERTS{{alertname="{severe}", alertstate="firing", window="{window}"}}'
     kinds = (
-        ("PredictionDrift", ALERT_PSI, "warning"),
-        ("PredictionDriftSevere", ALERT_PSI_SEVERE, "critical"),
+        (severe, f"count by ({MODEL}) ({alerting} > {ALERT_PSI_SEVERE})", " severely", "critical"),
+        # Not before it fires: between the two there would be no alert.
+        (
+            "PredictionDrift",
+            f"count by ({MODEL}) ({alerting})\n  unless on ({MODEL})\n{fires}",
+            "",
+            "warning",
+        ),
     )
-    return tuple(
-        Alert(
-            name,
+    return (
+        # Before it, a long window holds no more than a short one.
+        Record(
+            alerting,
             f"""
-            (model_signal:psi_above_noise:{window} > {psi})
+            (model_signal:psi_above_noise:{window} > {ALERT_PSI})
               and
             (model_signal:drift_significant:{window} == 1)
               and
             ({_total(window)} >= {ALERT_OBSERVATIONS})
+              and on ({SIGNAL})
+            present_over_time(
+              batchproof_drift_reference_observations[{WINDOW_SECONDS[window] - early_s}s] offset {early_s}s
+            )
             """,
-            severity,
-            summary="{{ $labels.signal }} of {{ $labels.model }} version {{ $labels.version }} drifted",
-            description=f"""
-            Over the last {window} its distribution left that of the reference profile
-            {{{{ $labels.profile }}}}: PSI is {{{{ $value | printf "%.2f" }}}} above the noise floor
-            (limit {psi}), and the difference is significant. The dashboard "batchproof: drift"
-            shows which bins changed.
-            """,
-            hold=hold,
-            labels={"window": window},
-        )
-        for name, psi, severity in kinds
+        ),
+        *(
+            Alert(
+                name,
+                expression,
+                severity,
+                summary="{{ $labels.model }} version {{ $labels.version }} drifted" + how,
+                description=_named_signals(window, alerting),
+                hold=hold,
+                labels={"window": window},
+            )
+            for name, expression, how, severity in kinds
+        ),
     )
+
+
+def _named_signals(window: str, alerting: str) -> str:
+    """The signals with their PSI, asked for when the alert is told."""
+    labels = ", ".join(f"{each}=%q" for each in ("model", "version", "profile"))
+    values = " ".join(f"$labels.{each}" for each in ("model", "version", "profile"))
+    query = f"sort_desc({alerting}{{{labels}}})"
+    return f"""
+    Over the last {window} the distributions left those of the reference profile
+    {{{{ $labels.profile }}}}; PSI above the noise floor (limits {ALERT_PSI} and {ALERT_PSI_SEVERE}):
+    {{{{ range query (printf "{query}" {values}) }}}}{{{{ .Labels.signal }}}}
+    {{{{ .Value | printf "%.2f" }}}}. {{{{ end }}}}The differences are significant. The dashboard
+    "batchproof: drift" shows which bins changed.
+    """
 
 
 def _n(window: str) -> str:

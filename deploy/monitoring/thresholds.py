@@ -2,6 +2,9 @@
 
 # Of the line beside the Kolmogorov-Smirnov distance: 1 %.
 KS_FACTOR = 1.628
+# Drift is alerted on when a version has been watched for this share of the window.
+ALERT_WINDOW_SHARE = 0.25
+WINDOW_SECONDS = {"5m": 300, "1h": 3600, "24h": 86400}
 
 ALERT_ACCURACY_LOSS = 0.05
 ALERT_ACCURACY_Z = 3.09
