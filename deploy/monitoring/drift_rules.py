@@ -2,12 +2,7 @@
 
 from batchproof_server.drift.binning import MAX_BINS
 from batchproof_server.drift.class_groups import UNORDERED
-from batchproof_server.drift.comparing import (
-    ALERT_OBSERVATIONS,
-    ALERT_PSI,
-    ALERT_PSI_SEVERE,
-    PRIOR_OBSERVATIONS,
-)
+from batchproof_server.drift.comparing import PRIOR_OBSERVATIONS
 from batchproof_server.drift.counters import MAX_DEVIATION
 from batchproof_server.drift.significance import (
     ANDERSON_DARLING,
@@ -16,8 +11,8 @@ from batchproof_server.drift.significance import (
     UNORDERED_CHI2_Z,
     UNSURE_OBSERVATIONS,
 )
-from monitoring.rules import Alert, Group, Record, Rule
-from monitoring.thresholds import ALERT_WINDOW_SHARE, KS_FACTOR, WINDOW_SECONDS
+from monitoring.rules import Group, Record, Rule
+from monitoring.thresholds import KS_FACTOR
 
 MODEL = "model, version, profile"
 SIGNAL = f"{MODEL}, signal"
@@ -62,8 +57,8 @@ def _cumulative(name: str, values: str) -> tuple[Record, ...]:
     )
 
 
-def drift_group(window: str, hold: str) -> Group:
-    """The distances, tests and alerts over one window."""
+def drift_group(window: str, alerts: tuple[Rule, ...]) -> Group:
+    """The distances and tests over one window, and the alerts on them."""
     rules: tuple[Rule, ...] = (
         *_counts(window),
         *_distances(window),
@@ -71,13 +66,13 @@ def drift_group(window: str, hold: str) -> Group:
         *_mean_shift(window),
         *_cumulative_tests(window),
         *_significance(window),
-        *_alerts(window, hold),
+        *alerts,
     )
     return Group(f"batchproof-drift-{window}", rules)
 
 
 def _counts(window: str) -> tuple[Rule, ...]:
-    n, total = _n(window), _total(window)
+    n, total = _n(window), observations(window)
     return (
         # A bin that no replica counts is empty, not unknown.
         Record(
@@ -125,7 +120,7 @@ def _distances(window: str) -> tuple[Rule, ...]:
             f"model_signal:tv_distance:{window}",
             f"0.5 * sum by ({SIGNAL}) (abs({q} - {P}))",
         ),
-        Record(floor, f"({B} - 1) * (1 / ({_total(window)} > 0) + 1 / {M})"),
+        Record(floor, f"({B} - 1) * (1 / ({observations(window)} > 0) + 1 / {M})"),
         Record(f"model_signal:psi_above_noise:{window}", f"{psi} - {floor}"),
     )
 
@@ -217,7 +212,7 @@ def _cumulative_tests(window: str) -> tuple[Rule, ...]:
 
 
 def _significance(window: str) -> tuple[Rule, ...]:
-    name, total = f"model_signal_test:drift_significance:{window}", _total(window)
+    name, total = f"model_signal_test:drift_significance:{window}", observations(window)
     z = f"model_signal:chi2_zscore:{window}"
     return (
         Record(
@@ -245,72 +240,12 @@ def _significance(window: str) -> tuple[Rule, ...]:
     )
 
 
-def _alerts(window: str, hold: str) -> tuple[Rule, ...]:
-    """One alert a version and window, which names its signals; severe silences the other."""
-    alerting = f"model_signal:drift_alerting:{window}"
-    early_s = round(WINDOW_SECONDS[window] * ALERT_WINDOW_SHARE)
-    severe = "PredictionDriftSevere"
-    fires = f'ALERTS{{alertname="{severe}", alertstate="firing", window="{window}"}}'
-    kinds = (
-        (severe, f"count by ({MODEL}) ({alerting} > {ALERT_PSI_SEVERE})", " severely", "critical"),
-        # Not before it fires: between the two there would be no alert.
-        (
-            "PredictionDrift",
-            f"count by ({MODEL}) ({alerting})\n  unless on ({MODEL})\n{fires}",
-            "",
-            "warning",
-        ),
-    )
-    return (
-        # Before it, a long window holds no more than a short one.
-        Record(
-            alerting,
-            f"""
-            (model_signal:psi_above_noise:{window} > {ALERT_PSI})
-              and
-            (model_signal:drift_significant:{window} == 1)
-              and
-            ({_total(window)} >= {ALERT_OBSERVATIONS})
-              and on ({SIGNAL})
-            present_over_time(
-              batchproof_drift_reference_observations[{WINDOW_SECONDS[window] - early_s}s] offset {early_s}s
-            )
-            """,
-        ),
-        *(
-            Alert(
-                name,
-                expression,
-                severity,
-                summary="{{ $labels.model }} version {{ $labels.version }} drifted" + how,
-                description=_named_signals(window, alerting),
-                hold=hold,
-                labels={"window": window},
-            )
-            for name, expression, how, severity in kinds
-        ),
-    )
-
-
-def _named_signals(window: str, alerting: str) -> str:
-    """The signals with their PSI, asked for when the alert is told."""
-    labels = ", ".join(f"{each}=%q" for each in ("model", "version", "profile"))
-    values = " ".join(f"$labels.{each}" for each in ("model", "version", "profile"))
-    query = f"sort_desc({alerting}{{{labels}}})"
-    return f"""
-    Over the last {window} the distributions left those of the reference profile
-    {{{{ $labels.profile }}}}; PSI above the noise floor (limits {ALERT_PSI} and {ALERT_PSI_SEVERE}):
-    {{{{ range query (printf "{query}" {values}) }}}}{{{{ .Labels.signal }}}}
-    {{{{ .Value | printf "%.2f" }}}}. {{{{ end }}}}The differences are significant. The dashboard
-    "batchproof: drift" shows which bins changed.
-    """
-
-
 def _n(window: str) -> str:
     return f"model_signal_bin:drift_observations:increase{window}"
 
 
-def _total(window: str) -> str:
+def observations(window: str) -> str:
+    """The series of a signal's observations in the window."""
     return f"model_signal:drift_observations:increase{window}"
 
 
@@ -324,4 +259,4 @@ def _effective(window: str) -> str:
 
 def _standard_error(window: str) -> str:
     """Of a mean of N against a mean of M, in standard deviations."""
-    return f"sqrt(1 / ({_total(window)} > 0) + 1 / {M})"
+    return f"sqrt(1 / ({observations(window)} > 0) + 1 / {M})"
