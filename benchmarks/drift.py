@@ -1,6 +1,7 @@
 """How well the drift rule works: false alarms and detection on Fashion-MNIST, by a real server.
 
     python benchmarks/drift.py [--pictures 3000] [--windows 300] [--splits 2000] [--json FILE]
+    python benchmarks/drift.py --made-up 1000
 
 The 10,000 test pictures are cut in two at random. `batchproof-server profile` makes the profile of
 one half, and a server process serves it. Each picture is sent once over gRPC: the reference, the
@@ -13,6 +14,9 @@ request; /metrics is read after every request.
   code must give exactly what the exported counters grew by, or the benchmark fails.
 - False alarms: the unshifted pictures are cut anew into reference and rest --splits times, with a
   profile of each by the code that makes profiles, because one cut would only tell of itself.
+
+With --made-up nothing is served: the rule is tried on made-up classes, 2 to 1,000 of them, and on
+made-up values with few pictures in the reference, over so many references each (drift_classes.py).
 
 Beside it stand, on the same windows, the population stability index > 0.1 and > 0.2, and the
 two-sample Kolmogorov-Smirnov test at 0.05, divided by the number of signals.
@@ -32,6 +36,7 @@ from numpy.typing import NDArray
 
 from batchproof_client.loadtest.corruption import Step
 from drift_chart import draw
+from drift_classes import class_report
 from drift_report import report
 from drift_server import (
     DEBIAN_FOLDER,
@@ -217,6 +222,9 @@ STARTED_S: Final = time.monotonic()
 def main() -> None:
     """Runs it."""
     arguments = _arguments()
+    if arguments.made_up:
+        print(class_report(arguments.made_up))
+        return
     pictures = read_test_pictures(arguments.data)
     with tempfile.TemporaryDirectory() as directory:
         streams = collect(pictures, arguments.pictures, Path(directory))
@@ -252,6 +260,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=2_000, help="cuts of the unshifted pictures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw the power curves")
+    parser.add_argument(
+        "--made-up", type=int, metavar="N", help="made-up classes and values only, N references"
+    )
     arguments = parser.parse_args()
     if not MIN_PICTURES <= arguments.pictures <= MAX_PICTURES:
         parser.error(f"--pictures: expected {MIN_PICTURES} to {MAX_PICTURES}")

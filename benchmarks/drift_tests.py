@@ -1,4 +1,4 @@
-"""Tests of drift on windows of observations: the rule of docs/drift.md, and two classical ones.
+"""Two classical tests of drift on windows of observations, beside the rule of docs/drift.md.
 
 Everything works on many windows at once: counts are [windows, bins], values [windows, N].
 """
@@ -14,60 +14,10 @@ from scipy import stats
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
-CHI2_ZSCORE: Final = 2.75
-ANDERSON_DARLING: Final = 4.33
-CLASS_CHI2_ZSCORE: Final = 2.6
-"""Of the class, which has no order and so no Anderson-Darling."""
 KS_LEVEL: Final = 0.05
 EVEN_LEVEL: Final = 0.0075
 PSI_LIMITS: Final = (0.1, 0.2)
 _LEAST_SHARE: Final = 1e-4
-
-
-def chi2_zscore(counts: Floats, shares: Floats, reference: int) -> Floats:
-    """Pearson's chi-square as a standard score (Wilson and Hilferty 1931), float64 [windows].
-
-    It is divided by ``1 + N / M``, because the shares were estimated from M observations. A bin in
-    which less than one observation is expected counts as if one were, and the spread is that of
-    the statistic itself (Haldane 1937) and not of its limit: otherwise a single observation in a
-    rare bin would be significant.
-    """
-    total = counts.sum(axis=1)
-    expected = total[:, np.newaxis] * shares
-    squares = (counts - expected) ** 2 / np.maximum(expected, 1)
-    chi2 = squares.sum(axis=1) / (1 + total / reference)
-    bins, freedom = len(shares), len(shares) - 1
-    rarity = np.minimum(1 / shares, total[:, np.newaxis]).sum(axis=1)
-    excess = np.maximum(0, (rarity - (bins**2 + 2 * bins - 2)) / total)
-    spread = (2 * freedom + excess) / (9 * freedom**2)
-    zscore: Floats = ((chi2 / freedom) ** (1 / 3) - (1 - spread)) / np.sqrt(spread)
-    return zscore
-
-
-def anderson_darling(counts: Floats, shares: Floats, reference: int) -> Floats:
-    """The midrank form for grouped data, float64 [windows].
-
-    Scholz and Stephens 1987, "K-Sample Anderson-Darling Tests", equation 7, with the reference as
-    the known distribution and the same division by ``1 + N / M``.
-    """
-    total = counts.sum(axis=1)
-    difference = counts / total[:, np.newaxis] - shares
-    middle = difference.cumsum(axis=1) - difference / 2
-    rank = shares.cumsum() - shares / 2
-    squares = (shares * middle**2 / (rank * (1 - rank))).sum(axis=1)
-    statistic: Floats = squares * total / (1 + total / reference)
-    return statistic
-
-
-def is_significant(signal: str, counts: Floats, shares: Floats, reference: int) -> Flags:
-    """The rule: whether a signal has drifted, bool [windows]."""
-    if len(shares) == 1:  # a signal that is constant in the reference, and can only be so
-        return np.zeros(len(counts), np.bool_)
-    zscore = chi2_zscore(counts, shares, reference)
-    if signal == "class":
-        return zscore > CLASS_CHI2_ZSCORE
-    distance = anderson_darling(counts, shares, reference)
-    return (zscore > CHI2_ZSCORE) | (distance > ANDERSON_DARLING)
 
 
 def naive_psi(counts: Floats, reference_counts: Floats) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 
 from batchproof_server.drift.binning import bins_of, decile_edges, reference_shares
 from batchproof_server.drift.signals import NATURAL_RANGE
+from batchproof_server.drift.significance import significance
 from drift_server import CHUNK_ROWS, Reading, Sent
 from drift_tests import (
     EVEN_LEVEL,
@@ -16,7 +17,6 @@ from drift_tests import (
     Flags,
     Floats,
     any_signal,
-    is_significant,
     ks_fires,
     naive_psi,
 )
@@ -100,7 +100,7 @@ def fired_by(windows: Mapping[str, Floats], reference: Reference, tests: Sequenc
     for name, values in windows.items():
         counts = counted(values, reference.edges[name])
         observations = len(reference.values[name])
-        fired[RULE][name] = is_significant(name, counts, reference.shares[name], observations)
+        fired[RULE][name] = significance(name, counts, reference.shares[name], observations) > 1
         if tests == (RULE,):
             continue
         ordered = np.sort(values, axis=1)
@@ -133,7 +133,7 @@ def of_counters(sent: Sent, reference: Reference, size: int) -> Flags:
         whole = len(chunks) // group
         counts = chunks[: whole * group].reshape(whole, group, chunks.shape[1]).sum(axis=1)
         observations = len(reference.values[name])
-        fired[name] = is_significant(name, counts, reference.shares[name], observations)
+        fired[name] = significance(name, counts, reference.shares[name], observations) > 1
     return any_signal(fired)
 
 

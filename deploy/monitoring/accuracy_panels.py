@@ -10,7 +10,7 @@ _REFERENCE = {"overrides": [named("reference", color=GREY, custom__lineStyle=DAS
 _OVER_TIME: tuple[Row, ...] = (
     (
         "Accuracy: estimates, truth, reference",
-        "The estimates use no labels: average thresholded confidence, difference of confidences.",
+        "The estimates use no labels: average thresholded confidence, difference of confidences. They are withheld while class or inputs have drifted severely.",
         {
             "estimate (ATC)": f"model:accuracy_estimate_atc:$window{{{MODEL}}}",
             "estimate (DoC)": f"model:accuracy_estimate_doc:$window{{{MODEL}}}",

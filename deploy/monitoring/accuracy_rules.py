@@ -1,8 +1,9 @@
 """The rules of accuracy: estimated without labels, and true where labels came."""
 
+from batchproof_server.drift.comparing import ALERT_OBSERVATIONS, ALERT_PSI_SEVERE, OF_INPUTS
 from monitoring.drift_rules import MODEL
 from monitoring.rules import Alert, Group, Record, Rule
-from monitoring.thresholds import ALERT_ACCURACY_LOSS, ALERT_ACCURACY_Z, ALERT_OBSERVATIONS
+from monitoring.thresholds import ALERT_ACCURACY_LOSS, ALERT_ACCURACY_Z
 
 VERSION = "model, version"
 REFERENCE = "model:reference_accuracy_ratio"
@@ -28,7 +29,21 @@ def health_group() -> Group:
 def _estimates(window: str) -> tuple[Rule, ...]:
     confidence = "batchproof_confidence_ratio"
     mean = f"model:confidence_mean:{window}"
+    withheld = f"model:estimates_withheld:{window}"
     return (
+        # How many input signals and classes have drifted severely; no series when none has.
+        Record(
+            withheld,
+            f"""
+            count by ({MODEL}) (
+              (model_signal:psi_above_noise:{window}{{signal=~"{"|".join(OF_INPUTS)}"}} > {ALERT_PSI_SEVERE})
+                and
+              (model_signal:drift_significant:{window} == 1)
+                and
+              (model_signal:drift_observations:increase{window} >= {ALERT_OBSERVATIONS})
+            )
+            """,
+        ),
         Record(
             mean,
             f"""
@@ -44,6 +59,8 @@ def _estimates(window: str) -> tuple[Rule, ...]:
             sum by ({MODEL}) (increase(batchproof_drift_atc_above_total[{window}]))
               /
             (sum by ({MODEL}) (increase(batchproof_drift_deviations_total{{signal="confidence"}}[{window}])) > 0)
+              unless on ({MODEL})
+            {withheld}
             """,
         ),
         Record(
@@ -54,6 +71,8 @@ def _estimates(window: str) -> tuple[Rule, ...]:
                 + on ({VERSION}) group_left () {mean}
                 - on ({MODEL}) max by ({MODEL}) (batchproof_drift_reference_mean{{signal="confidence"}}),
               0, 1)
+              unless on ({MODEL})
+            {withheld}
             """,
         ),
     )

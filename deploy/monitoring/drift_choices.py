@@ -1,6 +1,6 @@
 """What the panels of drift have in common: the choices above them, limits, the look of a reference."""
 
-from monitoring.thresholds import ALERT_PSI, ALERT_PSI_SEVERE
+from batchproof_server.drift.comparing import ALERT_PSI, ALERT_PSI_SEVERE
 
 VERSION = 'model="$model", version="$version"'
 MODEL = f'{VERSION}, profile="$profile"'

@@ -1,11 +1,11 @@
 """The dashboard of drift: how far each signal is from its reference, which bins moved, accuracy."""
 
+from batchproof_server.drift.comparing import ALERT_OBSERVATIONS, ALERT_PSI, WITHHELD
 from monitoring.accuracy_panels import accuracy_panels
 from monitoring.dashboard import Dashboard, Section, Variable
 from monitoring.drift_choices import GREY, MODEL, PSI_LIMITS, PSI_LINES, VERSION
 from monitoring.panels import Panel, Row, lines, named, panels, stat
 from monitoring.signal_panels import signal_panels
-from monitoring.thresholds import ALERT_OBSERVATIONS, ALERT_PSI
 
 _INPUTS = f'{MODEL}, signal=~"brightness|contrast|sharpness|aspect_ratio|tensor_mean"'
 
@@ -70,9 +70,9 @@ _NOW: tuple[Row, ...] = (
     ),
     (
         "Accuracy, estimated",
-        "Average thresholded confidence. No labels were used; it may be wrong.",
+        "Average thresholded confidence. No labels were used; it may be wrong. Withheld while class or inputs have drifted severely.",
         {"": f"model:accuracy_estimate_atc:$window{{{MODEL}}}"},
-        _RATIO,
+        {**_RATIO, "no_value": WITHHELD},
     ),
     (
         "Accuracy, reported",

@@ -1,23 +1,23 @@
 """The rules of drift. Formulas and their sources: docs/drift-rules.md."""
 
-from monitoring.rules import Alert, Group, Record, Rule
-from monitoring.thresholds import (
-    ALERT_OBSERVATIONS,
-    ALERT_PSI,
-    ALERT_PSI_SEVERE,
+from batchproof_server.drift.binning import MAX_BINS
+from batchproof_server.drift.class_groups import UNORDERED
+from batchproof_server.drift.comparing import PRIOR_OBSERVATIONS
+from batchproof_server.drift.counters import MAX_DEVIATION
+from batchproof_server.drift.significance import (
     ANDERSON_DARLING,
     CHI2_Z,
-    CLASS_CHI2_Z,
-    DEVIATION_OFFSET,
-    KS_FACTOR,
     LEAST_OBSERVATIONS,
-    MOST_BINS,
-    PRIOR_OBSERVATIONS,
+    UNORDERED_CHI2_Z,
+    UNSURE_OBSERVATIONS,
 )
+from monitoring.rules import Group, Record, Rule
+from monitoring.thresholds import KS_FACTOR
 
 MODEL = "model, version, profile"
 SIGNAL = f"{MODEL}, signal"
 BIN = f"{SIGNAL}, bin"
+NO_ORDER = "|".join(UNORDERED)
 
 P = "model_signal_bin:drift_reference_share_ratio"
 M = "model_signal:drift_reference_observations"
@@ -42,23 +42,23 @@ def reference_group() -> Group:
 
 def _cumulative(name: str, values: str) -> tuple[Record, ...]:
     """Sums up to each bin, itself included. PromQL cannot add up over a label."""
-    bins = [f"{number:02d}" for number in range(MOST_BINS)]
+    bins = [f"{number:02d}" for number in range(MAX_BINS)]
     return tuple(
         Record(
             name,
             f"""
-            sum by ({SIGNAL}) ({values}{{signal!="class", bin=~"{"|".join(bins[: number + 1])}"}})
+            sum by ({SIGNAL}) ({values}{{signal!~"{NO_ORDER}", bin=~"{"|".join(bins[: number + 1])}"}})
               and on ({SIGNAL})
             {P}{{bin="{bins[number]}"}}
             """,
             {"bin": bins[number]},
         )
-        for number in range(MOST_BINS)
+        for number in range(MAX_BINS)
     )
 
 
-def drift_group(window: str, hold: str) -> Group:
-    """The distances, tests and alerts over one window."""
+def drift_group(window: str, alerts: tuple[Rule, ...]) -> Group:
+    """The distances and tests over one window, and the alerts on them."""
     rules: tuple[Rule, ...] = (
         *_counts(window),
         *_distances(window),
@@ -66,13 +66,13 @@ def drift_group(window: str, hold: str) -> Group:
         *_mean_shift(window),
         *_cumulative_tests(window),
         *_significance(window),
-        *_alerts(window, hold),
+        *alerts,
     )
     return Group(f"batchproof-drift-{window}", rules)
 
 
 def _counts(window: str) -> tuple[Rule, ...]:
-    n, total = _n(window), _total(window)
+    n, total = _n(window), observations(window)
     return (
         # A bin that no replica counts is empty, not unknown.
         Record(
@@ -92,6 +92,8 @@ def _counts(window: str) -> tuple[Rule, ...]:
             ({total} + {PRIOR_OBSERVATIONS})
             """,
         ),
+        # As many observations of a known distribution would tell as much.
+        Record(_effective(window), f"1 / (1 / ({total} > 0) + 1 / {M})"),
         Record(
             f"model_signal_bin:share_difference:{window}",
             f"{n} / on ({SIGNAL}) group_left () ({total} > 0) - {P}",
@@ -118,23 +120,28 @@ def _distances(window: str) -> tuple[Rule, ...]:
             f"model_signal:tv_distance:{window}",
             f"0.5 * sum by ({SIGNAL}) (abs({q} - {P}))",
         ),
-        Record(floor, f"({B} - 1) * (1 / ({_total(window)} > 0) + 1 / {M})"),
+        Record(floor, f"({B} - 1) * (1 / ({observations(window)} > 0) + 1 / {M})"),
         Record(f"model_signal:psi_above_noise:{window}", f"{psi} - {floor}"),
     )
 
 
 def _chi_square(window: str) -> tuple[Rule, ...]:
-    n, total = _n(window), f"({_total(window)} > 0)"
-    expected = f"({P} * on ({SIGNAL}) group_left () {total})"
+    effective = _effective(window)
+    difference = f"model_signal_bin:share_difference:{window}"
+    # The uncertainty of the reference's own shares, in a signal whose shares may be of few.
+    unsure = f"({P} + on ({SIGNAL}) group_left () {UNSURE_OBSERVATIONS} / {M})"
+    expected = f"({unsure} * on ({SIGNAL}) group_left () {effective})"
     chi2, spread = f"model_signal:chi2:{window}", f"model_signal:chi2_spread:{window}"
     freedom = f"({B} > 1) - 1"
     return (
         Record(
             chi2,
             f"""
-            sum by ({SIGNAL}) (({n} - {expected}) ^ 2 / clamp_min({expected}, 1))
-              /
-            (1 + {total} / {M})
+            sum by ({SIGNAL}) (
+              ({difference} * on ({SIGNAL}) group_left () {effective}) ^ 2
+                /
+              clamp_min({expected}, 1)
+            )
             """,
         ),
         # The exact variance of the statistic over 9 k^2: 2 / 9 k when no bin is rare.
@@ -147,10 +154,10 @@ def _chi_square(window: str) -> tuple[Rule, ...]:
               clamp_min(
                 (
                   sum by ({SIGNAL}) (
-                    1 / {P} - clamp_min(1 / {P} - on ({SIGNAL}) group_left () {total}, 0)
+                    1 / {P} - clamp_min(1 / {P} - on ({SIGNAL}) group_left () {effective}, 0)
                   )
                     - ({B} ^ 2 + 2 * {B} - 2)
-                ) / {total},
+                ) / {effective},
                 0)
             ) / (9 * ({freedom}) ^ 2)
             """,
@@ -173,7 +180,7 @@ def _mean_shift(window: str) -> tuple[Rule, ...]:
             sum by ({SIGNAL}) (increase({deviation}_sum_total[{window}]))
               /
             (sum by ({SIGNAL}) (increase({deviation}s_total[{window}])) > 0)
-              - {DEVIATION_OFFSET}
+              - {MAX_DEVIATION:g}
             """,
         ),
         Record(
@@ -187,14 +194,13 @@ def _cumulative_tests(window: str) -> tuple[Rule, ...]:
     """Anderson-Darling over the midranks of the bins, and Kolmogorov-Smirnov."""
     difference = f"model_signal_bin:share_difference:{window}"
     cumulative = f"model_signal_bin:cumulative_difference:{window}"
-    total = f"({_total(window)} > 0)"
     return (
         *_cumulative(cumulative, difference),
         Record(
             f"model_signal:anderson_darling:{window}",
             f"""
             sum by ({SIGNAL}) ({P} * ({cumulative} - {difference} / 2) ^ 2 / ({U} * (1 - {U})))
-              * {total} / (1 + {total} / {M})
+              * {_effective(window)}
             """,
         ),
         Record(f"model_signal:ks:{window}", f"max by ({SIGNAL}) (abs({cumulative}))"),
@@ -206,15 +212,15 @@ def _cumulative_tests(window: str) -> tuple[Rule, ...]:
 
 
 def _significance(window: str) -> tuple[Rule, ...]:
-    name, total = f"model_signal_test:drift_significance:{window}", _total(window)
+    name, total = f"model_signal_test:drift_significance:{window}", observations(window)
     z = f"model_signal:chi2_zscore:{window}"
     return (
         Record(
             name,
             f"""
-            {z}{{signal="class"}} / {CLASS_CHI2_Z}
+            {z}{{signal=~"{NO_ORDER}"}} / {UNORDERED_CHI2_Z}
               or
-            {z}{{signal!="class"}} / {CHI2_Z}
+            {z}{{signal!~"{NO_ORDER}"}} / {CHI2_Z}
             """,
             {"test": "chi2"},
         ),
@@ -234,41 +240,12 @@ def _significance(window: str) -> tuple[Rule, ...]:
     )
 
 
-def _alerts(window: str, hold: str) -> tuple[Rule, ...]:
-    kinds = (
-        ("PredictionDrift", ALERT_PSI, "warning"),
-        ("PredictionDriftSevere", ALERT_PSI_SEVERE, "critical"),
-    )
-    return tuple(
-        Alert(
-            name,
-            f"""
-            (model_signal:psi_above_noise:{window} > {psi})
-              and
-            (model_signal:drift_significant:{window} == 1)
-              and
-            ({_total(window)} >= {ALERT_OBSERVATIONS})
-            """,
-            severity,
-            summary="{{ $labels.signal }} of {{ $labels.model }} version {{ $labels.version }} drifted",
-            description=f"""
-            Over the last {window} its distribution left that of the reference profile
-            {{{{ $labels.profile }}}}: PSI is {{{{ $value | printf "%.2f" }}}} above the noise floor
-            (limit {psi}), and the difference is significant. The dashboard "batchproof: drift"
-            shows which bins changed.
-            """,
-            hold=hold,
-            labels={"window": window},
-        )
-        for name, psi, severity in kinds
-    )
-
-
 def _n(window: str) -> str:
     return f"model_signal_bin:drift_observations:increase{window}"
 
 
-def _total(window: str) -> str:
+def observations(window: str) -> str:
+    """The series of a signal's observations in the window."""
     return f"model_signal:drift_observations:increase{window}"
 
 
@@ -276,6 +253,10 @@ def _q(window: str) -> str:
     return f"model_signal_bin:share:{window}"
 
 
+def _effective(window: str) -> str:
+    return f"model_signal:drift_effective_observations:{window}"
+
+
 def _standard_error(window: str) -> str:
     """Of a mean of N against a mean of M, in standard deviations."""
-    return f"sqrt(1 / ({_total(window)} > 0) + 1 / {M})"
+    return f"sqrt(1 / ({observations(window)} > 0) + 1 / {M})"

@@ -1,6 +1,7 @@
 """Which files are generated, and what is in them."""
 
 from monitoring.accuracy_rules import accuracy_group, accuracy_reference_group, health_group
+from monitoring.drift_alerts import drift_alerts
 from monitoring.drift_dashboard import drift_dashboard
 from monitoring.drift_rules import drift_group, reference_group
 from monitoring.rules import Group, rule_file
@@ -40,7 +41,10 @@ def generated_files() -> dict[str, str]:
 
 def _windows(holds: dict[str, str]) -> list[Group]:
     return [
-        group(window, hold)
+        group
         for window, hold in holds.items()
-        for group in (drift_group, accuracy_group)
+        for group in (
+            drift_group(window, drift_alerts(window, hold)),
+            accuracy_group(window, hold),
+        )
     ]

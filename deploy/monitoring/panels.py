@@ -24,6 +24,7 @@ class Panel:
         width: of 24 columns.
         unit: Grafana's name of the unit: ``s``, ``percentunit``, ``reqps``, ``short``, ``bytes``.
         limits: at which value which colour begins; the least is ``None``.
+        no_value: what stands there when there is none.
         instant: asks for the last value only, as stat, bar and table panels do.
     """
 
@@ -37,6 +38,7 @@ class Panel:
     decimals: int | None = None
     minimum: float | None = None
     maximum: float | None = None
+    no_value: str | None = None
     limits: Sequence[tuple[float | None, str]] = ((None, "green"),)
     instant: bool = False
     custom: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +79,12 @@ class Panel:
 
     def _defaults(self) -> Json:
         steps = [{"value": value, "color": color} for value, color in self.limits]
-        given = {"decimals": self.decimals, "min": self.minimum, "max": self.maximum}
+        given = {
+            "decimals": self.decimals,
+            "min": self.minimum,
+            "max": self.maximum,
+            "noValue": self.no_value,
+        }
         return {
             "unit": self.unit,
             "color": {"mode": "thresholds" if self.kind == "stat" else "palette-classic"},

@@ -1,23 +1,11 @@
 """The figures that decide; docs/drift-rules.md says where they come from."""
 
-# The weight of the reference in the smoothed shares, in observations.
-PRIOR_OBSERVATIONS = 10
-# What the server adds to every standard score, so that its sum only grows.
-DEVIATION_OFFSET = 10
-MOST_BINS = 20
-
-# Together the two tests raise no more than 1 % false alarms for one signal and window.
-CHI2_Z = 2.75
-ANDERSON_DARLING = 4.33
-# The class has no order, so that chi-square stands alone.
-CLASS_CHI2_Z = 2.6
 # Of the line beside the Kolmogorov-Smirnov distance: 1 %.
 KS_FACTOR = 1.628
-LEAST_OBSERVATIONS = 50
+# Drift is alerted on when a version has been watched for this share of the window.
+ALERT_WINDOW_SHARE = 0.25
+WINDOW_SECONDS = {"5m": 300, "1h": 3600, "24h": 86400}
 
-ALERT_OBSERVATIONS = 200
-ALERT_PSI = 0.1
-ALERT_PSI_SEVERE = 0.25
 ALERT_ACCURACY_LOSS = 0.05
 ALERT_ACCURACY_Z = 3.09
 

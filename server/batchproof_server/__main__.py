@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
+from batchproof_server.commands.drift.arguments import add_drift
 from batchproof_server.commands.evaluate.arguments import add_evaluate
 from batchproof_server.commands.inspect.arguments import add_inspect
 from batchproof_server.commands.profile.arguments import add_profile, spelled_out
@@ -41,6 +42,7 @@ _COMMANDS: Final = {
     "evaluate": "batchproof_server.commands.evaluate.command:evaluate",
     "profile": "batchproof_server.commands.profile.command:profile",
     "recipe": "batchproof_server.commands.recipe.command:recipe",
+    "drift": "batchproof_server.commands.drift.command:drift",
     "tta": "batchproof_server.commands.tta.command:tta",
 }
 
@@ -86,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         add_evaluate,
         add_profile,
         add_recipe,
+        add_drift,
         add_tta,
     ):
         add(commands)

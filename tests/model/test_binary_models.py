@@ -104,8 +104,9 @@ def test_it_is_profiled_as_two_classes(bundle: Path, data: Path, tmp_path: Path)
     out = tmp_path / "profile.json"
     assert main(["profile", str(bundle), "--data", str(data), "-o", str(out)]) == 0
     profile = parse_profile(out.read_text())
-    assert len(profile.class_counts) == 2
-    assert sum(profile.class_counts) == 160
+    counts = profile.class_groups().counts
+    assert len(counts) == 2
+    assert counts.sum() == 160
     is_logit = "binary_logit" in (bundle / "batchproof.toml").read_text()
     assert ("energy" in profile.signals) == is_logit
     assert {"class", "confidence", "entropy", "margin"} <= {"class", *profile.signals}
@@ -142,7 +143,7 @@ def test_with_a_threshold_evaluation_and_profile_go_by_it(
     answered = sum(each["pictures"] for each in result["confusion"] if each["answer"] == 1)
     profile = parse_profile(out.read_text())
     assert sum(each.right for each in profile.classes) == result["paths"][0]["right"]
-    assert list(profile.class_counts) == [160 - answered, answered]
+    assert profile.class_groups().counts.tolist() == [160 - answered, answered]
     capsys.readouterr()
     given = ["--data", str(data), "--limit", "60", "--policies", "flip", "--json"]
     assert main(["tta", "evaluate", str(careful), *given]) == 0

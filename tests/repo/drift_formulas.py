@@ -33,10 +33,11 @@ def distances(n: Floats, p: Floats, reference: float) -> dict[str, float]:
 
 def chi_square(n: Floats, p: Floats, reference: float) -> dict[str, float]:
     """Chi-square with rare bins held down, and its Wilson-Hilferty z."""
-    total, freedom = n.sum(), len(p) - 1
-    expected = total * p
-    chi2 = ((n - expected) ** 2 / np.maximum(expected, 1)).sum() / (1 + total / reference)
-    excess = (np.minimum(1 / p, total).sum() - len(p) ** 2 - 2 * len(p) + 2) / total
+    freedom = len(p) - 1
+    effective = 1 / (1 / n.sum() + 1 / reference)
+    difference = effective * (n / n.sum() - p)
+    chi2 = (difference**2 / np.maximum(effective * (p + 2 / reference), 1)).sum()
+    excess = (np.minimum(1 / p, effective).sum() - len(p) ** 2 - 2 * len(p) + 2) / effective
     spread = (2 * freedom + max(excess, 0)) / (9 * freedom**2)
     z = ((chi2 / freedom) ** (1 / 3) - (1 - spread)) / np.sqrt(spread)
     return {"chi2": float(chi2), "chi2_zscore": float(z)}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from batchproof_server.drift.class_groups import UNORDERED
 from repo.checkout import ROOT, run
 from repo.drift_formulas import Floats, chi_square, distances, ordered, significant, smoothed
 
@@ -42,7 +43,7 @@ def test_a_wrong_figure_would_be_noticed(tmp_path: Path) -> None:
 
 def _case(random: np.random.Generator, number: int) -> dict[str, Any]:
     """One signal of one version, seen over two replicas, against numpy."""
-    signal = ("class", "confidence", "entropy", "tta_flip_rate")[number % 4]
+    signal = ("class", "confidence", "class_group", "tta_flip_rate")[number % 4]
     bins = int(random.integers(2, 21))
     reference = random.multinomial(random.integers(300, 20_000), random.dirichlet(np.ones(bins)))
     p, size = smoothed(reference), float(reference.sum())
@@ -50,7 +51,7 @@ def _case(random: np.random.Generator, number: int) -> dict[str, Any]:
     n = random.multinomial(random.integers(10, 5_000), current).astype(np.float64)
     deviations = n.sum() * (10 + random.normal(0, 0.3))
     figures = distances(n, p, size) | chi_square(n, p, size)
-    if signal != "class":
+    if signal not in UNORDERED:
         figures |= ordered(n, p, size, deviations)
     labels = f'model="m", version="1", profile="a", signal="{signal}"'
     return {
@@ -58,7 +59,7 @@ def _case(random: np.random.Generator, number: int) -> dict[str, Any]:
         "input_series": [
             *_reference(labels, p, size),
             *_replicas(labels, n, random.uniform(0, 1, bins)),
-            *(_deviations(labels, deviations, n.sum()) if signal != "class" else ()),
+            *(_deviations(labels, deviations, n.sum()) if signal not in UNORDERED else ()),
         ],
         "promql_expr_test": list(_comparisons(labels, figures, n.sum())),
     }

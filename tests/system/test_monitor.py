@@ -78,7 +78,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _has_alert(lines: list[str]) -> bool:
-    return any(" + PredictionDrift: " in line for line in tuple(lines))
+    return any(" + PredictionDrift" in line for line in tuple(lines))
 
 
 def _collect(stream: IO[str], lines: list[str]) -> None:

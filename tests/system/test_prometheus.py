@@ -224,7 +224,18 @@ QUERIES = [
     for dashboard in (serving_dashboard(), drift_dashboard())
     for panel in dashboard.json()["panels"]
     for target in panel.get("targets", ())
+    if "accuracy_estimate" not in target["expr"]  # withheld here: the next test
 ]
+
+
+def test_no_accuracy_is_estimated_of_pictures_that_are_not_like_the_reference(
+    watched: Watched,
+) -> None:
+    withheld = "model:estimates_withheld:5m"
+
+    assert until("they are withheld", lambda: watched.prometheus.value(withheld))
+    assert not watched.prometheus.by("model", "model:accuracy_estimate_atc:5m")
+    assert not watched.prometheus.by("model", "model:accuracy_estimate_doc:5m")
 
 
 @pytest.mark.parametrize("expression", QUERIES)

@@ -64,10 +64,11 @@ def bins_of(values: Array, edges: Array) -> Array:
 
 
 def class_bins(answered: Array) -> tuple[int, ...]:
-    """Which classes have a bin of their own, in the order of the bins.
+    """Which classes have figures of their own.
 
     All of them, in their order, when there are at most 20; else the 19 that the reference answered
-    most often, most often first, and every other class shares the bin after them.
+    most often, most often first. What drift is measured in is not chosen by its own counts: see
+    ``class_groups``.
 
     Args:
         answered: int64 [classes], how often the reference answered each.
@@ -76,13 +77,6 @@ def class_bins(answered: Array) -> tuple[int, ...]:
         return tuple(range(len(answered)))
     largest = np.argsort(-answered, kind="stable")[: MAX_BINS - 1]
     return tuple(map(int, largest))
-
-
-def class_table(bins: tuple[int, ...], classes: int) -> Array:
-    """From class to bin: int64 [classes]."""
-    table: Array = np.full(classes, len(bins), np.int64)
-    table[list(bins)] = np.arange(len(bins))
-    return table
 
 
 def reference_shares(counts: Array) -> Array:

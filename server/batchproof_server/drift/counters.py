@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.drift.binning import MAX_BINS, bins_of, class_table
+from batchproof_server.drift.binning import MAX_BINS, bins_of
 from batchproof_server.drift.calibration import negative_entropy
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import Signals
@@ -24,7 +24,7 @@ class DriftCounts:
 
     Attributes:
         bins: int64 [signals, 20], in the order of ``Ruler.names``; unused bins stay 0.
-        deviation_sum: float64 [signals], of the clipped standard scores plus 10; 0 for ``class``.
+        deviation_sum: float64 [signals], of the clipped standard scores plus 10; 0 for the class.
         atc_above: rows whose score reaches the threshold.
         unusable: int64 [reasons], rows or values that were left out, as ``UNUSABLE_REASONS``.
     """
@@ -61,14 +61,15 @@ class Ruler:
     """
 
     def __init__(self, profile: ReferenceProfile) -> None:
-        self._classes = class_table(profile.class_bins, len(profile.classes))
+        groups = profile.class_groups()
+        self._classes = groups.group_of
         self._scales = tuple(
             _Scale(name, np.array(signal.edges, np.float64), signal.mean, signal.scale)
             for name, signal in profile.signals.items()
         )
         self._temperature = profile.calibration.temperature
         self._threshold = profile.atc.threshold
-        self.names = ("class", *profile.signals)
+        self.names = (groups.signal, *profile.signals)
 
     def nothing(self) -> DriftCounts:
         """No rows."""

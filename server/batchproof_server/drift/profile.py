@@ -22,6 +22,7 @@ from batchproof_server.drift.calibration import (
     expected_calibration_error,
     nearest_threshold,
 )
+from batchproof_server.drift.class_groups import ClassGroups
 from batchproof_server.drift.signals import NUMERIC_SIGNALS
 from batchproof_server.drift.tta_reference import TtaReference, signal_faults
 
@@ -166,8 +167,8 @@ class ReferenceProfile:
         pictures: in the reference.
         accuracy_ratio: the share of them that was answered right.
         classes: in the order of the scores.
-        class_bins: the class of each bin of the signal ``class``; the other classes, if any, share
-            one bin after them.
+        class_bins: the classes with figures of their own where there are many: the most answered
+            ones.
         signals: every other signal, by name.
         calibration: of the confidence.
         atc: for an estimate of the accuracy without labels.
@@ -201,22 +202,9 @@ class ReferenceProfile:
         if faults:
             raise ValueError("; ".join(faults))
 
-    @property
-    def class_counts(self) -> tuple[int, ...]:
-        """How often each bin of the signal ``class`` was answered."""
-        return binned_answers([each.answered for each in self.classes], self.class_bins)
-
-    @property
-    def class_bin_labels(self) -> tuple[str, ...]:
-        """The label of each bin of the signal ``class``."""
-        labels = tuple(self.classes[index].label for index in self.class_bins)
-        return labels if len(labels) == len(self.classes) else (*labels, "other")
-
-
-def binned_answers(answered: Sequence[int], bins: Sequence[int]) -> tuple[int, ...]:
-    """Counts of classes as counts of bins; the last one is of all classes without a bin."""
-    own = tuple(answered[index] for index in bins)
-    return own if len(own) == len(answered) else (*own, sum(answered) - sum(own))
+    def class_groups(self) -> ClassGroups:
+        """The bins of the answered class. They follow from the counts, so no file names them."""
+        return ClassGroups.of([each.answered for each in self.classes])
 
 
 def right_pictures(profile: ReferenceProfile) -> int:

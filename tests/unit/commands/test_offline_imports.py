@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from batchproof_server.__main__ import main
 from support.bundles_on_disk import PICTURES, picture, write_bundle
 from support.patience import PATIENCE_S
 
@@ -42,6 +43,7 @@ def picture_at(file: Path) -> Path:
         ["profile"],
         ["recipe", "find"],
         ["recipe", "show"],
+        ["drift"],
         ["tta", "evaluate"],
         ["tta", "fit"],
     ],
@@ -51,6 +53,8 @@ def test_an_offline_command_imports_neither_grpc_nor_prometheus(
     bundle: Path, command: list[str]
 ) -> None:
     data = bundle.parents[1] / "data.npz"
+    if command == ["drift"]:
+        assert main(["profile", str(bundle), "--data", str(data)]) == 0
     more = {
         "certify": [],
         "inspect": [],
@@ -59,6 +63,7 @@ def test_an_offline_command_imports_neither_grpc_nor_prometheus(
         # So few random labels beat no recipe, which would exit with 1.
         "recipe find": ["--data", str(data), "--limit", "20"],
         "recipe show": [str(picture_at(data.with_name("one.png")))],
+        "drift": ["--data", str(data)],
         "tta evaluate": ["--data", str(data)],
         "tta fit": ["--data", str(data), "--policy", "flip"],
     }[" ".join(command)]

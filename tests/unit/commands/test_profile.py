@@ -168,12 +168,12 @@ def test_show_prints_a_table_or_json_and_draws_each_signal(
     assert main(["profile", "show", str(tmp_path / "some.json"), *drawn]) == 0
     assert parse_profile(capsys.readouterr().out) == made
     files = sorted(file.stem for file in (tmp_path / "plots").iterdir())
-    assert files == sorted(["class", *made.signals])
+    assert files == sorted(["class_group", *made.signals])
     for file in (tmp_path / "plots").iterdir():
         with Image.open(file) as shown:
             assert len(set(shown.convert("L").resize((50, 50)).tobytes())) > 10
     assert main(["profile", "show", str(tmp_path / "some.json"), "--plots", str(tmp_path)]) == 0
-    assert f"wrote         {tmp_path / 'class.png'}" in capsys.readouterr().out
+    assert f"wrote         {tmp_path / 'class_group.png'}" in capsys.readouterr().out
 
 
 def test_show_refuses_a_profile_of_another_model_than_the_bundles(

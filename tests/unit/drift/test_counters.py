@@ -13,7 +13,7 @@ def test_the_reference_itself_falls_into_the_counts_of_the_profile() -> None:
     reference = profile(rows=400, seed=3)
     ruler = Ruler(reference)
     counts = ruler.counted(signals(400, seed=3))
-    assert counts.bins[0].tolist()[:3] == list(reference.class_counts)
+    assert counts.bins[0].tolist()[:3] == reference.class_groups().counts.tolist()
     for place, name in enumerate(ruler.names[1:], start=1):
         expected = reference.signals[name].counts
         assert counts.bins[place].tolist() == [*expected, *[0] * (20 - len(expected))]
@@ -83,3 +83,13 @@ def test_a_constant_signal_has_no_deviation_until_it_changes() -> None:
     changed = ruler.counted(constant)
     assert changed.deviation_sum[place] == pytest.approx(4000)
     assert changed.bins[place].tolist()[:3] == [0, 0, 200]
+
+
+def test_of_many_classes_the_groups_of_the_profile_are_counted() -> None:
+    reference, made = profile(rows=400, classes=60, seed=3), signals(200, classes=60, seed=4)
+    ruler, groups = Ruler(reference), reference.class_groups()
+    counts = ruler.counted(made)
+
+    assert ruler.names[0] == groups.signal == "class_group"
+    expected = np.bincount(groups.group_of[made.classes], minlength=20)
+    assert counts.bins[0].tolist() == expected.tolist()

@@ -19,7 +19,7 @@ def test_a_profile_says_what_numpy_says_of_the_same_answers() -> None:
     assert built.pictures == 500
     assert built.accuracy_ratio == np.mean(made.classes == classes)
     assert [each.pictures for each in built.classes] == np.bincount(classes).tolist()
-    assert list(built.class_counts) == np.bincount(made.classes, minlength=3).tolist()
+    assert built.class_groups().counts.tolist() == np.bincount(made.classes, minlength=3).tolist()
     for name, signal in built.signals.items():
         values = made.values[name]
         assert signal.mean == pytest.approx(values.mean())
@@ -36,11 +36,13 @@ def test_as_many_pictures_reach_the_atc_threshold_as_are_right() -> None:
     assert above / 500 == pytest.approx(built.accuracy_ratio)
 
 
-def test_more_than_20_classes_share_the_last_bin() -> None:
+def test_more_than_20_classes_are_counted_in_groups_and_19_of_them_have_their_own_figures() -> None:
     built = profile(rows=600, classes=40)
-    assert len(built.class_counts) == 20
-    assert sum(built.class_counts) == 600
-    assert built.class_bin_labels[-1] == "other"
+    answered = np.array([each.answered for each in built.classes])
+    assert built.class_bins == tuple(np.argsort(-answered, kind="stable")[:19].tolist())
+    groups = built.class_groups()
+    assert groups.signal == "class_group"
+    assert groups.counts.sum() == pytest.approx(300, abs=40)
 
 
 def test_a_wrong_model_that_is_never_right_has_a_profile_too() -> None:

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from batchproof_server.base.events import PredictionRecord
+from batchproof_server.drift.bin_texts import bin_texts
 from batchproof_server.drift.binning import just_above
 from batchproof_server.drift.counters import Ruler
 from batchproof_server.drift.profile import ReferenceProfile
@@ -18,7 +19,6 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.drift import DriftMetrics
-from batchproof_server.observing.prometheus.drift_series import bin_texts
 from batchproof_server.observing.prometheus.serving import Metrics
 from support.drift_fixtures import TTA, augmented_profile, profile, record, signals
 from support.fakes import PATIENCE_S
@@ -107,6 +107,21 @@ def test_each_bin_says_what_it_holds(page: Page) -> None:
     }
     assert ("-Inf", repr(edges[0])) in bounds
     assert (repr(edges[8]), "+Inf") in bounds
+
+
+def test_many_classes_are_a_signal_of_groups_so_that_no_older_server_counts_other_bins_in_it() -> (
+    None
+):
+    many = profile(rows=400, classes=60)
+    page, groups = Page(many), many.class_groups()
+    shares = page.series("drift_reference_share_ratio", "signal", "bin")
+    assert "class" not in {signal for signal, _ in shares}
+    assert len([1 for signal, _ in shares if signal == "class_group"]) == len(groups.counts)
+    known = page.series("drift_reference_observations", "signal")
+    assert known["class_group",] == groups.counts.sum() < known["confidence",] == 400
+    names = {label for (signal, label) in page.series("drift_bin_info", "signal", "label")}
+    assert set(groups.labels([each.label for each in many.classes])) <= names
+    page.drift.close()
 
 
 def test_a_scrape_shows_what_numpy_counts_of_the_same_predictions(page: Page) -> None:

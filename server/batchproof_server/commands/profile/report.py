@@ -53,7 +53,8 @@ def _tta_lines(tta: TtaReference | None) -> Iterator[str]:
 
 
 def _signal_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
-    yield "class", str(len(profile.class_counts)), "", "", "", ""
+    groups = profile.class_groups()
+    yield groups.signal, str(len(groups.counts)), "", "", "", ""
     for name, signal in profile.signals.items():
         figures = (signal.mean, signal.stddev, signal.min, signal.max)
         yield name, str(len(signal.counts)), *(f"{figure:.4g}" for figure in figures)

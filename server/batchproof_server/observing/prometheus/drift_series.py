@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
 from prometheus_client import metrics_core as core
 
-from batchproof_server.drift.binning import just_above, reference_shares
+from batchproof_server.drift.bin_texts import bin_texts
+from batchproof_server.drift.binning import reference_shares
 from batchproof_server.drift.counters import UNUSABLE_REASONS, DriftCounts
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import KnownProfile
@@ -19,7 +19,6 @@ _VERSION: Final = ("model", "version")
 _PROFILE: Final = (*_VERSION, "profile")
 _SIGNAL: Final = (*_PROFILE, "signal")
 _BIN: Final = (*_SIGNAL, "bin")
-_DIGITS: Final = range(3, 18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +63,17 @@ class ReferenceSeries:
 
 
 def _class_signal(version: Labels, profile: ReferenceProfile) -> _Signal:
-    labels = (*version, "class")
-    counts = profile.class_counts
-    bins = _bin_labels(labels, len(counts))
+    groups = profile.class_groups()
+    labels = (*version, groups.signal)
+    bins = _bin_labels(labels, len(groups.counts))
+    texts = groups.labels([each.label for each in profile.classes])
     return _Signal(
-        name="class",
+        name=groups.signal,
         labels=labels,
         bins=bins,
-        bounds=tuple(
-            (*each, "", "", label)
-            for each, label in zip(bins, profile.class_bin_labels, strict=True)
-        ),
-        shares=tuple(reference_shares(np.array(counts)).tolist()),
-        observations=sum(counts),
+        bounds=tuple((*each, "", "", text) for each, text in zip(bins, texts, strict=True)),
+        shares=tuple(reference_shares(groups.counts).tolist()),
+        observations=int(groups.counts.sum()),
         mean=None,
         stddev=None,
     )
@@ -102,49 +99,6 @@ def _numeric(version: Labels, profile: ReferenceProfile, name: str) -> _Signal:
 
 def _bin_labels(labels: Labels, count: int) -> tuple[Labels, ...]:
     return tuple((*labels, f"{number:02}") for number in range(count))
-
-
-def bin_texts(edges: Sequence[float]) -> tuple[str, ...]:
-    """What a bin is called, with as few digits as keep the edges apart."""
-    if not edges:
-        return ("all",)
-    borders = _borders(edges)
-    first, last = borders[0], borders[-1]
-    return (
-        f"up to {first.text}" if first.is_above else f"below {first.text}",
-        *(_between(low, high) for low, high in pairwise(borders)),
-        f"above {last.text}" if last.is_above else f"{last.text} and above",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Border:
-    """An edge at a number, or just above it where that number has a bin of its own."""
-
-    text: str
-    is_above: bool
-
-
-def _borders(edges: Sequence[float]) -> tuple[_Border, ...]:
-    numbers = [*edges]
-    for place, below in enumerate((0.0, *edges[:-1])):
-        if edges[place] == just_above(below):
-            numbers[place] = below
-    shown: list[str] = []
-    for digits in _DIGITS:
-        shown = [f"{number:.{digits}g}" for number in numbers]
-        if len(set(shown)) == len(set(numbers)):
-            break
-    return tuple(
-        _Border(text, number != edge)
-        for text, number, edge in zip(shown, numbers, edges, strict=True)
-    )
-
-
-def _between(low: _Border, high: _Border) -> str:
-    if high.is_above and low.text == high.text:
-        return low.text
-    return f"above {low.text} to {high.text}" if low.is_above else f"{low.text} to {high.text}"
 
 
 def confidence_family(confidences: Iterable[tuple[Labels, int, float]]) -> core.Metric:

@@ -17,7 +17,7 @@ class LabelledPicture:
 
     Attributes:
         name: for messages: a path inside the folder, or a place in the array.
-        class_index: 0 or more; -1 where there are labels.
+        class_index: 0 or more; -1 where there are labels, or nobody knows.
         read: the encoded file; raises OSError when it cannot be read.
         labels: all that are true, ascending, where they are independent of each other; else None.
     """

@@ -39,7 +39,7 @@ def draw(profile: ReferenceProfile, directory: Path) -> tuple[Path, ...]:
 
 
 def _figures(profile: ReferenceProfile) -> Iterator[tuple[str, Any]]:
-    yield "class", _classes(profile)
+    yield profile.class_groups().signal, _classes(profile)
     for name, signal in profile.signals.items():
         yield name, _signal(name, signal)
 
@@ -47,11 +47,13 @@ def _figures(profile: ReferenceProfile) -> Iterator[tuple[str, Any]]:
 def _classes(profile: ReferenceProfile) -> Any:
     figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot()
-    labels = [cut(label, _LABEL_CHARACTERS) for label in profile.class_bin_labels]
-    shares = np.array(profile.class_counts) / profile.pictures
+    groups = profile.class_groups()
+    texts = groups.labels([each.label for each in profile.classes])
+    labels = [cut(text, _LABEL_CHARACTERS) for text in texts]
+    shares = groups.counts / max(1, groups.counts.sum())
     axes.bar(range(len(shares)), shares, color=_BLUE)
     axes.set_xticks(range(len(shares)), labels, rotation=45, ha="right", parse_math=False)
-    axes.set(ylabel="share of the answers", title=f"class: {profile.pictures:,} pictures")
+    axes.set(ylabel="share of the answers", title=f"{groups.signal}: {profile.pictures:,} pictures")
     return figure
 
 

@@ -1,0 +1,67 @@
+"""The alerts on drift: one for each version and window."""
+
+from batchproof_server.drift.comparing import ALERT_OBSERVATIONS, ALERT_PSI, ALERT_PSI_SEVERE
+from monitoring.drift_rules import MODEL, SIGNAL, observations
+from monitoring.rules import Alert, Record, Rule
+from monitoring.thresholds import ALERT_WINDOW_SHARE, WINDOW_SECONDS
+
+
+def drift_alerts(window: str, hold: str) -> tuple[Rule, ...]:
+    """Both kinds, which name their signals; severe silences the other."""
+    alerting = f"model_signal:drift_alerting:{window}"
+    early_s = round(WINDOW_SECONDS[window] * ALERT_WINDOW_SHARE)
+    severe = "PredictionDriftSevere"
+    fires = f'ALERTS{{alertname="{severe}", alertstate="firing", window="{window}"}}'
+    kinds = (
+        (severe, f"count by ({MODEL}) ({alerting} > {ALERT_PSI_SEVERE})", " severely", "critical"),
+        # Not before it fires: between the two there would be no alert.
+        (
+            "PredictionDrift",
+            f"count by ({MODEL}) ({alerting})\n  unless on ({MODEL})\n{fires}",
+            "",
+            "warning",
+        ),
+    )
+    return (
+        # Before it, a long window holds no more than a short one.
+        Record(
+            alerting,
+            f"""
+            (model_signal:psi_above_noise:{window} > {ALERT_PSI})
+              and
+            (model_signal:drift_significant:{window} == 1)
+              and
+            ({observations(window)} >= {ALERT_OBSERVATIONS})
+              and on ({SIGNAL})
+            present_over_time(
+              batchproof_drift_reference_observations[{WINDOW_SECONDS[window] - early_s}s] offset {early_s}s
+            )
+            """,
+        ),
+        *(
+            Alert(
+                name,
+                expression,
+                severity,
+                summary="{{ $labels.model }} version {{ $labels.version }} drifted" + how,
+                description=_named_signals(window, alerting),
+                hold=hold,
+                labels={"window": window},
+            )
+            for name, expression, how, severity in kinds
+        ),
+    )
+
+
+def _named_signals(window: str, alerting: str) -> str:
+    """The signals with their PSI, asked for when the alert is told."""
+    labels = ", ".join(f"{each}=%q" for each in ("model", "version", "profile"))
+    values = " ".join(f"$labels.{each}" for each in ("model", "version", "profile"))
+    query = f"sort_desc({alerting}{{{labels}}})"
+    return f"""
+    Over the last {window} the distributions left those of the reference profile
+    {{{{ $labels.profile }}}}; PSI above the noise floor (limits {ALERT_PSI} and {ALERT_PSI_SEVERE}):
+    {{{{ range query (printf "{query}" {values}) }}}}{{{{ .Labels.signal }}}}
+    {{{{ .Value | printf "%.2f" }}}}. {{{{ end }}}}The differences are significant. The dashboard
+    "batchproof: drift" shows which bins changed.
+    """

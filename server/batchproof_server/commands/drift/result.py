@@ -1,0 +1,57 @@
+"""What ``batchproof-server drift`` found, as a value and as JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from batchproof_server.drift.comparing import Comparison, SignalDrift
+
+
+@dataclass(frozen=True, slots=True)
+class DriftResult:
+    """A folder against a profile.
+
+    Attributes:
+        model: its name.
+        version: its number.
+        data: what was compared, as it was given.
+        pictures: that took part.
+        pictures_there: in all.
+        profile_digest: of the reference.
+        reference_pictures: in it.
+        notes: what is to be known of the profile, such as another version of Pillow.
+        comparison: the figures.
+    """
+
+    model: str
+    version: int
+    data: str
+    pictures: int
+    pictures_there: int
+    profile_digest: str
+    reference_pictures: int
+    notes: tuple[str, ...]
+    comparison: Comparison
+
+    @property
+    def alerting(self) -> tuple[SignalDrift, ...]:
+        """The signals on which an alert would fire."""
+        return tuple(signal for signal in self.comparison.signals if signal.is_drifted)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        named = ", ".join(signal.name for signal in self.alerting)
+        verdict = self.comparison.verdict
+        if verdict == "severe":
+            return f"SEVERE DRIFT: {named}"
+        if verdict == "drifted":
+            return f"DRIFT: {named}"
+        if verdict in {"too few", "not seen"}:
+            return "TOO FEW PICTURES to tell"
+        return "NO DRIFT that would alert"
+
+    def to_json(self) -> str:
+        """The document: format 1."""
+        document: dict[str, Any] = {"format": 1, "verdict": self.comparison.verdict, **asdict(self)}
+        return json.dumps(document, indent=1, allow_nan=False)
