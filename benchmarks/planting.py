@@ -82,15 +82,13 @@ class Field:
         levels = levels[..., np.newaxis] if levels.ndim == 2 else levels  # noqa: PLR2004 - axes
         if (self.plan.color == "bgr") != swapped:
             levels = levels[..., ::-1]
-        scaled = normalize_in_place(
-            np.array(levels), normalize or self.plan.normalize or NormalizeSettings()
-        )
-        return scaled
+        settings = normalize or self.plan.normalize or NormalizeSettings()
+        return normalize_in_place(np.array(levels), settings)
 
     def _sized(self, image: Image.Image, policy: str, filtered: Image.Resampling) -> Image.Image:
         resize = self.plan.resize
         chosen = policy or (resize.policy if resize else "stretch")
-        if chosen in ("stretch",):
+        if chosen == "stretch":
             return image.resize((self.width, self.height), filtered)
         side = (resize.short_side if resize and not policy else None) or round(self.width * 8 / 7)
         ratio = side / min(image.size)

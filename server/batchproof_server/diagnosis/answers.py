@@ -36,8 +36,10 @@ class Answers:
         probabilities = scores.probabilities.astype(np.float64)
         logits = scores.logits
         if logits is not None and logits.shape == probabilities.shape:
-            return Answers(probabilities, logits.astype(np.float64), True, scores.decided)  # noqa: FBT003 - named by the class
-        return Answers(probabilities, logarithms(probabilities), False, scores.decided)  # noqa: FBT003 - named by the class
+            exact = logits.astype(np.float64)
+            return Answers(probabilities, exact, has_logits=True, decided=scores.decided)
+        known = logarithms(probabilities)
+        return Answers(probabilities, known, has_logits=False, decided=scores.decided)
 
     @property
     def confidence(self) -> Array:

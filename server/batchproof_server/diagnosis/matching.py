@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import LEAST_PROBABILITY, Answers, logarithms
+from batchproof_server.diagnosis.answers import Answers, logarithms
 from batchproof_server.diagnosis.case import Framed, ScalingEnds
 
 _WHITE: Final = 255.0
@@ -66,14 +66,35 @@ class FramingMatch:
     match: LinearMatch
 
 
-def nearest_framing(framed: Sequence[Framed], tensor: Array) -> tuple[FramingMatch, FramingMatch]:
-    """The declared way, and the one that leaves the least; the declared one of a tie."""
+def nearest_framing(
+    framed: Sequence[Framed], scalings: Sequence[ScalingEnds], tensor: Array, explained: float
+) -> tuple[FramingMatch, FramingMatch]:
+    """The declared way, and the one that explains the tensor best; the declared one of a tie.
+
+    Of a picture with few colours one channel is linear in another, so that several ways leave
+    nothing; the one with the declared scaling is then the simplest, or else one with a known one.
+
+    Args:
+        framed: the declared way first.
+        scalings: the declared one first.
+        tensor: the caller's.
+        explained: the residual below which nothing is left to explain.
+    """
     matches = [FramingMatch(each, linear_match(each.levels, tensor)) for each in framed]
-    declared = matches[0]
-    best = min(matches, key=lambda each: each.match.residual_ratio)
-    if best.match.residual_ratio >= declared.match.residual_ratio:
-        best = declared
-    return declared, best
+    best = min(matches, key=lambda each: _difficulty(each.match, scalings, explained))
+    return matches[0], best
+
+
+_KNOWN_SPAN: Final = 0.02
+
+
+def _difficulty(
+    match: LinearMatch, scalings: Sequence[ScalingEnds], explained: float
+) -> tuple[float, int]:
+    if match.residual_ratio > explained:
+        return match.residual_ratio, 0
+    known = [scaling_distance(match, each) <= _KNOWN_SPAN for each in scalings if each.black]
+    return 0.0, known.index(True) if True in known else len(known)
 
 
 def scaling_distance(match: LinearMatch, ends: ScalingEnds) -> float:
@@ -109,9 +130,15 @@ class GivenScores:
         """Of probabilities or of logits, float64 [classes]."""
         tolerance = 1e-3
         if (scores >= 0).all() and abs(float(scores.sum()) - 1) < tolerance:
-            return GivenScores(True, scores, _centred(logarithms(scores)))  # noqa: FBT003 - named by the class
+            return GivenScores(
+                are_probabilities=True, probabilities=scores, compared=_centred(logarithms(scores))
+            )
         shifted = np.exp(scores - scores.max())
-        return GivenScores(False, shifted / shifted.sum(), _centred(scores))  # noqa: FBT003 - named by the class
+        return GivenScores(
+            are_probabilities=False,
+            probabilities=shifted / shifted.sum(),
+            compared=_centred(scores),
+        )
 
     def distances(self, answers: Answers) -> Array:
         """How far some answers are from the scores: root mean square in nats, float64 [rows].
@@ -119,34 +146,47 @@ class GivenScores:
         Logits are compared as they are where both sides have them, but for what is added to all;
         probabilities by their logarithms, cut off where float32 ends.
         """
-        if not self.are_probabilities and answers.has_logits:
-            known = _centred(answers.scores)
-        elif self.are_probabilities:
-            known = _centred(answers.logarithms)
-        else:
-            ours, given = answers.logarithms, logarithms(self.probabilities)
-            apart: Array = np.sqrt(((_centred(ours) - _centred(given)) ** 2).mean(axis=1))
-            return apart
-        distances: Array = np.sqrt(((known - self.compared) ** 2).mean(axis=1))
+        known, compared = self._alike(answers)
+        distances: Array = np.sqrt(((known - compared) ** 2).mean(axis=1))
         return distances
 
+    def resemblance(self, drawn: Answers) -> "Resemblance":
+        """How alike the scores are to answers that differ by chance, two or more rows.
 
-def own_distance(answers: Answers, share: float) -> float:
-    """How far drawn answers are from the nearest other one, at a quantile; needs two or more.
+        The covariance is shrunk towards a multiple of the identity by a tenth of the mean variance:
+        there are not many more draws than classes.
+        """
+        known, compared = self._alike(drawn)
+        middle = known.mean(axis=0)
+        classes = known.shape[1]
+        covariance = np.cov(known.T).reshape(classes, classes)
+        shrunk = covariance + np.eye(classes) * max(0.1 * np.trace(covariance) / classes, 1e-9)
+        apart = np.concatenate([known, compared[np.newaxis]]) - middle
+        far = np.sqrt((apart * np.linalg.solve(shrunk, apart.T).T).sum(axis=1))
+        usual = max(float(np.quantile(far[:-1], 0.95)), 1e-9)
+        lengths = max(float(np.linalg.norm(middle) * np.linalg.norm(compared)), 1e-9)
+        return Resemblance(float(middle @ compared) / lengths, float(far[-1]) / usual)
 
-    Args:
-        answers: a row for each draw.
-        share: the quantile.
+    def _alike(self, answers: Answers) -> tuple[Array, Array]:
+        """The answers and these scores in a form that both have."""
+        if self.are_probabilities:
+            return _centred(answers.logarithms), self.compared
+        if answers.has_logits:
+            return _centred(answers.scores), self.compared
+        return _centred(answers.logarithms), _centred(logarithms(self.probabilities))
+
+
+@dataclass(frozen=True, slots=True)
+class Resemblance:
+    """Scores beside answers that differ by chance.
+
+    Attributes:
+        cosine: of the angle to their mean; 1 is the same direction.
+        distance_ratio: Mahalanobis distance from their mean, by the 95 % quantile of their own.
     """
-    rows = _centred(answers.scores if answers.has_logits else answers.logarithms)
-    apart = np.sqrt(((rows[:, np.newaxis] - rows[np.newaxis]) ** 2).mean(axis=2))
-    np.fill_diagonal(apart, np.inf)
-    return float(np.quantile(apart.min(axis=1), share))
 
-
-def saturates(probabilities: Array) -> bool:
-    """Whether so little but one class is left that many scores look alike."""
-    return bool(probabilities.max() > 1 - LEAST_PROBABILITY)
+    cosine: float
+    distance_ratio: float
 
 
 def _centred(values: Array) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.bundles_on_disk import PICTURES, write_bundle
+from support.bundles_on_disk import PICTURES, picture, write_bundle
 from support.patience import PATIENCE_S
 
 PROBE = """
@@ -25,12 +25,21 @@ def bundle(tmp_path: Path) -> Path:
     labels = np.arange(120) % 3
     images = np.random.default_rng(1).integers(0, 256, (120, 2, 2, 3), np.uint8)
     np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    (tmp_path / "one.png").write_bytes(picture())
     return write_bundle(tmp_path / "pets" / "1", PICTURES, shape=(2, 2, 3), scale=0.02)
 
 
 @pytest.mark.parametrize(
     "command",
-    [["inspect"], ["certify"], ["evaluate"], ["profile"], ["tta", "evaluate"], ["tta", "fit"]],
+    [
+        ["inspect"],
+        ["certify"],
+        ["evaluate"],
+        ["profile"],
+        ["tta", "evaluate"],
+        ["tta", "fit"],
+        ["diagnose"],
+    ],
     ids=" ".join,
 )
 def test_an_offline_command_imports_neither_grpc_nor_prometheus(
@@ -42,6 +51,7 @@ def test_an_offline_command_imports_neither_grpc_nor_prometheus(
         "inspect": [],
         "evaluate": ["--data", str(data)],
         "profile": ["--data", str(data)],
+        "diagnose": [str(bundle.parents[1] / "one.png")],
         "tta evaluate": ["--data", str(data)],
         "tta fit": ["--data", str(data), "--policy", "flip"],
     }[" ".join(command)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchproof_server.application.config import Config, prepare_engines
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import InvalidInput, ModelRefused, ServingError
-from batchproof_server.base.files import read_start
+from batchproof_server.base.files import read_start, reason_of, write_whole
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.evaluate.command import (
@@ -20,6 +20,8 @@ from batchproof_server.commands.evaluate.command import (
 from batchproof_server.commands.serving import serve_version
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.diagnosis.case import Given
+from batchproof_server.diagnosis.document import diagnoses_json
+from batchproof_server.diagnosis.page import page
 from batchproof_server.diagnosis.text import diagnosis_text, one_line, summary_text
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.models.discovery import Place
@@ -65,7 +67,7 @@ def diagnose_pictures(arguments: Namespace) -> int:
     except ServingError as failed:
         write_error(str(failed))
         return FINDINGS
-    return _tell(done)
+    return _tell(arguments, done)
 
 
 def picture_files(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -92,6 +94,8 @@ def _check_one(arguments: Namespace, files: Sequence[Path]) -> None:
     given = [name for name in ("tensor", "scores") if getattr(arguments, name) is not None]
     if given and len(files) > 1:
         raise ValueError(f"--{given[0]}: is of one picture, and there are {len(files)}")
+    if arguments.html is not None and not arguments.html.parent.is_dir():
+        raise ValueError(f"--html: {arguments.html.parent} is no folder")
 
 
 async def _diagnose(
@@ -133,18 +137,30 @@ async def _each(
     return tuple(found), tuple(refused)
 
 
-def _tell(done: Diagnosed) -> int:
+def _tell(arguments: Namespace, done: Diagnosed) -> int:
     for sentence in done.refused:
         write_error(sentence)
+    if arguments.json:
+        write(diagnoses_json(done.diagnoses, done.refused))
+    else:
+        _write_text(done)
+    if not done.diagnoses:
+        return USAGE
+    each_s = done.pictures_s / len(done.diagnoses)
+    write_error(f"reference pictures took {done.reference_s:.1f} s, each picture {each_s:.1f} s")
+    if arguments.html is not None:
+        try:
+            write_whole(arguments.html, page(done.diagnoses, done.refused))
+        except OSError as fault:
+            write_error(f"{arguments.html}: cannot be written ({reason_of(fault)})")
+            return USAGE
+    return USAGE if done.refused else OK
+
+
+def _write_text(done: Diagnosed) -> None:
     if len(done.diagnoses) == 1 and not done.refused:
         write(diagnosis_text(done.diagnoses[0]))
     elif done.diagnoses:
         for each in done.diagnoses:
             write(one_line(each))
         write(summary_text(done.diagnoses, done.refused))
-    if done.diagnoses:
-        each_s = done.pictures_s / len(done.diagnoses)
-        write_error(
-            f"reference pictures took {done.reference_s:.1f} s, each picture {each_s:.1f} s"
-        )
-    return USAGE if done.refused else OK

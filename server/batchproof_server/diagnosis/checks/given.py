@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import Answers
 from batchproof_server.diagnosis.case import Case, Framed
 from batchproof_server.diagnosis.findings import Finding, Level, Threshold
 from batchproof_server.diagnosis.matching import (
@@ -16,7 +15,6 @@ from batchproof_server.diagnosis.matching import (
     LinearMatch,
     is_standardised,
     nearest_framing,
-    own_distance,
     scaling_distance,
 )
 
@@ -34,6 +32,8 @@ _SCALING: Final = Threshold(
 _SCORES: Final = Threshold(
     0.02, "other kernels and rounding leave less than 0.001 nats, mistakes mostly more than 0.1"
 )
+_NEARER: Final = 2.0
+"""How many times less a mistake must leave than the recipe, to be the likely cause all the same."""
 _WEIGHT: Final = 100.0  # what the caller brought speaks louder than what a picture looks like
 
 
@@ -48,7 +48,7 @@ class TensorCheck:
         tensor = case.given.tensor
         if tensor is None:
             return ()
-        declared, best = nearest_framing(case.framed, tensor)
+        declared, best = nearest_framing(case.framed, case.scalings, tensor, _RESIDUAL.value)
         return tuple(_tensor_findings(case, tensor, declared, best))
 
 
@@ -56,10 +56,10 @@ def _tensor_findings(
     case: Case, tensor: Array, declared: FramingMatch, best: FramingMatch
 ) -> Iterator[Finding]:
     left, least = declared.match.residual_ratio, best.match.residual_ratio
-    if least > _UNEXPLAINED.value:
+    if least > _UNEXPLAINED.value and left < _NEARER * least:
         yield _foreign(case, best)
         return
-    if left <= _RESIDUAL.value or best is declared:
+    if best is declared:
         yield Finding(
             "geometry", "geometry and colour", left, _RESIDUAL, Level.FINE,
             f"Size, cut, filter and colour of your tensor are those of the recipe ({left:.2g} of "
@@ -94,22 +94,24 @@ def _named(framed: Framed) -> str:
 
 def _scaling(case: Case, tensor: Array, match: LinearMatch) -> Finding:
     own = scaling_distance(match, case.scalings[0])
-    if own <= _SCALING.value:
+    # What geometry leaves unexplained flattens the fitted line.
+    limit = Threshold(_SCALING.value + match.residual_ratio**0.5, _SCALING.reason)
+    if own <= limit.value:
         return Finding(
-            "scaling", "scaling", own, _SCALING, Level.FINE,
+            "scaling", "scaling", own, limit, Level.FINE,
             f"Black and white of your tensor are those of the recipe, but for {own:.2g} of the "
             "span.",
         )  # fmt: skip
     others = [(scaling_distance(match, each), each) for each in case.scalings[1:] if each.black]
     distance, nearest = min(others, key=lambda pair: pair[0], default=(np.inf, case.scalings[0]))
     cause, title = "scaling:other", "another scaling, or another mean and std"
-    if distance <= _SCALING.value:
+    if distance <= limit.value:
         cause, title = nearest.cause, nearest.title
     elif is_standardised(tensor):
         cause, title = "scaling:per_image", "each picture brought to mean 0 and deviation 1"
     declared = case.scalings[0]
     return Finding(
-        cause, title, own, _SCALING, Level.LIKELY,
+        cause, title, own, limit, Level.LIKELY,
         f"In your tensor black is {_values(match.black)} and white {_values(match.white)}; the "
         f"recipe makes them {_values(np.array(declared.black))} and "
         f"{_values(np.array(declared.white))}.{_answer(case)}",
@@ -159,12 +161,8 @@ class ScoresCheck:
         plain = float(given.distances(case.answers)[0])
         if plain <= _SCORES.value:
             return (_same(plain),)
-        found = (
-            tuple(_recipes(case, given, plain))
-            or tuple(_reordered(case, given))
-            or tuple(_modes(case, given, plain))
-        )
-        return found or (_other_model(case, given, plain),)
+        found = tuple(_recipes(case, given, plain)) or tuple(_reordered(case, given))
+        return found or (*_modes(case, given, plain), _other_model(case, given, plain))
 
 
 def _same(distance: float) -> Finding:
@@ -211,41 +209,44 @@ def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[Finding]:
     modes = case.modes
     if modes is None:
         return
-    for cause, title, answers in (
-        ("mode:statistics", "BatchNorm in training mode", modes.statistics),
+    exact = float(given.distances(modes.statistics)[0])
+    if exact <= _SCORES.value:
+        yield Finding(
+            "mode:statistics", "BatchNorm in training mode", exact, _SCORES, Level.LIKELY,
+            f"Your scores are those of BatchNorm in training mode: {exact:.2g} nats away, and "
+            f"{plain:.2g} in inference mode.", _INFERENCE, weight=_WEIGHT + 1,
+        )  # fmt: skip
+        return
+    for cause, title, drawn in (
         ("mode:dropout", "Dropout switched on", modes.dropout),
         ("mode:training", "the model in training mode (BatchNorm and Dropout)", modes.both),
     ):
-        distance, limit = _to_mode(given, answers)
-        if distance <= limit and distance < plain:
+        alike = given.resemblance(drawn)
+        if alike.cosine > _ALIKE.value and alike.distance_ratio < _WITHIN:
             yield Finding(
-                cause, title, distance,
-                Threshold(limit, "as near as draws in that mode are to each other"), Level.LIKELY,
-                f"Your scores are like those of {title}: {distance:.2g} nats from the nearest of "
-                f"{len(answers.decided)} draws, {plain:.2g} from inference mode.",
-                "Call the model with training=False, or model.predict; never leave "
-                "keras.backend.set_learning_phase or trainable layers to chance.",
-                weight=_WEIGHT,
+                cause, title, alike.cosine, _ALIKE, Level.LIKELY,
+                f"Your scores are such as {title} gives: the cosine to the mean of "
+                f"{len(drawn.decided)} draws is {alike.cosine:.2f}, the distance from it "
+                f"{alike.distance_ratio:.2f} of what 95 % of them have.",
+                _INFERENCE, weight=_WEIGHT + 1,
             )  # fmt: skip
             return
 
 
-def _to_mode(given: GivenScores, answers: Answers) -> tuple[float, float]:
-    distance = float(given.distances(answers).min())
-    if len(answers.decided) == 1:
-        return distance, _SCORES.value
-    return distance, max(_SCORES.value, _DRAWS_FACTOR * own_distance(answers, 0.95))
-
-
-_DRAWS_FACTOR: Final = 1.5
+_ALIKE: Final = Threshold(
+    0.45, "nine of ten runs in training mode were above it, and one of ten other models"
+)
+_WITHIN: Final = 1.2
+_INFERENCE: Final = "Call the model with training=False, or model.predict."
 
 
 def _other_model(case: Case, given: GivenScores, plain: float) -> Finding:
+    """Never excluded: another model can give any scores, those of training mode too."""
     said = case.subject.labels[int(given.probabilities.argmax())]
     untried = "" if case.modes is not None else f" Training mode was not tried: {case.no_modes}."
     return Finding(
         "model:other", "another model, or other weights", plain, _SCORES, Level.LIKELY,
-        f"Nothing that was tried gives your scores ({said} {given.probabilities.max():.1%}): "
+        f"No mistake of the recipe gives your scores ({said} {given.probabilities.max():.1%}): "
         f"{plain:.2g} nats from this model's ({case.label} {case.confidence:.1%}).{untried}",
         "Compare the SHA-256 of the model file that gave them with the model_digest of this "
         "bundle.", weight=_WEIGHT,

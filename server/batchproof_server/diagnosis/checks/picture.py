@@ -6,20 +6,26 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.case import Case, Company, Turns
+from batchproof_server.diagnosis.case import Case, Company, Place, Turns
 from batchproof_server.diagnosis.findings import Finding, Level, Threshold
 
 LEAST_COMPANY: Final = 12
 """With fewer reference pictures their extremes say nothing."""
 
 _DARK: Final = Threshold(
-    0.6,
-    "the darkest of 1,000 usual pictures have 0.7 of the white of the darkest reference picture",
+    0.6, "usual pictures have 0.7 of the white of the darkest reference picture and more"
 )
 _NOISE: Final = Threshold(
-    6.0, "the calm parts of reference pictures deviate by less; plus their own 95 % quantile"
+    3.5, "the calm parts of reference pictures deviate by less; plus their own 95 % quantile"
 )
-_TURN: Final = Threshold(2.0, "twice what turning gains for 95 % of the reference pictures")
+_TURN: Final = Threshold(1.6, "what turning gains for all but one in a hundred usual pictures")
+_STRANGE_TO_TURN: Final = 0.65
+_LIKE_ENOUGH: Final = 0.8
+_STRANGE: Final = Threshold(
+    1.0, "as far out, in the mean of three measures, as the outermost tenth of the reference"
+)
+_OUTER: Final = 0.9
+_MOST_TYPICAL_GAINS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,12 @@ class PictureCheck:
         if company is None:
             text = f"Fewer than {LEAST_COMPANY} reference pictures: put some into samples/."
             return (Finding("picture", "the picture", None, None, Level.FINE, text),)
-        return (_dark(case, company), _noisy(case, company), _turned(case, company),
-                _unknown(case, company))  # fmt: skip
+        return (
+            _dark(case, company),
+            _noisy(case, company),
+            _turned(case, company),
+            _unknown(case, company),
+        )
 
 
 def _dark(case: Case, company: Company) -> Finding:
@@ -47,7 +57,7 @@ def _dark(case: Case, company: Company) -> Finding:
         Level.LIKELY if is_dark else Level.FINE,
         f"Its white is level {white:.0f}; that of the darkest reference picture is {darkest:.0f}.",
         "Light the scene, or bring the levels to the full range before the recipe."
-        if is_dark else "", weight=_DARK.value / max(number, 1e-3),
+        if is_dark else "", weight=4.0,
     )  # fmt: skip
 
 
@@ -62,51 +72,69 @@ def _noisy(case: Case, company: Company) -> Finding:
         f"Its calm parts deviate by {own:.1f} levels; those of 95 % of the reference pictures by "
         f"{usual:.1f} or less.",
         "Expose longer, or average or denoise before the recipe." if is_noisy else "",
-        weight=own / limit.value,
+        weight=3.0,
     )  # fmt: skip
 
 
-def turn_numbers(turns: Turns, company: Company) -> tuple[Array, Array]:
-    """For each picture the best turn's gain in units of usual gains, and its place."""
-    like = np.maximum(np.quantile(company.turns.likeness.max(axis=1), 0.95), 0.05)
-    typical = np.maximum(np.quantile(company.turns.typicality.max(axis=1), 0.95), 0.5)
-    gains = turns.likeness / like + turns.typicality.clip(min=0) / typical
-    best = gains.argmax(axis=1)
-    return gains.max(axis=1), best
+def strangeness(place: Place, company: Company) -> float:
+    """How far out a picture lies: 1 is where the outermost tenth of the reference begins.
+
+    The mean of three: how unlike it is to all reference pictures, how far its scores are from
+    theirs, and how much less typical its answer is than their median.
+    """
+    known = company.place
+    unlike = float(1 - place.likeness[0]) / _outer(1 - known.likeness)
+    far = float(place.distance[0]) / _outer(known.distance)
+    median = float(np.median(known.typicality))
+    odd = (median - float(place.typicality[0])) / _outer(median - known.typicality)
+    return (unlike + far + odd) / 3
+
+
+def _outer(values: Array) -> float:
+    return max(float(np.quantile(values, _OUTER)), 1e-9)
+
+
+def best_turn(turns: Turns, company: Company) -> tuple[float, int]:
+    """What the best turn gains, in units of what is usual for reference pictures; its place."""
+    likeness, typicality = (
+        max(float(np.quantile(gains.max(axis=1), 0.95)), floor)
+        for gains, floor in ((company.turns.likeness, 0.05), (company.turns.typicality, 0.5))
+    )
+    typical = np.minimum(turns.typicality[0].clip(min=0) / typicality, _MOST_TYPICAL_GAINS)
+    gains = turns.likeness[0] / likeness + typical
+    place = int(gains.argmax())
+    return float(gains[place]), place
 
 
 def _turned(case: Case, company: Company) -> Finding:
-    numbers, places = turn_numbers(case.turns, company)
-    number, degrees = float(numbers[0]), case.turns.degrees[int(places[0])]
-    is_turned = number > _TURN.value
+    number, place = best_turn(case.turns, company)
+    gain = float(case.turns.likeness[0, place])
+    like_enough = _LIKE_ENOUGH * float(np.quantile(company.place.likeness, 0.05))
+    is_turned = (
+        number > _TURN.value
+        and strangeness(case.place, company) > _STRANGE_TO_TURN
+        and float(case.place.likeness[0]) + gain > like_enough
+    )
     return Finding(
         "picture:turned", "the picture is turned", number, _TURN,
         Level.LIKELY if is_turned else Level.FINE,
-        f"Turned by {degrees:g} degrees it would be more like the reference pictures by "
-        f"{case.turns.likeness[0, places[0]]:.2f} (correlation), and its answer more typical by "
-        f"{case.turns.typicality[0, places[0]]:.1f} nats.",
+        f"Turned by {case.turns.degrees[place]:g} degrees its likeness to the nearest reference "
+        f"picture would change from {case.place.likeness[0]:.2f} by {gain:+.2f}, and its answer "
+        f"would be {case.turns.typicality[0, place]:+.1f} nats more typical.",
         "Turn it upright before it is sent, or train with turned pictures." if is_turned else "",
-        weight=number / _TURN.value,
+        weight=2.0,
     )  # fmt: skip
 
 
 def _unknown(case: Case, company: Company) -> Finding:
-    unlike = float(1 - case.place.likeness[0]), 1 - company.place.likeness
-    far = float(case.place.distance[0]), company.place.distance
-    odd = -float(case.place.typicality[0]), -company.place.typicality
-    shares = [float((usual < own).mean()) for own, usual in (unlike, far, odd)]
-    number = float(np.mean(shares))
-    is_unknown = number >= _STRANGE.value
+    number = strangeness(case.place, company)
+    is_unknown = number > _STRANGE.value
     return Finding(
         "picture:unknown", "nothing that the model knows", number, _STRANGE,
         Level.LIKELY if is_unknown else Level.FINE,
-        f"{shares[0]:.0%} of the reference pictures have a likelier neighbour, {shares[1]:.0%} a "
-        f"nearer one in the model's scores, and {shares[2]:.0%} a more typical answer.",
+        f"Likeness to the nearest reference picture {case.place.likeness[0]:.2f}, scores "
+        f"{case.place.distance[0]:.1f} nats from the nearest: {number:.2f} times as far out as "
+        "nine tenths of the reference.",
         "Reject what is unlike the training set before you believe the class, or train one for it."
-        if is_unknown else "", weight=0.5 * number,
+        if is_unknown else "", weight=1.0,
     )  # fmt: skip
-
-
-_STRANGE: Final = Threshold(
-    0.9, "the mean of three ranks; of usual pictures about one in fifty reaches it"
-)

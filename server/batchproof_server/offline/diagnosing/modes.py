@@ -13,7 +13,7 @@ from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.offline.evaluation.evaluating import scores_kind
 
 DROPOUT_DRAWS: Final = 50
-_BOTH_DRAWS: Final = 16  # each is a batch of its own
+_BOTH_DRAWS: Final = 50  # each is a batch of its own
 
 
 class Modal(Protocol):
