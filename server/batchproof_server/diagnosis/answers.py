@@ -14,7 +14,7 @@ LEAST_PROBABILITY: Final = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class ClassAnswers:
     """The answers to some rows.
 
     Attributes:
@@ -31,15 +31,15 @@ class Answers:
     decided: Array
 
     @staticmethod
-    def of(scores: Scores) -> "Answers":
+    def of(scores: Scores) -> "ClassAnswers":
         """Those of exclusive classes."""
         probabilities = scores.probabilities.astype(np.float64)
         logits = scores.logits
         if logits is not None and logits.shape == probabilities.shape:
             exact = logits.astype(np.float64)
-            return Answers(probabilities, exact, has_logits=True, decided=scores.decided)
+            return ClassAnswers(probabilities, exact, has_logits=True, decided=scores.decided)
         known = logarithms(probabilities)
-        return Answers(probabilities, known, has_logits=False, decided=scores.decided)
+        return ClassAnswers(probabilities, known, has_logits=False, decided=scores.decided)
 
     @property
     def confidence(self) -> Array:
@@ -68,9 +68,9 @@ class Answers:
         """``ln p``, cut off at ``LEAST_PROBABILITY``: float64 [rows, classes]."""
         return logarithms(self.probabilities)
 
-    def part(self, rows: slice) -> "Answers":
+    def part(self, rows: slice) -> "ClassAnswers":
         """Those to some of the rows."""
-        return Answers(
+        return ClassAnswers(
             self.probabilities[rows], self.scores[rows], self.has_logits, self.decided[rows]
         )
 

@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import Answers
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.reference import (
+    Looks,
+    Neighbour,
+    PlaceInReference,
+    ReferenceMeasures,
+    TurnGains,
+)
 from batchproof_server.drift.profile import ReferenceProfile
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class DiagnosedModel:
     """What answers.
 
     Attributes:
@@ -47,7 +54,7 @@ class Tried:
     cause: str
     title: str
     row: Array
-    answers: Answers | None
+    answers: ClassAnswers | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,16 +102,16 @@ class Given:
 
     label: int | None = None
     tensor: Array | None = None
-    tensor_answers: Answers | None = None
+    tensor_answers: ClassAnswers | None = None
     scores: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PathAnswer:
-    """The picture's row executed in some company.
+    """The picture's row executed beside others.
 
     Attributes:
-        title: the company in words.
+        title: the other rows in words.
         rows: executed together.
         same_bits: whether the answer is that of the row alone.
         greatest_difference: of the outputs.
@@ -129,10 +136,10 @@ class TrainingModes:
         both: both, the picture alone, a row for each draw.
     """
 
-    predict: Answers
-    statistics: Answers
-    dropout: Answers
-    both: Answers
+    predict: ClassAnswers
+    statistics: ClassAnswers
+    dropout: ClassAnswers
+    both: ClassAnswers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,85 +182,6 @@ def flips(kept: Array, away: tuple[int, ...]) -> tuple[int | None, ...]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
-    """What pictures look like at the model's size, without any model.
-
-    Attributes:
-        white: the level that 0.5 % of the pixels exceed, [pictures].
-        noise: standard deviation inside the calmest twentieth of all 3 x 3 neighbourhoods, levels.
-    """
-
-    white: Array
-    noise: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Turns:
-    """What turning pictures back gains.
-
-    Attributes:
-        degrees: the angle of each turn.
-        likeness: how much more alike to the nearest reference picture, [pictures, turns].
-        typicality: how much more typical the answer is, [pictures, turns].
-    """
-
-    degrees: tuple[float, ...]
-    likeness: Array
-    typicality: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """Where pictures lie among the reference pictures.
-
-    Attributes:
-        likeness: to the nearest other reference picture, correlation of levels, [pictures].
-        distance: to the nearest other reference picture in the model's scores, [pictures].
-        typicality: of the answer, [pictures].
-    """
-
-    likeness: Array
-    distance: Array
-    typicality: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A reference picture that the model finds alike.
-
-    Attributes:
-        name: of its file.
-        thumbnail: PNG.
-        answer: the label that the model gives it.
-        confidence: of that.
-        distance: in the model's scores.
-    """
-
-    name: str
-    thumbnail: bytes
-    answer: str
-    confidence: float
-    distance: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Company:
-    """The reference pictures, measured like the picture.
-
-    Attributes:
-        count: how many.
-        looks: of each.
-        turns: of each, compared with all others.
-        place: of each, compared with all others.
-    """
-
-    count: int
-    looks: Looks
-    turns: Turns
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """One picture, measured.
 
@@ -269,7 +197,7 @@ class Case:
         tried: other recipes.
         framed: other ways to the model's size, the declared one first.
         scalings: what is usually done to levels, the declared one first.
-        paths: the same row in other company.
+        paths: the same row beside other rows.
         modes: None where the artefact is no Keras file.
         no_modes: why there are none.
         curves: of the sensitivity.
@@ -277,18 +205,18 @@ class Case:
         looks: of this picture, one row.
         turns: of this picture, one row.
         place: of this picture, one row.
-        company: None where there are too few reference pictures.
+        reference: None where there are too few reference pictures.
         signals: of drift, by name.
         neighbours: the nearest reference pictures.
     """
 
-    subject: Subject
+    subject: DiagnosedModel
     name: str
     size: tuple[int, int]
     orientation: int
     thumbnail: bytes
     row: Array
-    answers: Answers
+    answers: ClassAnswers
     given: Given
     tried: tuple[Tried, ...]
     framed: tuple[Framed, ...]
@@ -299,9 +227,9 @@ class Case:
     curves: tuple[Curve, ...]
     agreement: float
     looks: Looks
-    turns: Turns
-    place: Place
-    company: Company | None
+    turns: TurnGains
+    place: PlaceInReference
+    reference: ReferenceMeasures | None
     signals: Mapping[str, float] = field(default_factory=dict)
     neighbours: tuple[Neighbour, ...] = ()
 
@@ -316,10 +244,10 @@ class Case:
         return float(self.answers.confidence[0])
 
     @property
-    def company_count(self) -> int:
+    def reference_count(self) -> int:
         """How many reference pictures there are."""
-        return 0 if self.company is None else self.company.count
+        return 0 if self.reference is None else self.reference.count
 
-    def label_of(self, answers: Answers) -> str:
+    def label_of(self, answers: ClassAnswers) -> str:
         """The label of the first row of some answers."""
         return self.subject.labels[int(answers.decided[0])]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from batchproof_server.diagnosis.case import Case, Curve, Tried
-from batchproof_server.diagnosis.findings import Finding
+from batchproof_server.diagnosis.findings import CheckResult
 from batchproof_server.diagnosis.verdict import Diagnosis
 
 
@@ -50,7 +50,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: CheckResult) -> dict[str, Any]:
     threshold = finding.threshold
     return {
         "cause": finding.cause,

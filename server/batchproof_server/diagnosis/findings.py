@@ -34,7 +34,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check says of one thing that it looked at.
 
     Attributes:
@@ -64,7 +64,7 @@ NOTHING_UNUSUAL: Final = "nothing"
 
 # Contract: pure. A check that cannot look says so with a finding whose number is None; it never
 # leaves its part of the report empty, and never accuses without a number.
-class Check(Protocol):
+class DiagnosisCheck(Protocol):
     """One question to a case."""
 
     @property
@@ -72,6 +72,6 @@ class Check(Protocol):
         """As a heading."""
         ...
 
-    def look(self, case: Case) -> tuple[Finding, ...]:
+    def look(self, case: Case) -> tuple[CheckResult, ...]:
         """One finding or more."""
         ...

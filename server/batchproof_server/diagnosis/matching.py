@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import Answers, logarithms
+from batchproof_server.diagnosis.answers import ClassAnswers, logarithms
 from batchproof_server.diagnosis.case import Framed, ScalingEnds
 
 _WHITE: Final = 255.0
@@ -140,7 +140,7 @@ class GivenScores:
             compared=_centred(scores),
         )
 
-    def distances(self, answers: Answers) -> Array:
+    def distances(self, answers: ClassAnswers) -> Array:
         """How far some answers are from the scores: root mean square in nats, float64 [rows].
 
         Logits are compared as they are where both sides have them, but for what is added to all;
@@ -150,7 +150,7 @@ class GivenScores:
         distances: Array = np.sqrt(((known - compared) ** 2).mean(axis=1))
         return distances
 
-    def resemblance(self, drawn: Answers) -> "Resemblance":
+    def resemblance(self, drawn: ClassAnswers) -> "Resemblance":
         """How alike the scores are to answers that differ by chance, two or more rows.
 
         The covariance is shrunk towards a multiple of the identity by a tenth of the mean variance:
@@ -167,7 +167,7 @@ class GivenScores:
         lengths = max(float(np.linalg.norm(middle) * np.linalg.norm(compared)), 1e-9)
         return Resemblance(float(middle @ compared) / lengths, float(far[-1]) / usual)
 
-    def _alike(self, answers: Answers) -> tuple[Array, Array]:
+    def _alike(self, answers: ClassAnswers) -> tuple[Array, Array]:
         """The answers and these scores in a form that both have."""
         if self.are_probabilities:
             return _centred(answers.logarithms), self.compared

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.case import Looks
+from batchproof_server.diagnosis.reference import Looks
 
 _WHITE_SHARE: Final = 0.995
 _CALM_SHARE: Final = 0.05

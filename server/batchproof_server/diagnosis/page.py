@@ -9,9 +9,9 @@ from batchproof.text import printable
 from batchproof_server.diagnosis.case import Case
 from batchproof_server.diagnosis.charts import curve_svg
 from batchproof_server.diagnosis.document import row_difference
-from batchproof_server.diagnosis.findings import Finding, Level
+from batchproof_server.diagnosis.findings import CheckResult, Level
 from batchproof_server.diagnosis.text import measured, summary_text
-from batchproof_server.diagnosis.verdict import Answered, Diagnosis
+from batchproof_server.diagnosis.verdict import CheckReport, Diagnosis
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --line: #d5dae0;
@@ -136,7 +136,7 @@ def _verdict(diagnosis: Diagnosis) -> Iterator[str]:
     yield "</div>"
 
 
-def _cause(cause: Finding) -> str:
+def _cause(cause: CheckResult) -> str:
     advice = f"<br><em>What to do:</em> {_shown(cause.advice)}" if cause.advice else ""
     head = f"<strong>{_shown(cause.title)}</strong> ({cause.level.text})"
     return f"<li>{head}<br>{_shown(cause.evidence)}{advice}</li>"
@@ -184,7 +184,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
-def _check(answered: Answered) -> Iterator[str]:
+def _check(answered: CheckReport) -> Iterator[str]:
     open_ = " open" if any(each.level > Level.FINE for each in answered.findings) else ""
     yield f"<details{open_}><summary>{_shown(answered.question)}</summary>"
     yield '<div class="scroll" tabindex="0"><table><tbody>'

@@ -6,7 +6,7 @@ from typing import Final
 
 from batchproof.text import joined
 from batchproof_server.diagnosis.case import Case
-from batchproof_server.diagnosis.findings import Finding, Level
+from batchproof_server.diagnosis.findings import CheckResult, Level
 from batchproof_server.diagnosis.verdict import Diagnosis
 
 _MARKS: Final = {Level.FINE: " ", Level.SUSPICIOUS: "?", Level.LIKELY: "!"}
@@ -33,7 +33,7 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
             yield f"  {_MARKS[finding.level]} {finding.evidence}{measured(finding)}"
 
 
-def measured(finding: Finding) -> str:
+def measured(finding: CheckResult) -> str:
     """Number and threshold in brackets, where both are there."""
     if finding.number is None or finding.threshold is None:
         return ""

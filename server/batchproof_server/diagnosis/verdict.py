@@ -11,9 +11,9 @@ from batchproof_server.diagnosis.checks.picture import PictureCheck
 from batchproof_server.diagnosis.checks.place import PlaceCheck
 from batchproof_server.diagnosis.checks.recipe import RecipeCheck
 from batchproof_server.diagnosis.checks.sensitivity import SensitivityCheck
-from batchproof_server.diagnosis.findings import NOTHING_UNUSUAL, Check, Finding, Level
+from batchproof_server.diagnosis.findings import NOTHING_UNUSUAL, CheckResult, DiagnosisCheck, Level
 
-CHECKS: Final[tuple[Check, ...]] = (
+CHECKS: Final[tuple[DiagnosisCheck, ...]] = (
     TensorCheck(),
     ScoresCheck(),
     RecipeCheck(),
@@ -26,11 +26,11 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CheckReport:
     """A check and what it found."""
 
     question: str
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +44,8 @@ class Diagnosis:
     """
 
     case: Case
-    answered: tuple[Answered, ...]
-    causes: tuple[Finding, ...]
+    answered: tuple[CheckReport, ...]
+    causes: tuple[CheckResult, ...]
 
     @property
     def first(self) -> str:
@@ -63,18 +63,18 @@ class Diagnosis:
 
 def diagnose(case: Case) -> Diagnosis:
     """Asks every check; a check without anything to say is left out."""
-    answered = tuple(Answered(check.question, check.look(case)) for check in CHECKS)
+    answered = tuple(CheckReport(check.question, check.look(case)) for check in CHECKS)
     told = tuple(each for each in answered if each.findings)
     return Diagnosis(case, told, ranked([each for one in told for each in one.findings]))
 
 
-def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def ranked(findings: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
     """What is not fine: likely causes before suspicious ones, then by weight; each cause once."""
     causes = sorted(
         (each for each in findings if each.level > Level.FINE),
         key=lambda each: (-each.level, -each.weight),
     )
-    seen: dict[str, Finding] = {}
+    seen: dict[str, CheckResult] = {}
     for each in causes:
         seen.setdefault(each.cause, each)
     return tuple(seen.values())

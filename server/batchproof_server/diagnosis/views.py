@@ -25,7 +25,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class ChangeFamily:
     """One change of a picture.
 
     Attributes:
@@ -39,24 +39,24 @@ class Family:
     steps: tuple[Step, ...]
 
 
-def _one_sided(name: str, unit: str, form: str, strengths: Iterable[float]) -> Family:
+def _one_sided(name: str, unit: str, form: str, strengths: Iterable[float]) -> ChangeFamily:
     steps = tuple(
         Step(strength, away, (parse_view(form.format(strength)),))
         for away, strength in enumerate(strengths, start=1)
     )
-    return Family(name, unit, tuple(sorted(steps, key=lambda step: step.strength)))
+    return ChangeFamily(name, unit, tuple(sorted(steps, key=lambda step: step.strength)))
 
 
 def _two_sided(
     name: str, unit: str, form: str, below: tuple[float, ...], above: tuple[float, ...]
-) -> Family:
+) -> ChangeFamily:
     """Both from the nearest to the neutral strength outwards."""
     steps = [*_one_sided("", "", form, below).steps, *_one_sided("", "", form, above).steps]
-    return Family(name, unit, tuple(sorted(steps, key=lambda step: step.strength)))
+    return ChangeFamily(name, unit, tuple(sorted(steps, key=lambda step: step.strength)))
 
 
-def _shifts(shares: tuple[float, ...]) -> Family:
-    return Family(
+def _shifts(shares: tuple[float, ...]) -> ChangeFamily:
+    return ChangeFamily(
         "shift",
         "of the side, any way",
         tuple(
@@ -74,7 +74,7 @@ def _shifts(shares: tuple[float, ...]) -> Family:
 
 
 ROTATION: Final = "rotation"
-FAMILIES: Final[tuple[Family, ...]] = (
+FAMILIES: Final[tuple[ChangeFamily, ...]] = (
     _one_sided("noise", "of white", "noise({})", (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)),
     _two_sided(ROTATION, "degrees", "rotate({})", tuple(-each for each in _ANGLES), _ANGLES),
     _shifts((0.04, 0.08, 0.12, 0.16, 0.2)),

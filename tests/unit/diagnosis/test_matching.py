@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.diagnosis.answers import Answers
+from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import Framed, ScalingEnds
 from batchproof_server.diagnosis.matching import GivenScores, linear_match, nearest_framing
 
@@ -48,10 +48,12 @@ def test_where_several_ways_leave_nothing_the_declared_scaling_is_the_simplest()
     assert best.framed is swapped
 
 
-def answers(logits: list[float]) -> Answers:
+def answers(logits: list[float]) -> ClassAnswers:
     scores = np.array([logits])
     shares = np.exp(scores - scores.max())
-    return Answers(shares / shares.sum(), scores, has_logits=True, decided=scores.argmax(axis=1))
+    return ClassAnswers(
+        shares / shares.sum(), scores, has_logits=True, decided=scores.argmax(axis=1)
+    )
 
 
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=3), st.floats(-100, 100))

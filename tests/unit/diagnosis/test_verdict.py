@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from batchproof_server.diagnosis.case import flips
 from batchproof_server.diagnosis.checks.place import percentile
-from batchproof_server.diagnosis.findings import Finding, Level
+from batchproof_server.diagnosis.findings import CheckResult, Level
 from batchproof_server.diagnosis.verdict import ranked
 from batchproof_server.drift.profile import SignalReference
 
 findings = st.builds(
-    Finding,
+    CheckResult,
     cause=st.sampled_from("abc"),
     title=st.just("title"),
     number=st.just(1.0),
@@ -23,7 +23,9 @@ findings = st.builds(
 
 
 @given(st.lists(findings))
-def test_causes_are_what_is_not_fine_each_once_the_likeliest_first(found: list[Finding]) -> None:
+def test_causes_are_what_is_not_fine_each_once_the_likeliest_first(
+    found: list[CheckResult],
+) -> None:
     causes = ranked(found)
     assert {each.cause for each in causes} == {each.cause for each in found if each.level}
     assert len({each.cause for each in causes}) == len(causes)

@@ -11,7 +11,7 @@ def add_diagnose(commands: Any) -> None:
     diagnose = commands.add_parser(
         "diagnose",
         help="say why a picture gets its answer",
-        description="Serves BUNDLE and measures each PICTURE: other recipes, other company, "
+        description="Serves BUNDLE and measures each PICTURE: other recipes, co-batched rows, "
         "training mode, changes of the picture, its place among the reference pictures. Prints a "
         "verdict with its evidence. Exits with 0 when every picture was diagnosed, with 1 when the "
         "model was refused or failed, or with 2 for wrong usage and for what cannot be used.",

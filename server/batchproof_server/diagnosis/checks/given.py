@@ -8,7 +8,7 @@ import numpy as np
 
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.case import Case, Framed
-from batchproof_server.diagnosis.findings import Finding, Level, Threshold
+from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 from batchproof_server.diagnosis.matching import (
     FramingMatch,
     GivenScores,
@@ -43,7 +43,7 @@ class TensorCheck:
 
     question: str = "Which recipe makes your tensor?"
 
-    def look(self, case: Case) -> tuple[Finding, ...]:
+    def look(self, case: Case) -> tuple[CheckResult, ...]:
         """Geometry and colour first, then scaling."""
         tensor = case.given.tensor
         if tensor is None:
@@ -54,20 +54,20 @@ class TensorCheck:
 
 def _tensor_findings(
     case: Case, tensor: Array, declared: FramingMatch, best: FramingMatch
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     left, least = declared.match.residual_ratio, best.match.residual_ratio
     if least > _UNEXPLAINED.value and left < _NEARER * least:
         yield _foreign(case, best)
         return
     if best is declared:
-        yield Finding(
+        yield CheckResult(
             "geometry", "geometry and colour", left, _RESIDUAL, Level.FINE,
             f"Size, cut, filter and colour of your tensor are those of the recipe ({left:.2g} of "
             "its variance is left).",
         )  # fmt: skip
         yield _scaling(case, tensor, declared.match)
         return
-    yield Finding(
+    yield CheckResult(
         best.framed.cause, best.framed.title, left, _RESIDUAL, Level.LIKELY,
         f"Your tensor is this picture {best.framed.title}: that leaves {least:.2g} of its variance,"
         f" the declared recipe {left:.2g}.{_answer(case)}",
@@ -76,9 +76,9 @@ def _tensor_findings(
     yield _scaling(case, tensor, best.match)
 
 
-def _foreign(case: Case, best: FramingMatch) -> Finding:
+def _foreign(case: Case, best: FramingMatch) -> CheckResult:
     least = best.match.residual_ratio
-    return Finding(
+    return CheckResult(
         "tensor:other", "your tensor is made in a way that is not on the list", least,
         _UNEXPLAINED, Level.LIKELY,
         f"No recipe that was tried makes your tensor: the nearest ({_named(best.framed)}) leaves "
@@ -92,12 +92,12 @@ def _named(framed: Framed) -> str:
     return framed.title if framed.cause else "the declared one"
 
 
-def _scaling(case: Case, tensor: Array, match: LinearMatch) -> Finding:
+def _scaling(case: Case, tensor: Array, match: LinearMatch) -> CheckResult:
     own = scaling_distance(match, case.scalings[0])
     # What geometry leaves unexplained flattens the fitted line.
     limit = Threshold(_SCALING.value + match.residual_ratio**0.5, _SCALING.reason)
     if own <= limit.value:
-        return Finding(
+        return CheckResult(
             "scaling", "scaling", own, limit, Level.FINE,
             f"Black and white of your tensor are those of the recipe, but for {own:.2g} of the "
             "span.",
@@ -110,7 +110,7 @@ def _scaling(case: Case, tensor: Array, match: LinearMatch) -> Finding:
     elif is_standardised(tensor):
         cause, title = "scaling:per_image", "each picture brought to mean 0 and deviation 1"
     declared = case.scalings[0]
-    return Finding(
+    return CheckResult(
         cause, title, own, limit, Level.LIKELY,
         f"In your tensor black is {_values(match.black)} and white {_values(match.white)}; the "
         f"recipe makes them {_values(np.array(declared.black))} and "
@@ -153,7 +153,7 @@ class ScoresCheck:
 
     question: str = "What makes your scores?"
 
-    def look(self, case: Case) -> tuple[Finding, ...]:
+    def look(self, case: Case) -> tuple[CheckResult, ...]:
         """The one thing that reproduces them, or that nothing does."""
         if case.given.scores is None:
             return ()
@@ -165,14 +165,14 @@ class ScoresCheck:
         return found or (*_modes(case, given, plain), _other_model(case, given, plain))
 
 
-def _same(distance: float) -> Finding:
-    return Finding(
+def _same(distance: float) -> CheckResult:
+    return CheckResult(
         "scores", "your scores", distance, _SCORES, Level.FINE,
         f"Your scores are those of this model for this picture, but for {distance:.2g} nats.",
     )  # fmt: skip
 
 
-def _recipes(case: Case, given: GivenScores, plain: float) -> Iterator[Finding]:
+def _recipes(case: Case, given: GivenScores, plain: float) -> Iterator[CheckResult]:
     tried = [
         (float(given.distances(each.answers)[0]), each)
         for each in case.tried
@@ -181,7 +181,7 @@ def _recipes(case: Case, given: GivenScores, plain: float) -> Iterator[Finding]:
     alike = sorted((pair for pair in tried if pair[0] <= _SCORES.value), key=lambda pair: pair[0])
     for rank, (distance, each) in enumerate(alike[:3]):
         also = "" if len(alike) == 1 else f" ({len(alike)} mistakes give these scores)"
-        yield Finding(
+        yield CheckResult(
             each.cause, each.title, plain, _SCORES, Level.LIKELY,
             f"The model gives your scores to this picture {each.title}: {distance:.2g} nats away, "
             f"and {plain:.2g} by the declared recipe{also}.",
@@ -190,13 +190,13 @@ def _recipes(case: Case, given: GivenScores, plain: float) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _reordered(case: Case, given: GivenScores) -> Iterator[Finding]:
+def _reordered(case: Case, given: GivenScores) -> Iterator[CheckResult]:
     ours = case.answers.logarithms[0]
     theirs = np.log(np.maximum(given.probabilities, 1e-7))
     distance = float(np.sqrt(((np.sort(ours) - np.sort(theirs)) ** 2).mean()))
     classes_that_tell = 3
     if distance <= _SCORES.value and len(ours) >= classes_that_tell:
-        yield Finding(
+        yield CheckResult(
             "labels:order", "classes in another order", distance, _SCORES, Level.LIKELY,
             f"Your scores are those of this model in another order ({distance:.2g} nats apart when "
             "both are sorted).",
@@ -205,13 +205,13 @@ def _reordered(case: Case, given: GivenScores) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[Finding]:
+def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[CheckResult]:
     modes = case.modes
     if modes is None:
         return
     exact = float(given.distances(modes.statistics)[0])
     if exact <= _SCORES.value:
-        yield Finding(
+        yield CheckResult(
             "mode:statistics", "BatchNorm in training mode", exact, _SCORES, Level.LIKELY,
             f"Your scores are those of BatchNorm in training mode: {exact:.2g} nats away, and "
             f"{plain:.2g} in inference mode.", _INFERENCE, weight=_WEIGHT + 1,
@@ -223,7 +223,7 @@ def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[Finding]:
     ):
         alike = given.resemblance(drawn)
         if alike.cosine > _ALIKE.value and alike.distance_ratio < _WITHIN:
-            yield Finding(
+            yield CheckResult(
                 cause, title, alike.cosine, _ALIKE, Level.LIKELY,
                 f"Your scores are such as {title} gives: the cosine to the mean of "
                 f"{len(drawn.decided)} draws is {alike.cosine:.2f}, the distance from it "
@@ -240,11 +240,11 @@ _WITHIN: Final = 1.2
 _INFERENCE: Final = "Call the model with training=False, or model.predict."
 
 
-def _other_model(case: Case, given: GivenScores, plain: float) -> Finding:
+def _other_model(case: Case, given: GivenScores, plain: float) -> CheckResult:
     """Never excluded: another model can give any scores, those of training mode too."""
     said = case.subject.labels[int(given.probabilities.argmax())]
     untried = "" if case.modes is not None else f" Training mode was not tried: {case.no_modes}."
-    return Finding(
+    return CheckResult(
         "model:other", "another model, or other weights", plain, _SCORES, Level.LIKELY,
         f"No mistake of the recipe gives your scores ({said} {given.probabilities.max():.1%}): "
         f"{plain:.2g} nats from this model's ({case.label} {case.confidence:.1%}).{untried}",

@@ -6,10 +6,11 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.case import Case, Company, Place, Turns
-from batchproof_server.diagnosis.findings import Finding, Level, Threshold
+from batchproof_server.diagnosis.case import Case
+from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
+from batchproof_server.diagnosis.reference import PlaceInReference, ReferenceMeasures, TurnGains
 
-LEAST_COMPANY: Final = 12
+LEAST_REFERENCE_PICTURES: Final = 12
 """With fewer reference pictures their extremes say nothing."""
 
 _DARK: Final = Threshold(
@@ -34,25 +35,27 @@ class PictureCheck:
 
     question: str = "Is the picture unlike those the model knows?"
 
-    def look(self, case: Case) -> tuple[Finding, ...]:
+    def look(self, case: Case) -> tuple[CheckResult, ...]:
         """Light, noise, turn and subject, in that order."""
-        company = case.company
-        if company is None:
-            text = f"Fewer than {LEAST_COMPANY} reference pictures: put some into samples/."
-            return (Finding("picture", "the picture", None, None, Level.FINE, text),)
+        reference = case.reference
+        if reference is None:
+            text = (
+                f"Fewer than {LEAST_REFERENCE_PICTURES} reference pictures: put some into samples/."
+            )
+            return (CheckResult("picture", "the picture", None, None, Level.FINE, text),)
         return (
-            _dark(case, company),
-            _noisy(case, company),
-            _turned(case, company),
-            _unknown(case, company),
+            _dark(case, reference),
+            _noisy(case, reference),
+            _turned(case, reference),
+            _unknown(case, reference),
         )
 
 
-def _dark(case: Case, company: Company) -> Finding:
-    white, darkest = float(case.looks.white[0]), float(company.looks.white.min())
+def _dark(case: Case, reference: ReferenceMeasures) -> CheckResult:
+    white, darkest = float(case.looks.white[0]), float(reference.looks.white.min())
     number = white / max(darkest, 1.0)
     is_dark = number < _DARK.value
-    return Finding(
+    return CheckResult(
         "picture:dark", "the picture is too dark", number, _DARK,
         Level.LIKELY if is_dark else Level.FINE,
         f"Its white is level {white:.0f}; that of the darkest reference picture is {darkest:.0f}.",
@@ -61,12 +64,12 @@ def _dark(case: Case, company: Company) -> Finding:
     )  # fmt: skip
 
 
-def _noisy(case: Case, company: Company) -> Finding:
+def _noisy(case: Case, reference: ReferenceMeasures) -> CheckResult:
     own = float(case.looks.noise[0])
-    usual = float(np.quantile(company.looks.noise, 0.95))
+    usual = float(np.quantile(reference.looks.noise, 0.95))
     limit = Threshold(_NOISE.value + usual, _NOISE.reason)
     is_noisy = own > limit.value
-    return Finding(
+    return CheckResult(
         "picture:noise", "the picture is noisy", own, limit,
         Level.LIKELY if is_noisy else Level.FINE,
         f"Its calm parts deviate by {own:.1f} levels; those of 95 % of the reference pictures by "
@@ -76,13 +79,13 @@ def _noisy(case: Case, company: Company) -> Finding:
     )  # fmt: skip
 
 
-def strangeness(place: Place, company: Company) -> float:
+def strangeness(place: PlaceInReference, reference: ReferenceMeasures) -> float:
     """How far out a picture lies: 1 is where the outermost tenth of the reference begins.
 
     The mean of three: how unlike it is to all reference pictures, how far its scores are from
     theirs, and how much less typical its answer is than their median.
     """
-    known = company.place
+    known = reference.place
     unlike = float(1 - place.likeness[0]) / _outer(1 - known.likeness)
     far = float(place.distance[0]) / _outer(known.distance)
     median = float(np.median(known.typicality))
@@ -94,11 +97,11 @@ def _outer(values: Array) -> float:
     return max(float(np.quantile(values, _OUTER)), 1e-9)
 
 
-def best_turn(turns: Turns, company: Company) -> tuple[float, int]:
+def best_turn(turns: TurnGains, reference: ReferenceMeasures) -> tuple[float, int]:
     """What the best turn gains, in units of what is usual for reference pictures; its place."""
     likeness, typicality = (
         max(float(np.quantile(gains.max(axis=1), 0.95)), floor)
-        for gains, floor in ((company.turns.likeness, 0.05), (company.turns.typicality, 0.5))
+        for gains, floor in ((reference.turns.likeness, 0.05), (reference.turns.typicality, 0.5))
     )
     typical = np.minimum(turns.typicality[0].clip(min=0) / typicality, _MOST_TYPICAL_GAINS)
     gains = turns.likeness[0] / likeness + typical
@@ -106,16 +109,16 @@ def best_turn(turns: Turns, company: Company) -> tuple[float, int]:
     return float(gains[place]), place
 
 
-def _turned(case: Case, company: Company) -> Finding:
-    number, place = best_turn(case.turns, company)
+def _turned(case: Case, reference: ReferenceMeasures) -> CheckResult:
+    number, place = best_turn(case.turns, reference)
     gain = float(case.turns.likeness[0, place])
-    like_enough = _LIKE_ENOUGH * float(np.quantile(company.place.likeness, 0.05))
+    like_enough = _LIKE_ENOUGH * float(np.quantile(reference.place.likeness, 0.05))
     is_turned = (
         number > _TURN.value
-        and strangeness(case.place, company) > _STRANGE_TO_TURN
+        and strangeness(case.place, reference) > _STRANGE_TO_TURN
         and float(case.place.likeness[0]) + gain > like_enough
     )
-    return Finding(
+    return CheckResult(
         "picture:turned", "the picture is turned", number, _TURN,
         Level.LIKELY if is_turned else Level.FINE,
         f"Turned by {case.turns.degrees[place]:g} degrees its likeness to the nearest reference "
@@ -126,10 +129,10 @@ def _turned(case: Case, company: Company) -> Finding:
     )  # fmt: skip
 
 
-def _unknown(case: Case, company: Company) -> Finding:
-    number = strangeness(case.place, company)
+def _unknown(case: Case, reference: ReferenceMeasures) -> CheckResult:
+    number = strangeness(case.place, reference)
     is_unknown = number > _STRANGE.value
-    return Finding(
+    return CheckResult(
         "picture:unknown", "nothing that the model knows", number, _STRANGE,
         Level.LIKELY if is_unknown else Level.FINE,
         f"Likeness to the nearest reference picture {case.place.likeness[0]:.2f}, scores "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchproof_server.diagnosis.case import Case
-from batchproof_server.diagnosis.findings import Finding, Level, Threshold
+from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 from batchproof_server.drift.calibration import CALIBRATION_BINS
 from batchproof_server.drift.profile import ClassReference, ReferenceProfile, SignalReference
 
@@ -25,13 +25,13 @@ class PlaceCheck:
 
     question: str = "Where does it lie in the reference?"
 
-    def look(self, case: Case) -> tuple[Finding, ...]:
+    def look(self, case: Case) -> tuple[CheckResult, ...]:
         """One finding for each signal, then calibration and the class."""
         unsure = _unsure(case)
         profile = case.subject.profile
         if profile is None:
             text = "The bundle has no profile.json: `batchproof-server profile` makes one."
-            return (Finding("place", "the reference", None, None, Level.FINE, text), unsure)
+            return (CheckResult("place", "the reference", None, None, Level.FINE, text), unsure)
         return (*_signals(case, profile), unsure, *_calibration(case, profile),
                 _record(case, profile))  # fmt: skip
 
@@ -50,7 +50,7 @@ def percentile(reference: SignalReference, value: float) -> float:
     return 0.5 if value == reference.min else float(value > reference.min)
 
 
-def _signals(case: Case, profile: ReferenceProfile) -> Iterator[Finding]:
+def _signals(case: Case, profile: ReferenceProfile) -> Iterator[CheckResult]:
     for name, reference in profile.signals.items():
         value = case.signals.get(name)
         if value is None or value != value:  # noqa: PLR0124 - NaN
@@ -58,7 +58,7 @@ def _signals(case: Case, profile: ReferenceProfile) -> Iterator[Finding]:
         place = percentile(reference, value)
         beyond = 2 * min(place, 1 - place)
         rare = beyond < _RARE.value and name in _PIXEL_SIGNALS and _is_beyond(reference, value)
-        yield Finding(
+        yield CheckResult(
             f"signal:{name}", f"an unusual {name.replace('_', ' ')}", beyond, _RARE,
             Level.SUSPICIOUS if rare else Level.FINE,
             f"{name} is {value:.4g}, above {place:.1%} of {profile.pictures} reference pictures.",
@@ -73,10 +73,10 @@ def _is_beyond(reference: SignalReference, value: float) -> bool:
     return not reference.min - margin <= value <= reference.max + margin
 
 
-def _unsure(case: Case) -> Finding:
+def _unsure(case: Case) -> CheckResult:
     unsure = case.confidence < _CONFIDENCE.value
     second = int(case.answers.probabilities[0].argsort()[-2:][0])
-    return Finding(
+    return CheckResult(
         "unsure", "the model is unsure", case.confidence, _CONFIDENCE,
         Level.SUSPICIOUS if unsure else Level.FINE,
         f"{case.label} {case.confidence:.1%}, then {case.subject.labels[second]} "
@@ -85,24 +85,24 @@ def _unsure(case: Case) -> Finding:
     )  # fmt: skip
 
 
-def _calibration(case: Case, profile: ReferenceProfile) -> Iterator[Finding]:
+def _calibration(case: Case, profile: ReferenceProfile) -> Iterator[CheckResult]:
     place = min(CALIBRATION_BINS - 1, max(0, -int(-case.confidence * CALIBRATION_BINS // 1) - 1))
     calibration = profile.calibration
     pictures, right = calibration.pictures[place], calibration.right[place]
     if not pictures:
         return
-    yield Finding(
+    yield CheckResult(
         "calibration", "calibration", right / pictures, None, Level.FINE,
         f"Of {pictures} reference pictures with a confidence from {place / 10:.0%} to "
         f"{(place + 1) / 10:.0%}, {right / pictures:.1%} were answered right.",
     )  # fmt: skip
 
 
-def _record(case: Case, profile: ReferenceProfile) -> Finding:
+def _record(case: Case, profile: ReferenceProfile) -> CheckResult:
     known = profile.classes[int(case.answers.decided[0])]
     precision = known.right / known.answered if known.answered else 0.0
     weak = precision < _RECALL.value
-    return Finding(
+    return CheckResult(
         "class:weak", f"the model often answers {known.label} wrongly", precision, _RECALL,
         Level.FINE,
         f"{known.right} of {known.answered} answers {known.label} were right ({precision:.1%}), "

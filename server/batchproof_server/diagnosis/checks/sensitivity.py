@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchproof_server.diagnosis.case import Case, Curve
-from batchproof_server.diagnosis.findings import Finding, Level, Threshold
+from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 
 _USUAL: Final = Threshold(
     0.05, "one change of many is rare by chance alone; only what is rarer than that is worth a look"
@@ -21,26 +21,26 @@ class SensitivityCheck:
 
     question: str = "How little changes the answer?"
 
-    def look(self, case: Case) -> tuple[Finding, ...]:
+    def look(self, case: Case) -> tuple[CheckResult, ...]:
         """One finding for each curve, then the views."""
         return (*(_curve(case, each) for each in case.curves), *_views(case))
 
 
-def _curve(case: Case, curve: Curve) -> Finding:
+def _curve(case: Case, curve: Curve) -> CheckResult:
     step = curve.flips_at
     if step is None:
         text = f"{curve.family}: the class stays over the whole range."
-        return Finding("sensitivity", curve.family, 1.0, _USUAL, Level.FINE, text)
+        return CheckResult("sensitivity", curve.family, 1.0, _USUAL, Level.FINE, text)
     strength = _first_flip(curve)
     others = [each for each in curve.reference_flips if each is not None and each <= step]
     count = len(curve.reference_kept)
     where = f"{curve.family}: the class changes at {strength:g} {curve.unit}".rstrip()
     if not count:
-        return Finding("sensitivity", curve.family, None, None, Level.FINE, f"{where}.")
+        return CheckResult("sensitivity", curve.family, None, None, Level.FINE, f"{where}.")
     share = len(others) / count
-    return Finding(
+    return CheckResult(
         "sensitivity", curve.family, share, _USUAL, Level.FINE,
-        f"{where}; so soon with {share:.0%} of {case.company_count} reference pictures.",
+        f"{where}; so soon with {share:.0%} of {case.reference_count} reference pictures.",
     )  # fmt: skip
 
 
@@ -49,11 +49,11 @@ def _first_flip(curve: Curve) -> float:
     return curve.strengths[min(flipped, key=lambda place: curve.away[place])]
 
 
-def _views(case: Case) -> Iterator[Finding]:
+def _views(case: Case) -> Iterator[CheckResult]:
     if case.agreement != case.agreement:
         return
     fragile = case.agreement < _FRAGILE.value
-    yield Finding(
+    yield CheckResult(
         "fragile", "a fragile answer", case.agreement, _FRAGILE,
         Level.SUSPICIOUS if fragile else Level.FINE,
         f"{case.agreement:.0%} of the mildly changed pictures keep the class.",

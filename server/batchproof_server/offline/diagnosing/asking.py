@@ -7,7 +7,7 @@ import numpy as np
 from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import Answers
+from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Predict, ask
 from batchproof_server.serving.request import NO_DEADLINE_S, Prediction, PredictRequest
@@ -25,7 +25,7 @@ class RowAsker:
     model: ServedModel
     predict: Predict
 
-    async def answers(self, rows: Array) -> Answers:
+    async def answers(self, rows: Array) -> ClassAnswers:
         """The answers to rows, a micro-batch at a time.
 
         Args:
@@ -39,15 +39,15 @@ class RowAsker:
             scores_of(await self._ask(rows[start : start + size]))
             for start in range(0, len(rows), size)
         ]
-        answers = [Answers.of(each) for each in parts]
-        return Answers(
+        answers = [ClassAnswers.of(each) for each in parts]
+        return ClassAnswers(
             np.concatenate([each.probabilities for each in answers]),
             np.concatenate([each.scores for each in answers]),
             answers[0].has_logits,
             np.concatenate([each.decided for each in answers]),
         )
 
-    async def answers_or_none(self, row: Array) -> Answers | None:
+    async def answers_or_none(self, row: Array) -> ClassAnswers | None:
         """The answer to one row; None where it is not finite."""
         try:
             return await self.answers(row[np.newaxis])

@@ -10,20 +10,19 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import Answers
+from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import (
     Case,
-    Company,
+    DiagnosedModel,
     Framed,
     Given,
-    PathAnswer,
     ScalingEnds,
-    Subject,
     Tried,
-    Turns,
 )
-from batchproof_server.diagnosis.checks.picture import LEAST_COMPANY
-from batchproof_server.diagnosis.mistakes import Mistakes, scaling_ends, usual_mistakes
+from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
+from batchproof_server.diagnosis.mistakes import Mistakes, usual_mistakes
+from batchproof_server.diagnosis.reference import ReferenceMeasures, TurnGains
+from batchproof_server.diagnosis.scalings import scaling_ends
 from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
 from batchproof_server.drift.recorded import signals_of_records
 from batchproof_server.imaging.exif import read_orientation
@@ -35,7 +34,7 @@ from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Predict, ask
 from batchproof_server.offline.datasets.pictures import InvalidData
 from batchproof_server.offline.diagnosing.asking import RowAsker, scores_of
-from batchproof_server.offline.diagnosing.company import MOST_COMPANY, reference_pictures
+from batchproof_server.offline.diagnosing.beside import ask_beside
 from batchproof_server.offline.diagnosing.modes import ModeAsker
 from batchproof_server.offline.diagnosing.perturbing import (
     Perturber,
@@ -46,14 +45,18 @@ from batchproof_server.offline.diagnosing.perturbing import (
 )
 from batchproof_server.offline.diagnosing.reference import (
     THUMBNAIL_PIXELS,
-    Reference,
+    ReferenceFigures,
     empty_place,
+)
+from batchproof_server.offline.diagnosing.reference_pictures import (
+    MOST_REFERENCE_PICTURES,
+    reference_pictures,
 )
 from batchproof_server.offline.evaluation.evaluating import served_expansion
 from batchproof_server.offline.reference_profile.answering import RecordKeeper
 from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
 
-_COMPANY_S: Final = 2.0
+_REFERENCE_S: Final = 2.0
 """What the reference pictures may take to execute on this machine."""
 _WORKING_SIDE_PIXELS: Final = 512
 
@@ -68,7 +71,7 @@ class Measurer:
         mistakes: what is tried.
         perturber: changes pictures.
         reference: the reference pictures.
-        company: measured once.
+        measures: what they come to.
         modes: None where the artefact is no Keras file.
         no_modes: why.
         subject: what answers.
@@ -78,11 +81,11 @@ class Measurer:
     records: RecordKeeper
     mistakes: Mistakes
     perturber: Perturber
-    reference: Reference
-    company: Company | None
+    reference: ReferenceFigures
+    measures: ReferenceMeasures | None
     modes: ModeAsker | None
     no_modes: str
-    subject: Subject
+    subject: DiagnosedModel
 
     async def measure(self, name: str, encoded: bytes, given: Given) -> Case:
         """Measures one picture.
@@ -116,7 +119,7 @@ class Measurer:
             tried=tuple(await self._tried(framed, row)),
             framed=framed,
             scalings=tuple(_scaling_ends(self.mistakes, recipe.channels)),
-            paths=await self._paths(row),
+            paths=await ask_beside(self.asker, row),
             modes=None if self.modes is None else self.modes.modes(row),
             no_modes=self.no_modes,
             curves=curves_of(perturbed, list(self.reference.perturbed)),
@@ -124,19 +127,19 @@ class Measurer:
             looks=perturbed.looks,
             turns=_no_turns() if others is None else turns_of(perturbed, others),
             place=empty_place(perturbed) if others is None else self.reference.place(perturbed),
-            company=self.company,
+            reference=self.measures,
             signals=signals,
             neighbours=() if others is None else self.reference.neighbours(perturbed.plain),
         )
 
-    async def _plain(self, name: str, encoded: bytes) -> tuple[Answers, dict[str, float]]:
+    async def _plain(self, name: str, encoded: bytes) -> tuple[ClassAnswers, dict[str, float]]:
         request = PredictRequest(self.asker.model, NO_DEADLINE_S, images=[encoded], request_id=name)
         prediction = await ask(self.asker.predict, request)
         await asyncio.sleep(0)  # observers are told once the answer is on its way
         record = self.records.take(name)
         signals, _ = signals_of_records([record])
         values = {key: float(value[0]) for key, value in signals.values.items() if len(value)}
-        return Answers.of(scores_of(prediction)), values
+        return ClassAnswers.of(scores_of(prediction)), values
 
     async def _answered(self, given: Given) -> Given:
         if given.tensor is None:
@@ -181,23 +184,6 @@ class Measurer:
     def _channels_first(self) -> bool:
         return self.perturber.expansion.recipe.plan.layout == "channels_first"
 
-    async def _paths(self, row: Array) -> tuple[PathAnswer, ...]:
-        alone = await self.asker.output(row[np.newaxis])
-        most = max(2, min(self.asker.model.batcher.max_batch_rows, 32))
-        strangers = _strangers(row, most - 1)
-        companies = (
-            ("alone once more", row[np.newaxis]),
-            ("among 2 copies, padded", np.stack([row] * 3)),
-            (f"among {most - 1} copies", np.stack([row] * most)),
-            (f"among {most - 1} random rows", np.concatenate([row[np.newaxis], strangers])),
-        )
-        return tuple(
-            [
-                _path(title, len(rows), alone, (await self.asker.output(rows))[:1])
-                for title, rows in companies
-            ]
-        )
-
 
 async def open_measurer(
     served: ServedModel, predict: Predict, records: RecordKeeper, bundle: Path
@@ -224,8 +210,8 @@ async def open_measurer(
     asker = RowAsker(served, predict)
     perturber = Perturber(asker, expansion, mistakes.framings[0].levels)
     labels = loaded.bundle.labels or tuple(map(str, range(loaded.classes)))
-    pictures = reference_pictures(bundle, expansion.recipe, _company_rows(served))
-    reference = Reference(
+    pictures = reference_pictures(bundle, expansion.recipe, _reference_limit(served))
+    reference = ReferenceFigures(
         pictures,
         tuple([await perturber.perturb(_small(each.picture)) for each in pictures]),
         labels,
@@ -237,10 +223,10 @@ async def open_measurer(
         mistakes=mistakes,
         perturber=perturber,
         reference=reference,
-        company=reference.company(),
+        measures=reference.measures(),
         modes=None,
         no_modes="not available",
-        subject=Subject(
+        subject=DiagnosedModel(
             model=loaded.bundle.name,
             version=loaded.bundle.version,
             engine=loaded.backend.engine,
@@ -262,14 +248,17 @@ def _small(picture: Picture) -> Picture:
     return reduced(picture, _WORKING_SIDE_PIXELS)
 
 
-def _company_rows(served: ServedModel) -> int:
+def _reference_limit(served: ServedModel) -> int:
     """As many reference pictures as execute in time, at least so many that they tell something."""
     times = served.loaded.execution_s
     if not times:
-        return MOST_COMPANY
+        return MOST_REFERENCE_PICTURES
     row_s = times[-1] / served.loaded.batching.buckets_rows[-1]
     rows = len(ALL_VIEWS) + len(BLUR_SHARES) + 1
-    return max(LEAST_COMPANY, min(MOST_COMPANY, int(_COMPANY_S / max(row_s * rows, 1e-9))))
+    return max(
+        LEAST_REFERENCE_PICTURES,
+        min(MOST_REFERENCE_PICTURES, int(_REFERENCE_S / max(row_s * rows, 1e-9))),
+    )
 
 
 def _takes(recipe: Recipe, encoded: bytes) -> bool:
@@ -295,24 +284,7 @@ def _scaling_ends(mistakes: Mistakes, channels: int) -> Iterator[ScalingEnds]:
         )
 
 
-def _strangers(row: Array, count: int) -> Array:
-    """Random rows between the least and the greatest value of a row; always the same ones."""
-    random = np.random.default_rng(count)
-    low, high = float(row.min()), float(row.max())
-    return random.uniform(low, max(high, low + 1e-6), (count, *row.shape)).astype(row.dtype)
-
-
-def _path(title: str, rows: int, alone: Array, output: Array) -> PathAnswer:
-    return PathAnswer(
-        title=title,
-        rows=rows,
-        same_bits=alone.tobytes() == output.tobytes(),
-        greatest_difference=float(np.abs(alone.astype(np.float64) - output).max()),
-        same_class=bool(alone.reshape(-1).argmax() == output.reshape(-1).argmax()),
-    )
-
-
-def _no_turns() -> Turns:
+def _no_turns() -> TurnGains:
     degrees = tuple(step.strength for step in rotation().steps)
     nothing = np.zeros((1, len(degrees)))
-    return Turns(degrees, nothing, nothing)
+    return TurnGains(degrees, nothing, nothing)

@@ -7,7 +7,7 @@ import numpy as np
 
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
-from batchproof_server.diagnosis.answers import Answers
+from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import TrainingModes
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.offline.evaluation.evaluating import scores_kind
@@ -48,7 +48,7 @@ class ModeAsker:
 
     def _trained(
         self, row: Array, rows: int, batches: int, *, statistics: bool, dropout: bool
-    ) -> Answers:
+    ) -> ClassAnswers:
         inputs = self._inputs(row, rows)
         return self._answers(
             [
@@ -60,6 +60,6 @@ class ModeAsker:
     def _inputs(self, row: Array, rows: int) -> Tensors:
         return {self.model.backend.signature.inputs[0].name: np.repeat(row[np.newaxis], rows, 0)}
 
-    def _answers(self, outputs: list[dict[str, Array]]) -> Answers:
+    def _answers(self, outputs: list[dict[str, Array]]) -> ClassAnswers:
         output = np.concatenate([each[self.model.output.name or ""] for each in outputs])
-        return Answers.of(score(output, scores_kind(self.model), self.model.output.limit))
+        return ClassAnswers.of(score(output, scores_kind(self.model), self.model.output.limit))

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import Answers
-from batchproof_server.diagnosis.case import Curve, Looks, Turns
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.case import Curve
 from batchproof_server.diagnosis.measures import blurred, looks, signatures
+from batchproof_server.diagnosis.reference import Looks, TurnGains
 from batchproof_server.diagnosis.views import (
     ALL_VIEWS,
     BLUR_SHARES,
     FAMILIES,
     MILD,
     ROTATION,
-    Family,
+    ChangeFamily,
 )
 from batchproof_server.imaging.geometry import Picture, as_array
 from batchproof_server.imaging.recipe import Recipe
@@ -38,9 +39,9 @@ class Perturbed:
         turned: of each turn, [turns, n].
     """
 
-    plain: Answers
-    views: Mapping[View, Answers]
-    blurs: Answers
+    plain: ClassAnswers
+    views: Mapping[View, ClassAnswers]
+    blurs: ClassAnswers
     looks: Looks
     signatures: Array
     turned: Array
@@ -97,13 +98,13 @@ class Perturber:
         return rows
 
 
-def rotation() -> Family:
+def rotation() -> ChangeFamily:
     """The family of turns."""
     (family,) = (each for each in FAMILIES if each.name == ROTATION)
     return family
 
 
-def turns_of(perturbed: Perturbed, others: Array) -> Turns:
+def turns_of(perturbed: Perturbed, others: Array) -> TurnGains:
     """What turning one picture gains.
 
     Args:
@@ -118,7 +119,9 @@ def turns_of(perturbed: Perturbed, others: Array) -> Turns:
         float(perturbed.views[step.views[0]].typicality[0] - perturbed.plain.typicality[0])
         for step in steps
     ]
-    return Turns(tuple(step.strength for step in steps), likeness[np.newaxis], np.array([typical]))
+    return TurnGains(
+        tuple(step.strength for step in steps), likeness[np.newaxis], np.array([typical])
+    )
 
 
 def agreement(perturbed: Perturbed) -> float:
@@ -127,16 +130,16 @@ def agreement(perturbed: Perturbed) -> float:
     return sum(kept) / len(kept)
 
 
-def curves_of(perturbed: Perturbed, company: list[Perturbed]) -> tuple[Curve, ...]:
-    """The curves of one picture beside those of the company."""
-    return tuple(_curves(perturbed, company))
+def curves_of(perturbed: Perturbed, others: list[Perturbed]) -> tuple[Curve, ...]:
+    """The curves of one picture beside those of other pictures."""
+    return tuple(_curves(perturbed, others))
 
 
-def _curves(perturbed: Perturbed, company: list[Perturbed]) -> Iterator[Curve]:
+def _curves(perturbed: Perturbed, others: list[Perturbed]) -> Iterator[Curve]:
     for family in FAMILIES:
         views = [view for step in family.steps for view in step.views]
         if all(view in perturbed.views for view in views):
-            known = [each for each in company if all(view in each.views for view in views)]
+            known = [each for each in others if all(view in each.views for view in views)]
             yield Curve(
                 family=family.name,
                 unit=family.unit,
@@ -153,10 +156,10 @@ def _curves(perturbed: Perturbed, company: list[Perturbed]) -> Iterator[Curve]:
                     [_kept_steps(each, family) for each in known], bool
                 ).reshape(len(known), len(family.steps)),
             )
-    yield _blur(perturbed, company)
+    yield _blur(perturbed, others)
 
 
-def _blur(perturbed: Perturbed, company: list[Perturbed]) -> Curve:
+def _blur(perturbed: Perturbed, others: list[Perturbed]) -> Curve:
     plain = int(perturbed.plain.decided[0])
     return Curve(
         family="blur",
@@ -166,12 +169,12 @@ def _blur(perturbed: Perturbed, company: list[Perturbed]) -> Curve:
         kept=perturbed.blurs.decided == plain,
         confidence=perturbed.blurs.probabilities[:, plain],
         reference_kept=np.array(
-            [each.blurs.decided == each.plain.decided[0] for each in company], bool
-        ).reshape(len(company), len(BLUR_SHARES)),
+            [each.blurs.decided == each.plain.decided[0] for each in others], bool
+        ).reshape(len(others), len(BLUR_SHARES)),
     )
 
 
-def _kept_steps(perturbed: Perturbed, family: Family) -> Array:
+def _kept_steps(perturbed: Perturbed, family: ChangeFamily) -> Array:
     return np.array([all(_kept(perturbed, view) for view in step.views) for step in family.steps])
 
 

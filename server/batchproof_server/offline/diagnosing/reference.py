@@ -7,19 +7,25 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
-from batchproof_server.diagnosis.answers import Answers
-from batchproof_server.diagnosis.case import Company, Looks, Neighbour, Place, Turns
-from batchproof_server.diagnosis.checks.picture import LEAST_COMPANY
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
+from batchproof_server.diagnosis.reference import (
+    Looks,
+    Neighbour,
+    PlaceInReference,
+    ReferenceMeasures,
+    TurnGains,
+)
 from batchproof_server.imaging.thumbnail import thumbnail_png
-from batchproof_server.offline.diagnosing.company import ReferencePicture
 from batchproof_server.offline.diagnosing.perturbing import Perturbed, turns_of
+from batchproof_server.offline.diagnosing.reference_pictures import ReferencePicture
 
 THUMBNAIL_PIXELS: Final = 96
 _NEIGHBOURS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class ReferenceFigures:
     """The reference pictures with what was measured of them."""
 
     pictures: tuple[ReferencePicture, ...]
@@ -36,40 +42,42 @@ class Reference:
         kept = [each.signatures for place, each in enumerate(self.perturbed) if place != but]
         return np.concatenate(kept)
 
-    def company(self) -> Company | None:
+    def measures(self) -> ReferenceMeasures | None:
         """Each compared with all others; None where they are too few to say anything."""
         count = len(self.perturbed)
-        if count < LEAST_COMPANY:
+        if count < LEAST_REFERENCE_PICTURES:
             return None
         turns = [turns_of(each, self.others(place)) for place, each in enumerate(self.perturbed)]
         places = [self.place(each, place) for place, each in enumerate(self.perturbed)]
-        return Company(
+        return ReferenceMeasures(
             count=count,
             looks=Looks(
                 np.concatenate([each.looks.white for each in self.perturbed]),
                 np.concatenate([each.looks.noise for each in self.perturbed]),
             ),
-            turns=Turns(
+            turns=TurnGains(
                 turns[0].degrees,
                 np.concatenate([each.likeness for each in turns]),
                 np.concatenate([each.typicality for each in turns]),
             ),
-            place=Place(
+            place=PlaceInReference(
                 np.concatenate([each.likeness for each in places]),
                 np.concatenate([each.distance for each in places]),
                 np.concatenate([each.typicality for each in places]),
             ),
         )
 
-    def place(self, perturbed: Perturbed, but: int | None = None) -> Place:
+    def place(self, perturbed: Perturbed, but: int | None = None) -> PlaceInReference:
         """Where a picture lies among all of them but one."""
         likeness = (self.others(but) @ perturbed.signatures[0]).max()
         distance = self._distances(perturbed.plain)
         if but is not None:
             distance[but] = np.inf
-        return Place(np.array([likeness]), np.array([distance.min()]), perturbed.plain.typicality)
+        return PlaceInReference(
+            np.array([likeness]), np.array([distance.min()]), perturbed.plain.typicality
+        )
 
-    def neighbours(self, answers: Answers) -> tuple[Neighbour, ...]:
+    def neighbours(self, answers: ClassAnswers) -> tuple[Neighbour, ...]:
         """The nearest in the model's scores."""
         distance = self._distances(answers)
         return tuple(
@@ -87,7 +95,7 @@ class Reference:
             distance=distance,
         )
 
-    def _distances(self, answers: Answers) -> Array:
+    def _distances(self, answers: ClassAnswers) -> Array:
         known = np.concatenate([each.plain.scores for each in self.perturbed])
         apart = _centred(known) - _centred(answers.scores)
         distances: Array = np.sqrt((apart**2).mean(axis=1))
@@ -99,10 +107,10 @@ def _centred(scores: Array) -> Array:
     return centred
 
 
-def empty_place(perturbed: Perturbed) -> Place:
+def empty_place(perturbed: Perturbed) -> PlaceInReference:
     """The place among no pictures."""
     nothing = np.array([np.nan])
-    return Place(nothing, nothing, perturbed.plain.typicality)
+    return PlaceInReference(nothing, nothing, perturbed.plain.typicality)
 
 
 def names(pictures: Sequence[ReferencePicture]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.models.samples import SAMPLES_NAME
 from batchproof_server.offline.reference_profile.samples import REFERENCE_NAME
 
-MOST_COMPANY: Final = 60
+MOST_REFERENCE_PICTURES: Final = 60
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
