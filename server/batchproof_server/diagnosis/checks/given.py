@@ -222,14 +222,17 @@ def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[CheckResult
         ("mode:training", "the model in training mode (BatchNorm and Dropout)", modes.both),
     ):
         alike = given.resemblance(drawn)
-        if alike.cosine > _ALIKE.value and alike.distance_ratio < _WITHIN:
+        is_alike = alike.cosine > _ALIKE.value and alike.distance_ratio < _WITHIN
+        if is_alike or (alike.cosine > _NOT_EXCLUDED and alike.distance_ratio < _NOT_BEYOND):
             yield CheckResult(
-                cause, title, alike.cosine, _ALIKE, Level.LIKELY,
-                f"Your scores are such as {title} gives: the cosine to the mean of "
-                f"{len(drawn.decided)} draws is {alike.cosine:.2f}, the distance from it "
-                f"{alike.distance_ratio:.2f} of what 95 % of them have.",
+                cause, title, alike.cosine, _ALIKE,
+                Level.LIKELY if is_alike else Level.SUSPICIOUS,
+                f"Your scores {'are' if is_alike else 'could be'} such as {title} gives: the "
+                f"cosine to the mean of {len(drawn.decided)} draws is {alike.cosine:.2f}, the "
+                f"distance from it {alike.distance_ratio:.2f} of what 95 % of them have.",
                 _INFERENCE, weight=_WEIGHT + 1,
             )  # fmt: skip
+        if is_alike:
             return
 
 
@@ -237,6 +240,9 @@ _ALIKE: Final = Threshold(
     0.45, "nine of ten runs in training mode were above it, and one of ten other models"
 )
 _WITHIN: Final = 1.2
+# So far training mode is named besides another model, which is then the likelier cause.
+_NOT_EXCLUDED: Final = 0.2
+_NOT_BEYOND: Final = 2.0
 _INFERENCE: Final = "Call the model with training=False, or model.predict."
 
 
