@@ -20,8 +20,8 @@ _NOISE: Final = Threshold(
     3.5, "the calm parts of reference pictures deviate by less; plus their own 95 % quantile"
 )
 _TURN: Final = Threshold(1.6, "what turning gains for all but one in a hundred usual pictures")
-_STRANGE_TO_TURN: Final = 0.65
-_LIKE_ENOUGH: Final = 0.8
+_STRANGE_TO_TURN: Final = 0.7
+_LIKE_ENOUGH: Final = 0.88
 _STRANGE: Final = Threshold(
     1.0, "as far out, in the mean of three measures, as the outermost tenth of the reference"
 )
