@@ -237,7 +237,7 @@ def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[CheckResult
 
 
 _ALIKE: Final = Threshold(
-    0.45, "nine of ten runs in training mode were above it, and one of ten other models"
+    0.45, "three of four runs in training mode were above it, and one of four other models"
 )
 _WITHIN: Final = 1.2
 # So far training mode is named besides another model, which is then the likelier cause.

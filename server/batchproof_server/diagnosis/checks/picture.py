@@ -19,7 +19,9 @@ _DARK: Final = Threshold(
 _NOISE: Final = Threshold(
     3.5, "the calm parts of reference pictures deviate by less; plus their own 95 % quantile"
 )
-_TURN: Final = Threshold(1.6, "what turning gains for all but one in a hundred usual pictures")
+_TURN: Final = Threshold(
+    1.6, "turning gains less for 97 of 100 usual pictures, or leaves them strange"
+)
 _STRANGE_TO_TURN: Final = 0.7
 _LIKE_ENOUGH: Final = 0.88
 _STRANGE: Final = Threshold(
