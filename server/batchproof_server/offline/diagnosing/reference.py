@@ -1,6 +1,5 @@
 """The reference pictures, measured once for all pictures of a command."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,11 +30,6 @@ class ReferenceFigures:
     pictures: tuple[ReferencePicture, ...]
     perturbed: tuple[Perturbed, ...]
     labels: tuple[str, ...]
-
-    @property
-    def signatures(self) -> Array:
-        """Of each, as it is and mirrored: [pictures, 2, n]."""
-        return np.stack([each.signatures for each in self.perturbed])
 
     def others(self, but: int | None = None) -> Array:
         """The signatures of all but one: [2 (pictures - 1), n]."""
@@ -111,8 +105,3 @@ def empty_place(perturbed: Perturbed) -> PlaceInReference:
     """The place among no pictures."""
     nothing = np.array([np.nan])
     return PlaceInReference(nothing, nothing, perturbed.plain.typicality)
-
-
-def names(pictures: Sequence[ReferencePicture]) -> tuple[str, ...]:
-    """Of their files."""
-    return tuple(each.name for each in pictures)
