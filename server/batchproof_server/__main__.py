@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
+from batchproof_server.commands.diagnose.arguments import add_diagnose
 from batchproof_server.commands.drift.arguments import add_drift
 from batchproof_server.commands.evaluate.arguments import add_evaluate
 from batchproof_server.commands.inspect.arguments import add_inspect
@@ -40,6 +41,7 @@ _COMMANDS: Final = {
     "certify": "batchproof_server.commands.certify.command:certify",
     "repair": "batchproof_server.commands.repair.command:repair",
     "evaluate": "batchproof_server.commands.evaluate.command:evaluate",
+    "diagnose": "batchproof_server.commands.diagnose.command:diagnose_pictures",
     "profile": "batchproof_server.commands.profile.command:profile",
     "recipe": "batchproof_server.commands.recipe.command:recipe",
     "drift": "batchproof_server.commands.drift.command:drift",
@@ -86,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         add_certify,
         add_repair,
         add_evaluate,
+        add_diagnose,
         add_profile,
         add_recipe,
         add_drift,

@@ -134,13 +134,13 @@ def test_a_predict_that_fails_is_a_note(
 
 
 def test_what_keras_cannot_load_as_it_is_does_not_end_the_evaluation(tmp_path: Path) -> None:
-    from batchproof_server.commands.evaluate.command import open_keras_predict  # noqa: PLC0415 - TensorFlow
+    from batchproof_server.commands.evaluate.command import open_keras_source  # noqa: PLC0415 - TensorFlow
     from batchproof_server.models.bundle import read_bundle  # noqa: PLC0415 - TensorFlow
 
     bundle = write_bundle(tmp_path / "torn" / "1")
     (bundle / "model.keras").write_bytes(b"PK torn")
-    predict, reason = open_keras_predict(read_bundle("torn", 1, bundle), EngineSettings())
-    assert predict is None
+    source, reason = open_keras_source(read_bundle("torn", 1, bundle), EngineSettings())
+    assert source is None
     assert reason.startswith("not available: ")
 
 

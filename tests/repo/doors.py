@@ -109,6 +109,7 @@ NEEDED_WITHOUT_IMPORT: Mapping[str, str] = {}
 PURE = (
     "batchproof_server.tta.combining",
     "batchproof_server.batching.microbatch",
+    "batchproof_server.diagnosis",
     "batchproof_server.drift",
     "batchproof_server.base.errors",
     "batchproof_server.offline.evaluation.augmentation.early_exit",

@@ -177,6 +177,18 @@ class LayeredSource(Source):
         """
 
     @abstractmethod
+    def in_training_mode(
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
+    ) -> dict[str, Array]:
+        """What a model that is wrongly run answers; the source is afterwards as before.
+
+        Args:
+            inputs: by the names of the signature; these rows are one batch.
+            statistics: whether batch normalisation takes the statistics of this batch.
+            dropout: whether dropout draws.
+        """
+
+    @abstractmethod
     def penultimate(self) -> Penultimate | None:
         """What feeds the layer that makes the scores; None where that is no single tensor."""
 

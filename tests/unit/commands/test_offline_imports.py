@@ -26,6 +26,7 @@ def bundle(tmp_path: Path) -> Path:
     labels = np.arange(120) % 3
     images = np.random.default_rng(1).integers(0, 256, (120, 2, 2, 3), np.uint8)
     np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    (tmp_path / "one.png").write_bytes(picture())
     return write_bundle(tmp_path / "pets" / "1", PICTURES, shape=(2, 2, 3), scale=0.02)
 
 
@@ -46,6 +47,7 @@ def picture_at(file: Path) -> Path:
         ["drift"],
         ["tta", "evaluate"],
         ["tta", "fit"],
+        ["diagnose"],
     ],
     ids=" ".join,
 )
@@ -64,6 +66,7 @@ def test_an_offline_command_imports_neither_grpc_nor_prometheus(
         "recipe find": ["--data", str(data), "--limit", "20"],
         "recipe show": [str(picture_at(data.with_name("one.png")))],
         "drift": ["--data", str(data)],
+        "diagnose": [str(bundle.parents[1] / "one.png")],
         "tta evaluate": ["--data", str(data)],
         "tta fit": ["--data", str(data), "--policy", "flip"],
     }[" ".join(command)]

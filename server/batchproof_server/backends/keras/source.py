@@ -16,6 +16,7 @@ from batchproof_server.backends.foreign_faults import finding
 from batchproof_server.backends.keras.archive import check_archive
 from batchproof_server.backends.keras.nesting import named, structure
 from batchproof_server.backends.keras.penultimate import KerasPenultimate, penultimate
+from batchproof_server.backends.keras.training import answer_in_training_mode
 from batchproof_server.backends.source import Anatomy, LayeredSource
 from batchproof_server.backends.traced.source import TracedSource
 from batchproof_server.backends.traced.threads import configure_threads
@@ -77,6 +78,12 @@ class KerasSource(TracedSource, LayeredSource):
     def predict(self, inputs: Tensors, batch_rows: int) -> dict[str, Array]:
         """What ``model.predict`` answers."""
         return predict(self._model, inputs, batch_rows)
+
+    def in_training_mode(
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
+    ) -> dict[str, Array]:
+        """What ``model(x, training=True)`` answers, or a part of what it does."""
+        return answer_in_training_mode(self._model, inputs, statistics=statistics, dropout=dropout)
 
     def penultimate(self) -> KerasPenultimate | None:
         """What feeds the layer that makes the scores."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.backends.artefact import LayeredKind
+from batchproof_server.backends.source import LayeredSource
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.spread import spread
@@ -20,7 +21,7 @@ from batchproof_server.offline.datasets.pictures import LabelledPicture
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.offline.evaluation.evaluating import Evaluator, served_recipe
-from batchproof_server.offline.evaluation.paths import EvaluationFailed, KerasPredict
+from batchproof_server.offline.evaluation.paths import EvaluationFailed
 from batchproof_server.offline.evaluation.result import Evaluation
 
 
@@ -131,11 +132,11 @@ async def _evaluate(
     async with serve_version(config, place) as serving:
         served_recipe(serving.model.loaded)
         with show_bars(len(chosen)) as bars:
-            predict, reason = open_keras_predict(serving.model.loaded.bundle, config.engine)
+            source, reason = open_keras_source(serving.model.loaded.bundle, config.engine)
             evaluator = Evaluator(
                 served=serving.model,
                 predict=serving.core.predict,
-                keras_predict=predict,
+                keras_predict=None if source is None else source.predict,
                 no_keras_predict=reason,
                 batch_sizes=sizes,
                 begin=bars.begin,
@@ -143,8 +144,8 @@ async def _evaluate(
             return await evaluator.evaluate(chosen, str(arguments.data), there)
 
 
-def open_keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[KerasPredict | None, str]:
-    """Keras' ``predict`` of the artefact as it was saved, without any repair.
+def open_keras_source(bundle: Bundle, settings: EngineSettings) -> tuple[LayeredSource | None, str]:
+    """The artefact as it was saved, opened by Keras, without any repair.
 
     Args:
         bundle: that was loaded with these settings.
@@ -156,10 +157,9 @@ def open_keras_predict(bundle: Bundle, settings: EngineSettings) -> tuple[KerasP
     if not isinstance(bundle.kind, LayeredKind):
         return None, f"not available: {bundle.artefact.name} is no .keras file"
     try:
-        source = bundle.kind.open(bundle.artefact, settings)
+        return bundle.kind.open(bundle.artefact, settings), ""
     except ModelRefused as refused:
         return None, f"not available: {'; '.join(refused.findings) or refused}"
-    return source.predict, ""
 
 
 def _tell(evaluation: Evaluation, arguments: Namespace) -> int:

@@ -1,0 +1,1 @@
+"""Why a picture got its answer: what was measured, the checks, the verdict, its pages. Pure."""

@@ -1,0 +1,70 @@
+"""The curves of a diagnosis as inline SVG, without a library and without anything from outside."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Final
+
+from batchproof_server.diagnosis.case import Curve
+from batchproof_server.diagnosis.document import reference_kept
+
+_WIDTH, _HEIGHT = 320, 150
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 10, 34
+_LEVELS: Final = (0.0, 0.5, 1.0)
+_LABEL_GAP_PIXELS: Final = 34.0
+
+
+def curve_svg(curve: Curve) -> str:
+    """Confidence of the plain class over strength, and how many reference pictures keep theirs."""
+    return "".join(_parts(curve))
+
+
+def _parts(curve: Curve) -> Iterator[str]:
+    title = f"{curve.family}: confidence of the plain class"
+    yield (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>"
+    )
+    for level in _LEVELS:
+        y = _y(level)
+        yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="{_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">{level:.0%}</text>'
+    yield from _axis(curve)
+    shares = reference_kept(curve)
+    if shares:
+        yield f'<path class="reference" d="{_path(shares)}"/>'
+    yield f'<path class="own" d="{_path(curve.confidence.tolist())}"/>'
+    for place, (value, kept) in enumerate(zip(curve.confidence, curve.kept, strict=True)):
+        name = "kept" if kept else "flipped"
+        x, y = _x(place, len(curve.strengths)), _y(float(value))
+        yield f'<circle class="{name}" cx="{x:.1f}" cy="{y:.1f}" r="{3 if kept else 4.5}"/>'
+    yield "</svg>"
+
+
+def _axis(curve: Curve) -> Iterator[str]:
+    """As many strengths as there is room for."""
+    count, last = len(curve.strengths), -_LABEL_GAP_PIXELS
+    for place, strength in enumerate(curve.strengths):
+        x = _x(place, count)
+        if x - last >= _LABEL_GAP_PIXELS:
+            last = x
+            y = _HEIGHT - _BOTTOM + 14
+            yield f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{strength:g}</text>'
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    yield (
+        f'<text x="{middle:.0f}" y="{_HEIGHT - 4}" text-anchor="middle">{escape(curve.unit)}</text>'
+    )
+
+
+def _path(values: Sequence[float]) -> str:
+    points = (f"{_x(place, len(values)):.1f} {_y(value):.1f}" for place, value in enumerate(values))
+    return "M" + "L".join(points)
+
+
+def _x(place: int, count: int) -> float:
+    margin = 10
+    left, right = _LEFT + margin, _WIDTH - _RIGHT - margin
+    return left + (right - left) * place / max(count - 1, 1)
+
+
+def _y(value: float) -> float:
+    return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * value

@@ -1,0 +1,76 @@
+"""The same picture beside other rows, and what training mode would answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from batchproof_server.diagnosis.case import Case, PathAnswer, TrainingModes
+from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
+
+_BITS: Final = Threshold(
+    0.0, "inside the buckets that are served a row has one answer, bit for bit"
+)
+_PREDICT: Final = Threshold(1e-3, "another engine rounds otherwise, by less than that")
+_MODE: Final = Threshold(0.0, "training mode is never served; this says what it would do")
+
+
+@dataclass(frozen=True, slots=True)
+class ModeCheck:
+    """Alone, padded, beside other rows; and the modes that a server must not be in."""
+
+    question: str = "Do co-batched rows or the mode change the answer?"
+
+    def look(self, case: Case) -> tuple[CheckResult, ...]:
+        """Co-batched rows first."""
+        found = [_path(each) for each in case.paths]
+        if case.modes is None:
+            found.append(
+                CheckResult("mode", "training mode", None, None, Level.FINE, f"{case.no_modes}.")
+            )
+        else:
+            found += _modes(case, case.modes)
+        return tuple(found)
+
+
+def _path(path: PathAnswer) -> CheckResult:
+    if path.same_bits:
+        text = f"{path.title}: the same answer, bit for bit."
+        return CheckResult("path", path.title, 0.0, _BITS, Level.FINE, text)
+    level = Level.SUSPICIOUS if path.same_class else Level.LIKELY
+    return CheckResult(
+        "path:neighbours", "the answer depends on co-batched rows", path.greatest_difference, _BITS,
+        level,
+        f"{path.title}: the answer differs by up to {path.greatest_difference:.3g}.",
+        "Run `batchproof-server certify`: rows that meet, or buckets that round otherwise.",
+        weight=80.0,
+    )  # fmt: skip
+
+
+def _modes(case: Case, modes: TrainingModes) -> Iterator[CheckResult]:
+    plain = int(case.answers.decided[0])
+    predict = float(abs(modes.predict.probabilities - case.answers.probabilities).max())
+    same = case.label_of(modes.predict) == case.label
+    yield CheckResult(
+        "mode:predict", "model.predict of the file as it was saved answers otherwise", predict,
+        _PREDICT, Level.FINE if predict <= _PREDICT.value and same else Level.LIKELY,
+        f"Keras predict: {case.label_of(modes.predict)}, probabilities differ by {predict:.2g}.",
+        "" if same else "Run `batchproof-server evaluate`: it says on how many pictures.",
+        weight=60.0,
+    )  # fmt: skip
+    statistics = float(modes.statistics.decided[0] != plain)
+    yield CheckResult(
+        "mode:statistics", "BatchNorm in training mode", statistics, _MODE, Level.FINE,
+        f"BatchNorm in training mode, this picture alone: {case.label_of(modes.statistics)} "
+        f"({modes.statistics.confidence[0]:.1%}).",
+    )  # fmt: skip
+    drawn, both = modes.dropout, modes.both
+    other = float((drawn.decided != plain).mean())
+    yield CheckResult(
+        "mode:dropout", "Dropout switched on", other, _MODE, Level.FINE,
+        f"Dropout drawn {len(drawn.decided)} times: another class in {other:.0%} of them.",
+    )  # fmt: skip
+    changed = float((both.decided != plain).mean())
+    yield CheckResult(
+        "mode:training", "the model in training mode", changed, _MODE, Level.FINE,
+        f"Both, {len(both.decided)} times: another class in {changed:.0%} of them.",
+    )  # fmt: skip

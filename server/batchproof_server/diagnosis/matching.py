@@ -1,0 +1,194 @@
+"""In reverse: which mistake makes the caller's tensor, or the caller's scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from batchproof_server.base.signature import Array
+from batchproof_server.diagnosis.answers import ClassAnswers, logarithms
+from batchproof_server.diagnosis.case import Framed, ScalingEnds
+
+_WHITE: Final = 255.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearMatch:
+    """A tensor as levels times a slope plus an offset, channel by channel.
+
+    Attributes:
+        residual_ratio: the share of the tensor's variance that is left; 1 when nothing is explained
+            or the tensor has none.
+        black: what level 0 becomes, [channels].
+        white: what level 255 becomes, [channels].
+    """
+
+    residual_ratio: float
+    black: Array
+    white: Array
+
+
+def linear_match(levels: Array, tensor: Array) -> LinearMatch:
+    """Least squares of ``tensor = slope x levels + offset`` for each channel.
+
+    What scalings do is linear in the levels, so geometry and colour show in what is left, whatever
+    the scaling was.
+
+    Args:
+        levels: [height, width (, channels)].
+        tensor: of the same shape.
+    """
+    given = _by_channel(levels), _by_channel(tensor)
+    x, y = (each - each.mean(axis=0) for each in given)
+    means = tuple(each.mean(axis=0) for each in given)
+    spread = (x * x).sum(axis=0)
+    slope = np.divide((x * y).sum(axis=0), spread, out=np.zeros_like(spread), where=spread > 0)
+    offset = means[1] - slope * means[0]
+    total = float((y * y).sum())
+    left = float(((y - slope * x) ** 2).sum())
+    ratio = left / total if total > 0 else 1.0
+    return LinearMatch(ratio, offset, offset + _WHITE * slope)
+
+
+def _by_channel(values: Array) -> Array:
+    exact = values.astype(np.float64)
+    three = 3
+    flat: Array = exact.reshape(-1, exact.shape[-1] if exact.ndim == three else 1)
+    return flat
+
+
+@dataclass(frozen=True, slots=True)
+class FramingMatch:
+    """One way to the model's size, against the caller's tensor."""
+
+    framed: Framed
+    match: LinearMatch
+
+
+def nearest_framing(
+    framed: Sequence[Framed], scalings: Sequence[ScalingEnds], tensor: Array, explained: float
+) -> tuple[FramingMatch, FramingMatch]:
+    """The declared way, and the one that explains the tensor best; the declared one of a tie.
+
+    Of a picture with few colours one channel is linear in another, so that several ways leave
+    nothing; the one with the declared scaling is then the simplest, or else one with a known one.
+
+    Args:
+        framed: the declared way first.
+        scalings: the declared one first.
+        tensor: the caller's.
+        explained: the residual below which nothing is left to explain.
+    """
+    matches = [FramingMatch(each, linear_match(each.levels, tensor)) for each in framed]
+    best = min(matches, key=lambda each: _difficulty(each.match, scalings, explained))
+    return matches[0], best
+
+
+_KNOWN_SPAN: Final = 0.02
+
+
+def _difficulty(
+    match: LinearMatch, scalings: Sequence[ScalingEnds], explained: float
+) -> tuple[float, int]:
+    if match.residual_ratio > explained:
+        return match.residual_ratio, 0
+    known = [scaling_distance(match, each) <= _KNOWN_SPAN for each in scalings if each.black]
+    return 0.0, known.index(True) if True in known else len(known)
+
+
+def scaling_distance(match: LinearMatch, ends: ScalingEnds) -> float:
+    """How far black and white are from those of a scaling, in parts of its own span."""
+    black, white = np.array(ends.black), np.array(ends.white)
+    span = max(float(np.abs(white - black).max()), 1e-12)
+    return float(max(np.abs(match.black - black).max(), np.abs(match.white - white).max())) / span
+
+
+def is_standardised(tensor: Array) -> bool:
+    """Whether all values together have mean 0 and deviation 1, as after per-image standardising."""
+    exact = tensor.astype(np.float64)
+    tolerance = 5e-3
+    return abs(float(exact.mean())) < tolerance and abs(float(exact.std()) - 1) < tolerance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenScores:
+    """The caller's scores as logarithms of probabilities, each row with the mean 0.
+
+    Attributes:
+        are_probabilities: whether they are between 0 and 1 with the sum 1.
+        probabilities: float64 [classes].
+        compared: what is compared, float64 [classes].
+    """
+
+    are_probabilities: bool
+    probabilities: Array
+    compared: Array
+
+    @staticmethod
+    def of(scores: Array) -> "GivenScores":
+        """Of probabilities or of logits, float64 [classes]."""
+        tolerance = 1e-3
+        if (scores >= 0).all() and abs(float(scores.sum()) - 1) < tolerance:
+            return GivenScores(
+                are_probabilities=True, probabilities=scores, compared=_centred(logarithms(scores))
+            )
+        shifted = np.exp(scores - scores.max())
+        return GivenScores(
+            are_probabilities=False,
+            probabilities=shifted / shifted.sum(),
+            compared=_centred(scores),
+        )
+
+    def distances(self, answers: ClassAnswers) -> Array:
+        """How far some answers are from the scores: root mean square in nats, float64 [rows].
+
+        Logits are compared as they are where both sides have them, but for what is added to all;
+        probabilities by their logarithms, cut off where float32 ends.
+        """
+        known, compared = self._alike(answers)
+        distances: Array = np.sqrt(((known - compared) ** 2).mean(axis=1))
+        return distances
+
+    def resemblance(self, drawn: ClassAnswers) -> "Resemblance":
+        """How alike the scores are to answers that differ by chance, two or more rows.
+
+        The covariance is shrunk towards a multiple of the identity by a tenth of the mean variance:
+        there are not many more draws than classes.
+        """
+        known, compared = self._alike(drawn)
+        middle = known.mean(axis=0)
+        classes = known.shape[1]
+        covariance = np.cov(known.T).reshape(classes, classes)
+        shrunk = covariance + np.eye(classes) * max(0.1 * np.trace(covariance) / classes, 1e-9)
+        apart = np.concatenate([known, compared[np.newaxis]]) - middle
+        far = np.sqrt((apart * np.linalg.solve(shrunk, apart.T).T).sum(axis=1))
+        usual = max(float(np.quantile(far[:-1], 0.95)), 1e-9)
+        lengths = max(float(np.linalg.norm(middle) * np.linalg.norm(compared)), 1e-9)
+        return Resemblance(float(middle @ compared) / lengths, float(far[-1]) / usual)
+
+    def _alike(self, answers: ClassAnswers) -> tuple[Array, Array]:
+        """The answers and these scores in a form that both have."""
+        if self.are_probabilities:
+            return _centred(answers.logarithms), self.compared
+        if answers.has_logits:
+            return _centred(answers.scores), self.compared
+        return _centred(answers.logarithms), _centred(logarithms(self.probabilities))
+
+
+@dataclass(frozen=True, slots=True)
+class Resemblance:
+    """Scores beside answers that differ by chance.
+
+    Attributes:
+        cosine: of the angle to their mean; 1 is the same direction.
+        distance_ratio: Mahalanobis distance from their mean, by the 95 % quantile of their own.
+    """
+
+    cosine: float
+    distance_ratio: float
+
+
+def _centred(values: Array) -> Array:
+    centred: Array = values - values.mean(axis=-1, keepdims=True)
+    return centred

@@ -1,0 +1,1 @@
+"""Measures pictures for a diagnosis, by asking the core."""

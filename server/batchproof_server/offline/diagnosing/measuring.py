@@ -1,0 +1,290 @@
+"""Measures one picture after the other: everything that the checks want to know."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.signature import Array
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.case import (
+    Case,
+    DiagnosedModel,
+    Framed,
+    Given,
+    ScalingEnds,
+    Tried,
+)
+from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
+from batchproof_server.diagnosis.mistakes import Mistakes, usual_mistakes
+from batchproof_server.diagnosis.reference import ReferenceMeasures, TurnGains
+from batchproof_server.diagnosis.scalings import scaling_ends
+from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
+from batchproof_server.drift.recorded import signals_of_records
+from batchproof_server.imaging.exif import read_orientation
+from batchproof_server.imaging.formats.table import FORMATS
+from batchproof_server.imaging.geometry import Picture
+from batchproof_server.imaging.recipe import Recipe, pillow_plugs
+from batchproof_server.imaging.thumbnail import reduced, thumbnail_png
+from batchproof_server.models.served import ServedModel
+from batchproof_server.offline.asking import Predict, ask
+from batchproof_server.offline.datasets.pictures import InvalidData
+from batchproof_server.offline.diagnosing.asking import RowAsker, scores_of
+from batchproof_server.offline.diagnosing.beside import ask_beside
+from batchproof_server.offline.diagnosing.modes import ModeAsker
+from batchproof_server.offline.diagnosing.perturbing import (
+    Perturber,
+    agreement,
+    curves_of,
+    rotation,
+    turns_of,
+)
+from batchproof_server.offline.diagnosing.reference import (
+    THUMBNAIL_PIXELS,
+    ReferenceFigures,
+    empty_place,
+)
+from batchproof_server.offline.diagnosing.reference_pictures import (
+    MOST_REFERENCE_PICTURES,
+    reference_pictures,
+)
+from batchproof_server.offline.evaluation.evaluating import served_expansion
+from batchproof_server.offline.reference_profile.answering import RecordKeeper
+from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
+
+_REFERENCE_S: Final = 2.0
+"""What the reference pictures may take to execute on this machine."""
+_WORKING_SIDE_PIXELS: Final = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurer:
+    """Measures pictures for one model. Made by ``open_measurer``.
+
+    Attributes:
+        asker: answers rows.
+        records: observes the core.
+        mistakes: what is tried.
+        perturber: changes pictures.
+        reference: the reference pictures.
+        measures: what they come to.
+        modes: None where the artefact is no Keras file.
+        no_modes: why.
+        subject: what answers.
+    """
+
+    asker: RowAsker
+    records: RecordKeeper
+    mistakes: Mistakes
+    perturber: Perturber
+    reference: ReferenceFigures
+    measures: ReferenceMeasures | None
+    modes: ModeAsker | None
+    no_modes: str
+    subject: DiagnosedModel
+
+    async def measure(self, name: str, encoded: bytes, given: Given) -> Case:
+        """Measures one picture.
+
+        Args:
+            name: of the picture.
+            encoded: the file.
+            given: by the caller; its tensor has not been answered yet.
+
+        Raises:
+            InvalidInput: the picture is refused.
+            ServingError: the model failed.
+        """
+        recipe = self.perturber.expansion.recipe
+        header = recipe.header(encoded)
+        picture = recipe.picture(encoded, header)
+        row = recipe.row(picture)
+        answers, signals = await self._plain(name, encoded)
+        perturbed = await self.perturber.perturb(_small(picture))
+        framed = tuple(self._framed(encoded))
+        others = self.reference.others() if self.reference.pictures else None
+        return Case(
+            subject=self.subject,
+            name=name,
+            size=(header.width, header.height),
+            orientation=read_orientation(FORMATS[header.format].exif(encoded)),
+            thumbnail=thumbnail_png(picture, THUMBNAIL_PIXELS),
+            row=row,
+            answers=answers,
+            given=await self._answered(given),
+            tried=tuple(await self._tried(framed, row)),
+            framed=framed,
+            scalings=tuple(_scaling_ends(self.mistakes, recipe.channels)),
+            paths=await ask_beside(self.asker, row),
+            modes=None if self.modes is None else self.modes.modes(row),
+            no_modes=self.no_modes,
+            curves=curves_of(perturbed, list(self.reference.perturbed)),
+            agreement=agreement(perturbed),
+            looks=perturbed.looks,
+            turns=_no_turns() if others is None else turns_of(perturbed, others),
+            place=empty_place(perturbed) if others is None else self.reference.place(perturbed),
+            reference=self.measures,
+            signals=signals,
+            neighbours=() if others is None else self.reference.neighbours(perturbed.plain),
+        )
+
+    async def _plain(self, name: str, encoded: bytes) -> tuple[ClassAnswers, dict[str, float]]:
+        request = PredictRequest(self.asker.model, NO_DEADLINE_S, images=[encoded], request_id=name)
+        prediction = await ask(self.asker.predict, request)
+        await asyncio.sleep(0)  # observers are told once the answer is on its way
+        record = self.records.take(name)
+        signals, _ = signals_of_records([record])
+        values = {key: float(value[0]) for key, value in signals.values.items() if len(value)}
+        return ClassAnswers.of(scores_of(prediction)), values
+
+    async def _answered(self, given: Given) -> Given:
+        if given.tensor is None:
+            return given
+        answers = await self.asker.answers_or_none(given.tensor)
+        return Given(given.label, self._last(given.tensor), answers, given.scores)
+
+    def _framed(self, encoded: bytes) -> Iterator[Framed]:
+        """The declared way first, then what differs from it."""
+        declared: Array | None = None
+        for each in self.mistakes.framings:
+            if not _takes(each.levels, encoded):
+                continue
+            levels = self._last(each.levels.apply(encoded)).astype(np.float32)
+            changed = levels if each.change is None else each.change(levels)
+            if declared is None:
+                declared = changed
+            elif np.array_equal(changed, declared):
+                continue
+            yield Framed(each.cause, each.title, changed)
+
+    async def _tried(self, framed: Sequence[Framed], row: Array) -> list[Tried]:
+        """Declared scaling of other levels, then other scalings of the declared ones."""
+        declared, *others = self.mistakes.scalings
+        made = [(each.cause, each.title, declared.row(each.levels)) for each in framed[1:]]
+        made += [(each.cause, each.title, each.row(framed[0].levels)) for each in others]
+        return [
+            Tried(cause, title, values, await self.asker.answers_or_none(self._input(values, row)))
+            for cause, title, values in made
+        ]
+
+    def _input(self, values: Array, row: Array) -> Array:
+        """Values with their channels last as the model takes them."""
+        if self._channels_first:
+            values = np.ascontiguousarray(np.moveaxis(values, -1, 0))
+        return values.astype(row.dtype)
+
+    def _last(self, values: Array) -> Array:
+        return np.moveaxis(values, 0, -1) if self._channels_first else values
+
+    @property
+    def _channels_first(self) -> bool:
+        return self.perturber.expansion.recipe.plan.layout == "channels_first"
+
+
+async def open_measurer(
+    served: ServedModel, predict: Predict, records: RecordKeeper, bundle: Path
+) -> Measurer:
+    """What measures pictures for a served model; measures its reference pictures.
+
+    Args:
+        served: loaded and proven.
+        predict: answers requests to it.
+        records: observes ``predict``.
+        bundle: its directory.
+
+    Raises:
+        InvalidData: the model takes no pictures, or its classes do not exclude each other.
+        ServingError: the model failed on a reference picture.
+    """
+    loaded = served.loaded
+    expansion = served_expansion(loaded)
+    if loaded.output.is_multi_label:
+        raise InvalidData([_SEVERAL_LABELS])
+    plugs = pillow_plugs()
+    loaded.bundle.kind.add_flavour(plugs)
+    mistakes = usual_mistakes(expansion.recipe, loaded.backend.signature.inputs[0], plugs)
+    asker = RowAsker(served, predict)
+    perturber = Perturber(asker, expansion, mistakes.framings[0].levels)
+    labels = loaded.bundle.labels or tuple(map(str, range(loaded.classes)))
+    pictures = reference_pictures(bundle, expansion.recipe, _reference_limit(served))
+    reference = ReferenceFigures(
+        pictures,
+        tuple([await perturber.perturb(_small(each.picture)) for each in pictures]),
+        labels,
+    )
+    certificate = loaded.certificate
+    return Measurer(
+        asker=asker,
+        records=records,
+        mistakes=mistakes,
+        perturber=perturber,
+        reference=reference,
+        measures=reference.measures(),
+        modes=None,
+        no_modes="not available",
+        subject=DiagnosedModel(
+            model=loaded.bundle.name,
+            version=loaded.bundle.version,
+            engine=loaded.backend.engine,
+            labels=labels,
+            recipe=expansion.recipe.canonical_json,
+            verdict="" if certificate is None else certificate.verdict,
+            profile=None if loaded.profile is None else loaded.profile.profile,
+        ),
+    )
+
+
+_SEVERAL_LABELS: Final = (
+    "the model answers with sets of labels; expected classes that exclude each other: a diagnosis "
+    "of several labels is not offered yet"
+)
+
+
+def _small(picture: Picture) -> Picture:
+    return reduced(picture, _WORKING_SIDE_PIXELS)
+
+
+def _reference_limit(served: ServedModel) -> int:
+    """As many reference pictures as execute in time, at least so many that they tell something."""
+    times = served.loaded.execution_s
+    if not times:
+        return MOST_REFERENCE_PICTURES
+    row_s = times[-1] / served.loaded.batching.buckets_rows[-1]
+    rows = len(ALL_VIEWS) + len(BLUR_SHARES) + 1
+    return max(
+        LEAST_REFERENCE_PICTURES,
+        min(MOST_REFERENCE_PICTURES, int(_REFERENCE_S / max(row_s * rows, 1e-9))),
+    )
+
+
+def _takes(recipe: Recipe, encoded: bytes) -> bool:
+    """Whether a recipe with another decoder reads this file at all."""
+    try:
+        recipe.header(encoded)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _scaling_ends(mistakes: Mistakes, channels: int) -> Iterator[ScalingEnds]:
+    for each in mistakes.scalings:
+        black, white = scaling_ends(each.normalize, channels)
+        if each.cause == "scaling:inverted":
+            black, white = white, black
+        known = each.cause != "scaling:per_image"
+        yield ScalingEnds(
+            each.cause,
+            each.title,
+            tuple(black.tolist()) if known else (),
+            tuple(white.tolist()) if known else (),
+        )
+
+
+def _no_turns() -> TurnGains:
+    degrees = tuple(step.strength for step in rotation().steps)
+    nothing = np.zeros((1, len(degrees)))
+    return TurnGains(degrees, nothing, nothing)

@@ -1,0 +1,65 @@
+"""What Keras answers of the artefact as it was saved, in every mode."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from batchproof_server.base.scores import score
+from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.case import TrainingModes
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.offline.evaluation.evaluating import scores_kind
+
+DROPOUT_DRAWS: Final = 50
+_BOTH_DRAWS: Final = 50  # each is a batch of its own
+
+
+class Modal(Protocol):
+    """What knows modes: a ``LayeredSource`` that nobody repaired."""
+
+    def predict(self, inputs: Tensors, batch_rows: int) -> dict[str, Array]:
+        """The library's own ``predict``."""
+        ...
+
+    def in_training_mode(
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
+    ) -> dict[str, Array]:
+        """The answer in training mode."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModeAsker:
+    """Asks one model in every mode."""
+
+    model: LoadedModel
+    source: Modal
+
+    def modes(self, row: Array) -> TrainingModes:
+        """The answers to one row."""
+        return TrainingModes(
+            predict=self._answers([self.source.predict(self._inputs(row, 1), 1)]),
+            statistics=self._trained(row, 1, 1, statistics=True, dropout=False),
+            dropout=self._trained(row, DROPOUT_DRAWS, 1, statistics=False, dropout=True),
+            both=self._trained(row, 1, _BOTH_DRAWS, statistics=True, dropout=True),
+        )
+
+    def _trained(
+        self, row: Array, rows: int, batches: int, *, statistics: bool, dropout: bool
+    ) -> ClassAnswers:
+        inputs = self._inputs(row, rows)
+        return self._answers(
+            [
+                self.source.in_training_mode(inputs, statistics=statistics, dropout=dropout)
+                for _ in range(batches)
+            ]
+        )
+
+    def _inputs(self, row: Array, rows: int) -> Tensors:
+        return {self.model.backend.signature.inputs[0].name: np.repeat(row[np.newaxis], rows, 0)}
+
+    def _answers(self, outputs: list[dict[str, Array]]) -> ClassAnswers:
+        output = np.concatenate([each[self.model.output.name or ""] for each in outputs])
+        return ClassAnswers.of(score(output, scores_kind(self.model), self.model.output.limit))

@@ -1,0 +1,186 @@
+"""The rows of a picture that was changed in many ways, and what the answers to them come to."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchproof_server.base.signature import Array
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.case import Curve
+from batchproof_server.diagnosis.measures import blurred, looks, signatures
+from batchproof_server.diagnosis.reference import Looks, TurnGains
+from batchproof_server.diagnosis.views import (
+    ALL_VIEWS,
+    BLUR_SHARES,
+    FAMILIES,
+    MILD,
+    ROTATION,
+    ChangeFamily,
+)
+from batchproof_server.imaging.geometry import Picture, as_array
+from batchproof_server.imaging.recipe import Recipe
+from batchproof_server.offline.diagnosing.asking import RowAsker
+from batchproof_server.tta.expansion import Expansion
+from batchproof_server.tta.plan import CUSTOM, Plan
+from batchproof_server.tta.views import IDENTITY, View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Perturbed:
+    """One picture, changed in many ways, and the answers.
+
+    Attributes:
+        plain: the answer to the picture as it is.
+        views: the answer to each view.
+        blurs: the answers to the blurs, a row for each.
+        looks: of the picture as it is.
+        signatures: of the picture as it is and mirrored, [2, n].
+        turned: of each turn, [turns, n].
+    """
+
+    plain: ClassAnswers
+    views: Mapping[View, ClassAnswers]
+    blurs: ClassAnswers
+    looks: Looks
+    signatures: Array
+    turned: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Perturber:
+    """Changes pictures and asks about them.
+
+    Attributes:
+        asker: answers.
+        expansion: of the declared recipe.
+        levels: the declared recipe without its scaling.
+    """
+
+    asker: RowAsker
+    expansion: Expansion
+    levels: Recipe
+
+    async def perturb(self, picture: Picture) -> Perturbed:
+        """One picture, as ``Recipe.picture`` gave it.
+
+        Raises:
+            ServingError: the model has no answer.
+        """
+        pixels = as_array(picture)
+        views = [view for view in ALL_VIEWS if view.name != "jpeg" or pixels.dtype == np.uint8]
+        rows = self.expansion.rows(picture, Plan(CUSTOM, (IDENTITY, *views)))
+        side = min(pixels.shape[:2])
+        recipe = self.expansion.recipe
+        blurs = [recipe.row(blurred(pixels, share * side)) for share in BLUR_SHARES]
+        answers = await self.asker.answers(np.concatenate([rows, np.stack(blurs)]))
+        shown = self._levels(picture)
+        count = 1 + len(views)
+        return Perturbed(
+            plain=answers.part(slice(0, 1)),
+            views={
+                view: answers.part(slice(place, place + 1))
+                for place, view in enumerate(views, start=1)
+            },
+            blurs=answers.part(slice(count, None)),
+            looks=looks(shown[:1]),
+            signatures=signatures(np.stack([shown[0], shown[0][:, ::-1]])),
+            turned=signatures(shown[1:]),
+        )
+
+    def _levels(self, picture: Picture) -> Array:
+        """The picture as it is, and turned."""
+        turns = tuple(step.views[0] for step in rotation().steps)
+        expansion = Expansion(self.levels, self.expansion.deviates)
+        rows = expansion.rows(picture, Plan(CUSTOM, (IDENTITY, *turns)))
+        if self.levels.plan.layout == "channels_first":
+            return np.moveaxis(rows, 1, -1)
+        return rows
+
+
+def rotation() -> ChangeFamily:
+    """The family of turns."""
+    (family,) = (each for each in FAMILIES if each.name == ROTATION)
+    return family
+
+
+def turns_of(perturbed: Perturbed, others: Array) -> TurnGains:
+    """What turning one picture gains.
+
+    Args:
+        perturbed: the picture.
+        others: the signatures of reference pictures, [others, n].
+    """
+    steps = rotation().steps
+    plain = perturbed.signatures[:1] @ others.T
+    turned = perturbed.turned @ others.T
+    likeness = turned.max(axis=1) - plain.max()
+    typical = [
+        float(perturbed.views[step.views[0]].typicality[0] - perturbed.plain.typicality[0])
+        for step in steps
+    ]
+    return TurnGains(
+        tuple(step.strength for step in steps), likeness[np.newaxis], np.array([typical])
+    )
+
+
+def agreement(perturbed: Perturbed) -> float:
+    """The share of mild views that keep the class."""
+    kept = [_kept(perturbed, view) for view in MILD]
+    return sum(kept) / len(kept)
+
+
+def curves_of(perturbed: Perturbed, others: list[Perturbed]) -> tuple[Curve, ...]:
+    """The curves of one picture beside those of other pictures."""
+    return tuple(_curves(perturbed, others))
+
+
+def _curves(perturbed: Perturbed, others: list[Perturbed]) -> Iterator[Curve]:
+    for family in FAMILIES:
+        views = [view for step in family.steps for view in step.views]
+        if all(view in perturbed.views for view in views):
+            known = [each for each in others if all(view in each.views for view in views)]
+            yield Curve(
+                family=family.name,
+                unit=family.unit,
+                strengths=tuple(step.strength for step in family.steps),
+                away=tuple(step.away for step in family.steps),
+                kept=_kept_steps(perturbed, family),
+                confidence=np.array(
+                    [
+                        min(_probability(perturbed, view) for view in step.views)
+                        for step in family.steps
+                    ]
+                ),
+                reference_kept=np.array(
+                    [_kept_steps(each, family) for each in known], bool
+                ).reshape(len(known), len(family.steps)),
+            )
+    yield _blur(perturbed, others)
+
+
+def _blur(perturbed: Perturbed, others: list[Perturbed]) -> Curve:
+    plain = int(perturbed.plain.decided[0])
+    return Curve(
+        family="blur",
+        unit="of the shorter side",
+        strengths=BLUR_SHARES,
+        away=tuple(range(1, len(BLUR_SHARES) + 1)),
+        kept=perturbed.blurs.decided == plain,
+        confidence=perturbed.blurs.probabilities[:, plain],
+        reference_kept=np.array(
+            [each.blurs.decided == each.plain.decided[0] for each in others], bool
+        ).reshape(len(others), len(BLUR_SHARES)),
+    )
+
+
+def _kept_steps(perturbed: Perturbed, family: ChangeFamily) -> Array:
+    return np.array([all(_kept(perturbed, view) for view in step.views) for step in family.steps])
+
+
+def _kept(perturbed: Perturbed, view: View) -> bool:
+    return bool(perturbed.views[view].decided[0] == perturbed.plain.decided[0])
+
+
+def _probability(perturbed: Perturbed, view: View) -> float:
+    return float(perturbed.views[view].probabilities[0, int(perturbed.plain.decided[0])])

@@ -1,0 +1,107 @@
+"""The reference pictures, measured once for all pictures of a command."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from batchproof_server.base.signature import Array
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
+from batchproof_server.diagnosis.reference import (
+    Looks,
+    Neighbour,
+    PlaceInReference,
+    ReferenceMeasures,
+    TurnGains,
+)
+from batchproof_server.imaging.thumbnail import thumbnail_png
+from batchproof_server.offline.diagnosing.perturbing import Perturbed, turns_of
+from batchproof_server.offline.diagnosing.reference_pictures import ReferencePicture
+
+THUMBNAIL_PIXELS: Final = 96
+_NEIGHBOURS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceFigures:
+    """The reference pictures with what was measured of them."""
+
+    pictures: tuple[ReferencePicture, ...]
+    perturbed: tuple[Perturbed, ...]
+    labels: tuple[str, ...]
+
+    def others(self, but: int | None = None) -> Array:
+        """The signatures of all but one: [2 (pictures - 1), n]."""
+        kept = [each.signatures for place, each in enumerate(self.perturbed) if place != but]
+        return np.concatenate(kept)
+
+    def measures(self) -> ReferenceMeasures | None:
+        """Each compared with all others; None where they are too few to say anything."""
+        count = len(self.perturbed)
+        if count < LEAST_REFERENCE_PICTURES:
+            return None
+        turns = [turns_of(each, self.others(place)) for place, each in enumerate(self.perturbed)]
+        places = [self.place(each, place) for place, each in enumerate(self.perturbed)]
+        return ReferenceMeasures(
+            count=count,
+            looks=Looks(
+                np.concatenate([each.looks.white for each in self.perturbed]),
+                np.concatenate([each.looks.noise for each in self.perturbed]),
+            ),
+            turns=TurnGains(
+                turns[0].degrees,
+                np.concatenate([each.likeness for each in turns]),
+                np.concatenate([each.typicality for each in turns]),
+            ),
+            place=PlaceInReference(
+                np.concatenate([each.likeness for each in places]),
+                np.concatenate([each.distance for each in places]),
+                np.concatenate([each.typicality for each in places]),
+            ),
+        )
+
+    def place(self, perturbed: Perturbed, but: int | None = None) -> PlaceInReference:
+        """Where a picture lies among all of them but one."""
+        likeness = (self.others(but) @ perturbed.signatures[0]).max()
+        distance = self._distances(perturbed.plain)
+        if but is not None:
+            distance[but] = np.inf
+        return PlaceInReference(
+            np.array([likeness]), np.array([distance.min()]), perturbed.plain.typicality
+        )
+
+    def neighbours(self, answers: ClassAnswers) -> tuple[Neighbour, ...]:
+        """The nearest in the model's scores."""
+        distance = self._distances(answers)
+        return tuple(
+            self._neighbour(int(place), float(distance[place]))
+            for place in distance.argsort(kind="stable")[:_NEIGHBOURS]
+        )
+
+    def _neighbour(self, place: int, distance: float) -> Neighbour:
+        picture, plain = self.pictures[place], self.perturbed[place].plain
+        return Neighbour(
+            name=picture.name,
+            thumbnail=thumbnail_png(picture.picture, THUMBNAIL_PIXELS),
+            answer=self.labels[int(plain.decided[0])],
+            confidence=float(plain.confidence[0]),
+            distance=distance,
+        )
+
+    def _distances(self, answers: ClassAnswers) -> Array:
+        known = np.concatenate([each.plain.scores for each in self.perturbed])
+        apart = _centred(known) - _centred(answers.scores)
+        distances: Array = np.sqrt((apart**2).mean(axis=1))
+        return distances
+
+
+def _centred(scores: Array) -> Array:
+    centred: Array = scores - scores.mean(axis=1, keepdims=True)
+    return centred
+
+
+def empty_place(perturbed: Perturbed) -> PlaceInReference:
+    """The place among no pictures."""
+    nothing = np.array([np.nan])
+    return PlaceInReference(nothing, nothing, perturbed.plain.typicality)

@@ -1,0 +1,63 @@
+"""In reverse: which scaling and which geometry make a tensor."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.case import Framed, ScalingEnds
+from batchproof_server.diagnosis.matching import GivenScores, linear_match, nearest_framing
+
+LEVELS = np.random.default_rng(1).integers(0, 256, (9, 7, 3)).astype(np.float32)
+UNIT = ScalingEnds("", "as declared", (0.0,) * 3, (1.0,) * 3)
+numbers = st.floats(-4, 4).filter(lambda value: abs(value) > 1e-3)
+
+
+@given(st.tuples(numbers, numbers, numbers), st.tuples(numbers, numbers, numbers))
+def test_whatever_is_linear_in_the_levels_of_a_channel_leaves_nothing(
+    slopes: tuple[float, ...], offsets: tuple[float, ...]
+) -> None:
+    tensor = LEVELS.astype(np.float64) / 255 * np.array(slopes) + np.array(offsets)
+    match = linear_match(LEVELS, tensor)
+    assert match.residual_ratio < 1e-9
+    assert match.black == pytest.approx(offsets, abs=1e-6)
+    assert match.white == pytest.approx(np.add(slopes, offsets), abs=1e-6)
+
+
+def test_another_geometry_leaves_most_of_it() -> None:
+    assert linear_match(LEVELS, LEVELS[::-1] / 255).residual_ratio > 0.5
+
+
+def test_a_tensor_without_contrast_is_explained_by_nothing() -> None:
+    assert linear_match(LEVELS, np.zeros_like(LEVELS)).residual_ratio == 1.0
+
+
+def test_of_a_tie_the_declared_way_is_the_nearest() -> None:
+    declared, same = Framed("", "as declared", LEVELS), Framed("filter:box", "box", LEVELS)
+    _, best = nearest_framing([declared, same], [UNIT], LEVELS / 255, 1e-4)
+    assert best.framed is declared
+
+
+def test_where_several_ways_leave_nothing_the_declared_scaling_is_the_simplest() -> None:
+    flat = np.zeros((4, 4, 3), np.float32)
+    flat[:2] = (200, 100, 50)
+    declared = Framed("", "as declared", flat)
+    swapped = Framed("color:bgr", "BGR", np.ascontiguousarray(flat[..., ::-1]))
+    _, best = nearest_framing([declared, swapped], [UNIT], flat[..., ::-1] / 255, 1e-4)
+    assert best.framed is swapped
+
+
+def answers(logits: list[float]) -> ClassAnswers:
+    scores = np.array([logits])
+    shares = np.exp(scores - scores.max())
+    return ClassAnswers(
+        shares / shares.sum(), scores, has_logits=True, decided=scores.argmax(axis=1)
+    )
+
+
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=3), st.floats(-100, 100))
+def test_what_is_added_to_all_logits_is_no_distance(logits: list[float], added: float) -> None:
+    known = answers(logits)
+    assert GivenScores.of(np.array(logits) + added).distances(known)[0] < 1e-9
+    assert GivenScores.of(known.probabilities[0]).distances(known)[0] < 1e-6

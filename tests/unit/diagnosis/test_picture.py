@@ -1,0 +1,96 @@
+"""How far out a picture lies, and what turning it gains, beside reference pictures."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.checks.picture import best_turn, strangeness
+from batchproof_server.diagnosis.matching import GivenScores
+from batchproof_server.diagnosis.measures import blurred, looks, signatures
+from batchproof_server.diagnosis.reference import (
+    Looks,
+    PlaceInReference,
+    ReferenceMeasures,
+    TurnGains,
+)
+
+COUNT = 20
+RANDOM = np.random.default_rng(4)
+ANGLES = (-30.0, 30.0)
+REFERENCE = ReferenceMeasures(
+    count=COUNT,
+    looks=Looks(np.full(COUNT, 250.0), np.zeros(COUNT)),
+    turns=TurnGains(ANGLES, np.full((COUNT, 2), 0.05), np.full((COUNT, 2), 0.5)),
+    place=PlaceInReference(
+        RANDOM.uniform(0.7, 0.9, COUNT), RANDOM.uniform(1, 4, COUNT), RANDOM.uniform(5, 9, COUNT)
+    ),
+)
+
+
+def placed(likeness: float, distance: float, typicality: float) -> PlaceInReference:
+    return PlaceInReference(np.array([likeness]), np.array([distance]), np.array([typicality]))
+
+
+def test_the_middle_of_the_reference_is_not_strange_and_what_is_like_nothing_is() -> None:
+    assert strangeness(placed(0.85, 2, 7), REFERENCE) < 0.7
+    assert strangeness(placed(0.1, 9, 0), REFERENCE) > 1.5
+
+
+@given(st.floats(0, 0.5), st.floats(0, 5), st.floats(0, 5))
+def test_what_lies_further_out_is_never_less_strange(
+    unlike: float, further: float, odder: float
+) -> None:
+    inner = strangeness(placed(0.8, 2, 7), REFERENCE)
+    assert strangeness(placed(0.8 - unlike, 2 + further, 7 - odder), REFERENCE) >= inner - 1e-12
+
+
+def test_the_best_turn_is_the_one_that_gains_most() -> None:
+    turns = TurnGains(ANGLES, np.array([[0.0, 0.3]]), np.array([[0.0, 4.0]]))
+    number, place = best_turn(turns, REFERENCE)
+    assert turns.degrees[place] == 30.0
+    assert number == pytest.approx(0.3 / 0.05 + 2.0)
+
+
+def test_noise_is_what_the_calm_parts_have_and_white_what_few_pixels_exceed() -> None:
+    calm = np.zeros((1, 20, 20), np.float32)
+    calm[0, 5:15, 5:15] = 240
+    noisy = np.clip(calm + RANDOM.normal(0, 25, calm.shape), 0, 255)
+    assert looks(calm).noise[0] == 0.0
+    assert looks(noisy).noise[0] > 4.0
+    assert looks(calm).white[0] == 240.0
+
+
+def test_likeness_knows_no_light() -> None:
+    picture = RANDOM.integers(0, 200, (1, 40, 50)).astype(np.float32)
+    pair = signatures(np.concatenate([picture, picture * 0.3 + 20]))
+    assert float(pair[0] @ pair[1]) == pytest.approx(1.0)
+    assert float(np.abs(signatures(np.full((1, 8, 8), 7.0))).max()) == 0.0
+
+
+def test_a_blur_keeps_what_is_flat_and_the_mean_of_the_rest() -> None:
+    flat = np.full((6, 9, 3), 77, np.uint8)
+    assert np.array_equal(blurred(flat, 1.5), flat)
+    dot = np.zeros((21, 21, 1), np.uint8)
+    dot[10, 10] = 255
+    spread = blurred(dot, 1.0).astype(int)
+    assert 20 < spread[10, 10, 0] < 60
+    assert 200 < spread.sum() < 310
+
+
+def drawn(middle: list[float], spread: float) -> ClassAnswers:
+    scores = np.array(middle) + RANDOM.normal(0, spread, (50, len(middle)))
+    shares = np.exp(scores)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return ClassAnswers(shares, scores, has_logits=True, decided=scores.argmax(axis=1))
+
+
+def test_one_more_draw_resembles_the_draws_and_other_scores_do_not() -> None:
+    draws = drawn([4.0, 0.0, -4.0, 0.0], 0.5)
+    own = GivenScores.of(np.array([4.4, -0.3, -4.2, 0.2])).resemblance(draws)
+    assert own.cosine > 0.95
+    assert own.distance_ratio < 1.2
+    other = GivenScores.of(np.array([-4.0, 0.0, 4.0, 0.0])).resemblance(draws)
+    assert other.cosine < -0.9
+    assert other.distance_ratio > 3
