@@ -98,7 +98,7 @@ class AccuracyEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class DriftComparison:
     """Everything that was counted, against one profile.
 
     Attributes:
@@ -121,7 +121,7 @@ class Comparison:
         return next((each for each in order if each in seen), "not seen")
 
 
-def compare(profile: ReferenceProfile, signals: Signals) -> Comparison:
+def compare(profile: ReferenceProfile, signals: Signals) -> DriftComparison:
     """Counts rows as the server does, and compares them.
 
     Args:
@@ -132,7 +132,7 @@ def compare(profile: ReferenceProfile, signals: Signals) -> Comparison:
     found = tuple(_signals(profile, counts))
     rows = found[0].observations
     confidence = float(signals.values["confidence"].mean())
-    return Comparison(
+    return DriftComparison(
         rows=rows,
         unusable=int(counts.unusable.sum()),
         signals=found,

@@ -8,7 +8,7 @@ import pytest
 from batchproof_server.drift.comparing import (
     OF_INPUTS,
     WITHHELD,
-    Comparison,
+    DriftComparison,
     SignalDrift,
     compare,
 )
@@ -19,7 +19,7 @@ from support.drift_fixtures import augmented_profile, part, profile, signals
 REFERENCE = profile(rows=2_000)
 
 
-def signal(comparison: Comparison, name: str) -> SignalDrift:
+def signal(comparison: DriftComparison, name: str) -> SignalDrift:
     (found,) = (each for each in comparison.signals if each.name == name)
     return found
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import grpc
 
+from batchproof.text import joined
 from batchproof.v1 import management_pb2 as pb
 from batchproof.v1 import management_pb2_grpc as pb_grpc
 from batchproof_server.base.files import read_start
@@ -167,10 +168,8 @@ def _comparisons(comparisons: Iterable[pb.VersionComparison]) -> str:
         lines += [f"  {sentence}" for sentence in each.sentences]
         skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(each.skipped.items()))
         lines += [f"  rows that were not compared: {skipped}"] if skipped else []
-    return (
-        "\n".join(lines)
-        or "nothing to compare: no shadow executed a row, no ground truth of two versions"
-    )
+    nothing = "nothing to compare: no shadow executed a row, no ground truth of two versions"
+    return joined(lines or [nothing])
 
 
 def _versions(entries: Iterable[pb.VersionEntry]) -> str:

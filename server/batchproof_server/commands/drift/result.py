@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from batchproof_server.drift.comparing import Comparison, SignalDrift
+from batchproof_server.drift.comparing import DriftComparison, SignalDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class DriftResult:
     profile_digest: str
     reference_pictures: int
     notes: tuple[str, ...]
-    comparison: Comparison
+    comparison: DriftComparison
 
     @property
     def alerting(self) -> tuple[SignalDrift, ...]:
