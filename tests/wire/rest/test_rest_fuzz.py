@@ -133,13 +133,19 @@ async def test_spoilt_bytes_of_a_request_are_answered_or_given_up(
     soon: dict[str, Any] = dict.fromkeys(names, 0.3)
     port.settings = replace(port.settings, **soon)
 
-    async def answered(spoilt: bytes) -> None:
-        async with conversation(serving.web) as talk:
-            await talk.send(spoilt)
-            answer = await talk.end()
-        assert b"HTTP/1.1 500" not in answer, (spoilt, answer)
+    async def answer_to(spoilt: bytes) -> bytes:
+        try:
+            async with conversation(serving.web) as talk:
+                await talk.send(spoilt)
+                return await talk.end()
+        except ConnectionError:  # given up before this test, on a busy machine, had sent it
+            return b""
 
-    await asyncio.gather(*(answered(_spoilt(whole, chance)) for _ in range(SPOILT)))
+    spoilts = [_spoilt(whole, chance) for _ in range(SPOILT)]
+    answers = await asyncio.gather(*map(answer_to, spoilts))
+    for spoilt, answer in zip(spoilts, answers, strict=True):
+        assert b"HTTP/1.1 500" not in answer, (spoilt, answer)
+    assert any(b"HTTP/1.1 400" in answer for answer in answers)
     assert serving.log.unforeseen() == []
 
 
