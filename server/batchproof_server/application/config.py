@@ -1,17 +1,18 @@
 """From defaults, a TOML file, the environment and flags to one checked ``Config``.
 
 Later ones win, key by key. Environment: ``BATCHPROOF_<SECTION>__<KEY>``, such as
-``BATCHPROOF_BATCHING__MAX_QUEUE_DELAY_S=0.002``; a value is read as TOML when it is TOML, else as a
-string. The only module that reads the environment.
+``BATCHPROOF_BATCHING__MAX_QUEUE_DELAY_S=0.002``, or ``BATCHPROOF_<SECTION>`` for all of a section;
+a value is read as TOML when it is TOML, else as a string. The only module that reads the
+environment.
 """
 
 import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import ConfigDict
 
@@ -181,13 +182,17 @@ def _from_file(file: Path | None) -> Mapping[str, Any]:
 def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Any]:
     values: dict[str, Any] = {}
     for name in sorted(environment):
-        if name.startswith(PREFIX) and "__" in name:
-            path = name.removeprefix(PREFIX).lower().split("__")
+        path = name.removeprefix(PREFIX).lower().split("__")
+        if name.startswith(PREFIX) and (len(path) > 1 or path[0] in _WHOLE_SECTIONS):
             nested = _toml_value(environment[name])
             for key in reversed(path):
                 nested = {key: nested}
             _merge(values, nested)
     return values
+
+
+# Others without "__" are the client's, or what Kubernetes says of a service called "batchproof".
+_WHOLE_SECTIONS: Final = frozenset(each.name for each in fields(Config)) - {"server"}
 
 
 def _toml_value(text: str) -> Any:

@@ -101,6 +101,15 @@ def test_names_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert read_config(None, {}) == Config()
 
 
+def test_a_whole_section_may_be_given_by_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHPROOF_VERSION_LABELS", "{ digits = { stable = 7 } }")
+    monkeypatch.setenv("BATCHPROOF_PORT", "tcp://10.0.0.1:8500")  # set by Kubernetes
+    assert read_config(None, {}).version_labels["digits"]["stable"] == 7
+    monkeypatch.setenv("BATCHPROOF_VERSION_LABELS", "stable=7")
+    with pytest.raises(InvalidSettings, match="version_labels"):
+        read_config(None, {})
+
+
 def test_a_misspelt_name_in_the_environment_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHPROOF_SERVER__PORT", "1")
     monkeypatch.setenv("BATCHPROOF_SERVR__HOST", "x")
