@@ -12,11 +12,11 @@ from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 from batchproof_server.diagnosis.matching import (
     FramingMatch,
     GivenScores,
-    LinearMatch,
     is_standardised,
     nearest_framing,
     scaling_distance,
 )
+from batchproof_server.imaging.channel_fit import ChannelFit
 
 _RESIDUAL: Final = Threshold(
     1e-4,
@@ -92,7 +92,7 @@ def _named(framed: Framed) -> str:
     return framed.title if framed.cause else "the declared one"
 
 
-def _scaling(case: Case, tensor: Array, match: LinearMatch) -> CheckResult:
+def _scaling(case: Case, tensor: Array, match: ChannelFit) -> CheckResult:
     own = scaling_distance(match, case.scalings[0])
     # What geometry leaves unexplained flattens the fitted line.
     limit = Threshold(_SCALING.value + match.residual_ratio**0.5, _SCALING.reason)
