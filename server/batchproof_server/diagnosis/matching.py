@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers, logarithms
 from batchproof_server.diagnosis.case import Framed, ScalingEnds
+from batchproof_server.diagnosis.scalings import TOLD_APART
 from batchproof_server.imaging.channel_fit import ChannelFit, channel_fit
 
 
@@ -39,15 +39,12 @@ def nearest_framing(
     return matches[0], best
 
 
-_KNOWN_SPAN: Final = 0.02
-
-
 def _difficulty(
     match: ChannelFit, scalings: Sequence[ScalingEnds], explained: float
 ) -> tuple[float, int]:
     if match.residual_ratio > explained:
         return match.residual_ratio, 0
-    known = [scaling_distance(match, each) <= _KNOWN_SPAN for each in scalings if each.black]
+    known = [scaling_distance(match, each) <= TOLD_APART for each in scalings if each.black]
     return 0.0, known.index(True) if True in known else len(known)
 
 

@@ -24,7 +24,7 @@ from batchproof_server.imaging.mistakes import (
 from batchproof_server.imaging.normalize import NormalizeSettings, normalize_in_place
 from batchproof_server.imaging.presets import Color
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.imaging.scalings import scalings
+from batchproof_server.imaging.scalings import known_scalings
 from batchproof_server.imaging.settings import RecipePlan
 from batchproof_server.offline.recipe_look.explanation import Explanation, OtherArray, distance
 from batchproof_server.offline.recipe_search.candidates import RecipeInput
@@ -188,9 +188,9 @@ def _scaled(levels: Array, plan: RecipePlan) -> Array:
 
 
 def _every_scaling(plan: RecipePlan) -> Iterator[NormalizeSettings | None]:
-    """The usual ones, with their channels in either order."""
+    """Those that have a name, with their channels in either order."""
     for color in _orders(plan.color):
-        yield from scalings(replace(plan, color=color)).values()
+        yield from (each.normalize for each in known_scalings(replace(plan, color=color)))
 
 
 def _fitted(levels: Array, plan: RecipePlan, mine: Array) -> tuple[RecipePlan, str]:
