@@ -197,6 +197,7 @@ _FILTERS: Final[tuple[tuple[ResizeLibrary, ResizeMethod, bool], ...]] = (
     ("pillow", "nearest", False),
     ("pillow", "bilinear", True),
     ("pillow", "bicubic", True),
+    ("pillow", "hamming", True),
     ("pillow", "lanczos", True),
     ("pillow", "box", True),
     ("tensorflow", "nearest", False),

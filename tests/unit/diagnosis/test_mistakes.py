@@ -68,6 +68,7 @@ def test_a_mistake_is_called_what_recipes_that_are_looked_at_call_it() -> None:
     framings = {each.cause: each.title for each in mistakes.framings}
     assert framings["color:bgr"] == "bgr instead of rgb"
     assert framings["filter:nearest"] == "pillow nearest instead of pillow bilinear"
+    assert framings["filter:hamming"] == "pillow hamming instead of pillow bilinear"
     assert framings["policy:crop256"] == "short side 9, centre crop instead of stretch"
     assert framings["axes:transposed"] == "height and width exchanged"
     titles = {each.cause: each.title for each in mistakes.scalings}
