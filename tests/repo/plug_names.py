@@ -7,7 +7,6 @@ from repo.doors import uses
 
 # Modules that compare something else of the same name with a literal -> what that is.
 OTHER_THINGS: Mapping[str, str] = {
-    "batchproof_server.diagnosis.mistakes": "the decoder of a recipe",
     "batchproof_server.imaging.mistakes": "the resize library of a recipe",
     "batchproof_server.imaging.recipe": "the resize library of a recipe",
     "batchproof_server.imaging.resize": "the resize library of a recipe",

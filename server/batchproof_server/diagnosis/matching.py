@@ -2,60 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers, logarithms
 from batchproof_server.diagnosis.case import Framed, ScalingEnds
-
-_WHITE: Final = 255.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LinearMatch:
-    """A tensor as levels times a slope plus an offset, channel by channel.
-
-    Attributes:
-        residual_ratio: the share of the tensor's variance that is left; 1 when nothing is explained
-            or the tensor has none.
-        black: what level 0 becomes, [channels].
-        white: what level 255 becomes, [channels].
-    """
-
-    residual_ratio: float
-    black: Array
-    white: Array
-
-
-def linear_match(levels: Array, tensor: Array) -> LinearMatch:
-    """Least squares of ``tensor = slope x levels + offset`` for each channel.
-
-    What scalings do is linear in the levels, so geometry and colour show in what is left, whatever
-    the scaling was.
-
-    Args:
-        levels: [height, width (, channels)].
-        tensor: of the same shape.
-    """
-    given = _by_channel(levels), _by_channel(tensor)
-    x, y = (each - each.mean(axis=0) for each in given)
-    means = tuple(each.mean(axis=0) for each in given)
-    spread = (x * x).sum(axis=0)
-    slope = np.divide((x * y).sum(axis=0), spread, out=np.zeros_like(spread), where=spread > 0)
-    offset = means[1] - slope * means[0]
-    total = float((y * y).sum())
-    left = float(((y - slope * x) ** 2).sum())
-    ratio = left / total if total > 0 else 1.0
-    return LinearMatch(ratio, offset, offset + _WHITE * slope)
-
-
-def _by_channel(values: Array) -> Array:
-    exact = values.astype(np.float64)
-    three = 3
-    flat: Array = exact.reshape(-1, exact.shape[-1] if exact.ndim == three else 1)
-    return flat
+from batchproof_server.diagnosis.scalings import TOLD_APART
+from batchproof_server.imaging.channel_fit import ChannelFit, channel_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +17,7 @@ class FramingMatch:
     """One way to the model's size, against the caller's tensor."""
 
     framed: Framed
-    match: LinearMatch
+    match: ChannelFit
 
 
 def nearest_framing(
@@ -80,24 +34,21 @@ def nearest_framing(
         tensor: the caller's.
         explained: the residual below which nothing is left to explain.
     """
-    matches = [FramingMatch(each, linear_match(each.levels, tensor)) for each in framed]
+    matches = [FramingMatch(each, channel_fit(each.levels, tensor)) for each in framed]
     best = min(matches, key=lambda each: _difficulty(each.match, scalings, explained))
     return matches[0], best
 
 
-_KNOWN_SPAN: Final = 0.02
-
-
 def _difficulty(
-    match: LinearMatch, scalings: Sequence[ScalingEnds], explained: float
+    match: ChannelFit, scalings: Sequence[ScalingEnds], explained: float
 ) -> tuple[float, int]:
     if match.residual_ratio > explained:
         return match.residual_ratio, 0
-    known = [scaling_distance(match, each) <= _KNOWN_SPAN for each in scalings if each.black]
+    known = [scaling_distance(match, each) <= TOLD_APART for each in scalings if each.black]
     return 0.0, known.index(True) if True in known else len(known)
 
 
-def scaling_distance(match: LinearMatch, ends: ScalingEnds) -> float:
+def scaling_distance(match: ChannelFit, ends: ScalingEnds) -> float:
     """How far black and white are from those of a scaling, in parts of its own span."""
     black, white = np.array(ends.black), np.array(ends.white)
     span = max(float(np.abs(white - black).max()), 1e-12)

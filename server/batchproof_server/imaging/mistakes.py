@@ -22,7 +22,7 @@ from batchproof_server.imaging.resize import (
     ResizePolicy,
     Rounding,
 )
-from batchproof_server.imaging.scalings import scalings
+from batchproof_server.imaging.scalings import known_scalings, scalings
 from batchproof_server.imaging.settings import RecipePlan, readable_formats
 
 Part: TypeAlias = Literal["scaling", "colour order", "orientation", "policy", "filter", "decoder"]
@@ -102,17 +102,19 @@ def _scaling_name(plan: RecipePlan) -> str:
     if plan.normalize is None:
         return "0..255"
     for ordered in (plan, _other_order(plan)):
-        for name, scaling in scalings(ordered).items():
-            if scaling == plan.normalize:
-                return name
+        for scaling in known_scalings(ordered):
+            if scaling.normalize == plan.normalize:
+                return scaling.name
     steps = asdict(plan.normalize)
     return ", ".join(f"{key} {value}" for key, value in steps.items() if value is not None)
 
 
 def _order_name(plan: RecipePlan) -> str:
-    known = scalings(plan).values()
     other = _other_order(plan)
-    if plan.normalize not in known and plan.normalize in scalings(other).values():
+    here, there = (
+        [each.normalize for each in known_scalings(ordered)] for ordered in (plan, other)
+    )
+    if plan.normalize not in here and plan.normalize in there:
         return f"{plan.color}, scaled as {other.color}"
     return plan.color
 
@@ -134,10 +136,9 @@ def _scaled(plan: RecipePlan, _plugs: Plugs) -> _Made:
 def _ordered(plan: RecipePlan, _plugs: Plugs) -> _Made:
     """The steps of ``normalize`` go with their colours, or stay at their places."""
     other = _other_order(plan)
-    usual = scalings(plan)
-    for name, scaling in scalings(other).items():
-        if usual[name] == plan.normalize:
-            moved = replace(other, normalize=scaling)
+    for here, there in zip(known_scalings(plan), known_scalings(other), strict=True):
+        if here.normalize == plan.normalize:
+            moved = replace(other, normalize=there.normalize)
             yield _order_name(moved), moved
     yield _order_name(other), other
 
@@ -196,6 +197,7 @@ _FILTERS: Final[tuple[tuple[ResizeLibrary, ResizeMethod, bool], ...]] = (
     ("pillow", "nearest", False),
     ("pillow", "bilinear", True),
     ("pillow", "bicubic", True),
+    ("pillow", "hamming", True),
     ("pillow", "lanczos", True),
     ("pillow", "box", True),
     ("tensorflow", "nearest", False),

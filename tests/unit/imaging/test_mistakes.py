@@ -18,7 +18,7 @@ from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.presets import PRESETS
 from batchproof_server.imaging.recipe import compile_recipe, pillow_plugs
 from batchproof_server.imaging.resize import ResizeSettings
-from batchproof_server.imaging.scalings import scalings
+from batchproof_server.imaging.scalings import known_scalings, scalings
 from batchproof_server.imaging.settings import (
     DType,
     RecipePlan,
@@ -87,6 +87,18 @@ def test_colours_are_exchanged_with_their_scaling_or_under_it() -> None:
     assert name_in("colour order", along) == "bgr"
     assert name_in("colour order", under) == "bgr, scaled as rgb"
     assert differing_parts(under, along) == ("colour order",)
+
+
+def test_the_statistics_of_a_data_set_have_a_name_and_are_searched_for_imagenet_alone() -> None:
+    cifar = next(each for each in known_scalings(TORCHVISION) if each.key == "cifar10")
+    own = replace(TORCHVISION, normalize=cifar.normalize)
+
+    assert name_in("scaling", own) == "mean and std of CIFAR-10"
+    assert "mean and std of CIFAR-10" not in scalings(TORCHVISION)
+    assert [change.name for change in changes_of("colour order", own, PLUGS)] == [
+        "bgr",
+        "bgr, scaled as rgb",
+    ]
 
 
 def test_grey_rows_have_no_colour_order_and_no_scaling_of_three_channels() -> None:

@@ -12,11 +12,12 @@ from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 from batchproof_server.diagnosis.matching import (
     FramingMatch,
     GivenScores,
-    LinearMatch,
     is_standardised,
     nearest_framing,
     scaling_distance,
 )
+from batchproof_server.diagnosis.scalings import TOLD_APART
+from batchproof_server.imaging.channel_fit import ChannelFit
 
 _RESIDUAL: Final = Threshold(
     1e-4,
@@ -27,7 +28,7 @@ _UNEXPLAINED: Final = Threshold(
     0.02, "a mistake that is on the list leaves less, also when the decoder differs"
 )
 _SCALING: Final = Threshold(
-    0.02, "the least difference between two scalings on the list is 4 % of the span"
+    TOLD_APART, "the least difference between two scalings on the list is 3 % of the span"
 )
 _SCORES: Final = Threshold(
     0.02, "other kernels and rounding leave less than 0.001 nats, mistakes mostly more than 0.1"
@@ -69,8 +70,8 @@ def _tensor_findings(
         return
     yield CheckResult(
         best.framed.cause, best.framed.title, left, _RESIDUAL, Level.LIKELY,
-        f"Your tensor is this picture {best.framed.title}: that leaves {least:.2g} of its variance,"
-        f" the declared recipe {left:.2g}.{_answer(case)}",
+        f"Your tensor is this picture with {best.framed.title}: that leaves {least:.2g} of its "
+        f"variance, the declared recipe {left:.2g}.{_answer(case)}",
         _advice(best.framed), weight=_WEIGHT + min(50.0, left / max(least, 1e-6)),
     )  # fmt: skip
     yield _scaling(case, tensor, best.match)
@@ -92,7 +93,7 @@ def _named(framed: Framed) -> str:
     return framed.title if framed.cause else "the declared one"
 
 
-def _scaling(case: Case, tensor: Array, match: LinearMatch) -> CheckResult:
+def _scaling(case: Case, tensor: Array, match: ChannelFit) -> CheckResult:
     own = scaling_distance(match, case.scalings[0])
     # What geometry leaves unexplained flattens the fitted line.
     limit = Threshold(_SCALING.value + match.residual_ratio**0.5, _SCALING.reason)
@@ -183,8 +184,8 @@ def _recipes(case: Case, given: GivenScores, plain: float) -> Iterator[CheckResu
         also = "" if len(alike) == 1 else f" ({len(alike)} mistakes give these scores)"
         yield CheckResult(
             each.cause, each.title, plain, _SCORES, Level.LIKELY,
-            f"The model gives your scores to this picture {each.title}: {distance:.2g} nats away, "
-            f"and {plain:.2g} by the declared recipe{also}.",
+            f"The model gives your scores to this picture with {each.title}: {distance:.2g} nats "
+            f"away, and {plain:.2g} by the declared recipe{also}.",
             "Make the tensor as the recipe says, or send the encoded picture.",
             weight=_WEIGHT - rank,
         )  # fmt: skip

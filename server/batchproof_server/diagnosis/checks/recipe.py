@@ -34,7 +34,7 @@ def _mistakes(case: Case) -> CheckResult:
             "recipe", "recipe", None, None, Level.FINE, "No other recipe fits this model's input."
         )
     share = len(other) / len(answered)
-    named = ", ".join(each.title for each in other[:4]) + (" and others" if len(other) > 4 else "")  # noqa: PLR2004 - so many are read
+    named = "; ".join(each.title for each in other[:4]) + (" and others" if len(other) > 4 else "")  # noqa: PLR2004 - so many are read
     told = f": {named}" if other else ""
     return CheckResult(
         "recipe", "recipe", share, _ANOTHER_CLASS, Level.FINE,

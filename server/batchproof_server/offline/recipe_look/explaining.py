@@ -12,6 +12,7 @@ import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.imaging.channel_fit import channel_fit
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.mistakes import (
     TURNS,
@@ -23,7 +24,7 @@ from batchproof_server.imaging.mistakes import (
 from batchproof_server.imaging.normalize import NormalizeSettings, normalize_in_place
 from batchproof_server.imaging.presets import Color
 from batchproof_server.imaging.recipe import Recipe
-from batchproof_server.imaging.scalings import scalings
+from batchproof_server.imaging.scalings import known_scalings
 from batchproof_server.imaging.settings import RecipePlan
 from batchproof_server.offline.recipe_look.explanation import Explanation, OtherArray, distance
 from batchproof_server.offline.recipe_search.candidates import RecipeInput
@@ -34,7 +35,6 @@ _AS_IT_IS: Final = "as it is"
 _SAME_FIT: Final = 1e-9
 # A scaling that has a name is told where a fitted one leaves hardly less.
 _NEARLY: Final = 1.05
-_NO_SLOPE: Final = 1e-12
 _STEPS: Final[tuple[Part, ...]] = ("policy", "filter", "decoder", "policy", "filter")
 
 
@@ -149,7 +149,7 @@ class Explainer:
                 turned = levels if turn == _AS_IT_IS else TURNS[turn](levels)
                 for color in _orders(plan.color) if turned.shape == mine.shape else ():
                     ordered = turned[..., ::-1] if color == "bgr" else turned
-                    left = _unexplained(ordered, mine)
+                    left = channel_fit(ordered, mine).residual_ratio
                     yield _Fit(left, replace(plan, color=color), turn, turned)
 
     def _nearest_scaling(self, fit: _Fit, mine: OtherArray) -> tuple[RecipePlan, str]:
@@ -180,19 +180,6 @@ def _orders(own: Color) -> tuple[Color, ...]:
     return ("bgr", "rgb") if own == "bgr" else ("rgb", "bgr")
 
 
-def _unexplained(levels: Array, mine: Array) -> float:
-    """The share of the variance that no scaling of a channel makes of the levels."""
-    x, y = _channels(levels), _channels(mine)
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    along, power, total = (x * y).sum(axis=0), (x * x).sum(axis=0), (y * y).sum()
-    known = (along * along / np.where(power > 0, power, 1)).sum()
-    return float(1 - known / total) if total > 0 else float((power > 0).any())
-
-
-def _channels(values: Array) -> Array:
-    return values.reshape(-1, values.shape[-1]).astype(np.float64)
-
-
 def _scaled(levels: Array, plan: RecipePlan) -> Array:
     """What a plan makes of levels whose colours are red, green, blue."""
     ordered = levels[..., ::-1] if plan.color == "bgr" else levels
@@ -201,22 +188,17 @@ def _scaled(levels: Array, plan: RecipePlan) -> Array:
 
 
 def _every_scaling(plan: RecipePlan) -> Iterator[NormalizeSettings | None]:
-    """The usual ones, with their channels in either order."""
+    """Those that have a name, with their channels in either order."""
     for color in _orders(plan.color):
-        yield from scalings(replace(plan, color=color)).values()
+        yield from (each.normalize for each in known_scalings(replace(plan, color=color)))
 
 
 def _fitted(levels: Array, plan: RecipePlan, mine: Array) -> tuple[RecipePlan, str]:
     """The scaling of each channel that is nearest by least squares, and its words."""
-    x = _channels(_scaled(levels, replace(plan, normalize=None)))
-    y = _channels(mine)
-    spread = x.var(axis=0)
-    slope = ((x - x.mean(axis=0)) * (y - y.mean(axis=0))).mean(axis=0) / np.where(spread, spread, 1)
-    if (np.abs(slope) < _NO_SLOPE).any():
+    steps = channel_fit(_scaled(levels, replace(plan, normalize=None)), mine).mean_and_std
+    if steps is None:
         return plan, ""
-    mean = x.mean(axis=0) - y.mean(axis=0) / slope
-    steps = NormalizeSettings(
-        mean=tuple(map(float, mean)), std=tuple(float(1 / each) for each in slope)
+    means, stds = (
+        ", ".join(f"{each:.4g}" for each in values or ()) for values in (steps.mean, steps.std)
     )
-    means, stds = (", ".join(f"{each:.4g}" for each in values) for values in (mean, 1 / slope))
     return replace(plan, normalize=steps), f"(x - [{means}]) / [{stds}]"
