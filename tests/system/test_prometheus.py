@@ -42,12 +42,14 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[ServerProcess], Path]]:
-    """Two servers on one bundle with a profile, and the folder of that bundle."""
+    """Two servers on one bundle with a profile and a shadow, and the folder of that bundle."""
     folder = tmp_path_factory.mktemp("models")
     bundle = write_affine(folder / "noise" / "1", (28, 28, 1), IMAGE_MANIFEST, scale=0.02)
     _write_profile(bundle, tmp_path_factory.mktemp("data") / "reference.npz")
+    write_affine(folder / "noise" / "2", (28, 28, 1), IMAGE_MANIFEST, scale=0.03)
+    shadow = {"BATCHPROOF_SHADOW": "{ versions = { noise = 2 }, share = 1.0 }"}
     with ExitStack() as running:
-        both = [running.enter_context(started(folder)) for _ in range(2)]
+        both = [running.enter_context(started(folder, variables=shadow)) for _ in range(2)]
         yield [server.wait_serving() for server in both], bundle
 
 
@@ -244,7 +246,7 @@ def test_every_query_of_every_panel_returns_data(watched: Watched, expression: s
     (profile,) = until("the profile", lambda: _labels_of(watched, "profile", info))
     variables = {
         "model": "noise",
-        "version": "1",
+        "version": "2" if "shadow" in expression else "1",
         "profile": profile,
         "signal": "entropy",
         "window": "5m",

@@ -209,11 +209,7 @@ def test_an_old_select_by_another_axis_or_another_layout_is_found() -> None:
         (FakeNode("Pad", [(None, 3), (2, 2)], [(None, 3)]), (PLAIN, FREE), "BP305"),
         (FakeNode("Pad", [(4, 3), (2, 2)], [(5, 3)]), (PLAIN, FREE), "BP303"),
         (FakeNode("Slice", [(None, 3), (2,), (2,)], [(None, 3)]), (PLAIN, FREE, FREE), "BP305"),
-        (
-            FakeNode("WeightedVersions", [(), (4, 3)], [(None, 3)], statics={0: 0}),
-            (FREE, PLAIN),
-            "BP305",
-        ),
+        (FakeNode("Split", [(), (4, 3)], [(None, 3)], statics={0: 0}), (FREE, PLAIN), "BP305"),
         (FakeNode("BatchMatMulV2", [(4, 2, 3), (4, 3, 2)], [(4, 2, 2)]), (PLAIN, PLAIN), ""),
         (FakeNode("TensorListGetItem", [(), (), ()], [(3,)]), (Value(Rows(-1)), FREE), "BP305"),
         (FakeNode("TensorListStack", [(), ()], [(4, 3)]), (Value(Rows(-1)), FREE), ""),

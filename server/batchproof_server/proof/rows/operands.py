@@ -21,7 +21,7 @@ _HOLDERS: Final[Mapping[str, tuple[int, ...]]] = {
     **dict.fromkeys(kinds("GatherV2 Gather GatherNd ReverseSequence TensorListPushBack"), (0, 1)),
     **dict.fromkeys(("ImageProjectiveTransformV2", "ImageProjectiveTransformV3"), (0, 1)),
     **dict.fromkeys(("ResourceGather", "ResourceGatherNd"), (1,)),
-    **dict.fromkeys(("LookupTableFind", "LookupTableFindV2", "WeightedVersions"), (1,)),
+    **dict.fromkeys(("LookupTableFind", "LookupTableFindV2", "Split"), (1,)),
     **dict.fromkeys(("DenseBincount", "TensorListSetItem"), (0, 2)),
     "Conv3DBackpropInput": (2,),
 }

@@ -122,7 +122,7 @@ def _missing(bound: object, unbounded: bool) -> bool:  # noqa: FBT001 - a plain 
 
 def split(node: Node, values: Sequence[Value]) -> Outcomes:
     """Cuts a tensor into pieces along an axis."""
-    data, where = (1, 0) if node.kind == "WeightedVersions" else (0, 2)
+    data, where = (1, 0) if node.kind == "Split" else (0, 2)
     rows, shape, axis = values[data].rows, node.input_shapes[data], node.static(where)
     if rows is None or shape is None or axis is None:
         return UNKNOWN
@@ -141,6 +141,6 @@ def split(node: Node, values: Sequence[Value]) -> Outcomes:
 TRANSFERS: Final[Mapping[str, Transfer]] = {
     "Slice": slice_,
     "StridedSlice": strided_slice,
-    "WeightedVersions": split,
+    "Split": split,
     "SplitV": split,
 }
