@@ -63,7 +63,15 @@ def watched(
     with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as running:
         zero = "count(batchproof_drift_observations_total{signal='class'} == 0)"
         until("every bin is known at zero", lambda: running.value(zero) == 2 * CLASSES)
-        rows = dict(zip(targets, asyncio.run(_traffic(both)), strict=True))
+        # The series of a shadow begin with its first row, and a rate needs what comes after.
+        parts = [asyncio.run(_lone(both))]
+        timed = "count(batchproof_shadow_timed_rows_total > 0)"
+        until("the shadow is known", lambda: running.value(timed) == len(both))
+        parts += [asyncio.run(_traffic(both)), asyncio.run(_lone(both))]
+        rows = {
+            target: [row for part in parts for row in part[place]]
+            for place, target in enumerate(targets)
+        }
         answered = sum(map(len, rows.values()))
         total = "sum(batchproof_drift_observations_total{signal='class'})"
         until("every answer is scraped", lambda: running.value(total) == answered)
@@ -85,6 +93,12 @@ def _pixels(random: np.random.Generator, count: int, brightest: int) -> NDArray[
     return pixels
 
 
+async def _lone(servers: list[ServerProcess]) -> list[list[pb.RowPrediction]]:
+    """One picture for each server, whose micro-batch is as small as the shadow's."""
+    random = np.random.default_rng(2)
+    return [await _rows(server, _pixels(random, 1, brightest=255)) for server in servers]
+
+
 async def _traffic(servers: list[ServerProcess]) -> list[list[pb.RowPrediction]]:
     """Unequal shares, of which the second server's pictures are darker than the reference."""
     random = np.random.default_rng(1)
@@ -98,7 +112,7 @@ async def _rows(server: ServerProcess, pixels: NDArray[np.uint8]) -> list[pb.Row
     """Asks about each picture, and reports what it truly was."""
     rows: list[pb.RowPrediction] = []
     async with connected(server.grpc) as stub:
-        for part in np.array_split(pixels, len(pixels) // 40):
+        for part in np.array_split(pixels, max(1, len(pixels) // 40)):
             answer = (await ask(stub, images(map(_png, part)))).answer
             assert answer is not None
             rows.extend(answer.rows)
