@@ -250,7 +250,8 @@ async def test_the_deadline_is_sent_and_kept(client: AsyncClient, server: FakeSe
         if len(server.time_remaining_s) > 1:
             assert server.time_remaining_s[1] <= timeout_s
             break
-    assert PATIENCE_S / 2 < server.time_remaining_s[0] <= PATIENCE_S
+    # The wire has few digits for a timeout, and gRPC rounds up.
+    assert PATIENCE_S / 2 < server.time_remaining_s[0] <= PATIENCE_S + 1
 
 
 async def test_metadata_goes_with_every_call(server: FakeServer) -> None:
