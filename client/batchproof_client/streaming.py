@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import grpc
 
@@ -16,6 +16,7 @@ from batchproof_client.errors import (
     DeadlineExceeded,
     LocalInputError,
     ServerFailed,
+    Unavailable,
     error_of,
     error_of_number,
 )
@@ -136,7 +137,7 @@ class Stream:
             async for response in self._call:
                 self._receive_one(response)
         except grpc.aio.AioRpcError as failure:
-            self._ready.put_nowait(error_of(failure.code(), failure.details() or ""))
+            self._ready.put_nowait(_broken(failure))
             return
         if self._all_sent and not self._waiting:
             self._ready.put_nowait(_End())
@@ -168,6 +169,21 @@ class Stream:
         """A server that never answered an expired request may never end the call either."""
         if self._any_expired and self._all_sent and not self._waiting:
             self._ready.put_nowait(_End())
+
+
+def _broken(failure: grpc.aio.AioRpcError) -> BatchproofError:
+    """The error of a call that ended before its answers were there."""
+    if failure.details() == _WRITTEN_TOO_LATE:
+        return Unavailable(
+            "the server ended the stream while a request was sent",
+            code=grpc.StatusCode.UNAVAILABLE,
+        )
+    return error_of(failure.code(), failure.details() or "")
+
+
+# What grpc.aio says, in place of the status, when a message was written to a call whose end had not
+# been told yet. No server says it, so it is no fault of the server's.
+_WRITTEN_TOO_LATE: Final = "Internal error from Core"
 
 
 def answer_of(response: pb.PredictStreamResponse) -> StreamAnswer:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from unittest.mock import AsyncMock, MagicMock
 
 import grpc
 import pytest
@@ -17,6 +18,7 @@ from batchproof_client import (
     StreamAnswer,
     Unavailable,
 )
+from batchproof_client.streaming import Stream, Window
 from support.patience import PATIENCE_S, longer
 from wire.client.fake_server import Context, FakeServer, answer
 
@@ -214,7 +216,8 @@ async def test_leaving_early_cancels_the_call(client: AsyncClient, server: FakeS
 
 async def test_a_broken_call_raises(client: AsyncClient, server: FakeServer) -> None:
     def breaks(requests: Requests, context: Context) -> Responses:
-        yield answered(next(requests).request)
+        first, *_ = requests  # all are sent: a write to a call that ends would hide its status
+        yield answered(first.request)
         context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
 
     server.stream = breaks
@@ -222,6 +225,27 @@ async def test_a_broken_call_raises(client: AsyncClient, server: FakeServer) -> 
     assert (await anext(answers)).request_id == "r0"
     with pytest.raises(Unavailable, match="going away"):
         await anext(answers)
+
+
+WRITTEN_TOO_LATE = grpc.aio.AioRpcError(
+    grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), "Internal error from Core"
+)
+"""As grpc.aio says of a write to a call whose end it has not told."""
+
+
+async def test_a_write_to_a_call_that_has_ended_is_no_fault_of_the_server() -> None:
+    call = MagicMock(spec=grpc.aio.StreamStreamCall)
+    call.write = call.done_writing = AsyncMock(side_effect=WRITTEN_TOO_LATE)
+    call.__aiter__.side_effect = WRITTEN_TOO_LATE
+    prepare = AsyncMock(return_value=pb.PredictRequest())
+    stream = Stream(call, prepare, Window(PATIENCE_S, 4))
+    with pytest.raises(Unavailable, match="ended the stream while a request was sent"):
+        await anext(stream.answers(_one_by_one(ask(2))))
+
+
+async def _one_by_one(requests: list[PredictRequest]) -> AsyncIterator[PredictRequest]:
+    for each in requests:
+        yield each
 
 
 async def test_a_server_that_ends_early_is_a_failure(
