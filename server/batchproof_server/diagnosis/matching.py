@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from batchproof_server.diagnosis.answers import ClassAnswers, logarithms
 from batchproof_server.diagnosis.case import Framed, ScalingEnds
 from batchproof_server.diagnosis.scalings import TOLD_APART
 from batchproof_server.imaging.channel_fit import ChannelFit, channel_fit
+
+_WHITE: Final = 255.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,16 @@ def _difficulty(
 
 
 def scaling_distance(match: ChannelFit, ends: ScalingEnds) -> float:
-    """How far black and white are from those of a scaling, in parts of its own span."""
+    """How far black and white are from those of a scaling, in parts of its own span.
+
+    Of a channel without variance it is how far its one level is.
+    """
     black, white = np.array(ends.black), np.array(ends.white)
     span = max(float(np.abs(white - black).max()), 1e-12)
-    return float(max(np.abs(match.black - black).max(), np.abs(match.white - white).max())) / span
+    at_ends = np.maximum(np.abs(match.black - black), np.abs(match.white - white))
+    scaled = black + (white - black) * match.level / _WHITE
+    at_level = np.abs(match.offset + match.slope * match.level - scaled)
+    return float(np.where(match.varies, at_ends, at_level).max()) / span
 
 
 def is_standardised(tensor: Array) -> bool:

@@ -22,11 +22,16 @@ class ChannelFit:
             is 1, or 0 where the levels have none either.
         slope: float64 [channels]; 0 where the levels have no variance.
         offset: float64 [channels].
+        level: the mean of the levels, float64 [channels].
+        varies: whether the levels have variance, bool [channels]; where they have none, nothing is
+            known of other levels than that one.
     """
 
     residual_ratio: float
     slope: Array
     offset: Array
+    level: Array
+    varies: Array
 
     @property
     def black(self) -> Array:
@@ -67,7 +72,7 @@ def channel_fit(levels: Array, other: Array) -> ChannelFit:
     total = float((y * y).sum())
     left = float(((y - slope * x) ** 2).sum())
     ratio = left / total if total > 0 else float((spread > 0).any())
-    return ChannelFit(ratio, slope, means[1] - slope * means[0])
+    return ChannelFit(ratio, slope, means[1] - slope * means[0], means[0], spread > 0)
 
 
 def _by_channel(values: Array) -> Array:

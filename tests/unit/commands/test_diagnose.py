@@ -104,6 +104,19 @@ def test_the_callers_tensor_names_the_mistake_that_makes_it(
     assert first_cause(document(capsys)) == cause
 
 
+@pytest.mark.parametrize(("factor", "cause"), [(1, "nothing"), (255, "scaling:none")])
+def test_a_tensor_of_one_colour_is_judged_by_that_colour(
+    bundle: Path, tmp_path: Path, capsys: Captured, factor: float, cause: str
+) -> None:
+    plain = Image.new("RGB", (SIDE, SIDE), COLOUR)
+    plain.save(tmp_path / "plain.png")
+    file = save(tmp_path / "row.npy", tensor_of(plain)[np.newaxis] * np.float32(factor))
+    assert diagnose(bundle, tmp_path / "plain.png", "--tensor", file, "--json") == 0
+    found = document(capsys)["diagnoses"][0]["causes"]
+    of_tensor = [each["cause"] for each in found if each["cause"].startswith(("scaling", "tensor"))]
+    assert of_tensor[:1] == ([] if cause == "nothing" else [cause])
+
+
 def scores_of(row: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return 3.0 * row.reshape(-1)[:3]
 
