@@ -43,7 +43,7 @@ def watch(address: str) -> None:
             began_s = time.monotonic()
             call(b"", timeout=120)
             print(began_s, time.monotonic() - began_s, flush=True)
-            time.sleep(_PAUSE_S)
+            time.sleep(_PAUSE_S)  # asks at a steady rate, as a caller would
 
 
 @contextmanager
@@ -52,7 +52,8 @@ def watching(address: str, file: Path) -> Iterator[None]:
     with file.open("w") as waits:
         command = [sys.executable, __file__, WATCH, address]
         with subprocess.Popen(command, stdout=waits) as process:
-            time.sleep(1.0)
+            while not file.stat().st_size:  # until its first answer is written
+                time.sleep(_PAUSE_S)
             try:
                 yield
             finally:
@@ -96,7 +97,7 @@ def measure(
                     content = content_of(often, size_bytes)
                     began_s = time.monotonic()
                     code = send(channel, path, content, is_stream=method.server_streaming)
-                    time.sleep(_SETTLED_S)
+                    time.sleep(_SETTLED_S)  # so that each wait is one message's
                     sent.setdefault(f"{path} {often}", []).append((began_s, time.monotonic(), code))
     return sent
 

@@ -157,8 +157,7 @@ def compose(
     log = LogObserver(logger)
     observing = compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
-    shadows = config.shadow.versions
-    first = first_places(places, sources.settings, sources.labels, shadows)
+    first = first_places(places, sources.settings, sources.labels, config.shadow.versions)
     core = _compose_core(config, first, plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
     calling = _compose_calling(config.rpc, core, observer, log)
@@ -166,13 +165,12 @@ def compose(
     shadowing = Shadowing(
         core.versions, config.shadow, clock, observer, lambda: calling.pressure.is_idle
     )
-    tallies, truths = observing.tallies, observing.truths
-    shadow_orders = ShadowOrders(keeper, orders, shadowing, tallies, truths)
     public, foreign = _services(config, core, observing, build_version, orders)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, calling.routes(public, health), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
+    shadow_orders = ShadowOrders(keeper, orders, shadowing, observing.tallies, observing.truths)
     management = Management(reloading, orders, shadow_orders, log, observer, clock, health)
     return Server(
         config=config,
