@@ -9,7 +9,7 @@ import numpy as np
 from batchproof_server.base.signature import Array
 from batchproof_server.imaging.mistakes import name_in
 from batchproof_server.imaging.normalize import NormalizeSettings, normalize_in_place
-from batchproof_server.imaging.scalings import UsualScaling, known_scalings
+from batchproof_server.imaging.scalings import UsualScaling, known_scalings, scaling_ends
 from batchproof_server.imaging.settings import RecipePlan
 
 _AXES: Final = 3
@@ -71,14 +71,6 @@ def _without_statistics(declared: NormalizeSettings) -> Iterator[UsualScaling]:
     if declared.mean or declared.std:
         rest = replace(declared, mean=None, std=None)
         yield UsualScaling("no_statistics", "no mean and std", rest)
-
-
-def scaling_ends(normalize: NormalizeSettings, channels: int) -> tuple[Array, Array]:
-    """What black and white become: float64 [channels] each."""
-    levels = np.zeros((2, 1, channels), np.float32)
-    levels[1] = 255.0
-    black, white = normalize_in_place(levels, normalize)[:, 0].astype(np.float64)
-    return black, white
 
 
 def _apart(one: tuple[Array, Array], other: tuple[Array, Array]) -> float:

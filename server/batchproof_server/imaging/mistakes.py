@@ -22,7 +22,7 @@ from batchproof_server.imaging.resize import (
     ResizePolicy,
     Rounding,
 )
-from batchproof_server.imaging.scalings import known_scalings, scalings
+from batchproof_server.imaging.scalings import does_the_same, known_as, known_scalings, scalings
 from batchproof_server.imaging.settings import RecipePlan, readable_formats
 
 Part: TypeAlias = Literal["scaling", "colour order", "orientation", "policy", "filter", "decoder"]
@@ -101,20 +101,15 @@ _ORIENTATIONS: Final = {"apply": "applied", "ignore": "ignored"}
 def _scaling_name(plan: RecipePlan) -> str:
     if plan.normalize is None:
         return "0..255"
-    for ordered in (plan, _other_order(plan)):
-        for scaling in known_scalings(ordered):
-            if scaling.normalize == plan.normalize:
-                return scaling.name
+    if known := known_as(plan) or known_as(_other_order(plan)):
+        return known.name
     steps = asdict(plan.normalize)
     return ", ".join(f"{key} {value}" for key, value in steps.items() if value is not None)
 
 
 def _order_name(plan: RecipePlan) -> str:
     other = _other_order(plan)
-    here, there = (
-        [each.normalize for each in known_scalings(ordered)] for ordered in (plan, other)
-    )
-    if plan.normalize not in here and plan.normalize in there:
+    if known_as(plan) is None and known_as(other) is not None:
         return f"{plan.color}, scaled as {other.color}"
     return plan.color
 
@@ -129,15 +124,17 @@ _Made: TypeAlias = Iterator[tuple[str, RecipePlan]]
 
 
 def _scaled(plan: RecipePlan, _plugs: Plugs) -> _Made:
+    own = known_as(plan)
     for name, scaling in scalings(plan).items():
-        yield name, replace(plan, normalize=scaling)
+        if own is None or name != own.name:
+            yield name, replace(plan, normalize=scaling)
 
 
 def _ordered(plan: RecipePlan, _plugs: Plugs) -> _Made:
     """The steps of ``normalize`` go with their colours, or stay at their places."""
     other = _other_order(plan)
     for here, there in zip(known_scalings(plan), known_scalings(other), strict=True):
-        if here.normalize == plan.normalize:
+        if does_the_same(here, plan) and not does_the_same(there, other):
             moved = replace(other, normalize=there.normalize)
             yield _order_name(moved), moved
     yield _order_name(other), other

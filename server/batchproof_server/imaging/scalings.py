@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from batchproof_server.imaging.normalize import NormalizeSettings
+import numpy as np
+
+from batchproof_server.base.signature import Array
+from batchproof_server.imaging.normalize import NormalizeSettings, normalize_in_place
 from batchproof_server.imaging.presets import IMAGENET_MEAN, IMAGENET_STD, Color
 from batchproof_server.imaging.settings import RecipePlan
 
@@ -48,6 +51,31 @@ _DATA_SETS: Final = (
 def known_scalings(plan: RecipePlan) -> tuple[UsualScaling, ...]:
     """All that have a name, of a row with these colours. Of bytes there is none but one."""
     return (_NONE,) if plan.dtype == "uint8" else _known(plan.color)
+
+
+def known_as(plan: RecipePlan) -> UsualScaling | None:
+    """The one that does what the recipe's own does, however its steps are written."""
+    return next((each for each in known_scalings(plan) if does_the_same(each, plan)), None)
+
+
+def does_the_same(scaling: UsualScaling, plan: RecipePlan) -> bool:
+    """Whether black and white become what the recipe makes of them, but for float32's rounding."""
+    ours, theirs = (
+        np.stack(scaling_ends(each or NormalizeSettings(), plan.channels))
+        for each in (plan.normalize, scaling.normalize)
+    )
+    return bool(np.abs(ours - theirs).max() <= _ROUNDED * np.abs(theirs[1] - theirs[0]).max())
+
+
+_ROUNDED: Final = 1e-6
+
+
+def scaling_ends(normalize: NormalizeSettings, channels: int) -> tuple[Array, Array]:
+    """What black and white become: float64 [channels] each."""
+    levels = np.zeros((2, 1, channels), np.float32)
+    levels[1] = 255.0
+    black, white = normalize_in_place(levels, normalize)[:, 0].astype(np.float64)
+    return black, white
 
 
 def scalings(plan: RecipePlan) -> Mapping[str, NormalizeSettings | None]:

@@ -7,12 +7,13 @@ import pytest
 
 from batchproof_server.base.signature import TensorSpec
 from batchproof_server.diagnosis.mistakes import Mistakes, usual_mistakes
-from batchproof_server.diagnosis.scalings import TOLD_APART, scaling_ends
+from batchproof_server.diagnosis.scalings import TOLD_APART
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.normalize import NormalizeSettings
 from batchproof_server.imaging.presets import Color
 from batchproof_server.imaging.recipe import RecipeSettings, compile_recipe, pillow_plugs
 from batchproof_server.imaging.resize import ResizeSettings
+from batchproof_server.imaging.scalings import scaling_ends
 
 RESIZE = ResizeSettings(library="pillow", method="bilinear")
 UNIT = NormalizeSettings(divisor=255.0)

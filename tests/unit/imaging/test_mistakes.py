@@ -137,3 +137,11 @@ def test_a_turn_moves_values_and_makes_none(name: str) -> None:
 
     assert turned.shape != row.shape or (turned != row).any()
     assert (np.sort(turned, axis=None) == row.reshape(-1)).all()
+
+
+def test_a_scaling_has_its_name_however_its_steps_are_written() -> None:
+    own = replace(TORCHVISION, normalize=NormalizeSettings(scale=1 / 255, offset=0.0))
+
+    assert name_in("scaling", own) == "x / 255"
+    assert "x / 255" not in [change.name for change in changes_of("scaling", own, PLUGS)]
+    assert [change.name for change in changes_of("colour order", own, PLUGS)] == ["bgr"]

@@ -22,13 +22,13 @@ from batchproof_server.diagnosis.case import (
 from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
 from batchproof_server.diagnosis.mistakes import Mistakes, usual_mistakes
 from batchproof_server.diagnosis.reference import ReferenceMeasures, TurnGains
-from batchproof_server.diagnosis.scalings import scaling_ends
 from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
 from batchproof_server.drift.recorded import signals_of_records
 from batchproof_server.imaging.exif import read_orientation
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.recipe import Recipe, pillow_plugs
+from batchproof_server.imaging.scalings import scaling_ends
 from batchproof_server.imaging.thumbnail import reduced, thumbnail_png
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Predict, ask
