@@ -31,3 +31,12 @@ settings.load_profile("house")
 _IS_DEAF = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 if _IS_DEAF and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Leave the bytes out of a test's name, which is their parameter's with a number.
+
+    The workers of one run collect the tests each for itself and must find the same names, and
+    bytes are often not the same twice: gzip writes the time of day into its header.
+    """
+    return argname if isinstance(val, bytes | bytearray) else None
