@@ -29,6 +29,7 @@ NO_PROMETHEUS = (
     " without a service; elsewhere, take it from its web site and put it on the PATH."
 )
 _TARGET = "server:8080"
+_ALERTMANAGER = '"alertmanager:9093"'
 _POLL_S = 1.0
 _PATIENCE_S = 120.0
 _GRACE_S = 40.0
@@ -87,11 +88,12 @@ _SERVE = [
 
 
 def _prometheus(binary: str, folder: Path, target: str, page: str) -> list[str]:
-    """Our configuration with another target, beside copies of the rules that it names."""
+    """Our configuration with another target and nobody to tell, beside copies of its rules."""
     for file in (DEPLOY / "prometheus").glob("*.yml"):
         shutil.copy(file, folder)
     configuration = folder / "prometheus.yml"
-    configuration.write_text(configuration.read_text().replace(_TARGET, target))
+    text = configuration.read_text().replace(_TARGET, target)
+    configuration.write_text(text.replace(_ALERTMANAGER, ""))
     return [
         binary,
         f"--config.file={configuration}",

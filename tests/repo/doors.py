@@ -80,7 +80,10 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     # A dataclass of settings refuses unknown keys by carrying a ConfigDict.
     "pydantic.ConfigDict": ("batchproof_server",),
     "pydantic_core": ("batchproof_server.base.validation",),
-    "cryptography": ("batchproof_server.proof.certificate.signing",),
+    "cryptography": (
+        "batchproof_server.observing.prometheus.certificate_ends",
+        "batchproof_server.proof.certificate.signing",
+    ),
     "matplotlib": (
         "batchproof_server.offline.evaluation.augmentation.plots",
         "batchproof_server.offline.evaluation.plots",

@@ -9,6 +9,7 @@ from batchproof_server.base.clock import Clock, epoch_ms
 from batchproof_server.base.events import Observer
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import LogObserver
+from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
@@ -65,7 +66,9 @@ def compose_observing(
     outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
     seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
     drift = DriftMetrics(log.write_failure)
-    metrics = Metrics(build_version, (outcome_metrics, drift, shadow_metrics))
+    metrics = Metrics(
+        build_version, (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
+    )
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
@@ -81,6 +84,16 @@ def compose_observing(
         tallies,
         outcome_metrics.answers,
     )
+
+
+def _certificate_ends(config: Config) -> CertificateEnds:
+    web, management = config.web, config.management
+    ports = {
+        "grpc": config.rpc.tls,
+        "web": web.tls if web.enabled else None,
+        "management": management.tls if management.enabled else None,
+    }
+    return CertificateEnds({port: tls.certificate for port, tls in ports.items() if tls})
 
 
 def _handle_keys(settings: OutcomeSettings, log: LogObserver) -> tuple[SealingKey, ...]:

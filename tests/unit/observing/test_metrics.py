@@ -29,6 +29,7 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.fan_out import Observers
+from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
@@ -38,6 +39,7 @@ from batchproof_server.shadowing.records import ShadowRecord
 from support.drift_fixtures import profile
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+CERTIFICATE = Path(__file__).parents[2] / "data/tls/certificate.pem"
 DIGITS = {"model": "digits", "version": "3"}
 STANDARD = ("process_", "python_")
 
@@ -446,7 +448,7 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     outcomes.expect_outcomes("digits", 3, class_bins(["0", "1"]))
     shadows = ShadowMetrics()
     shadows.count(ShadowRecord("digits", 2, 3, "same"))
-    metrics = Metrics("0.1.0", (outcomes, drift, shadows))
+    metrics = Metrics("0.1.0", (outcomes, drift, shadows, CertificateEnds({"grpc": CERTIFICATE})))
     metrics.follow_version(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")
