@@ -51,6 +51,35 @@ def write_keras(directory: Path, network: str, dtype: str, manifest: str = "") -
     return directory
 
 
+def write_small_cnn(directory: Path) -> Path:
+    """A CNN for pictures of 32 x 32, as tutorials build it for CIFAR-10, with random weights."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "batchproof.toml").write_text(MANIFEST)
+    if not (directory / "model.keras").exists():
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+        import keras  # noqa: PLC0415 - takes seconds, and only where it is needed
+
+        keras.utils.set_random_seed(1)
+        layers = keras.layers
+        blocks = [
+            layer
+            for filters in (32, 64, 128)
+            for layer in (
+                layers.Conv2D(filters, 3, padding="same", activation="relu"),
+                layers.BatchNormalization(),
+                layers.Conv2D(filters, 3, padding="same", activation="relu"),
+                layers.BatchNormalization(),
+                layers.MaxPooling2D(),
+            )
+        ]
+        ends = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(10)]
+        image = keras.Input((32, 32, 3), name="image")
+        network = keras.Sequential([image, layers.Rescaling(1 / 255), *blocks, *ends])
+        _settle(network)
+        network.save(directory / "model.keras")
+    return directory
+
+
 def _settle(network: "object") -> None:
     """Gives batch normalisation statistics that are not those of a network that saw nothing."""
     random = np.random.default_rng(3)

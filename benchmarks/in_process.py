@@ -2,8 +2,9 @@
 
     python benchmarks/in_process.py BUNDLE
 
-loads the bundle as the server does and prints the buckets as JSON. Then every line "ROWS SECONDS"
-on standard input is answered by one line with the images/s of that bucket.
+loads the bundle as the server does, with the engine that BATCHPROOF_ENGINE__NAME says, and prints
+the buckets as JSON. Then every line "ROWS SECONDS" on standard input is answered by one line with
+the images/s of so many rows.
 """
 
 import json
@@ -14,17 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from batchproof_server.application.config import Config, prepare_engines
+from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.application.plugs import loading_plugs
-from batchproof_server.base.backend import EngineSettings
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import load_version
 
 
 def _main() -> None:
     prepare_engines()
-    config = Config(engine=EngineSettings(intra_op_threads=1, inter_op_threads=1))
-    plugs = replace(loading_plugs(config), prove=None)
+    plugs = replace(loading_plugs(read_config(None, {})), prove=None)
     loaded = load_version(discover(Path(sys.argv[1]))[0], plugs)
     backend = loaded.backend
     print(json.dumps(loaded.batching.buckets_rows), flush=True)

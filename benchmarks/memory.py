@@ -4,10 +4,13 @@ from typing import Final
 
 from bench import Bench
 from processes import closed_loop, served
-from results import Outcome, Table
-from subjects import ALL, affine_floats, mobilenet_floats
+from results import Aim, Cell, Outcome, Table
+from subjects import ALL, affine_floats, mobilenet_bytes, mobilenet_floats
 
 _DEPTHS: Final = (16, 128, 512)
+_PROCESS: Final = {"BATCHPROOF_DEVICES__KIND": "process"}
+_FRONT_MB: Final = 120.0
+_WITH_DEVICE_MB: Final = 500.0
 
 
 def run(bench: Bench) -> Outcome:
@@ -28,6 +31,7 @@ def run(bench: Bench) -> Outcome:
             for depth in _DEPTHS:
                 closed_loop(server.grpc, subject.message, depth, 3 * bench.seconds)
                 depths.append((subject.label, depth, server.memory_mb("VmHWM")))
+    apart, aims = _device_apart(bench)
     return Outcome(
         title="Memory",
         how="Resident memory of the server's process. A caller of the closed loop has one request "
@@ -35,5 +39,24 @@ def run(bench: Bench) -> Outcome:
         tables=(
             Table("MB by model", ("model", "loaded", "after a load of 16", "most"), tuple(models)),
             Table("Most MB by callers", ("model", "callers", "most"), tuple(depths)),
+            apart,
         ),
+        aims=aims,
     )
+
+
+def _device_apart(bench: Bench) -> tuple[Table, tuple[Aim, ...]]:
+    """MobileNetV2 in a device process, started from its certificate, after a load."""
+    subject = mobilenet_bytes()
+    with served(subject, _PROCESS):
+        pass  # proven, so that the next start imports no TensorFlow
+    with served(subject, _PROCESS) as server:
+        closed_loop(server.grpc, subject.message, 16, bench.seconds)
+        front_mb, all_mb = server.memory_mb("VmRSS"), server.shared_out_mb()
+    row: tuple[Cell, ...] = (subject.label, front_mb, all_mb)
+    columns = ("model", "the front", "with its device process")
+    aims = (
+        Aim(f"{subject.label}: MB of the front alone", front_mb, _FRONT_MB, at_least=False),
+        Aim(f"{subject.label}: MB with one device", all_mb, _WITH_DEVICE_MB, at_least=False),
+    )
+    return Table("MB with a device process, OpenVINO, a kept certificate", columns, (row,)), aims

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from closed_loop import METHOD
 from subjects import KEPT, Subject
 
@@ -63,15 +65,23 @@ class Server:
                 total += int(fields[11]) + int(fields[12])
         return total / _TICKS_HZ
 
+    def shared_out_mb(self) -> float:
+        """Of it and its device processes together; what they share counts once."""
+        own = psutil.Process(self.process.pid)
+        family = (own, *own.children(recursive=True))
+        return sum(float(each.memory_full_info().pss) for each in family) / 2**20
+
     def memory_mb(self, key: str) -> float:
-        """``VmRSS`` now, or ``VmHWM``, the most so far."""
+        """Of it alone, ``VmRSS`` now, or ``VmHWM``, the most so far."""
         status = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in status if line.startswith(key)) / 1024
 
 
 @contextmanager
-def started(core: int, *command: str, log: Path | None = None, **settings: str) -> Iterator[Any]:
-    """A process of this Python on one core, ended at the end."""
+def started(
+    core: int | str, *command: str, log: Path | None = None, **settings: str
+) -> Iterator[Any]:
+    """A process of this Python on one core, or on such as ``0,1``; ended at the end."""
     with (log or Path(os.devnull)).open("w") as errors:
         process = subprocess.Popen(
             ["taskset", "-c", str(core), sys.executable, *command],  # noqa: S607 - of util-linux
@@ -89,14 +99,18 @@ def started(core: int, *command: str, log: Path | None = None, **settings: str) 
 
 
 @contextmanager
-def served(subject: Subject, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+def served(
+    subject: Subject,
+    settings: Mapping[str, str] | None = None,
+    cores: int | str = SERVER_CORE,
+) -> Iterator[Server]:
     """A server of one model, once it answers."""
     log = KEPT / f"server-{os.getpid()}-{time.monotonic_ns()}.log"
     started_s = time.time()
     command = ("-m", "batchproof_server", "serve", str(subject.bundle))
     ports = ("--grpc-port=0", "--http-port=0")
     try:
-        with started(SERVER_CORE, *command, *ports, log=log, **(settings or {})) as process:
+        with started(cores, *command, *ports, log=log, **(settings or {})) as process:
             where = json.loads(process.stdout.readline())
             wait = [sys.executable, "-m", "batchproof_client", "status", "--wait", "300"]
             subprocess.run([*wait, "--server", where["grpc"]], check=True, capture_output=True)
@@ -126,9 +140,12 @@ class Ceiling:
 
 
 @contextmanager
-def in_process(subject: Subject) -> Iterator[tuple[Ceiling, tuple[int, ...]]]:
+def in_process(
+    subject: Subject, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[Ceiling, tuple[int, ...]]]:
     """The ceiling on the server's core, and the buckets that it has."""
-    with started(SERVER_CORE, str(HERE / "in_process.py"), str(subject.bundle)) as process:
+    command = (str(HERE / "in_process.py"), str(subject.bundle))
+    with started(SERVER_CORE, *command, log=None, **(settings or {})) as process:
         buckets = json.loads(process.stdout.readline())
         yield Ceiling(process), tuple(buckets)
 

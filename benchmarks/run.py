@@ -29,6 +29,7 @@ import overload
 import pictures
 import policies
 import rest
+import two_cores
 from bench import Bench
 from page import page
 from results import SCHEMA, Outcome, outcome_from_json
@@ -49,6 +50,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Bench], Outcome]]] = {
     "h": pictures.run,
     "i": policies.run,
     "j": rest.run,
+    "k": two_cores.run,
 }
 
 
@@ -132,7 +134,7 @@ def _progress(text: str) -> None:
 def _machine() -> dict[str, str]:
     models = Path("/proc/cpuinfo").read_text().splitlines()
     processor = next((line.split(":")[1].strip() for line in models if "model name" in line), "?")
-    packages = ("tensorflow-cpu", "keras", "grpcio", "numpy")
+    packages = ("tensorflow-cpu", "keras", "openvino", "grpcio", "numpy")
     return {
         "processor": f"{processor}, {os.cpu_count()} cores",
         "Linux": platform.release().split("-")[0],

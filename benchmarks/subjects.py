@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bundles import write_affine, write_keras, write_message
+from batchproof.v1 import prediction_pb2 as pb
+from bundles import write_affine, write_keras, write_message, write_small_cnn
 
 HERE: Final = Path(__file__).resolve().parent
 KEPT: Final = HERE.parent / "build/benchmarks"
@@ -23,6 +24,7 @@ class Subject:
         message: the file with a PredictRequest of one image.
         shape: of a row.
         dtype: of a row.
+        pictures: the folder whose pictures ``batchproof load`` sends; tensors without one.
     """
 
     label: str
@@ -30,6 +32,14 @@ class Subject:
     message: Path
     shape: tuple[int, ...]
     dtype: str = "float32"
+    pictures: Path | None = None
+
+    @property
+    def load_options(self) -> tuple[str, ...]:
+        """What ``batchproof load`` sends."""
+        if self.pictures is not None:
+            return (f"--images={self.pictures}",)
+        return (f"--shape={'x'.join(map(str, self.shape))}",)
 
 
 def _affine(name: str, label: str, shape: tuple[int, ...], dtype: str) -> Subject:
@@ -59,6 +69,23 @@ def embedded() -> Subject:
     return Subject("embedded, 3 kB", EMBEDDED, message, (28, 28, 1))
 
 
+def embedded_pictures() -> Subject:
+    """The same, which is sent the pictures that it ships with."""
+    pictures = EMBEDDED / "samples"
+    content = min(pictures.glob("*.png")).read_bytes()
+    request = pb.PredictRequest(images=pb.EncodedImages(contents=[content]))
+    message = KEPT / "embedded-picture.bin"
+    message.write_bytes(request.SerializeToString())
+    return Subject("embedded, pictures", EMBEDDED, message, (28, 28, 1), pictures=pictures)
+
+
+def small_cnn() -> Subject:
+    """A CNN of about a millisecond an image, on float32 pixels."""
+    bundle = write_small_cnn(KEPT / "small-cnn/1")
+    message = write_message(KEPT / "small-cnn.bin", (32, 32, 3))
+    return Subject("small CNN, 12 kB", bundle, message, (32, 32, 3))
+
+
 def _keras(network: str, label: str, dtype: str, manifest: str = "") -> Subject:
     name = f"{network.lower()}-{dtype}" + ("-pictures" if "recipe" in manifest else "")
     bundle = write_keras(KEPT / name / "1", network, dtype, manifest)
@@ -84,13 +111,14 @@ def mobilenet_pictures() -> Subject:
 
 def resnet() -> Subject:
     """ResNet50 on uint8 pixels; its largest bucket is 8, for it is slow here."""
-    buckets = "[batching]\nbuckets_rows = [2, 4, 8]\n"
+    buckets = "[batching]\nbuckets_rows = [1, 2, 4, 8]\n"
     return _keras("ResNet50", "ResNet50, uint8, 150 kB", "uint8", buckets)
 
 
 ALL: Final[tuple[Callable[[], Subject], ...]] = (
     affine_small,
     embedded,
+    small_cnn,
     mobilenet_bytes,
     mobilenet_floats,
     resnet,
