@@ -1,7 +1,7 @@
 """Which files are generated, and what is in them."""
 
 from monitoring.accuracy_rules import accuracy_group, accuracy_reference_group, health_group
-from monitoring.drift_alerts import drift_alerts
+from monitoring.drift_alerts import drift_alerts, lasting_alert
 from monitoring.drift_dashboard import drift_dashboard
 from monitoring.drift_rules import drift_group, reference_group
 from monitoring.rules import Group, rule_file
@@ -11,6 +11,7 @@ from monitoring.serving_rules import serving_group
 _HEADING = "Written by deploy/generate.py: change that, and run make generate.\n"
 # Window -> how long a difference must hold before it alerts.
 _WINDOWS = {"1h": "15m", "24h": "1h"}
+_LASTS = ("24h", "24h")
 _DEMO_WINDOWS = {"5m": "30s"}
 
 
@@ -27,6 +28,7 @@ def generated_files() -> dict[str, str]:
                 accuracy_reference_group(),
                 health_group(),
                 *_windows(_WINDOWS),
+                Group("batchproof-drift-lasting", lasting_alert(*_LASTS)),
             ],
         ),
         "prometheus/drift-demo.yml": rule_file(

@@ -10,7 +10,13 @@ from repo.checkout import ROOT, run
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 TESTS = sorted(PROMETHEUS.glob("*.test.yml"))
 # The demo has the rules of drift.yml over another window.
-TESTED = [path.with_name(path.name.replace(".test", "")) for path in TESTS]
+TESTED = sorted(
+    {
+        PROMETHEUS / file
+        for path in TESTS
+        for file in re.findall(r"rule_files:\n  - (\S+)", path.read_text())
+    }
+)
 
 
 def test_prometheus_accepts_the_configuration_and_every_rule_file_in_it() -> None:

@@ -20,6 +20,7 @@ from batchproof_server.drift.significance import LEAST_OBSERVATIONS, significanc
 PRIOR_OBSERVATIONS: Final = 10
 """The weight of the reference in the smoothed shares."""
 ALERT_OBSERVATIONS: Final = 200
+ALERT_PSI_LASTING: Final = 0.02
 ALERT_PSI: Final = 0.1
 ALERT_PSI_SEVERE: Final = 0.25
 
