@@ -152,15 +152,14 @@ def _measured(bench: Bench, subject: Subject, engine: str) -> _Measured:
         served(subject, settings) as server,
         in_process(subject, settings) as (ceiling, buckets),
     ):
-        alone = tuple(dict.fromkeys((1, *buckets)))
-        sides = (*alone, *(-concurrency for concurrency in CONCURRENCY))
+        sides = (*buckets, *(-concurrency for concurrency in CONCURRENCY))
         rounds = interleaved(
             sides, bench.repeats, lambda side: _one(bench, subject, server, ceiling, side)
         )
     return _Measured(
         subject,
         engine,
-        {rows: rounds[rows] for rows in alone},
+        {rows: rounds[rows] for rows in buckets},
         {each: rounds[-each] for each in CONCURRENCY},
     )
 

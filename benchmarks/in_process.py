@@ -23,16 +23,20 @@ from batchproof_server.models.loading import load_version
 
 def _main() -> None:
     prepare_engines()
-    plugs = replace(loading_plugs(read_config(None, {})), prove=None)
+    config = read_config(None, {})
+    # One row too, which a server asks for where its proof allows it.
+    rows = tuple(sorted({1, *config.batching.buckets_rows}))
+    batching = replace(config.batching, buckets_rows=rows)
+    plugs = replace(loading_plugs(config), prove=None, batching=batching)
     loaded = load_version(discover(Path(sys.argv[1]))[0], plugs)
     backend = loaded.backend
     print(json.dumps(loaded.batching.buckets_rows), flush=True)
     random = np.random.default_rng(1)
     for line in sys.stdin:
-        rows, duration_s = int(line.split()[0]), float(line.split()[1])
+        row_count, duration_s = int(line.split()[0]), float(line.split()[1])
         inputs = {
             spec.name: (
-                random.random((rows, *(size or 1 for size in spec.row_shape))) * 255
+                random.random((row_count, *(size or 1 for size in spec.row_shape))) * 255
             ).astype(spec.dtype)
             for spec in backend.signature.inputs
         }
@@ -40,7 +44,7 @@ def _main() -> None:
         count, started_s = 0, time.perf_counter()
         while time.perf_counter() - started_s < duration_s:
             backend.execute(inputs)
-            count += rows
+            count += row_count
         print(count / (time.perf_counter() - started_s), flush=True)
 
 
