@@ -12,8 +12,10 @@ REGISTRIES = re.compile(
     r"pypi\.org|pythonhosted\.org|registry\.npmjs\.org|(deb|security)\.debian\.org"
     r"|index-url[= ]\S+://|file:[/]{3}"
 )
-# A path that exists on the machine of one person only.
-MACHINE_PATHS = re.compile(r"(?<![\w.$}~*-])(/(root|home|Users|work|mnt)/\w|/opt/(?!batchproof)\w)")
+# A path that exists on the machine of one person only. KServe mounts every model at one path.
+MACHINE_PATHS = re.compile(
+    r"(?<![\w.$}~*-])(/(root|home|Users|work|mnt)/(?!models\b)\w|/opt/(?!batchproof)\w)"
+)
 LOCKS_THAT_NAME_HOSTS = {"uv.lock", "pylock.toml", "poetry.lock", "Pipfile.lock"}
 
 
