@@ -32,6 +32,9 @@ class MemoryFront:
         del host
         return port
 
+    def stop_listening(self) -> None:
+        """Does not listen."""
+
     async def drain(self, grace_s: float) -> None:
         """Has nothing to wait for."""
         del grace_s

@@ -19,6 +19,7 @@ class LoadedServer:
 
     objects: list[object] = field(default_factory=list)
     frozen_at_the_end: int = 0
+    listens_late: bool = False
 
     async def open(self) -> dict[str, str]:
         """Opens nothing."""

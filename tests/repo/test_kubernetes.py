@@ -136,8 +136,10 @@ def test_a_pod_has_the_time_to_answer_all_that_it_accepted(overlay: str, tmp_pat
     config, pod = _config(overlay, tmp_path), _pod(overlay)
     readiness = _container(pod)["readinessProbe"]
     unready_s = readiness["periodSeconds"] * readiness["failureThreshold"]
-    longest_s = config.server.lame_duck_s + config.server.grace_s + LAST_ANSWERS_S
+    server = config.server
+    longest_s = server.lame_duck_s + server.leaving_s + server.grace_s + LAST_ANSWERS_S
 
+    assert server.leaving_s
     assert config.server.lame_duck_s > unready_s + readiness["timeoutSeconds"]
     assert longest_s < pod["terminationGracePeriodSeconds"]
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,31 @@ def test_health_is_not_serving_while_loading_and_serving_after(serve: Serve, stu
     server.wait_serving()
     assert server.health("stuck") == SERVING
     assert server.health("batchproof.v1.PredictionService") == 0
+
+
+def test_who_listens_when_ready_is_not_reached_before(serve: Serve, stuck: Path) -> None:
+    late = {"BATCHPROOF_SERVER__LISTEN_FROM": "ready"}
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    server = serve(stuck, "--grpc-port", str(port), variables=late)
+    server.wait_loading()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    assert server.out == []
+    (stuck / "stuck" / "1" / "labels.txt").write_text("a\nb\nc\nd\n")
+    assert server.wait_serving().grpc == f"127.0.0.1:{port}"
+    assert server.stop(signal.SIGTERM) == 0
+
+
+@BOTH_SIGNALS
+def test_a_signal_before_it_listens_ends_in_order(
+    serve: Serve, stuck: Path, number: signal.Signals
+) -> None:
+    server = serve(stuck, variables={"BATCHPROOF_SERVER__LISTEN_FROM": "ready"})
+    server.wait_loading()
+    assert server.stop(number) == 0
+    assert server.out == []
 
 
 @BOTH_SIGNALS

@@ -239,6 +239,21 @@ async def test_what_comes_during_a_drain_is_unavailable(make_front: MakeFront) -
     assert [head.method for head in bench.begun] == [HELD]
 
 
+async def test_who_is_connected_is_answered_after_the_listening_ended_and_nobody_else(
+    make_front: MakeFront,
+) -> None:
+    async with front_bench(make_front) as bench, front_bench(make_front) as other:
+        assert await bench.call(ECHO)(b"before") == b"before"
+        bench.front.stop_listening()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*bench.address.split(":"))
+        assert await bench.call(ECHO)(b"after") == b"after"
+        assert await other.call(ECHO)(b"not this port") == b"not this port"
+        await bench.front.drain(PATIENCE_S)
+        error = await failure(bench.call(ECHO)(b"late"))
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_the_grace_ends_what_does_not_end(make_front: MakeFront) -> None:
     async with front_bench(make_front) as bench:
         held, chat = bench.call(HELD)(b""), bench.channel.stream_stream(CHAT)()

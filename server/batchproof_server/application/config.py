@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict
 
@@ -58,8 +58,13 @@ class ServerSettings:
         grpc_port: 0 takes a free one.
         front: what speaks HTTP/2 there; ``auto`` is the quickest that works with this grpcio.
         http_port: metrics and probes; 0 takes a free one.
+        listen_from: whether the ports of requests open at the ``start``, where health says
+            NOT_SERVING while versions are loaded, or when they are ``ready``, so that callers who
+            do not ask for health come no sooner.
         lame_duck_s: after SIGTERM, how long to go on accepting while health says NOT_SERVING, so
             that load balancers can notice.
+        leaving_s: then, how long to go on answering open connections and take no new ones, so that
+            callers who do not ask for health leave when their connection has its age.
         grace_s: after that, how long accepted requests may take to finish.
     """
 
@@ -69,7 +74,9 @@ class ServerSettings:
     grpc_port: int = 8500
     front: FrontName = "auto"
     http_port: int = 8080
+    listen_from: Literal["start", "ready"] = "start"
     lame_duck_s: float = 0.0
+    leaving_s: float = 0.0
     grace_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -79,7 +86,7 @@ class ServerSettings:
                 raise ValueError(f"{name} is {port}, expected 0 to {_MAX_PORT}")
         if self.grpc_port == self.http_port != 0:
             raise ValueError(f"grpc_port and http_port are both {self.grpc_port}")
-        for name in ("lame_duck_s", "grace_s"):
+        for name in ("lame_duck_s", "leaving_s", "grace_s"):
             duration_s = getattr(self, name)
             if not 0 <= duration_s < math.inf:
                 raise ValueError(f"{name} is {duration_s}, expected 0 or more, and finite")
@@ -130,6 +137,17 @@ class Config:
 
     def __post_init__(self) -> None:
         check_engine_name(self.engine.name)
+        _check_leaving(self.server.leaving_s, self.rpc.connections.max_age_s)
+
+
+def _check_leaving(leaving_s: float, max_age_s: float) -> None:
+    """Raises ValueError where connections would be older than the time that they have to leave."""
+    # gRPC lets each connection live up to a tenth longer or shorter.
+    if leaving_s and not 0 < 1.1 * max_age_s < leaving_s:
+        raise ValueError(
+            f"server.leaving_s is {leaving_s} and rpc.connections.max_age_s {max_age_s}, expected "
+            "leaving_s above 1.1 x max_age_s, and max_age_s above 0: connections end by their age"
+        )
 
 
 def read_config(file: Path | None, flags: Mapping[str, Any]) -> Config:

@@ -77,13 +77,17 @@ async def run(server: Server, announcement: TextIO) -> int:
     stop = StopRequest()
     with stop.capture_signals():
         try:
-            _announce(await server.open(), announcement)
-            return await _serve(server, stop)
+            addresses = await server.open()
+            if not server.listens_late:
+                _announce(addresses, announcement)
+            return await _serve(server, stop, addresses, announcement)
         finally:
             server.close()
 
 
-async def _serve(server: Server, stop: StopRequest) -> int:
+async def _serve(
+    server: Server, stop: StopRequest, addresses: Mapping[str, str], announcement: TextIO
+) -> int:
     stopped = asyncio.ensure_future(stop.wait())
     reloading = asyncio.ensure_future(_reload(server, stop))
     loading = asyncio.ensure_future(server.load())
@@ -92,6 +96,8 @@ async def _serve(server: Server, stop: StopRequest) -> int:
     # What is loaded stays. Looking through it for cycles would hold the loop up for 30 ms, and for
     # 300 ms where TensorFlow is loaded, now and again.
     gc.freeze()
+    if server.listens_late and loading.done() and not nothing_answers:
+        _announce({**addresses, **await server.open_rest()}, announcement)
     if not nothing_answers:
         await stopped
     ending = {loading, stopped, reloading}

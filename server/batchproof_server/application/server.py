@@ -48,8 +48,9 @@ from batchproof_server.web.pages import Pages
 
 # Contract of the life-cycle
 #
-# open -> load -> drain -> close, each once, in this order, on one loop. Health says NOT_SERVING
-# from before the port opens until load is done, and from the start of drain. A version that fails
+# open -> load -> open_rest -> drain -> close, each once, in this order, on one loop. Health says
+# NOT_SERVING from before the port opens until load is done, and from the start of drain. With
+# listen_from = "ready" the ports of requests open in open_rest, else in open. A version that fails
 # to load stops no other. Between drain and close every accepted request is answered, unless the
 # grace ends before.
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,14 @@ class Server:
     pressure: Pressure
     streams: Streams
     health: Health
+    front: Front
     ports: tuple[Port, ...]
     operations: HttpServer
     heartbeat: Heartbeat
     clock: Clock
 
     async def open(self) -> dict[str, str]:
-        """Opens all ports; health says NOT_SERVING.
+        """Opens the ports that open at the start; health says NOT_SERVING.
 
         Returns:
             Where each listens, as ``host:port``, by its name.
@@ -81,7 +83,19 @@ class Server:
         self.health.start()
         self.core.versions.announce()
         self.heartbeat.start()
-        return await open_ports(self.ports)
+        return await open_ports([port for port in self.ports if not self._waits(port)])
+
+    async def open_rest(self) -> dict[str, str]:
+        """Opens the ports that wait for the versions; see ``open``."""
+        return await open_ports([port for port in self.ports if self._waits(port)])
+
+    @property
+    def listens_late(self) -> bool:
+        """Whether some ports wait for the versions."""
+        return self.config.server.listen_from == "ready"
+
+    def _waits(self, port: Port) -> bool:
+        return self.listens_late and port.name in _PORTS_OF_CALLERS
 
     async def load(self) -> bool:
         """Loads every version that is wanted, one after the other; whether any of them answers now.
@@ -99,6 +113,9 @@ class Server:
         self.shadowing.end()
         await self.health.start_draining()
         await asyncio.sleep(settings.lame_duck_s)
+        if settings.leaving_s:
+            self.front.stop_listening()
+            await asyncio.sleep(settings.leaving_s)
         started_s = self.clock.now_s()
         self.core.versions.start_draining()
         self.streams.start_draining()
@@ -122,6 +139,7 @@ class Server:
         self.core.close()
 
 
+_PORTS_OF_CALLERS = frozenset({"grpc", "web"})
 _POLL_S = 0.02
 _LAST_ANSWERS_S = 5.0
 
@@ -181,6 +199,7 @@ def compose(
         pressure=calling.pressure,
         streams=calling.streams,
         health=health,
+        front=front,
         ports=(
             *_ports(config.server, front, operations),
             *management.ports(config, foreign, calling.shedder),

@@ -167,12 +167,25 @@ def test_every_fault_is_named_with_its_path(tmp_path: Path) -> None:
         ({"http_port": -1}, "http_port is -1, expected 0 to 65535"),
         ({"grpc_port": 9, "http_port": 9}, "grpc_port and http_port are both 9"),
         ({"lame_duck_s": -1.0}, "lame_duck_s is -1.0, expected 0 or more, and finite"),
+        ({"leaving_s": math.inf}, "leaving_s is inf, expected 0 or more, and finite"),
         ({"grace_s": math.nan}, "grace_s is nan, expected 0 or more, and finite"),
         ({"grace_s": math.inf}, "grace_s is inf, expected 0 or more, and finite"),
     ],
 )
 def test_a_server_that_makes_no_sense_is_refused(server: dict[str, Any], sentence: str) -> None:
     assert faults(None, {"server": server}) == (f"server: {sentence}",)
+
+
+@pytest.mark.parametrize("max_age_s", [0.0, 10.0, 60.0])
+def test_connections_must_reach_their_age_before_the_server_has_left(max_age_s: float) -> None:
+    sections = {"server": {"leaving_s": 11.0}, "rpc": {"connections": {"max_age_s": max_age_s}}}
+    (fault,) = faults(None, sections)
+    assert f"leaving_s is 11.0 and rpc.connections.max_age_s {max_age_s}, expected" in fault
+
+
+def test_a_server_may_leave_for_longer_than_connections_live() -> None:
+    sections = {"server": {"leaving_s": 11.1}, "rpc": {"connections": {"max_age_s": 10.0}}}
+    assert read_config(None, sections).server.leaving_s == 11.1
 
 
 def test_two_ports_of_zero_are_two_free_ports() -> None:

@@ -87,6 +87,11 @@ class FrontOfChoice:
         self._tell(FrontChosen(_GRPC_AIO if is_aio else _COMPLETION_QUEUE, fault))
         return bound
 
+    def stop_listening(self) -> None:
+        """Takes no more connections; see ``Front``."""
+        if self._chosen is not None:
+            self._chosen.stop_listening()
+
     async def drain(self, grace_s: float) -> None:
         """Refuses new calls, and returns when the others are over or ``grace_s`` is."""
         if self._chosen is not None:

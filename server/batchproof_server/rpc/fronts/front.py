@@ -170,5 +170,9 @@ class Routes:
 class Front(Listener, Protocol):
     """Speaks HTTP/2 on one port, and hands calls to its routes."""
 
+    def stop_listening(self) -> None:
+        """Takes no more connections; those that are open go on, and their new calls too."""
+        ...
+
 
 MakeFront: TypeAlias = Callable[[RpcSettings, Routes, Clock], Front]

@@ -1,5 +1,8 @@
 """What every front asks of gRPC's C core for a port: its address and its options."""
 
+import contextlib
+import os
+import socket
 from typing import Final
 
 from batchproof_server.base.listener import PortUnavailable
@@ -20,6 +23,21 @@ def cannot_listen(address: str, settings: RpcSettings) -> PortUnavailable:
     if settings.tls is not None:
         reasons += ", or the certificate and the key do not do"
     return PortUnavailable(f"gRPC cannot listen on {address}: {reasons}")
+
+
+# gRPC has no way to say this. What one descriptor of a socket ends is ended for the others. The
+# core sees that it accepts no more, says so on standard error, and goes on with what is open.
+def stop_listening(port: int) -> None:
+    """Ends the listening of this process on a TCP port. Linux only."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
+        # Others may be closed meanwhile, and most are no sockets.
+        with (
+            contextlib.suppress(OSError),
+            socket.fromfd(int(name), socket.AF_INET, socket.SOCK_STREAM) as each,
+        ):
+            listens = each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            if listens and each.getsockname()[1:2] == (port,):
+                each.shutdown(socket.SHUT_RDWR)
 
 
 def port_options(settings: RpcSettings) -> tuple[tuple[str, int], ...]:

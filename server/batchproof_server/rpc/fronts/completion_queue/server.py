@@ -11,7 +11,12 @@ from batchproof_server.rpc.fronts.completion_queue.poller import Poller
 from batchproof_server.rpc.fronts.completion_queue.private_api import cygrpc
 from batchproof_server.rpc.fronts.completion_queue.room import Allowance
 from batchproof_server.rpc.fronts.front import Routes
-from batchproof_server.rpc.fronts.port import address_of, cannot_listen, port_options
+from batchproof_server.rpc.fronts.port import (
+    address_of,
+    cannot_listen,
+    port_options,
+    stop_listening,
+)
 from batchproof_server.rpc.settings import RpcSettings
 
 
@@ -29,6 +34,7 @@ class CompletionQueueFront:
         self._routes = routes
         self._clock = clock
         self._port: _OpenPort | None = None
+        self._bound = 0
 
     async def start(self, host: str, port: int) -> int:
         """Opens the port; see ``Listener``.
@@ -36,12 +42,16 @@ class CompletionQueueFront:
         Raises:
             PortUnavailable: it is taken, or the host or the certificates do not do.
         """
-        server, bound = _bind(self._settings, address_of(host, port))
+        server, self._bound = _bind(self._settings, address_of(host, port))
         allowance = Allowance()
         calls = OpenCalls(self._settings, self._routes, self._clock, allowance)
         at_once = frozenset(path.encode() for path in self._routes.unary)
         self._port = _OpenPort(server, calls, Poller(server, at_once, allowance))
-        return bound
+        return self._bound
+
+    def stop_listening(self) -> None:
+        """Takes no more connections; see ``Front``."""
+        stop_listening(self._bound)
 
     async def drain(self, grace_s: float) -> None:
         """Refuses new calls, and returns when the others are over or ``grace_s`` is."""

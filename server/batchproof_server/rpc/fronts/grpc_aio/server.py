@@ -22,7 +22,12 @@ from batchproof_server.rpc.fronts.front import (
     ServeStream,
     Status,
 )
-from batchproof_server.rpc.fronts.port import address_of, cannot_listen, port_options
+from batchproof_server.rpc.fronts.port import (
+    address_of,
+    cannot_listen,
+    port_options,
+    stop_listening,
+)
 from batchproof_server.rpc.settings import RpcSettings
 
 _Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -44,6 +49,7 @@ class GrpcAioFront:
         self._clock = clock
         self._handlers = CallHandlers(routes, clock)
         self._server: aio.Server | None = None
+        self._bound = 0
 
     async def start(self, host: str, port: int) -> int:
         """Opens the port; see ``Listener``.
@@ -62,7 +68,12 @@ class GrpcAioFront:
         except RuntimeError as fault:
             raise cannot_listen(address, self._settings) from fault
         await self._server.start()
+        self._bound = bound
         return bound
+
+    def stop_listening(self) -> None:
+        """Takes no more connections; see ``Front``."""
+        stop_listening(self._bound)
 
     def _make_server(self) -> aio.Server:
         server = aio.server(options=port_options(self._settings))
