@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
-.PHONY: help demo test test-long check format types layers lint-proto lint-image pytest venv interop system \
+.PHONY: help demo test test-long check format types layers lint-proto lint-image image-check pytest venv interop system \
         test-pythons test-grpcio-oldest fuzz soak bench generate monitor stubs lock clean
 
 help: ## list the jobs
@@ -69,6 +69,11 @@ lint-proto: venv
 lint-image: venv
 	@echo "==> hadolint"
 	@$(BIN)/hadolint server/Dockerfile
+
+image-check: venv lint-image ## image and compose file, as far as they can be checked without an engine
+	@$(MAKE) system
+	@echo "==> image and compose"
+	@$(PYTEST) tests/repo/test_container.py tests/system/test_health_check.py
 
 pytest: venv interop ## the tests with branch coverage
 	@echo "==> pytest"

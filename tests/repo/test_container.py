@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from repo.checkout import BIN, ROOT, project_table, run
 from repo.dockerfile import Replay, Step, stages
@@ -137,6 +138,27 @@ def test_compose_refuses_a_key_that_does_not_exist(tmp_path: Path) -> None:
 
     assert refused.returncode != 0
     assert "reed_only" in refused.stderr
+
+
+def test_every_service_of_compose_has_limits_and_no_capabilities() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+
+    for service in services.values():
+        assert {"cpus", "mem_limit", "pids_limit"} <= service.keys()
+        assert service["cap_drop"] == ["ALL"]
+    threads = services["server"]["environment"]["BATCHPROOF_ENGINE__INTRA_OP_THREADS"]
+    assert float(threads) == services["server"]["cpus"]
+
+
+def test_the_image_and_compose_ask_for_health_in_the_same_way(
+    build_and_final: tuple[list[Step], list[Step]],
+) -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+
+    assert services["server"]["healthcheck"]["test"] == [
+        "CMD",
+        *_only(build_and_final[1], "HEALTHCHECK").command,
+    ]
 
 
 def test_compose_waits_longer_than_the_server_drains() -> None:

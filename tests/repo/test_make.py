@@ -13,6 +13,7 @@ TARGETS = {
     "test",
     "test-long",
     "check",
+    "image-check",
     "pytest",
     "test-pythons",
     "test-grpcio-oldest",
