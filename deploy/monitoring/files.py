@@ -16,9 +16,9 @@ _HEADING = "Written by deploy/generate.py: change that, and run make generate.\n
 _WINDOWS = {"1h": "15m", "24h": "1h"}
 _LASTS = ("24h", "24h")
 _DEMO_WINDOWS = {"5m": "30s"}
-
-
-_SELF_CHECK = Path(__file__).resolve().parents[1] / "prometheus" / "rules.yml"
+# Written by hand, beside those that are generated.
+_PROMETHEUS = Path(__file__).resolve().parents[1] / "prometheus"
+_BY_HAND = {"batchproof-availability": "availability.yml", "batchproof-versions": "rules.yml"}
 
 
 def generated_files() -> dict[str, str]:
@@ -29,7 +29,7 @@ def generated_files() -> dict[str, str]:
         "kubernetes/components/monitoring/prometheus-rules.yaml": prometheus_rules(
             _HEADING + "The rules of deploy/prometheus for the Prometheus operator.",
             {
-                "batchproof-self-check": _SELF_CHECK.read_text(),
+                **{name: (_PROMETHEUS / file).read_text() for name, file in _BY_HAND.items()},
                 "batchproof-serving": rules["prometheus/serving.yml"],
                 "batchproof-drift": rules["prometheus/drift.yml"],
             },
