@@ -18,7 +18,7 @@ _LASTS = ("24h", "24h")
 _DEMO_WINDOWS = {"5m": "30s"}
 
 
-_SELF_CHECK = Path(__file__).resolve().parents[1] / "prometheus" / "rules.yml"
+_RULES = Path(__file__).resolve().parents[1] / "prometheus"
 
 
 def generated_files() -> dict[str, str]:
@@ -29,7 +29,8 @@ def generated_files() -> dict[str, str]:
         "kubernetes/components/monitoring/prometheus-rules.yaml": prometheus_rules(
             _HEADING + "The rules of deploy/prometheus for the Prometheus operator.",
             {
-                "batchproof-self-check": _SELF_CHECK.read_text(),
+                "batchproof-availability": (_RULES / "availability.yml").read_text(),
+                "batchproof-self-check": (_RULES / "rules.yml").read_text(),
                 "batchproof-serving": rules["prometheus/serving.yml"],
                 "batchproof-drift": rules["prometheus/drift.yml"],
             },
