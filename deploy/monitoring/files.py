@@ -16,9 +16,9 @@ _HEADING = "Written by deploy/generate.py: change that, and run make generate.\n
 _WINDOWS = {"1h": "15m", "24h": "1h"}
 _LASTS = ("24h", "24h")
 _DEMO_WINDOWS = {"5m": "30s"}
-# Written by hand, beside those that are generated.
-_PROMETHEUS = Path(__file__).resolve().parents[1] / "prometheus"
-_BY_HAND = {"batchproof-availability": "availability.yml", "batchproof-versions": "rules.yml"}
+
+
+_RULES = Path(__file__).resolve().parents[1] / "prometheus"
 
 
 def generated_files() -> dict[str, str]:
@@ -29,7 +29,8 @@ def generated_files() -> dict[str, str]:
         "kubernetes/components/monitoring/prometheus-rules.yaml": prometheus_rules(
             _HEADING + "The rules of deploy/prometheus for the Prometheus operator.",
             {
-                **{name: (_PROMETHEUS / file).read_text() for name, file in _BY_HAND.items()},
+                "batchproof-availability": (_RULES / "availability.yml").read_text(),
+                "batchproof-self-check": (_RULES / "rules.yml").read_text(),
                 "batchproof-serving": rules["prometheus/serving.yml"],
                 "batchproof-drift": rules["prometheus/drift.yml"],
             },
