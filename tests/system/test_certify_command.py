@@ -81,3 +81,17 @@ def test_a_file_that_is_no_key_is_wrong_usage(tmp_path: Path) -> None:
     assert ended.returncode == 2
     (line,) = own_lines(ended)
     assert "proof.trusted_keys: no.key: cannot be read" in line
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_model_that_makes_no_progress_has_failed_and_nobody_waits_for_its_thread(
+    tmp_path: Path, options: list[str]
+) -> None:
+    version = write_affine(tmp_path / "exact" / "1")
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[execution]\nmax_load_step_s = 0.000001\n")
+    ended = run("certify", version, "--config", settings, *options)
+    assert ended.returncode == 1
+    says = json.loads(ended.stdout)["findings"][0] if options else ended.stdout
+    assert "no progress within 1e-06 s" in says
+    assert "failed" in ended.stdout.lower()

@@ -276,3 +276,26 @@ async def test_one_connection_has_only_so_many_calls_at_once(make_front: MakeFro
         assert len(bench.begun) == 1 + 4
         bench.opened.set()
         await asyncio.wait(map(asyncio.ensure_future, calls), return_when=asyncio.FIRST_COMPLETED)
+
+
+async def test_more_connections_than_the_limit_are_closed_and_the_others_are_answered(
+    make_front: MakeFront,
+) -> None:
+    settings = RpcSettings(connections=ConnectionSettings(max_connections=3))
+    async with front_bench(make_front, settings) as bench:
+        assert await bench.call(ECHO)(b"first") == b"first"
+        async with raw_call(bench.address) as second, raw_call(bench.address) as third:
+            for call in (second, third):
+                await call.begin(HELD)
+                await call.send(b"", announced_bytes=0, is_last=True)
+            await until(lambda: len(bench.begun) == 3)
+            own = (("grpc.use_local_subchannel_pool", 1),)
+            async with aio.insecure_channel(bench.address, options=own) as beyond:
+                fourth: Any = beyond.unary_unary(ECHO)
+                error = await failure(fourth(b"fourth"))
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+            assert await bench.call(ECHO)(b"still") == b"still"
+            bench.opened.set()
+        async with aio.insecure_channel(bench.address, options=own) as later:
+            echo: Any = later.unary_unary(ECHO)
+            assert await echo(b"later", wait_for_ready=True, timeout=PATIENCE_S) == b"later"

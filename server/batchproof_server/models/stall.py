@@ -4,6 +4,10 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
 
 
+class LoadingHangs(ModelRefused):
+    """There is no progress any more, and what hangs cannot be interrupted."""
+
+
 class Stall:
     """Remembers the last progress of loading a version.
 
@@ -28,7 +32,7 @@ class Stall:
         """Returns while the next progress may still come.
 
         Raises:
-            ModelRefused: it has taken too long.
+            LoadingHangs: it has taken too long.
         """
         if self.left_s() > 0:
             return
@@ -36,4 +40,4 @@ class Stall:
             f"{self._step}: no progress within {self._limit_s:.3g} s; a model that hangs for some "
             "input never ends this, a large one needs a higher [execution] max_load_step_s"
         )
-        raise ModelRefused("loading takes too long", (finding,))
+        raise LoadingHangs("loading takes too long", (finding,))

@@ -15,6 +15,7 @@ from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.cancellation import is_cancelled, is_late
 from batchproof_server.rpc.fronts.front import CallHead, Code, Metadata, Reply
+from batchproof_server.rpc.large_messages import QUICK_BYTES, LargeMessages
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure, failed, failure_of
 from batchproof_server.serving.request import NOBODY, Caller, Trace
@@ -34,6 +35,7 @@ class Call:
         trace: filled in on the way, and recorded at the end.
         trailers: filled in on the way; the trailing metadata of an RPC that succeeds.
         metadata: as it came.
+        size_bytes: of its message.
     """
 
     request_id: str
@@ -42,6 +44,7 @@ class Call:
     trace: Trace = field(default_factory=Trace)
     trailers: list[tuple[str, str]] = field(default_factory=list)
     metadata: Metadata = ()
+    size_bytes: int = 0
 
     def note_model(self, model: ServedModel) -> None:
         """The version that answers is known."""
@@ -106,6 +109,7 @@ class Calls:
         self._clock = clock
         self._observer = observer
         self._report_unforeseen = report_unforeseen
+        self._large = LargeMessages()
 
     def refuse(
         self,
@@ -145,18 +149,25 @@ class Calls:
         if content is None:
             return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head))
         try:
-            method.check(content)
-            message = method.parse(content)
+            message = await self._read(method, content)
         except DecodeError:
             return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head))
         except InvalidInput as too_much:
             return self.refuse(method.name, too_much, _id_of(method, head))
+        except asyncio.CancelledError as cancelled:
+            return self._give_up_unread(method, head, cancelled)
         given_id = getattr(message, method.id_field) if method.id_field else ""
         request_id = given_id or _id_of(method, head)
         readable_id = _readable(request_id)
         started_s = self._clock.now_s()
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
-        call = Call(readable_id or _new_id(), timeout_s, Caller(head.peer), metadata=head.metadata)
+        call = Call(
+            readable_id or _new_id(),
+            timeout_s,
+            Caller(head.peer),
+            metadata=head.metadata,
+            size_bytes=len(content),
+        )
         is_full = self._pressure.is_full_for(head.peer)
         self._pressure.begin_request(head.peer)
         try:
@@ -179,6 +190,20 @@ class Calls:
         finally:
             self._pressure.end_request(head.peer)
         self._finish_failed(method.name, call, self._clock.now_s() - started_s, failure)
+        return failure
+
+    async def _read(self, method: Method, content: bytes) -> Any:
+        method.check(content)
+        if len(content) <= QUICK_BYTES:
+            return method.parse(content)
+        return await self._large.parse(method.parse, content)
+
+    def _give_up_unread(
+        self, method: Method, head: CallHead, cancelled: asyncio.CancelledError
+    ) -> Failure:
+        call = Call(_readable(_id_of(method, head)) or _new_id(), self.timeout_s(head))
+        failure = self._fail_cancelled(call, head, cancelled, "")
+        self._finish_failed(method.name, call, 0.0, failure)
         return failure
 
     def _finish_failed(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:

@@ -34,6 +34,8 @@ class ConnectionSettings:
     """The connections of the gRPC port.
 
     Attributes:
+        max_connections: open at the same time; more are closed as soon as they come; 0: as many as
+            the process may have files.
         max_calls: open at the same time on one connection; a caller who knows the limit holds more
             back, and what comes before it knows is refused (REFUSED_STREAM).
         max_age_s: then its caller is asked to make another one; 0: never.
@@ -45,6 +47,7 @@ class ConnectionSettings:
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
+    max_connections: int = 10_000
     max_calls: int = 4096
     max_age_s: float = 0.0
     age_grace_s: float = 60.0
@@ -53,6 +56,9 @@ class ConnectionSettings:
     keepalive_timeout_s: float = 20.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.max_connections <= _MOST_INT32:
+            came = f"max_connections is {self.max_connections}"
+            raise ValueError(f"{came}, expected 0 to {_MOST_INT32}")
         if not 1 <= self.max_calls <= _MOST_INT32:
             raise ValueError(f"max_calls is {self.max_calls}, expected 1 to {_MOST_INT32}")
         for name in ("max_age_s", "max_idle_s", "keepalive_s"):

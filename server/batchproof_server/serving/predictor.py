@@ -202,6 +202,10 @@ class Predictor:
         augmentation = Augmentation(plan, tuple(results), loaded.tta.warnings(plan.views))
         return Prediction(request.model, scores, outputs, executed.executions, augmentation)
 
+    async def read(self, work: Callable[[], Result], size_bytes: int) -> Result:
+        """What ``work`` makes of a message; off the loop thread if that is large."""
+        return await self._off_loop.run(work, read_bytes=size_bytes)
+
     async def write(self, prediction: Prediction, work: Callable[[], Result]) -> Result:
         """What ``work`` makes of a prediction; off the loop thread if that is large."""
         rows = values = 0

@@ -221,6 +221,10 @@ def test_a_limit_of_zero_is_refused(name: str) -> None:
             "rpc.connections: max_calls is 0, expected 1 to 2147483647",
         ),
         (
+            {"connections": {"max_connections": -1}},
+            "rpc.connections: max_connections is -1, expected 0 to 2147483647",
+        ),
+        (
             {"connections": {"max_age_s": math.nan}},
             "rpc.connections: max_age_s is nan, expected 0 to 2000000",
         ),

@@ -1,6 +1,7 @@
 """What is told, counted and recorded of calls, on plain values and without any front."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ from batchproof_server.base.errors import InvalidInput, ModelNotFound, QueueFull
 from batchproof_server.base.events import ShedRecord
 from batchproof_server.rpc.calls import Call, Calls, Gate, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
+from batchproof_server.rpc.large_messages import QUICK_BYTES
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.status import Failure
-from support.fakes import FakeClock, Recorder, settle_loop
+from support.fakes import PATIENCE_S, FakeClock, Recorder, settle_loop, until
 
 HEAD = CallHead(1, "/a.B/C", (("x-request-id", "beside"),), "ipv4:127.0.0.1:1", None)
 
@@ -227,3 +229,60 @@ def test_the_gate_looks_at_a_list_of_heads_and_refuses_each_by_itself() -> None:
     [record] = bench.recorder.requests
     assert (record.method, record.model, record.version) == ("C", "m", 3)
     assert bench.recorder.shed == [ShedRecord("m", 3, "queue_full")]
+
+
+class HeldParse:
+    """Parses when it is allowed to; says in which threads, and how many at a time."""
+
+    def __init__(self) -> None:
+        self.allowed = threading.Event()
+        self.began = 0
+        self.threads: set[str] = set()
+
+    def __call__(self, content: bytes) -> Any:
+        """A message, in the end."""
+        self.began += 1
+        self.threads.add(threading.current_thread().name)
+        assert self.allowed.wait(PATIENCE_S)
+        return parse(content[:1])
+
+
+LARGE = b"x" * (QUICK_BYTES + 1)
+
+
+async def test_while_a_large_message_is_parsed_others_are_answered() -> None:
+    bench, held = Bench(), HeldParse()
+    large = replace(bench.method, parse=held)
+    waiting = [asyncio.ensure_future(bench.calls.answer(large, HEAD, LARGE)) for _ in range(3)]
+    await until(lambda: held.began == 1)
+    assert isinstance(await bench.answer(b"small"), Reply)
+    assert held.began == 1
+    held.allowed.set()
+    assert all(isinstance(each, Reply) for each in await asyncio.gather(*waiting))
+    assert threading.current_thread().name not in held.threads
+    assert bench.pressure.is_idle
+
+
+async def test_a_call_that_ends_while_its_message_is_parsed_is_recorded_once() -> None:
+    bench, held = Bench(), HeldParse()
+    large = replace(bench.method, parse=held)
+    waiting = asyncio.ensure_future(bench.calls.answer(large, HEAD, LARGE))
+    await until(lambda: held.began == 1)
+    waiting.cancel()
+    held.allowed.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert bench.records() == [("beside", "CANCELLED")]
+    assert bench.pressure.is_idle
+
+
+async def test_a_large_message_that_cannot_be_read_is_the_callers_fault() -> None:
+    bench = Bench()
+
+    def unreadable(_content: bytes) -> Any:
+        raise DecodeError
+
+    failure = await bench.calls.answer(replace(bench.method, parse=unreadable), HEAD, LARGE)
+    assert isinstance(failure, Failure)
+    assert failure.code is Code.INVALID_ARGUMENT
+    assert bench.records() == [("beside", "INVALID_ARGUMENT")]

@@ -11,13 +11,16 @@ from pathlib import Path
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.backends import plug_list
+from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import reason_of
 from batchproof_server.commands.report import field, report
-from batchproof_server.commands.terminal import ProgressLine, write, write_error
+from batchproof_server.commands.terminal import ProgressLine, end_process, write, write_error
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place, discover
+from batchproof_server.models.limited_loading import load_within
 from batchproof_server.models.loading import load_version
+from batchproof_server.models.stall import LoadingHangs
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
 from batchproof_server.proof.artefact.key_files import read_signing_key
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
@@ -42,8 +45,12 @@ def certify(arguments: Namespace) -> int:
         write_error(str(fault))
         return USAGE
     prepare_engines()
-    with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
-        return _certify(arguments, config, place, key, Path(scratch))
+    try:
+        with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
+            return _certify(arguments, config, place, key, Path(scratch))
+    except LoadingHangs as hangs:
+        _write_refused(place, hangs, "failed", as_json=arguments.json)
+        end_process(FINDINGS)
 
 
 def _certify(
@@ -54,8 +61,10 @@ def _certify(
             write_error(fault_text)
             return USAGE
         proof = prove(place, config, scratch)
+    except LoadingHangs:
+        raise
     except ModelRefused as refused:
-        _write_refused(place, refused, as_json=arguments.json)
+        _write_refused(place, refused, "refused", as_json=arguments.json)
         return FINDINGS
     certificate = proof.certificate
     fails = certificate.verdict in _refused(config.proof)
@@ -126,6 +135,7 @@ def prove(place: Place, config: Config, scratch: Path) -> Proof:
 
     Raises:
         ModelRefused: it could not be loaded.
+        LoadingHangs: it makes no progress, as for ``load_within``.
     """
     proof = replace(
         config.proof,
@@ -133,8 +143,14 @@ def prove(place: Place, config: Config, scratch: Path) -> Proof:
         reuse_certificates=False,
         certificate_directory=str(scratch),
     )
-    plugs = loading_plugs(replace(config, proof=proof), ProgressLine(sys.stderr))
-    loaded = load_version(place, plugs)
+    settings, line = replace(config, proof=proof), ProgressLine(sys.stderr)
+    max_step_s = config.execution.max_load_step_s
+    loaded = load_within(
+        lambda tell: load_version(place, loading_plugs(settings, tell)),
+        max_step_s,
+        line,
+        MonotonicClock(),
+    )
     loaded.backend.close()
     if loaded.certificate is None:
         raise ModelRefused("no proof was made")  # unreachable: the plugs prove
@@ -156,6 +172,8 @@ def _measure(place: Place, config: Config, proof: Proof) -> Iterator[str]:
             engine = replace(config.engine, name=name)
             try:
                 measured = prove(place, replace(config, engine=engine), proof.scratch / name)
+            except LoadingHangs:
+                raise
             except ModelRefused as refused:
                 yield f"{name}: does not execute it: {'; '.join(refused.findings)}"
                 continue
@@ -171,13 +189,13 @@ def _engine_fault(place: Place, engine: str | None) -> str | None:
     return f'--engine: "{engine}" does not execute this artefact, expected {", ".join(known)}'
 
 
-def _write_refused(place: Place, refused: ModelRefused, *, as_json: bool) -> None:
+def _write_refused(place: Place, refused: ModelRefused, verdict: str, *, as_json: bool) -> None:
     findings = refused.findings or (str(refused),)
     if as_json:
-        values = {"model": place.name, "version": place.version, "verdict": "refused"}
+        values = {"model": place.name, "version": place.version, "verdict": verdict}
         write(json.dumps({**values, "findings": findings}, sort_keys=True))
         return
-    write(f"{place.name} version {place.version}: REFUSED, {refused}")
+    write(f"{place.name} version {place.version}: {verdict.upper()}, {refused}")
     for finding in findings:
         write(f"  {finding}")
 

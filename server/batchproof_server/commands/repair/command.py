@@ -13,10 +13,11 @@ from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import reason_of
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle, prove
 from batchproof_server.commands.report import report
-from batchproof_server.commands.terminal import write, write_error
+from batchproof_server.commands.terminal import end_process, write, write_error
 from batchproof_server.drift.profile_form import PROFILE_NAME
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.stall import LoadingHangs
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME
 
@@ -42,6 +43,8 @@ def repair(arguments: Namespace) -> int:
     except ModelRefused as refused:
         for finding in refused.findings or (str(refused),):
             write_error(finding)
+        if isinstance(refused, LoadingHangs):
+            end_process(FINDINGS)
         return FINDINGS
     except OSError as fault:
         write_error(f"{out}: cannot be written ({reason_of(fault)})")

@@ -45,6 +45,8 @@ def port_options(settings: RpcSettings) -> tuple[tuple[str, int], ...]:
     return (
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
+        # Fronts decompress: the core does it on the threads that read all connections.
+        ("grpc.per_message_decompression", 0),
         # gRPC cancels what goes beyond, which looks as if the caller had.
         ("grpc.server.max_pending_requests", _MOST_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
@@ -61,6 +63,8 @@ _HANDSHAKE_MS: Final = 10_000
 
 def _connection_options(settings: ConnectionSettings) -> list[tuple[str, int]]:
     options = [("grpc.max_concurrent_streams", settings.max_calls)]
+    if settings.max_connections:
+        options.append(("grpc.max_allowed_incoming_connections", settings.max_connections))
     if settings.max_age_s:
         options += [
             ("grpc.max_connection_age_ms", _ms(settings.max_age_s)),

@@ -71,7 +71,8 @@ class PredictionService:
         with self._versions.lease(read_selector(message.model, call)) as model:
             call.note_model(model)
             deadline_s = self._predictor.deadline_s(call.timeout_s)
-            request = read_request(message, model, call, deadline_s)
+            read = partial(read_request, message, model, call, deadline_s)
+            request = await self._predictor.read(read, call.size_bytes)
             prediction = await self._predictor.predict(request)
             write = partial(write_prediction, prediction, message.options, call.request_id)
             return await self._predictor.write(prediction, write)

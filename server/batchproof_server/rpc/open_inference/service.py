@@ -41,7 +41,8 @@ from batchproof_server.rpc.wire_limits import (
     tensor_values,
 )
 from batchproof_server.serving.predictor import Predictor
-from batchproof_server.serving.request import Prediction
+from batchproof_server.serving.request import Prediction, PredictRequest
+from batchproof_server.tta.choice import TtaRequest
 
 # What this server does of the extensions that Triton knows; clients ask before they use one.
 EXTENSIONS = ("classification", "model_configuration", "statistics")
@@ -124,7 +125,8 @@ class OpenInferenceService:
             check_offered(request)
             wanted = wanted_outputs(request, model)
             tta = read_tta(request.parameters)
-            asked = read_request(model, read_inputs(request), call, deadline_s, tta=tta)
+            read = partial(_read, model, request, call, deadline_s, tta)
+            asked = await self._predictor.read(read, call.size_bytes)
             prediction = await self._predictor.predict(asked)
             write = partial(_write_prediction, prediction, wanted, call.request_id)
             return await self._predictor.write(prediction, write)
@@ -218,6 +220,17 @@ def _limits(max_rows: int) -> WireLimits:
 async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
     del request, call
     raise NotImplementedYet(f"{name}: {sentence}")
+
+
+# Raw contents are copied out of the message once they are looked at.
+def _read(
+    model: ServedModel,
+    request: pb.ModelInferRequest,
+    call: Call,
+    deadline_s: float,
+    tta: TtaRequest | None,
+) -> PredictRequest:
+    return read_request(model, read_inputs(request), call, deadline_s, tta=tta)
 
 
 def _write_prediction(

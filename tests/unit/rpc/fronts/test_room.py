@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from batchproof_server.rpc.fronts.completion_queue.room import Allowance, Patience, Room
+from batchproof_server.rpc.fronts.room import Allowance, Patience, Room
 
 LIMIT_BYTES = 100
 READING_BYTES = 10

@@ -20,10 +20,16 @@ from batchproof_server.rpc.fronts.completion_queue.private_api import (
     peer_of,
     receive_message,
 )
-from batchproof_server.rpc.fronts.completion_queue.room import Allowance, Patience, Room
 from batchproof_server.rpc.fronts.completion_queue.stream import StreamMessages
 from batchproof_server.rpc.fronts.front import GOING, Body, CallHead, Code, Reply, Routes, Status
 from batchproof_server.rpc.fronts.in_lists import InLists
+from batchproof_server.rpc.fronts.inflating import (
+    BEGINNINGS,
+    CannotInflate,
+    Inflater,
+    is_compressed,
+)
+from batchproof_server.rpc.fronts.room import Allowance, Patience, Room
 from batchproof_server.rpc.settings import RpcSettings
 
 
@@ -67,6 +73,8 @@ class OpenCalls:
         self._methods = _methods(routes)
         self._open: dict[int, _Open] = {}
         self._lists = InLists(routes, self._answer)
+        self._inflater = Inflater(settings.max_message_bytes)
+        self._inflating: dict[int, asyncio.Task[None]] = {}
         self._is_pressed = self._is_draining = False
         self._last_is_over = asyncio.Event()
         self._allow()
@@ -198,6 +206,11 @@ class OpenCalls:
             return None
         if content is not None or opened.stream is not None:
             self._room.arrived(call_id, len(content or b""))
+        if content and content[:1] in BEGINNINGS and is_compressed(content):
+            self._patience.end(call_id)
+            inflating = self._inflate(opened, content)
+            self._inflating[call_id] = asyncio.get_running_loop().create_task(inflating)
+            return None
         if opened.stream is not None:
             opened.stream.take(content)
             return None
@@ -206,6 +219,32 @@ class OpenCalls:
             return None
         self._patience.end(call_id)
         return Body(opened.head, content)
+
+    async def _inflate(self, opened: _Open, content: bytes) -> None:
+        call_id, status = opened.head.id, _CROWDED
+        try:
+            whole = await self._inflater.inflate(content)
+        except CannotInflate as fault:
+            status = fault.status
+        else:
+            if self._room.grow(call_id, len(whole) - len(content)):
+                del self._inflating[call_id]
+                self._take_inflated(opened, whole)
+                return
+        self._end_unread(call_id, opened, status)
+
+    def _take_inflated(self, opened: _Open, content: bytes) -> None:
+        if opened.stream is not None:
+            opened.stream.take(content)
+        else:
+            self._lists.begin((Body(opened.head, content),))
+
+    def _end_unread(self, call_id: int, opened: _Open, status: Status) -> None:
+        del self._inflating[call_id]
+        is_first = opened.stream is None or not opened.stream.is_begun
+        _end(opened.call, status, is_first=is_first)
+        self._close(call_id)
+        self._read_next()
 
     # Of a message that is too large or cannot be decompressed the core tells the caller by itself.
     # Of one that never came, or that ends half-way, it tells nobody; nor does it say at once that a
@@ -250,6 +289,8 @@ class OpenCalls:
         self._lists.cancel((call_id,))
 
     def _forget(self, call_id: int) -> None:
+        if (inflating := self._inflating.pop(call_id, None)) is not None:
+            inflating.cancel()
         del self._open[call_id]
         self._room.forget(call_id)
         if self._is_draining and not self._open:

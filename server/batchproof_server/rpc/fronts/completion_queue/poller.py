@@ -16,8 +16,8 @@ from batchproof_server.rpc.fronts.completion_queue.private_api import (
     receive_close,
     receive_message,
 )
-from batchproof_server.rpc.fronts.completion_queue.room import Allowance
 from batchproof_server.rpc.fronts.front import Metadata
+from batchproof_server.rpc.fronts.room import Allowance
 
 # The first half of a tag; the second is the id of a call.
 MESSAGE: Final = 1
@@ -29,6 +29,8 @@ _SHUT: Final = 6
 
 _HEADS_ASKED_FOR: Final = 64
 _MOST_EVENTS: Final = 512
+# Copied out of the core with the lock of the interpreter, at a millisecond a megabyte.
+_MOST_BYTES: Final = 4 << 20
 
 
 class RawHead(NamedTuple):
@@ -62,6 +64,7 @@ class Arrived:
             end the call.
         written: call ids with whether a message of a stream was written.
         closed: calls that are over although nobody here ended them.
+        size_bytes: of all messages.
     """
 
     heads: list[RawHead] = field(default_factory=list)
@@ -69,14 +72,15 @@ class Arrived:
     messages: list[tuple[int, bytes | None, bool]] = field(default_factory=list)
     written: list[tuple[int, bool]] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
+    size_bytes: int = 0
 
 
 # Contract
 #
-# One thread takes events off the queue, as many as are there, and hands them to the loop in one
-# list. It asks the core for the next call whenever one came, and begins to read a unary call by
-# itself while it is allowed to: so a call needs one turn of the loop and not two. All else is
-# decided on the loop thread. It ends with the queue, or with the loop.
+# One thread takes events off the queue, as many as are there and no more than a few megabytes, and
+# hands them to the loop in one list. It asks the core for the next call whenever one came, and
+# begins to read a unary call by itself while it is allowed to: so a call needs one turn of the loop
+# and not two. All else is decided on the loop thread. It ends with the queue, or with the loop.
 class Poller:
     """Waits for the queue.
 
@@ -145,6 +149,8 @@ class Poller:
             if event.completion_type != _COMPLETE:
                 return bool(event.completion_type != _QUEUE_SHUTDOWN)
             self._note(event, arrived)
+            if arrived.size_bytes > _MOST_BYTES:  # what came before is not kept waiting for more
+                return True
             event = None  # holds the call, which should not live longer than it must
             event = self._queue.poll(deadline=0)
         if event.completion_type == _COMPLETE:
@@ -167,6 +173,7 @@ class Poller:
         elif kind == MESSAGE:
             content = event.batch_operations[0].message()
             arrived.messages.append((call_id, content, event.success))
+            arrived.size_bytes += len(content or b"")
         elif kind == _CLOSED:
             if event.batch_operations[0].cancelled():
                 arrived.closed.append(call_id)

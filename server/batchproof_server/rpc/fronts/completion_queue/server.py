@@ -9,7 +9,6 @@ from batchproof_server.rpc.fronts.certificates import CertificateFiles
 from batchproof_server.rpc.fronts.completion_queue.calls import OpenCalls
 from batchproof_server.rpc.fronts.completion_queue.poller import Poller
 from batchproof_server.rpc.fronts.completion_queue.private_api import cygrpc
-from batchproof_server.rpc.fronts.completion_queue.room import Allowance
 from batchproof_server.rpc.fronts.front import Routes
 from batchproof_server.rpc.fronts.port import (
     address_of,
@@ -17,6 +16,7 @@ from batchproof_server.rpc.fronts.port import (
     port_options,
     stop_listening,
 )
+from batchproof_server.rpc.fronts.room import Allowance
 from batchproof_server.rpc.settings import RpcSettings
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from functools import partial
-from typing import Any, Final, NoReturn, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from grpc import aio
@@ -22,6 +22,7 @@ from batchproof_server.rpc.fronts.front import (
     ServeStream,
     Status,
 )
+from batchproof_server.rpc.fronts.grpc_aio.reading import CannotRead, Reading
 from batchproof_server.rpc.fronts.port import (
     address_of,
     cannot_listen,
@@ -47,9 +48,10 @@ class GrpcAioFront:
     def __init__(self, settings: RpcSettings, routes: Routes, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._handlers = CallHandlers(routes, clock)
+        self._routes = routes
         self._server: aio.Server | None = None
         self._bound = 0
+        self._handlers: CallHandlers | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Opens the port; see ``Listener``.
@@ -57,7 +59,9 @@ class GrpcAioFront:
         Raises:
             PortUnavailable: it is taken, or the host or the certificates do not do.
         """
-        self._server = self._make_server()
+        self._handlers = CallHandlers(self._routes, self._clock, self._settings)
+        self._server = aio.server(options=port_options(self._settings))
+        self._server.add_generic_rpc_handlers((self._handlers,))
         address = address_of(host, port)
         tls = self._settings.tls
         try:
@@ -75,14 +79,9 @@ class GrpcAioFront:
         """Takes no more connections; see ``Front``."""
         stop_listening(self._bound)
 
-    def _make_server(self) -> aio.Server:
-        server = aio.server(options=port_options(self._settings))
-        server.add_generic_rpc_handlers((self._handlers,))
-        return server
-
     async def drain(self, grace_s: float) -> None:
         """Refuses new calls, and returns when the others are over or ``grace_s`` is."""
-        if self._server is None:
+        if self._server is None or self._handlers is None:
             return
         until_s = self._clock.now_s() + grace_s
         with contextlib.suppress(TimeoutError):
@@ -93,23 +92,25 @@ class GrpcAioFront:
 
 # grpc.aio asks it for a handler when the head of a call is there, and hands the rest of the call to
 # the handler, in a task of the call's own which it cancels when the caller goes away. So a route is
-# awaited right there: no queue, no task and no turn of the loop lie between. What grpc.aio tells of
-# the head, which is neither deadline nor peer, does not do for the gate: where the gate wants to
-# look, the call is handled as a stream of requests, of which none has to be read.
+# awaited right there: no queue and no task lie between. A handler of one message would be called
+# only when that is there, which may be never; so each call is handled as a stream of requests, of
+# which none has to be read, and what is read has the limits of the port.
 class CallHandlers(grpc.GenericRpcHandler):
     """Finds what handles a call.
 
     Args:
         routes: answer the calls.
         clock: of deadlines.
+        settings: limits.
     """
 
-    def __init__(self, routes: Routes, clock: Clock) -> None:
+    def __init__(self, routes: Routes, clock: Clock, settings: RpcSettings) -> None:
         self._routes = routes
         self._clock = clock
         self._ids = itertools.count(1)
         self._open = 0
         self._is_draining = False
+        self._reading = Reading(settings, clock)
         self._last_is_over = asyncio.Event()
 
     async def drain(self) -> None:
@@ -137,28 +138,30 @@ class CallHandlers(grpc.GenericRpcHandler):
         if self._is_draining:
             return grpc.stream_stream_rpc_method_handler(_refuse)
         if (answer := self._routes.unary.get(method)) is not None:
-            if self._routes.gate.wants(method):
-                look_first = partial(self._look_first, answer, handler_call_details)
-                return grpc.stream_unary_rpc_method_handler(look_first)
-            return cast("_Found", UnaryCall(answer, self, handler_call_details))
+            one_answer = partial(self._answer, answer, handler_call_details)
+            return grpc.stream_unary_rpc_method_handler(one_answer)
         if (serve := self._routes.streams.get(method)) is not None:
             both_ways = partial(self._serve, serve, handler_call_details)
             return grpc.stream_stream_rpc_method_handler(both_ways)
         return None
 
-    async def _look_first(
+    async def _answer(
         self, answer: AnswerUnary, details: _Details, requests: object, context: _Context
     ) -> bytes:
         del requests  # read through the context
         head = self.head(details, context)
-        (refused,) = self._routes.gate.look((head,))
-        if refused is not None:
-            await _abort(context, refused)
+        if self._routes.gate.wants(head.method):
+            (refused,) = self._routes.gate.look((head,))
+            if refused is not None:
+                await _abort(context, refused)
         self.begin()
         try:
-            content: Any = await context.read()
-            outcome = await answer(head, None if content is aio.EOF else content)
+            content = await self._reading.read(head, context.read)
+            outcome = await answer(head, content)
+        except CannotRead as fault:
+            outcome = fault.status
         finally:
+            self._reading.forget(head)
             self.end()
         return await _reply(outcome, context)
 
@@ -168,7 +171,8 @@ class CallHandlers(grpc.GenericRpcHandler):
         del requests  # read through the context, which can be stopped
         self.begin()
         try:
-            status = await serve(self.head(details, context), ContextMessages(context))
+            messages = ContextMessages(context, self._reading)
+            status = await serve(self.head(details, context), messages)
         except CallEnded:
             return
         finally:
@@ -184,49 +188,17 @@ class CallHandlers(grpc.GenericRpcHandler):
         return CallHead(next(self._ids), details.method, metadata, context.peer(), deadline_s)
 
 
-# One is made for each call, so it has no more than is asked of it: those that grpc makes take three
-# times as long. Messages go through as bytes.
-class UnaryCall:
-    """Handles one unary call that nobody looks at first; what of a handler grpc.aio asks for it.
-
-    Args:
-        answer: the route.
-        handlers: know the head.
-        details: of the call.
-    """
-
-    __slots__ = ("_answer", "_details", "_handlers")
-    request_streaming = False
-    response_streaming = False
-    request_deserializer = None
-    response_serializer = None
-
-    def __init__(self, answer: AnswerUnary, handlers: CallHandlers, details: _Details) -> None:
-        self._answer = answer
-        self._handlers = handlers
-        self._details = details
-
-    async def unary_unary(self, content: bytes, context: _Context) -> bytes:
-        """Awaits the route."""
-        self._handlers.begin()
-        try:
-            outcome = await self._answer(self._handlers.head(self._details, context), content)
-        finally:
-            self._handlers.end()
-        if isinstance(outcome, Reply) and not outcome.trailers:
-            return outcome.content
-        return await _reply(outcome, context)
-
-
 class ContextMessages:
     """The messages of one stream.
 
     Args:
         context: of its call.
+        reading: decompresses.
     """
 
-    def __init__(self, context: _Context) -> None:
+    def __init__(self, context: _Context, reading: Reading) -> None:
         self._context = context
+        self._reading = reading
 
     async def read(self) -> bytes | None:
         """The caller's next message; None when there will be no more.
@@ -236,9 +208,13 @@ class ContextMessages:
         """
         try:
             content: Any = await self._context.read()
+            return None if content is aio.EOF else await self._reading.inflate(content)
+        except CannotRead as fault:
+            with contextlib.suppress(aio.AbortError):
+                await _abort(self._context, fault.status)
+            raise CallEnded from fault
         except aio.BaseError as ended:
             raise CallEnded from ended
-        return None if content is aio.EOF else content
 
     async def write(self, content: bytes) -> None:
         """Sends one message; returns when there is room for the next one.

@@ -67,6 +67,14 @@ class Room:
             self.held_bytes += size_bytes - self._reading_bytes
             self._held.setdefault(call_id, deque()).append(size_bytes)
 
+    def grow(self, call_id: int, more_bytes: int) -> bool:
+        """The last message of a call has become larger; whether there is room for that."""
+        if self.held_bytes + more_bytes > self._max_bytes:
+            return False
+        self._held[call_id][-1] += more_bytes
+        self.held_bytes += more_bytes
+        return True
+
     def give_back(self, call_id: int) -> None:
         """The oldest message of a call has been answered."""
         if sizes := self._held.get(call_id):

@@ -1,0 +1,155 @@
+"""Reads the messages of unary calls within the limits of the port."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+from grpc import aio
+
+from batchproof_server.base.clock import Alarm, Clock
+from batchproof_server.rpc.fronts.front import CallHead, Code, Status
+from batchproof_server.rpc.fronts.inflating import CannotInflate, Inflater, is_compressed
+from batchproof_server.rpc.fronts.room import Patience, Room
+from batchproof_server.rpc.settings import RpcSettings
+
+# Gives the next message, or ``aio.EOF``.
+ReadNext: TypeAlias = Callable[[], Awaitable[Any]]
+_Refusal: TypeAlias = "asyncio.Future[None]"
+
+
+class CannotRead(Exception):
+    """A call whose message is not read, or not used.
+
+    Attributes:
+        status: how it ends.
+    """
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.text)
+        self.status = status
+
+
+# Contract
+#
+# The limits are those of the front on the completion queue: the same room, patience and turns.
+# A read that was begun is never cancelled, because grpc.aio would fill a buffer that it has given
+# back; it ends with its call. Lives on the loop thread.
+class Reading:
+    """What waits for its message at one port.
+
+    Args:
+        settings: limits.
+        clock: of patience.
+    """
+
+    def __init__(self, settings: RpcSettings, clock: Clock) -> None:
+        counts_bytes = min(settings.reading_counts_bytes, settings.max_message_bytes)
+        self._room = Room(settings.max_bytes_in_flight, counts_bytes)
+        self._patience = Patience(settings.message_timeout_s)
+        self._alarm = Alarm(clock, self._end_patience)
+        self._clock = clock
+        late = f"the message was not there after {settings.message_timeout_s:g} s"
+        self._late = Status(Code.DEADLINE_EXCEEDED, late)
+        self._inflater = Inflater(settings.max_message_bytes)
+        self._refusals: dict[int, asyncio.Future[None]] = {}
+        self._turns: dict[int, asyncio.Future[None]] = {}
+
+    async def read(self, head: CallHead, read_next: ReadNext) -> bytes | None:
+        """The message of a call, decompressed; None when it has none.
+
+        Raises:
+            CannotRead: it did not come in time, there is no room for it, or it is too large.
+        """
+        is_crowded = self._room.waiting >= _MOST_WAITING
+        if is_crowded and self._patience.giving_way(head.peer) is None:
+            raise CannotRead(_CROWDED)
+        refusal = self._refusals[head.id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._turn(head, refusal)
+            coming = asyncio.ensure_future(read_next())
+            coming.add_done_callback(_retrieve)
+            content: Any = await _unless(refusal, coming)
+        finally:
+            self._refusals.pop(head.id, None)
+            self._turns.pop(head.id, None)
+            self._patience.end(head.id)
+        if content is aio.EOF:
+            return None
+        self._room.arrived(head.id, len(content))
+        return await self._inflated(head.id, content) if is_compressed(content) else content
+
+    async def inflate(self, content: bytes) -> bytes:
+        """The message of a stream, decompressed.
+
+        Raises:
+            CannotRead: it is too large.
+        """
+        if not is_compressed(content):
+            return content
+        try:
+            return await self._inflater.inflate(content)
+        except CannotInflate as fault:
+            raise CannotRead(fault.status) from fault
+
+    def forget(self, head: CallHead) -> None:
+        """A call is over."""
+        self._room.forget(head.id)
+        self._read_next()
+
+    async def _inflated(self, call_id: int, content: bytes) -> bytes:
+        whole = await self.inflate(content)
+        if not self._room.grow(call_id, len(whole) - len(content)):
+            raise CannotRead(_CROWDED)
+        return whole
+
+    async def _turn(self, head: CallHead, refusal: _Refusal) -> None:
+        """Returns when the message may be read."""
+        self._patience.begin(head.id, self._clock.now_s())
+        self._alarm.ring_by(self._patience.due_at_s)
+        if not self._room.ask(head.id):
+            if (other := self._patience.giving_way(head.peer)) is not None:
+                self._refuse(other, _CROWDED)
+                self._room.begin(head.id)
+            else:
+                turn = self._turns[head.id] = asyncio.get_running_loop().create_future()
+                await _unless(refusal, turn)
+        self._patience.read(head.id, head.peer)
+
+    def _refuse(self, call_id: int, status: Status) -> None:
+        self._patience.end(call_id)
+        self._room.forget(call_id)
+        refusal = self._refusals.get(call_id)
+        if refusal is not None and not refusal.done():
+            refusal.set_exception(CannotRead(status))
+            refusal.exception()  # whoever waited may be gone
+
+    def _read_next(self) -> None:
+        for call_id in self._room.next_reads():
+            turn = self._turns.pop(call_id, None)
+            if turn is not None and not turn.done():
+                turn.set_result(None)
+
+    def _end_patience(self) -> None:
+        for call_id in self._patience.run_out(self._clock.now_s()):
+            self._refuse(call_id, _CROWDED if self._room.is_waiting(call_id) else self._late)
+        self._alarm.ring_by(self._patience.due_at_s)
+        self._read_next()
+
+
+# More calls than these never wait for room.
+_MOST_WAITING: Final = 1024
+_FULL: Final = "too many bytes of requests are being read or answered"
+_CROWDED: Final = Status(Code.RESOURCE_EXHAUSTED, _FULL)
+
+
+async def _unless(refusal: _Refusal, coming: "asyncio.Future[Any]") -> Any:
+    """What comes, unless the call is refused before."""
+    await asyncio.wait({coming, refusal}, return_when=asyncio.FIRST_COMPLETED)
+    if refusal.done():
+        refusal.result()
+    return coming.result()
+
+
+def _retrieve(coming: "asyncio.Future[Any]") -> None:
+    if not coming.cancelled():
+        coming.exception()
