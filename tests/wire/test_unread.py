@@ -30,7 +30,7 @@ def kept(bench: FrontBench) -> tuple[Room, Patience]:
         return calls._room, calls._patience
     assert isinstance(front, GrpcAioFront)
     assert front._handlers is not None
-    return front._handlers._reading._room, front._handlers._reading._patience
+    return front._handlers._reads._room, front._handlers._reads._patience
 
 
 def waiting(bench: FrontBench) -> int:

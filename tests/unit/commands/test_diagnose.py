@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from batchproof.text import printable
 from batchproof_server.__main__ import main
 from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
+from support.pages import HOSTILE, Page
 
 Captured = pytest.CaptureFixture[str]
 SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/diagnosis.schema.json"
@@ -212,6 +214,24 @@ def test_the_page_holds_all_it_needs_and_says_the_verdict_first(
     assert "https://" not in text
     assert text.index("nothing unusual") < text.index("<svg") < text.index("<details")
     assert text.count("data:image/png;base64,") == 5
+
+
+def test_the_page_shows_hostile_names_and_labels_as_text(
+    bundle: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    labels = [each.replace("\x00", "").replace("\x85", "") for each in HOSTILE[4:7]]
+    (bundle / "labels.txt").write_text("\n".join(labels) + "\n")
+    names = [each.replace("/", "\u2215").replace("\x00", "") for each in HOSTILE]
+    (tmp_path / "hostile").mkdir()
+    for seed, name in enumerate(names):
+        painted(20 + seed).save(tmp_path / "hostile" / f"{name}.png", "PNG")
+        (bundle / "samples" / f"{seed:02}.png").rename(bundle / "samples" / f"{name}.png")
+    file = tmp_path / "page.html"
+    diagnose(bundle, tmp_path / "hostile", "--html", file)
+    capsys.readouterr()
+    page = Page(file.read_text())
+    assert page.faults == []
+    assert all(printable(name) in page.text for name in names)
 
 
 def test_the_label_says_whether_the_answer_is_right(

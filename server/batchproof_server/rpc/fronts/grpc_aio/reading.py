@@ -34,7 +34,7 @@ class CannotRead(Exception):
 # The limits are those of the front on the completion queue: the same room, patience and turns.
 # A read that was begun is never cancelled, because grpc.aio would fill a buffer that it has given
 # back; it ends with its call. Lives on the loop thread.
-class Reading:
+class MessageReads:
     """What waits for its message at one port.
 
     Args:

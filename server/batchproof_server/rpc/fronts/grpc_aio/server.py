@@ -22,7 +22,7 @@ from batchproof_server.rpc.fronts.front import (
     ServeStream,
     Status,
 )
-from batchproof_server.rpc.fronts.grpc_aio.reading import CannotRead, Reading
+from batchproof_server.rpc.fronts.grpc_aio.reading import CannotRead, MessageReads
 from batchproof_server.rpc.fronts.port import (
     address_of,
     cannot_listen,
@@ -110,7 +110,7 @@ class CallHandlers(grpc.GenericRpcHandler):
         self._ids = itertools.count(1)
         self._open = 0
         self._is_draining = False
-        self._reading = Reading(settings, clock)
+        self._reads = MessageReads(settings, clock)
         self._last_is_over = asyncio.Event()
 
     async def drain(self) -> None:
@@ -156,12 +156,12 @@ class CallHandlers(grpc.GenericRpcHandler):
                 await _abort(context, refused)
         self.begin()
         try:
-            content = await self._reading.read(head, context.read)
+            content = await self._reads.read(head, context.read)
             outcome = await answer(head, content)
         except CannotRead as fault:
             outcome = fault.status
         finally:
-            self._reading.forget(head)
+            self._reads.forget(head)
             self.end()
         return await _reply(outcome, context)
 
@@ -171,7 +171,7 @@ class CallHandlers(grpc.GenericRpcHandler):
         del requests  # read through the context, which can be stopped
         self.begin()
         try:
-            messages = ContextMessages(context, self._reading)
+            messages = ContextMessages(context, self._reads)
             status = await serve(self.head(details, context), messages)
         except CallEnded:
             return
@@ -193,12 +193,12 @@ class ContextMessages:
 
     Args:
         context: of its call.
-        reading: decompresses.
+        reads: decompresses.
     """
 
-    def __init__(self, context: _Context, reading: Reading) -> None:
+    def __init__(self, context: _Context, reads: MessageReads) -> None:
         self._context = context
-        self._reading = reading
+        self._reads = reads
 
     async def read(self) -> bytes | None:
         """The caller's next message; None when there will be no more.
@@ -208,7 +208,7 @@ class ContextMessages:
         """
         try:
             content: Any = await self._context.read()
-            return None if content is aio.EOF else await self._reading.inflate(content)
+            return None if content is aio.EOF else await self._reads.inflate(content)
         except CannotRead as fault:
             with contextlib.suppress(aio.AbortError):
                 await _abort(self._context, fault.status)
