@@ -241,6 +241,14 @@ def test_the_label_says_whether_the_answer_is_right(
     assert ", but it is blue" in capsys.readouterr().out.splitlines()[0]
 
 
+def claiming(shape: tuple[int, ...]) -> bytes:
+    """A header and none of the numbers that it speaks of."""
+    file = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
 def npy(values: Any) -> bytes:
     file = io.BytesIO()
     np.save(file, values, allow_pickle=True)
@@ -254,6 +262,8 @@ def npy(values: Any) -> bytes:
         ("--tensor", npy(np.full((12, 12, 3), np.nan, np.float32)), "holds NaN"),
         ("--tensor", npy(np.array([{}])), "is no .npy file of numbers"),
         ("--tensor", b"", "is no .npy file of numbers"),
+        ("--tensor", claiming((1 << 47,)), "is no .npy file of numbers"),
+        ("--scores", claiming((1 << 20,)), "is no"),
         ("--scores", npy(np.array([1.0, np.nan, 0.0])), "holds NaN"),
         ("--scores", npy(np.array([1.0, 2.0])), "expected 3 numbers"),
         ("--scores", b'{"a": 1}', "is no JSON array of numbers"),

@@ -9,13 +9,14 @@ one of::
 """
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from batchproof_server.base.errors import cut
-from batchproof_server.base.files import read_start
+from batchproof_server.base.files import TooLarge, read_start, read_text
 from batchproof_server.offline.datasets.folder import ClassNames, class_names
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 
@@ -23,6 +24,8 @@ _TRUE: Final = frozenset({"1", "1.0", "true"})
 _FALSE: Final = frozenset({"0", "0.0", "-1", "-1.0", "false", ""})
 _FEWEST_COLUMNS: Final = 2
 _MAX_CELL: Final = 1 << 16
+# A million lines, and more.
+_MAX_TABLE_BYTES: Final = 1 << 26
 
 _ReadTruth: TypeAlias = Callable[[Sequence[str]], tuple[int, ...]]
 
@@ -41,9 +44,9 @@ def read_table(
         InvalidData: it is no such file, or a line has a fault; one line for each.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            lines = list(csv.reader(opened, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        text = read_text(file, _MAX_TABLE_BYTES)
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (OSError, TooLarge, UnicodeDecodeError, csv.Error) as fault:
         raise InvalidData([f"{file}: cannot be read as CSV: {fault}"]) from fault
     if len(lines) < _FEWEST_COLUMNS:
         raise InvalidData([f"{file}: holds no picture, expected a heading and a line for each"])

@@ -102,7 +102,8 @@ def _npy(file: Path, option: str, max_bytes: int) -> Array:
         values: Any = np.load(io.BytesIO(content), allow_pickle=False)
     except OSError as fault:
         raise ValueError(f"{option}: {file} cannot be read ({fault.strerror})") from fault
-    except (ValueError, EOFError) as fault:
+    # A header of a few bytes may claim any size.
+    except (ValueError, EOFError, MemoryError) as fault:
         raise ValueError(f"{option}: {file} is no .npy file of numbers") from fault
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
         raise ValueError(f"{option}: {file} is no .npy file of numbers")

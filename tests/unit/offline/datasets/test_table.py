@@ -8,6 +8,7 @@ import pytest
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture, truth_of
 from batchproof_server.offline.datasets.reading import read_labelled
+from batchproof_server.offline.datasets.table import read_table
 
 LABELS = ("cat", "black dog", "bird")
 
@@ -69,6 +70,12 @@ def test_every_other_file_is_refused_with_its_line(tmp_path: Path, text: str, sa
     with pytest.raises(InvalidData) as refused:
         read(tmp_path, text)
     assert said in str(refused.value)
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "endless.csv").symlink_to("/dev/zero")
+    with pytest.raises(InvalidData, match="cannot be read as CSV: more than 67108864 bytes"):
+        read_table(tmp_path / "endless.csv", LABELS, 1000)
 
 
 def test_sets_and_classes_are_told_apart(tmp_path: Path) -> None:
