@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.base.errors import ServingError
@@ -46,7 +46,8 @@ def read_pictures(
     """The pictures of both parts, mixed by a fixed seed."""
     by_class: dict[int, list[Picture]] = {}
     for each in read_labelled(data, labels, config.images):
-        image = Image.open(io.BytesIO(each.read())).convert(mode)
+        # Upright: the planted faults save pictures without the orientation that the file had.
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(each.read()))).convert(mode)
         by_class.setdefault(each.class_index, []).append(Picture(image, each.class_index))
     parts: dict[str, list[Picture]] = {"tuned": [], "kept": []}
     for pictures in by_class.values():
