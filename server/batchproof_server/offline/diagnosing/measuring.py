@@ -21,8 +21,10 @@ from batchproof_server.diagnosis.case import (
 )
 from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
 from batchproof_server.diagnosis.mistakes import Mistakes, usual_mistakes
+from batchproof_server.diagnosis.occlusion import PLACES, OcclusionMap, covered_rows
 from batchproof_server.diagnosis.reference import ReferenceMeasures, TurnGains
 from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.recorded import signals_of_records
 from batchproof_server.imaging.exif import read_orientation
 from batchproof_server.imaging.formats.table import FORMATS
@@ -30,6 +32,7 @@ from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.recipe import Recipe, pillow_plugs
 from batchproof_server.imaging.scalings import scaling_ends
 from batchproof_server.imaging.thumbnail import reduced, thumbnail_png
+from batchproof_server.models.profiles import ProfileRefused, read_profile
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Predict, ask
 from batchproof_server.offline.datasets.pictures import InvalidData
@@ -58,6 +61,7 @@ from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
 
 _REFERENCE_S: Final = 2.0
 """What the reference pictures may take to execute on this machine."""
+TRAINING_PROFILE_NAME: Final = "profile-training.json"
 _WORKING_SIDE_PIXELS: Final = 512
 
 
@@ -130,6 +134,7 @@ class Measurer:
             reference=self.measures,
             signals=signals,
             neighbours=() if others is None else self.reference.neighbours(perturbed.plain),
+            occlusion=await self._occlusion(row, answers, framed[0].levels if framed else None),
         )
 
     async def _plain(self, name: str, encoded: bytes) -> tuple[ClassAnswers, dict[str, float]]:
@@ -140,6 +145,25 @@ class Measurer:
         signals, _ = signals_of_records([record])
         values = {key: float(value[0]) for key, value in signals.values.items() if len(value)}
         return ClassAnswers.of(scores_of(prediction)), values
+
+    async def _occlusion(
+        self, row: Array, answers: ClassAnswers, levels: Array | None
+    ) -> OcclusionMap | None:
+        rows = covered_rows(self._last(row))
+        if self._channels_first:
+            rows = np.ascontiguousarray(np.moveaxis(rows, -1, 1))
+        try:
+            covered = await self.asker.answers(rows)
+        except InvalidInput:
+            return None
+        plain = np.repeat(answers.decided, len(rows))
+        shape = (PLACES, PLACES)
+        seen = np.clip(self._last(row) if levels is None else levels, 0, 255).astype(np.uint8)
+        return OcclusionMap(
+            thumbnail_png(seen, THUMBNAIL_PIXELS),
+            covered.probability_of(plain).reshape(shape),
+            (covered.decided == plain).reshape(shape),
+        )
 
     async def _answered(self, given: Given) -> Given:
         if given.tensor is None:
@@ -234,6 +258,7 @@ async def open_measurer(
             recipe=expansion.recipe.canonical_json,
             verdict="" if certificate is None else certificate.verdict,
             profile=None if loaded.profile is None else loaded.profile.profile,
+            training_profile=_training_profile(bundle, labels),
         ),
     )
 
@@ -242,6 +267,19 @@ _SEVERAL_LABELS: Final = (
     "the model answers with sets of labels; expected classes that exclude each other: a diagnosis "
     "of several labels is not offered yet"
 )
+
+
+def _training_profile(bundle: Path, labels: tuple[str, ...]) -> ReferenceProfile | None:
+    file = bundle / TRAINING_PROFILE_NAME
+    if not file.exists():
+        return None
+    try:
+        profile = read_profile(file)
+    except ProfileRefused as refused:
+        raise InvalidData(list(refused.findings)) from refused
+    if tuple(each.label for each in profile.classes) != labels:
+        raise InvalidData([f"{file.name}: its classes are not those of the model"])
+    return profile
 
 
 def _small(picture: Picture) -> Picture:
