@@ -26,9 +26,9 @@ from batchproof_server.commands.serving import serve_version
 from batchproof_server.diagnosis.case import Given
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.offline.datasets.reading import read_labelled
+from batchproof_server.offline.diagnosing.asking import asker_of_core
 from batchproof_server.offline.diagnosing.measuring import Measurer, open_measurer
 from batchproof_server.offline.diagnosing.modes import ModeAsker
-from batchproof_server.offline.reference_profile.answering import RecordKeeper
 from planting import KINDS, NOTHING, Field, Plant, Planted, encoded, right, thumbnail
 
 
@@ -126,13 +126,13 @@ def clean(_field: Field, image: Image.Image) -> Planted:
 
 async def run(arguments: argparse.Namespace, config: Config) -> None:
     """Measures and prints."""
-    place, records = only_bundle(arguments.bundle), RecordKeeper()
-    async with serve_version(config, place, records, watches_inputs=True) as serving:
-        model, predict = serving.model, serving.core.predict
-        measurer = await open_measurer(model, predict, records, place.directory)
+    place = only_bundle(arguments.bundle)
+    async with serve_version(config, place) as serving:
+        model = serving.model
         source, reason = open_keras_source(model.loaded.bundle, config.engine)
         modes = None if source is None else ModeAsker(model.loaded, source)
-        measurer = replace(measurer, modes=modes, no_modes=reason)
+        asker = asker_of_core(model, serving.core.predict)
+        measurer = await open_measurer(asker, place.directory, modes, reason)
         recipe, spec = measurer.perturber.expansion.recipe, model.loaded.backend.signature.inputs[0]
         mode = "L" if recipe.plan.color == "grayscale" else "RGB"
         parts = read_pictures(arguments.data, measurer.subject.labels, config, mode)

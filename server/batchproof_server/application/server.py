@@ -24,12 +24,14 @@ from batchproof_server.models.orders import Orders
 from batchproof_server.models.planning import first_places
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
+from batchproof_server.offline.diagnosing.desk import DiagnosisDesk
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
 from batchproof_server.rpc.fronts.front import Front, MakeFront, Routes
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.methods import Service
+from batchproof_server.rpc.native.diagnoses import Diagnoses
 from batchproof_server.rpc.native.outcomes import OutcomeReports
 from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.open_inference.repository import RepositoryCalls
@@ -60,6 +62,7 @@ class Server:
     config: Config
     reloading: Reloading
     shadowing: Shadowing
+    desk: DiagnosisDesk
     core: Core
     drift: DriftMetrics
     pressure: Pressure
@@ -136,6 +139,7 @@ class Server:
         self.operations.close()
         self.heartbeat.stop()
         self.drift.close()
+        self.desk.close()
         self.core.close()
 
 
@@ -183,7 +187,8 @@ def compose(
     shadowing = Shadowing(
         core.versions, config.shadow, clock, observer, lambda: calling.pressure.is_idle
     )
-    public, foreign = _services(config, core, observing, build_version, orders)
+    desk = DiagnosisDesk(core.versions, config.diagnosis, clock, lambda: calling.pressure.under_way)
+    public, foreign = _services(config, core, observing, build_version, orders, desk)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, calling.routes(public, health), clock)
     heartbeat = Heartbeat(clock)
@@ -194,6 +199,7 @@ def compose(
         config=config,
         reloading=reloading,
         shadowing=shadowing,
+        desk=desk,
         core=core,
         drift=observing.drift,
         pressure=calling.pressure,
@@ -243,12 +249,19 @@ def _operations(observing: Observing, heartbeat: Heartbeat, log: LogObserver) ->
 
 
 def _services(
-    config: Config, core: Core, observing: Observing, build_version: str, orders: Orders
+    config: Config,
+    core: Core,
+    observing: Observing,
+    build_version: str,
+    orders: Orders,
+    desk: DiagnosisDesk,
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
     """Those of the gRPC port, and those of others that take orders."""
     predictor, versions = core.predictor, core.versions
     max_rows = config.requests.max_request_rows
-    native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
+    native = PredictionService(
+        predictor, versions, OutcomeReports(observing.outcomes), Diagnoses(desk, versions)
+    )
     open_inference = OpenInferenceService(
         predictor,
         versions,

@@ -230,7 +230,11 @@ def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[CheckResult
         return
     both = given.resemblance(modes.both)
     nearer = both.cosine - given.cosine(case.answers)
-    is_alike = nearer > _NEARER_TO_TRAINING.value and both.distance_ratio < _NOT_BEYOND
+    is_alike = (
+        nearer > _NEARER_TO_TRAINING.value
+        and both.cosine > _SAME_WAY
+        and both.distance_ratio < _WITHIN
+    )
     if is_alike or (both.cosine > 0 and both.distance_ratio < _NOT_BEYOND):
         how = "such as" if is_alike else "perhaps such as"
         yield CheckResult(
@@ -257,6 +261,7 @@ _NEARER_TO_TRAINING: Final = Threshold(
     "cosine to the mean of training mode minus cosine to the answer: of 40 runs in training mode 37"
     " were above it, and of 40 other models 2",
 )
+_SAME_WAY: Final = 0.3
 _NOT_BEYOND: Final = 2.0
 _INFERENCE: Final = "Call the model with training=False, or model.predict."
 
