@@ -27,8 +27,9 @@ from batchproof_server.diagnosis.case import Given
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.offline.datasets.reading import read_labelled
 from batchproof_server.offline.diagnosing.asking import asker_of_core
-from batchproof_server.offline.diagnosing.measuring import Measurer, open_measurer
+from batchproof_server.offline.diagnosing.measuring import Measurer
 from batchproof_server.offline.diagnosing.modes import ModeAsker
+from batchproof_server.offline.diagnosing.opening import open_measurer
 from planting import KINDS, NOTHING, Field, Plant, Planted, encoded, right, thumbnail
 
 

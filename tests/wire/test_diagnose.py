@@ -13,6 +13,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.application.config import Config
 from batchproof_server.offline.diagnosing.settings import DiagnosisSettings
 from support.bundles_on_disk import LOGITS, PICTURES, picture, write_bundle
+from support.fakes import until
 from support.running import Running, failure, request, running
 
 SIDE = 6
@@ -93,11 +94,21 @@ async def test_more_than_may_be_under_way_are_refused_and_the_others_answered(
     assert codes == ["RESOURCE_EXHAUSTED"]
 
 
-async def test_a_diagnosis_is_cancelled_by_its_deadline_and_the_next_one_is_made(
-    serving: Running,
-) -> None:
-    error = await failure(serving.stub.Diagnose(about(), timeout=0.01))
-    assert error.code().name == "DEADLINE_EXCEEDED"
+async def test_a_diagnosis_that_takes_too_long_ends(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    settings = DiagnosisSettings(time_limit_s=1e-6)
+    async with running(tmp_path, Config(diagnosis=settings)) as started:
+        code, text = await refusal(started, about())
+    assert (code, text) == ("DEADLINE_EXCEEDED", "the diagnosis was not done in 1e-06 s")
+
+
+async def test_cancelled_diagnoses_take_no_places_from_the_next(serving: Running) -> None:
+    for _ in range(3):
+        call = serving.stub.Diagnose(about())
+        await call.wait_for_connection()
+        call.cancel()
+    desk = serving.server.desk
+    await until(lambda: desk._under_way == 0)
     assert (await serving.stub.Diagnose(about())).answer in {"red", "green", "blue"}
 
 

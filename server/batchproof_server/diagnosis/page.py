@@ -63,8 +63,8 @@ _READING: Final = (
 
 
 _MAP: Final = (
-    "The model's view. The darker a spot, the more of the answer is lost when a quarter of each"
-    " side is covered there; a ring is another class."
+    "The model's view. The stronger the orange, the more of the answer is lost when a quarter of"
+    " each side is covered there; a ring is another class."
 )
 
 

@@ -27,8 +27,9 @@ from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.models.discovery import Place
 from batchproof_server.offline.diagnosing.asking import asker_of_core
 from batchproof_server.offline.diagnosing.given import read_given
-from batchproof_server.offline.diagnosing.measuring import Measurer, open_measurer
+from batchproof_server.offline.diagnosing.measuring import Measurer
 from batchproof_server.offline.diagnosing.modes import ModeAsker
+from batchproof_server.offline.diagnosing.opening import open_measurer
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from batchproof_server.models.served import ServedModel
 from batchproof_server.models.versions import Versions
 from batchproof_server.offline.diagnosing.given import checked_scores, checked_tensor, class_of
 from batchproof_server.offline.diagnosing.idle import IdleTurns
-from batchproof_server.offline.diagnosing.measuring import Measurer, open_measurer
+from batchproof_server.offline.diagnosing.measuring import Measurer
+from batchproof_server.offline.diagnosing.opening import open_measurer
 from batchproof_server.offline.diagnosing.settings import DiagnosisSettings
 
 _RETRY_AFTER_S = 5.0
@@ -32,7 +33,7 @@ _NO_MODES = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class PictureQuestion:
     """What a caller wants to know about one picture, not checked yet.
 
     Attributes:
@@ -89,7 +90,7 @@ class DiagnosisDesk:
         self._measured: tuple[ServedModel, Measurer] | None = None
         self._idle = IdleTurns(versions, clock, lambda: requests_under_way() <= self._under_way)
 
-    async def report(self, served: ServedModel, asked: Asked) -> Report:
+    async def report(self, served: ServedModel, asked: PictureQuestion) -> Report:
         """Diagnoses one picture, within the limit and behind everything else.
 
         Raises:
@@ -129,7 +130,7 @@ class DiagnosisDesk:
         finally:
             self._under_way -= 1
 
-    async def _report(self, served: ServedModel, asked: Asked) -> Report:
+    async def _report(self, served: ServedModel, asked: PictureQuestion) -> Report:
         measurer = await self._measurer(served)
         given = _given(served, measurer, asked)
         case = await measurer.measure(asked.name, asked.encoded, given)
@@ -146,7 +147,7 @@ class DiagnosisDesk:
         return self._measured[1]
 
 
-def _given(served: ServedModel, measurer: Measurer, asked: Asked) -> Given:
+def _given(served: ServedModel, measurer: Measurer, asked: PictureQuestion) -> Given:
     labels, spec = measurer.subject.labels, served.loaded.backend.signature.inputs[0]
     return Given(
         label=class_of(asked.label, labels) if asked.label else None,

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,25 +19,19 @@ from batchproof_server.diagnosis.case import (
     ScalingEnds,
     Tried,
 )
-from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
-from batchproof_server.diagnosis.mistakes import FramingMistake, Mistakes, usual_mistakes
+from batchproof_server.diagnosis.mistakes import FramingMistake, Mistakes
 from batchproof_server.diagnosis.occlusion import PLACES, OcclusionMap, covered_rows
 from batchproof_server.diagnosis.reference import ReferenceMeasures, TurnGains
-from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
 from batchproof_server.drift.pictures import input_values
-from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import prediction_signals
 from batchproof_server.imaging.decoded import input_statistics, picture_statistics
 from batchproof_server.imaging.exif import read_orientation
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.header import ImageHeader
-from batchproof_server.imaging.recipe import Recipe, pillow_plugs
+from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.imaging.scalings import scaling_ends
 from batchproof_server.imaging.thumbnail import reduced, thumbnail_png
-from batchproof_server.models.loaded import LoadedModel
-from batchproof_server.models.profiles import ProfileRefused, read_profile
-from batchproof_server.offline.datasets.pictures import InvalidData
 from batchproof_server.offline.diagnosing.asking import RowAsker
 from batchproof_server.offline.diagnosing.beside import ask_beside
 from batchproof_server.offline.diagnosing.modes import ModeAsker
@@ -54,15 +47,7 @@ from batchproof_server.offline.diagnosing.reference import (
     ReferenceFigures,
     empty_place,
 )
-from batchproof_server.offline.diagnosing.reference_pictures import (
-    MOST_REFERENCE_PICTURES,
-    reference_pictures,
-)
-from batchproof_server.offline.evaluation.evaluating import served_expansion
 
-_REFERENCE_S: Final = 2.0
-"""What the reference pictures may take to execute on this machine."""
-TRAINING_PROFILE_NAME: Final = "profile-training.json"
 _WORKING_SIDE_PIXELS: Final = 512
 
 
@@ -106,7 +91,7 @@ class Measurer:
         header, picture, row = await run(partial(_decoded, recipe, encoded))
         scores = await self.asker.scores(row[np.newaxis])
         answers = ClassAnswers.of(scores)
-        small = await run(partial(_small, picture))
+        small = await run(partial(small_picture, picture))
         perturbed = await self.perturber.perturb(small)
         framed = await self._framed(encoded)
         others = self.reference.others() if self.reference.pictures else None
@@ -201,80 +186,8 @@ class Measurer:
         return self.perturber.expansion.recipe.plan.layout == "channels_first"
 
 
-async def open_measurer(
-    asker: RowAsker, bundle: Path, modes: ModeAsker | None, no_modes: str
-) -> Measurer:
-    """What measures pictures for a model; measures its reference pictures.
-
-    Args:
-        asker: of a model that is loaded and proven.
-        bundle: its directory.
-        modes: None where the artefact is no Keras file, or cannot be asked.
-        no_modes: why.
-
-    Raises:
-        InvalidData: the model takes no pictures, or its classes do not exclude each other.
-        ServingError: the model failed on a reference picture.
-    """
-    loaded = asker.loaded
-    expansion = served_expansion(loaded)
-    if loaded.output.is_multi_label:
-        raise InvalidData([_SEVERAL_LABELS])
-    plugs = pillow_plugs()
-    loaded.bundle.kind.add_flavour(plugs)
-    spec = loaded.backend.signature.inputs[0]
-    mistakes = await asker.run(partial(usual_mistakes, expansion.recipe, spec, plugs))
-    perturber = Perturber(asker, expansion, mistakes.framings[0].levels)
-    labels = loaded.bundle.labels or tuple(map(str, range(loaded.classes)))
-    limit = _reference_limit(loaded)
-    pictures = await asker.run(partial(reference_pictures, bundle, expansion.recipe, limit))
-    reference = ReferenceFigures(
-        pictures,
-        tuple([await perturber.perturb(_small(each.picture)) for each in pictures]),
-        labels,
-    )
-    certificate = loaded.certificate
-    return Measurer(
-        asker=asker,
-        mistakes=mistakes,
-        perturber=perturber,
-        reference=reference,
-        measures=await asker.run(reference.measures),
-        modes=modes,
-        no_modes=no_modes,
-        subject=DiagnosedModel(
-            model=loaded.bundle.name,
-            version=loaded.bundle.version,
-            engine=loaded.backend.engine,
-            labels=labels,
-            recipe=expansion.recipe.canonical_json,
-            verdict="" if certificate is None else certificate.verdict,
-            profile=None if loaded.profile is None else loaded.profile.profile,
-            training_profile=_training_profile(bundle, labels),
-        ),
-    )
-
-
-_SEVERAL_LABELS: Final = (
-    "the model answers with sets of labels; expected classes that exclude each other: a diagnosis "
-    "of several labels is not offered yet"
-)
-
-
-def _training_profile(bundle: Path, labels: tuple[str, ...]) -> ReferenceProfile | None:
-    file = bundle / TRAINING_PROFILE_NAME
-    if not file.exists():
-        return None
-    try:
-        profile = read_profile(file)
-    except ProfileRefused as refused:
-        raise InvalidData(list(refused.findings)) from refused
-    if tuple(each.label for each in profile.classes) != labels:
-        raise InvalidData([f"{file.name}: its classes are not those of the model"])
-    return profile
-
-
-def _small(picture: Picture) -> Picture:
+def small_picture(picture: Picture) -> Picture:
+    """The picture at the size in which it is changed."""
     return reduced(picture, _WORKING_SIDE_PIXELS)
 
 
@@ -292,19 +205,6 @@ def _signals(scores: Scores, picture: Picture, row: Array) -> dict[str, float]:
     seen = input_statistics([picture_statistics(picture, row)])
     values = {**of_scores.values, **input_values([seen])}
     return {name: float(value[0]) for name, value in values.items() if len(value)}
-
-
-def _reference_limit(loaded: LoadedModel) -> int:
-    """As many reference pictures as execute in time, at least so many that they tell something."""
-    times = loaded.execution_s
-    if not times:
-        return MOST_REFERENCE_PICTURES
-    row_s = times[-1] / loaded.batching.buckets_rows[-1]
-    rows = len(ALL_VIEWS) + len(BLUR_SHARES) + 1
-    return max(
-        LEAST_REFERENCE_PICTURES,
-        min(MOST_REFERENCE_PICTURES, int(_REFERENCE_S / max(row_s * rows, 1e-9))),
-    )
 
 
 def _takes(recipe: Recipe, encoded: bytes) -> bool:

@@ -7,7 +7,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
 from batchproof_server.models.versions import Versions
-from batchproof_server.offline.diagnosing.desk import Asked, DiagnosisDesk, Report
+from batchproof_server.offline.diagnosing.desk import DiagnosisDesk, PictureQuestion, Report
 from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.native.messages import read_selector
 
@@ -39,14 +39,14 @@ class Diagnoses:
         return _write(report, call.request_id)
 
 
-def _read(message: pb.DiagnoseRequest, call: Call) -> Asked:
+def _read(message: pb.DiagnoseRequest, call: Call) -> PictureQuestion:
     if not message.image:
         raise InvalidInput("the request has no image, expected the bytes of one picture's file")
     if len(message.name) > _MAX_NAME_CHARACTERS:
         raise InvalidInput(
             f"name has {len(message.name)} characters, expected at most {_MAX_NAME_CHARACTERS}"
         )
-    return Asked(
+    return PictureQuestion(
         name=message.name or "picture",
         encoded=message.image,
         label=message.label,
