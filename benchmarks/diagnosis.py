@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.base.errors import ServingError
@@ -26,9 +26,10 @@ from batchproof_server.commands.serving import serve_version
 from batchproof_server.diagnosis.case import Given
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.offline.datasets.reading import read_labelled
-from batchproof_server.offline.diagnosing.measuring import Measurer, open_measurer
+from batchproof_server.offline.diagnosing.asking import asker_of_core
+from batchproof_server.offline.diagnosing.measuring import Measurer
 from batchproof_server.offline.diagnosing.modes import ModeAsker
-from batchproof_server.offline.reference_profile.answering import RecordKeeper
+from batchproof_server.offline.diagnosing.opening import open_measurer
 from planting import KINDS, NOTHING, Field, Plant, Planted, encoded, right, thumbnail
 
 
@@ -46,7 +47,8 @@ def read_pictures(
     """The pictures of both parts, mixed by a fixed seed."""
     by_class: dict[int, list[Picture]] = {}
     for each in read_labelled(data, labels, config.images):
-        image = Image.open(io.BytesIO(each.read())).convert(mode)
+        # Upright: the planted faults save pictures without the orientation that the file had.
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(each.read()))).convert(mode)
         by_class.setdefault(each.class_index, []).append(Picture(image, each.class_index))
     parts: dict[str, list[Picture]] = {"tuned": [], "kept": []}
     for pictures in by_class.values():
@@ -125,13 +127,13 @@ def clean(_field: Field, image: Image.Image) -> Planted:
 
 async def run(arguments: argparse.Namespace, config: Config) -> None:
     """Measures and prints."""
-    place, records = only_bundle(arguments.bundle), RecordKeeper()
-    async with serve_version(config, place, records, watches_inputs=True) as serving:
-        model, predict = serving.model, serving.core.predict
-        measurer = await open_measurer(model, predict, records, place.directory)
+    place = only_bundle(arguments.bundle)
+    async with serve_version(config, place) as serving:
+        model = serving.model
         source, reason = open_keras_source(model.loaded.bundle, config.engine)
         modes = None if source is None else ModeAsker(model.loaded, source)
-        measurer = replace(measurer, modes=modes, no_modes=reason)
+        asker = asker_of_core(model, serving.core.predict)
+        measurer = await open_measurer(asker, place.directory, modes, reason)
         recipe, spec = measurer.perturber.expansion.recipe, model.loaded.backend.signature.inputs[0]
         mode = "L" if recipe.plan.color == "grayscale" else "RGB"
         parts = read_pictures(arguments.data, measurer.subject.labels, config, mode)

@@ -86,15 +86,22 @@ class Field:
         return normalize_in_place(np.array(levels), settings)
 
     def _sized(self, image: Image.Image, policy: str, filtered: Image.Resampling) -> Image.Image:
-        resize = self.plan.resize
-        chosen = policy or (resize.policy if resize else "stretch")
-        if chosen == "stretch":
-            return image.resize((self.width, self.height), filtered)
-        side = (resize.short_side if resize and not policy else None) or round(self.width * 8 / 7)
-        ratio = side / min(image.size)
-        made = image.resize((round(image.width * ratio), round(image.height * ratio)), filtered)
-        left, top = (made.width - self.width) // 2, (made.height - self.height) // 2
+        made = image.resize(self.resized(image, policy), filtered)
+        left, top = (round((a - b) / 2) for a, b in zip(made.size, self._size, strict=True))
         return made.crop((left, top, left + self.width, top + self.height))
+
+    def resized(self, image: Image.Image, policy: str = "") -> tuple[int, int]:
+        """Width and height before the cut, rounded as torchvision does."""
+        resize = self.plan.resize
+        if (policy or (resize.policy if resize else "stretch")) == "stretch":
+            return self._size
+        short = (resize.short_side if resize and not policy else None) or round(self.width * 8 / 7)
+        long = int(short * max(image.size) / min(image.size))
+        return (short, long) if image.width <= image.height else (long, short)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.width, self.height
 
 
 Plant = Callable[[Field, Image.Image], Planted | None]
@@ -172,8 +179,8 @@ def orientation(field: Field, image: Image.Image) -> Planted:
 
 
 def noise(field: Field, image: Image.Image) -> Planted:
-    """Normal noise with a standard deviation of 25 levels, at the size of the row."""
-    small = np.asarray(image.resize((field.width, field.height)), np.float64)
+    """Normal noise with a standard deviation of 25 levels, at the size that the recipe makes."""
+    small = np.asarray(image.resize(field.resized(image)), np.float64)
     noisy = np.clip(small + field.random.normal(0, 25, small.shape), 0, 255).astype(np.uint8)
     return Planted(encoded(Image.fromarray(noisy)), Given(), "picture:noise")
 

@@ -33,6 +33,7 @@ from batchproof_client.descriptions import (
     ModelSummary,
     TensorSpec,
 )
+from batchproof_client.diagnosing import DiagnosedCause, Diagnosis, Question
 from batchproof_client.errors import (
     AnswerNotFound,
     BatchproofError,
@@ -67,6 +68,8 @@ __all__ = [
     "Client",
     "ClientClosed",
     "DeadlineExceeded",
+    "DiagnosedCause",
+    "Diagnosis",
     "Execution",
     "HeadDescription",
     "HeadPrediction",
@@ -89,6 +92,7 @@ __all__ = [
     "PredictResult",
     "Prediction",
     "Provenance",
+    "Question",
     "RetryPolicy",
     "RowAugmentation",
     "ScoredClass",

@@ -14,6 +14,7 @@ from typing import Final
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import (
     DEFAULT_SERVER,
+    DiagnoseArguments,
     LoadArguments,
     ModelsArguments,
     PredictArguments,
@@ -22,6 +23,7 @@ from batchproof_client.commands.arguments import (
     UsageError,
     parse,
 )
+from batchproof_client.commands.diagnose import diagnose
 from batchproof_client.commands.load import load
 from batchproof_client.commands.models import models
 from batchproof_client.commands.predict import predict
@@ -73,12 +75,18 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 async def _ask(
-    arguments: PredictArguments | ModelsArguments | StatusArguments | ReportOutcomeArguments,
+    arguments: PredictArguments
+    | ModelsArguments
+    | StatusArguments
+    | ReportOutcomeArguments
+    | DiagnoseArguments,
 ) -> int:
     server = arguments.server
     async with AsyncClient(server.server, timeout_s=server.timeout_s, tls=server.tls) as client:
         if isinstance(arguments, PredictArguments):
             return await predict(client, arguments)
+        if isinstance(arguments, DiagnoseArguments):
+            return await diagnose(client, arguments.options)
         if isinstance(arguments, ModelsArguments):
             return await models(client, arguments)
         if isinstance(arguments, ReportOutcomeArguments):

@@ -21,6 +21,7 @@ from batchproof_client.connection import (
 )
 from batchproof_client.conversion import description_of, result_of, summary_of
 from batchproof_client.descriptions import ModelDescription, ModelSummary, TensorSpec
+from batchproof_client.diagnosing import Diagnosing
 from batchproof_client.errors import InvalidRequest, LocalInputError
 from batchproof_client.inputs import (
     Image,
@@ -43,7 +44,7 @@ DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_MAX_IN_FLIGHT: Final = 32
 
 
-class AsyncClient(OutcomeReports):
+class AsyncClient(OutcomeReports, Diagnosing):
     """Asks one server, over one connection, on one event loop.
 
     The connection is opened by the first call. Every call has a deadline, which the server is told.

@@ -33,6 +33,7 @@ from batchproof_client.connection import (
     TlsOptions,
 )
 from batchproof_client.descriptions import ModelDescription, ModelSummary
+from batchproof_client.diagnosing import Diagnosis, Question
 from batchproof_client.errors import ClientClosed
 from batchproof_client.inputs import Image, PredictRequest
 from batchproof_client.kinds import Health
@@ -261,6 +262,10 @@ class Client:
     ) -> tuple[OutcomeResult, ...]:
         """Tells the server what many rows really were; one that is refused disturbs no other."""
         return self._thread.run(self._core.report_outcomes(outcomes, timeout_s=timeout_s))
+
+    def diagnose(self, question: Question, *, timeout_s: float | None = None) -> Diagnosis:
+        """Asks why a picture gets its answer. It takes seconds, longer while the server is busy."""
+        return self._thread.run(self._core.diagnose(question, timeout_s=timeout_s))
 
     def close(self) -> None:
         """Closes the connection and ends the thread; calls under way raise ``ClientClosed``."""

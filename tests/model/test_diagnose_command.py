@@ -33,4 +33,6 @@ def test_scores_of_batch_norm_in_training_mode_are_known_as_such(
     assert {each["family"] for each in found["curves"]} >= {"noise", "rotation", "blur"}
     texts = [one["evidence"] for each in found["checks"] for one in each["findings"]]
     assert any(text.startswith("Dropout drawn 50 times") for text in texts)
-    assert any(text.startswith("Keras predict: ") for text in texts)
+    for way in ("model.predict", "the model called as a function"):
+        assert any(text.startswith(f"Keras, {way}: Shirt") for text in texts)
+    assert np.shape(found["occlusion"]) == (8, 8)

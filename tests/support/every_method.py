@@ -49,7 +49,9 @@ def published(max_rows: int) -> dict[str, Any]:
     """What is done for the methods that go through ``Calls``, over a core that is not there."""
     nothing, orders = cast("Any", None), cast("Any", object())
     services = (
-        PredictionService(nothing, nothing, cast("Any", _NoOutcomes())).published(max_rows),
+        PredictionService(
+            nothing, nothing, cast("Any", _NoOutcomes()), cast("Any", _NoOutcomes())
+        ).published(max_rows),
         OpenInferenceService(
             nothing, nothing, nothing, statistics=nothing, build_version=""
         ).published(max_rows, RepositoryCalls(orders).specs()),

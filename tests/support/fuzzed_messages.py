@@ -73,6 +73,7 @@ def good_requests(pictures: Sequence[bytes]) -> Mapping[str, tuple[Any, ...]]:
         *(pb.PredictStreamRequest(request=each) for each in native),
         pb.ReportOutcomeRequest(outcomes=[pb.Outcome(request_id="a", class_index=1)]),
         pb.ReportOutcomeRequest(outcomes=[pb.Outcome(handle=bytes(80), label="1")]),
+        pb.DiagnoseRequest(model=_native(PICTURES_MODEL), image=picture, label="1"),
         infer(model=NUMBERS_MODEL),
         infer_images(list(pictures), PICTURES_MODEL),
         infer_images([picture], PICTURES_MODEL, typed=True),

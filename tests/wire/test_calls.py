@@ -55,7 +55,7 @@ class Bench:
         clock, broken = FakeClock(), cast("Any", Broken(error))
         pressure = Pressure(9, clock)
         calls = Calls(pressure, clock, self.recorder, lambda *what: self.reported.append(what))
-        services = [PredictionService(broken, broken, OutcomeReports(broken)).published(9)]
+        services = [PredictionService(broken, broken, OutcomeReports(broken), broken).published(9)]
         shedder = LoadShedder(broken, cast("Any", Versionless()), pressure)
         routes = make_routes(services, calls, Streams(9, 9), shedder, Health())
         self.front = make_front(RpcSettings(), routes, clock)

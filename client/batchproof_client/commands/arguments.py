@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from batchproof_client.augmentation import Augmentation
+from batchproof_client.commands.diagnose import (
+    DiagnoseOptions,
+    add_diagnose_options,
+    diagnose_options,
+)
 from batchproof_client.commands.numbers import at_least_0, at_least_1, positive
 from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
 from batchproof_client.commands.tta_options import add_tta_options, tta_of
@@ -107,8 +112,21 @@ class ReportOutcomeArguments:
     outcomes: Path | Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class DiagnoseArguments:
+    """``batchproof diagnose``."""
+
+    server: ServerArguments
+    options: DiagnoseOptions
+
+
 Arguments = (
-    PredictArguments | ModelsArguments | StatusArguments | LoadArguments | ReportOutcomeArguments
+    PredictArguments
+    | ModelsArguments
+    | StatusArguments
+    | LoadArguments
+    | ReportOutcomeArguments
+    | DiagnoseArguments
 )
 
 
@@ -141,6 +159,8 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
                 handles=parsed.handles,
                 tta=tta_of(parsed),
             )
+        case "diagnose":
+            return DiagnoseArguments(server, diagnose_options(parsed))
         case "models":
             return ModelsArguments(server)
         case "load":
@@ -165,6 +185,9 @@ def _parser(default_server: str) -> _Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = _common(default_server)
     _add_predict(commands.add_parser("predict", parents=[common], help="classify pictures"))
+    add_diagnose_options(
+        commands.add_parser("diagnose", parents=[common], help="say why pictures get their answers")
+    )
     commands.add_parser("models", parents=[common], help="list the models of the server")
     add_options(
         commands.add_parser(

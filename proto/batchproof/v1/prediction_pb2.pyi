@@ -536,3 +536,61 @@ class Tensor(_message.Message):
     shape: _containers.RepeatedScalarFieldContainer[int]
     content: bytes
     def __init__(self, data_type: _Optional[_Union[DataType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class DiagnoseRequest(_message.Message):
+    __slots__ = ("request_id", "model", "image", "name", "label", "tensor", "scores", "return_page")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    RETURN_PAGE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    model: ModelSelector
+    image: bytes
+    name: str
+    label: str
+    tensor: Tensor
+    scores: Tensor
+    return_page: bool
+    def __init__(self, request_id: _Optional[str] = ..., model: _Optional[_Union[ModelSelector, _Mapping]] = ..., image: _Optional[bytes] = ..., name: _Optional[str] = ..., label: _Optional[str] = ..., tensor: _Optional[_Union[Tensor, _Mapping]] = ..., scores: _Optional[_Union[Tensor, _Mapping]] = ..., return_page: bool = ...) -> None: ...
+
+class DiagnoseResponse(_message.Message):
+    __slots__ = ("request_id", "model", "version", "answer", "confidence", "verdict", "causes", "text", "json", "page")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    model: str
+    version: int
+    answer: str
+    confidence: float
+    verdict: str
+    causes: _containers.RepeatedCompositeFieldContainer[DiagnosedCause]
+    text: str
+    json: str
+    page: str
+    def __init__(self, request_id: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., answer: _Optional[str] = ..., confidence: _Optional[float] = ..., verdict: _Optional[str] = ..., causes: _Optional[_Iterable[_Union[DiagnosedCause, _Mapping]]] = ..., text: _Optional[str] = ..., json: _Optional[str] = ..., page: _Optional[str] = ...) -> None: ...
+
+class DiagnosedCause(_message.Message):
+    __slots__ = ("cause", "title", "level", "evidence", "advice")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    cause: str
+    title: str
+    level: str
+    evidence: str
+    advice: str
+    def __init__(self, cause: _Optional[str] = ..., title: _Optional[str] = ..., level: _Optional[str] = ..., evidence: _Optional[str] = ..., advice: _Optional[str] = ...) -> None: ...

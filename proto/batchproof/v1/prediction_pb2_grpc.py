@@ -59,6 +59,11 @@ class PredictionServiceStub(object):
                 request_serializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeRequest.SerializeToString,
                 response_deserializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeResponse.FromString,
                 _registered_method=True)
+        self.Diagnose = channel.unary_unary(
+                '/batchproof.v1.PredictionService/Diagnose',
+                request_serializer=batchproof_dot_v1_dot_prediction__pb2.DiagnoseRequest.SerializeToString,
+                response_deserializer=batchproof_dot_v1_dot_prediction__pb2.DiagnoseResponse.FromString,
+                _registered_method=True)
 
 
 class PredictionServiceServicer(object):
@@ -112,6 +117,18 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Diagnose(self, request, context):
+        """Says why one picture gets its answer: measures it in every way that commonly explains a wrong
+        or surprising answer, and ranks what it finds. It takes seconds, is worked on while no other
+        request waits, and counts in no metric of predictions and in no drift. RESOURCE_EXHAUSTED when
+        too many are under way, DEADLINE_EXCEEDED when its time is over, UNIMPLEMENTED when the server
+        makes none, INVALID_ARGUMENT for a model without a recipe or without classes that exclude each
+        other, and for a picture, label, tensor or scores that cannot be used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +156,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.ReportOutcome,
                     request_deserializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeRequest.FromString,
                     response_serializer=batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeResponse.SerializeToString,
+            ),
+            'Diagnose': grpc.unary_unary_rpc_method_handler(
+                    servicer.Diagnose,
+                    request_deserializer=batchproof_dot_v1_dot_prediction__pb2.DiagnoseRequest.FromString,
+                    response_serializer=batchproof_dot_v1_dot_prediction__pb2.DiagnoseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -276,6 +298,33 @@ class PredictionService(object):
             '/batchproof.v1.PredictionService/ReportOutcome',
             batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeRequest.SerializeToString,
             batchproof_dot_v1_dot_prediction__pb2.ReportOutcomeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Diagnose(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/batchproof.v1.PredictionService/Diagnose',
+            batchproof_dot_v1_dot_prediction__pb2.DiagnoseRequest.SerializeToString,
+            batchproof_dot_v1_dot_prediction__pb2.DiagnoseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -109,7 +109,23 @@ _PredictionServiceReportOutcomeType = typing_extensions.TypeVar(
     ],
 )
 
-class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _PredictionServicePredictStreamType, _PredictionServiceListModelsType, _PredictionServiceGetModelType, _PredictionServiceReportOutcomeType]):
+_PredictionServiceDiagnoseType = typing_extensions.TypeVar(
+    '_PredictionServiceDiagnoseType',
+    grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.DiagnoseRequest,
+        batchproof.v1.prediction_pb2.DiagnoseResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.DiagnoseRequest,
+        batchproof.v1.prediction_pb2.DiagnoseResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.DiagnoseRequest,
+        batchproof.v1.prediction_pb2.DiagnoseResponse,
+    ],
+)
+
+class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _PredictionServicePredictStreamType, _PredictionServiceListModelsType, _PredictionServiceGetModelType, _PredictionServiceReportOutcomeType, _PredictionServiceDiagnoseType]):
     @typing.overload
     def __init__(self: PredictionServiceStub[
         grpc.UnaryUnaryMultiCallable[
@@ -131,6 +147,10 @@ class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _Predi
         grpc.UnaryUnaryMultiCallable[
             batchproof.v1.prediction_pb2.ReportOutcomeRequest,
             batchproof.v1.prediction_pb2.ReportOutcomeResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            batchproof.v1.prediction_pb2.DiagnoseRequest,
+            batchproof.v1.prediction_pb2.DiagnoseResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -155,6 +175,10 @@ class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _Predi
         grpc.aio.UnaryUnaryMultiCallable[
             batchproof.v1.prediction_pb2.ReportOutcomeRequest,
             batchproof.v1.prediction_pb2.ReportOutcomeResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            batchproof.v1.prediction_pb2.DiagnoseRequest,
+            batchproof.v1.prediction_pb2.DiagnoseResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -188,6 +212,15 @@ class PredictionServiceStub(typing.Generic[_PredictionServicePredictType, _Predi
     with alone, and disturbs no other.
     """
 
+    Diagnose: _PredictionServiceDiagnoseType
+    """Says why one picture gets its answer: measures it in every way that commonly explains a wrong
+    or surprising answer, and ranks what it finds. It takes seconds, is worked on while no other
+    request waits, and counts in no metric of predictions and in no drift. RESOURCE_EXHAUSTED when
+    too many are under way, DEADLINE_EXCEEDED when its time is over, UNIMPLEMENTED when the server
+    makes none, INVALID_ARGUMENT for a model without a recipe or without classes that exclude each
+    other, and for a picture, label, tensor or scores that cannot be used.
+    """
+
 PredictionServiceAsyncStub: typing_extensions.TypeAlias = PredictionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         batchproof.v1.prediction_pb2.PredictRequest,
@@ -208,6 +241,10 @@ PredictionServiceAsyncStub: typing_extensions.TypeAlias = PredictionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         batchproof.v1.prediction_pb2.ReportOutcomeRequest,
         batchproof.v1.prediction_pb2.ReportOutcomeResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        batchproof.v1.prediction_pb2.DiagnoseRequest,
+        batchproof.v1.prediction_pb2.DiagnoseResponse,
     ],
 ]
 
@@ -265,6 +302,20 @@ class PredictionServiceServicer(metaclass=abc.ABCMeta):
         name one row. UNIMPLEMENTED when the server takes no outcomes. Several outcomes are always
         answered OK, with one result each; one that is refused holds the error that it would have ended
         with alone, and disturbs no other.
+        """
+
+    @abc.abstractmethod
+    def Diagnose(
+        self,
+        request: batchproof.v1.prediction_pb2.DiagnoseRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[batchproof.v1.prediction_pb2.DiagnoseResponse, collections.abc.Awaitable[batchproof.v1.prediction_pb2.DiagnoseResponse]]:
+        """Says why one picture gets its answer: measures it in every way that commonly explains a wrong
+        or surprising answer, and ranks what it finds. It takes seconds, is worked on while no other
+        request waits, and counts in no metric of predictions and in no drift. RESOURCE_EXHAUSTED when
+        too many are under way, DEADLINE_EXCEEDED when its time is over, UNIMPLEMENTED when the server
+        makes none, INVALID_ARGUMENT for a model without a recipe or without classes that exclude each
+        other, and for a picture, label, tensor or scores that cannot be used.
         """
 
 def add_PredictionServiceServicer_to_server(servicer: PredictionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -33,6 +33,7 @@ from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.models.policies import RepositorySettings
 from batchproof_server.models.weighted_versions import Target, read_target
 from batchproof_server.observing.logs import LogFormat, LogLevel
+from batchproof_server.offline.diagnosing.settings import DiagnosisSettings
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
 from batchproof_server.proof.settings import ProofSettings
@@ -126,6 +127,7 @@ class Config:
     proof: ProofSettings = field(default_factory=ProofSettings)
     self_check: SelfCheckSettings = field(default_factory=SelfCheckSettings)
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
+    diagnosis: DiagnosisSettings = field(default_factory=DiagnosisSettings)
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from batchproof_server.application.calling import compose_calling
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
 from batchproof_server.application.management import Management
@@ -15,7 +16,6 @@ from batchproof_server.application.ports import Port, drain_ports, open_ports
 from batchproof_server.application.rest import web_ports
 from batchproof_server.application.sources import Reloading, fixed_sources, with_labels
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock
-from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.loading import LoadingPlugs
@@ -24,19 +24,18 @@ from batchproof_server.models.orders import Orders
 from batchproof_server.models.planning import first_places
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
+from batchproof_server.offline.diagnosing.desk import DiagnosisDesk
 from batchproof_server.proof.settings import Tell
-from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
-from batchproof_server.rpc.fronts.front import Front, MakeFront, Routes
+from batchproof_server.rpc.fronts.front import Front, MakeFront
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.methods import Service
+from batchproof_server.rpc.native.diagnoses import Diagnoses
 from batchproof_server.rpc.native.outcomes import OutcomeReports
 from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.open_inference.repository import RepositoryCalls
 from batchproof_server.rpc.open_inference.service import OpenInferenceService
-from batchproof_server.rpc.pressure import LoadShedder, Pressure
-from batchproof_server.rpc.routing import make_routes
-from batchproof_server.rpc.settings import RpcSettings
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
@@ -60,6 +59,7 @@ class Server:
     config: Config
     reloading: Reloading
     shadowing: Shadowing
+    desk: DiagnosisDesk
     core: Core
     drift: DriftMetrics
     pressure: Pressure
@@ -136,6 +136,7 @@ class Server:
         self.operations.close()
         self.heartbeat.stop()
         self.drift.close()
+        self.desk.close()
         self.core.close()
 
 
@@ -178,12 +179,13 @@ def compose(
     first = first_places(places, sources.settings, sources.labels, config.shadow.versions)
     core = _compose_core(config, first, plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
-    calling = _compose_calling(config.rpc, core, observer, log)
+    calling = compose_calling(config.rpc, core, observer, log)
     reloading, orders = Reloading(reread, keeper), Orders(keeper)
     shadowing = Shadowing(
         core.versions, config.shadow, clock, observer, lambda: calling.pressure.is_idle
     )
-    public, foreign = _services(config, core, observing, build_version, orders)
+    desk = DiagnosisDesk(core.versions, config.diagnosis, clock, lambda: calling.pressure.under_way)
+    public, foreign = _services(config, core, observing, build_version, orders, desk)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     front = make_front(config.rpc, calling.routes(public, health), clock)
     heartbeat = Heartbeat(clock)
@@ -194,6 +196,7 @@ def compose(
         config=config,
         reloading=reloading,
         shadowing=shadowing,
+        desk=desk,
         core=core,
         drift=observing.drift,
         pressure=calling.pressure,
@@ -243,12 +246,19 @@ def _operations(observing: Observing, heartbeat: Heartbeat, log: LogObserver) ->
 
 
 def _services(
-    config: Config, core: Core, observing: Observing, build_version: str, orders: Orders
+    config: Config,
+    core: Core,
+    observing: Observing,
+    build_version: str,
+    orders: Orders,
+    desk: DiagnosisDesk,
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
     """Those of the gRPC port, and those of others that take orders."""
     predictor, versions = core.predictor, core.versions
     max_rows = config.requests.max_request_rows
-    native = PredictionService(predictor, versions, OutcomeReports(observing.outcomes))
+    native = PredictionService(
+        predictor, versions, OutcomeReports(observing.outcomes), Diagnoses(desk, versions)
+    )
     open_inference = OpenInferenceService(
         predictor,
         versions,
@@ -268,29 +278,3 @@ def _services(
     )
     foreign = taking_orders if config.management.on_grpc_port else taking_none
     return (native.published(max_rows), *foreign), taking_orders
-
-
-@dataclass(frozen=True, slots=True)
-class _Calling:
-    """What every call of a caller goes through, whatever port it comes by."""
-
-    pressure: Pressure
-    streams: Streams
-    calls: Calls
-    shedder: LoadShedder
-
-    def routes(self, services: tuple[Service, ...], health: Health) -> Routes:
-        """To these services, and to health."""
-        return make_routes(services, self.calls, self.streams, self.shedder, health)
-
-
-def _compose_calling(
-    settings: RpcSettings, core: Core, observer: Observer, log: LogObserver
-) -> _Calling:
-    pressure = Pressure(settings.max_concurrent_requests, core.clock)
-    return _Calling(
-        pressure,
-        Streams(settings.max_streams, settings.stream_window),
-        Calls(pressure, core.clock, observer, log.write_failure),
-        LoadShedder(core.predictor, core.versions, pressure),
-    )

@@ -138,22 +138,27 @@ class Batcher:
         return bool(self._work.unfinished or self._isolation.incidents) or not self._queue.settled
 
     @property
+    def is_draining(self) -> bool:
+        """Whether nothing new is accepted any more."""
+        return self._queue.draining
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether nothing waits or is executed, and something could be."""
         is_able = not (self._queue.draining or self._watch.trouble)
         return is_able and not self.has_work and self._device.room == self._device.width
 
-    def execute_aside(self, row: Tensors, tell: Finish) -> None:
-        """Executes one row that nobody waits for in the smallest bucket; to be called at rest.
+    def execute_aside(self, rows: Tensors, tell: Finish) -> None:
+        """Executes rows that no request waits for in the smallest bucket; to be called at rest.
 
         No record counts it, and no self-check learns of it.
 
         Args:
-            row: one row on axis 0, checked against the signature.
+            rows: as many on axis 0 as that bucket has, or fewer, checked against the signature.
             tell: gets what became of it, in a later turn of the loop.
         """
         bucket_rows = self.settings.buckets_rows[0]
-        self._work.execute_aside((row,), bucket_rows, self._clock.now_s(), tell)
+        self._work.execute_aside((rows,), bucket_rows, self._clock.now_s(), tell)
         self._set_alarm()
 
     async def submit(

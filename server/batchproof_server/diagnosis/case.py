@@ -7,6 +7,7 @@ import numpy as np
 
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.occlusion import OcclusionMap
 from batchproof_server.diagnosis.reference import (
     Looks,
     Neighbour,
@@ -29,6 +30,7 @@ class DiagnosedModel:
         recipe: its declared keys as canonical JSON.
         verdict: of the certificate; empty without one.
         profile: None where the bundle has none.
+        training_profile: of the pictures that it was trained on; None where the bundle has none.
     """
 
     model: str
@@ -38,6 +40,7 @@ class DiagnosedModel:
     recipe: str
     verdict: str
     profile: ReferenceProfile | None
+    training_profile: ReferenceProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,12 +134,14 @@ class TrainingModes:
 
     Attributes:
         predict: ``model.predict``, one row.
+        eager: the model called as a function, with nothing of training mode; one row.
         statistics: BatchNorm with the statistics of the picture alone, no Dropout; one row.
         dropout: Dropout drawn, a row for each draw.
         both: both, the picture alone, a row for each draw.
     """
 
     predict: ClassAnswers
+    eager: ClassAnswers
     statistics: ClassAnswers
     dropout: ClassAnswers
     both: ClassAnswers
@@ -208,6 +213,7 @@ class Case:
         reference: None where there are too few reference pictures.
         signals: of drift, by name.
         neighbours: the nearest reference pictures.
+        occlusion: where the model looks; None where a covered picture has no finite answer.
     """
 
     subject: DiagnosedModel
@@ -232,6 +238,7 @@ class Case:
     reference: ReferenceMeasures | None
     signals: Mapping[str, float] = field(default_factory=dict)
     neighbours: tuple[Neighbour, ...] = ()
+    occlusion: OcclusionMap | None = None
 
     @property
     def label(self) -> str:

@@ -1,11 +1,15 @@
-"""The curves of a diagnosis as inline SVG, without a library and without anything from outside."""
+"""The curves and the map of a diagnosis as inline SVG, without anything from outside."""
 
+import base64
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
+import numpy as np
+
 from batchproof_server.diagnosis.case import Curve
 from batchproof_server.diagnosis.document import reference_kept
+from batchproof_server.diagnosis.occlusion import OcclusionMap
 
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 10, 34
@@ -68,3 +72,34 @@ def _x(place: int, count: int) -> float:
 
 def _y(value: float) -> float:
     return _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * value
+
+
+_MAP_SIDE: Final = 160
+
+
+def occlusion_svg(occlusion: OcclusionMap, confidence: float) -> str:
+    """The model's view with a spot for each cover, the darker the more of the answer it costs."""
+    return "".join(_spots(occlusion, confidence))
+
+
+def _spots(occlusion: OcclusionMap, confidence: float) -> Iterator[str]:
+    title = "Map of the model's view: where covering costs most of the answer"
+    source = base64.b64encode(occlusion.seen).decode("ascii")
+    yield (
+        f'<svg viewBox="0 0 {_MAP_SIDE} {_MAP_SIDE}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>"
+        f'<image href="data:image/png;base64,{source}" width="{_MAP_SIDE}" height="{_MAP_SIDE}" '
+        'preserveAspectRatio="none" style="image-rendering:pixelated"/>'
+    )
+    lines, columns = occlusion.left.shape
+    step_x, step_y = _MAP_SIDE / columns, _MAP_SIDE / lines
+    for place, left in np.ndenumerate(occlusion.left):
+        lost = min(1.0, max(0.0, (confidence - float(left)) / max(confidence, 1e-9)))
+        x, y = (place[1] + 0.5) * step_x, (place[0] + 0.5) * step_y
+        yield (
+            f'<rect class="lost" x="{x - step_x / 2:.1f}" y="{y - step_y / 2:.1f}" '
+            f'width="{step_x:.1f}" height="{step_y:.1f}" fill-opacity="{0.85 * lost:.2f}"/>'
+        )
+        if not occlusion.kept[place]:
+            yield f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="{step_x / 3:.1f}"/>'
+    yield "</svg>"

@@ -47,6 +47,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
              "distance_nats": each.distance}
             for each in case.neighbours
         ],
+        "occlusion": None if case.occlusion is None else case.occlusion.left.tolist(),
     }  # fmt: skip
 
 

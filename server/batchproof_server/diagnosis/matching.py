@@ -124,8 +124,12 @@ class GivenScores:
         apart = np.concatenate([known, compared[np.newaxis]]) - middle
         far = np.sqrt((apart * np.linalg.solve(shrunk, apart.T).T).sum(axis=1))
         usual = max(float(np.quantile(far[:-1], 0.95)), 1e-9)
-        lengths = max(float(np.linalg.norm(middle) * np.linalg.norm(compared)), 1e-9)
-        return Resemblance(float(middle @ compared) / lengths, float(far[-1]) / usual)
+        return Resemblance(_cosine(middle, compared), float(far[-1]) / usual)
+
+    def cosine(self, answers: ClassAnswers) -> float:
+        """Of the angle to one answer."""
+        known, compared = self._alike(answers)
+        return _cosine(known[0], compared)
 
     def _alike(self, answers: ClassAnswers) -> tuple[Array, Array]:
         """The answers and these scores in a form that both have."""
@@ -152,3 +156,8 @@ class Resemblance:
 def _centred(values: Array) -> Array:
     centred: Array = values - values.mean(axis=-1, keepdims=True)
     return centred
+
+
+def _cosine(one: Array, other: Array) -> float:
+    lengths = max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9)
+    return float(one @ other) / lengths

@@ -7,9 +7,10 @@ from typing import Final
 
 from batchproof.text import printable
 from batchproof_server.diagnosis.case import Case
-from batchproof_server.diagnosis.charts import curve_svg
+from batchproof_server.diagnosis.charts import curve_svg, occlusion_svg
 from batchproof_server.diagnosis.document import row_difference
 from batchproof_server.diagnosis.findings import CheckResult, Level
+from batchproof_server.diagnosis.occlusion import OcclusionMap
 from batchproof_server.diagnosis.text import measured, summary_text
 from batchproof_server.diagnosis.verdict import CheckReport, Diagnosis
 
@@ -35,11 +36,14 @@ img { image-rendering: pixelated; width: 96px; height: auto; max-width: 100%;
   border: 1px solid var(--line); background: var(--card) }
 .side { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start }
 .side figure { width: 9rem }
+.side .map { width: 16rem }
 .curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 1rem }
 svg { width: 100%; height: auto; font: 11px system-ui, sans-serif } svg text { fill: var(--quiet) }
 svg .grid { stroke: var(--line) } svg path { fill: none; stroke-width: 2 }
 svg .own { stroke: var(--own) }
 svg .reference { stroke: var(--reference); stroke-dasharray: 5 4 }
+svg .lost { fill: var(--bad); stroke: none }
+svg .ring { fill: none; stroke: var(--bad); stroke-width: 2 }
 svg .kept { fill: var(--own) } svg .flipped { fill: var(--bad) }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }
@@ -55,6 +59,12 @@ _CLASSES: Final = {Level.FINE: "fine", Level.SUSPICIOUS: "suspicious", Level.LIK
 _READING: Final = (
     "Solid: the probability of the class that the unchanged picture gets; a large point is another"
     " class. Dashed: the share of reference pictures that keep theirs."
+)
+
+
+_MAP: Final = (
+    "The model's view. The stronger the orange, the more of the answer is lost when a quarter of"
+    " each side is covered there; a ring is another class."
 )
 
 
@@ -107,6 +117,8 @@ def _section(place: int, diagnosis: Diagnosis) -> Iterator[str]:
     yield f'<section id="picture-{place}"><h2>{_shown(case.name)}</h2>'
     yield from _verdict(diagnosis)
     yield from _pictures(case)
+    if case.occlusion is not None:
+        yield from _where(case, case.occlusion)
     if case.curves:
         yield f'<h3>How little changes the answer</h3><p class="quiet">{_READING}</p>'
         yield '<div class="curves">'
@@ -151,6 +163,12 @@ def _pictures(case: Case) -> Iterator[str]:
         text = f"{each.name}: {each.answer} ({each.confidence:.1%}), {each.distance:.1f} nats away"
         yield _figure(each.thumbnail, text)
     yield "</div>"
+
+
+def _where(case: Case, occlusion: OcclusionMap) -> Iterator[str]:
+    yield "<h3>Where the model looks</h3>"
+    yield f'<div class="side"><figure class="map">{occlusion_svg(occlusion, case.confidence)}'
+    yield f"<figcaption>{_shown(_MAP)}</figcaption></figure></div>"
 
 
 def _figure(png: bytes, caption: str) -> str:

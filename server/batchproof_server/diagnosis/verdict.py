@@ -7,6 +7,8 @@ from typing import Final
 from batchproof_server.diagnosis.case import Case
 from batchproof_server.diagnosis.checks.given import ScoresCheck, TensorCheck
 from batchproof_server.diagnosis.checks.modes import ModeCheck
+from batchproof_server.diagnosis.checks.occlusion import OcclusionCheck
+from batchproof_server.diagnosis.checks.overfitting import OverfittingCheck
 from batchproof_server.diagnosis.checks.picture import PictureCheck
 from batchproof_server.diagnosis.checks.place import PlaceCheck
 from batchproof_server.diagnosis.checks.recipe import RecipeCheck
@@ -20,7 +22,9 @@ CHECKS: Final[tuple[DiagnosisCheck, ...]] = (
     PictureCheck(),
     ModeCheck(),
     SensitivityCheck(),
+    OcclusionCheck(),
     PlaceCheck(),
+    OverfittingCheck(),
 )
 """Every check, in the order of the report."""
 

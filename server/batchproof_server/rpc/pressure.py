@@ -131,6 +131,11 @@ class Pressure:
         return self._running == 0
 
     @property
+    def under_way(self) -> int:
+        """How many requests are being answered."""
+        return self._running
+
+    @property
     def is_full(self) -> bool:
         """Whether one more request would be refused to those that have the most."""
         return self._running >= self._max_concurrent_requests

@@ -213,7 +213,7 @@ def test_the_page_holds_all_it_needs_and_says_the_verdict_first(
     assert "http://" not in text
     assert "https://" not in text
     assert text.index("nothing unusual") < text.index("<svg") < text.index("<details")
-    assert text.count("data:image/png;base64,") == 5
+    assert text.count("data:image/png;base64,") == 6
 
 
 def test_the_page_shows_hostile_names_and_labels_as_text(

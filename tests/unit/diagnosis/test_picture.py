@@ -1,12 +1,16 @@
 """How far out a picture lies, and what turning it gains, beside reference pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.diagnosis.answers import ClassAnswers
-from batchproof_server.diagnosis.checks.picture import best_turn, strangeness
+from batchproof_server.diagnosis.case import Case, DiagnosedModel, Given
+from batchproof_server.diagnosis.checks.picture import PictureCheck, best_turn, strangeness
+from batchproof_server.diagnosis.findings import Level
 from batchproof_server.diagnosis.matching import GivenScores
 from batchproof_server.diagnosis.measures import blurred, looks, signatures
 from batchproof_server.diagnosis.reference import (
@@ -94,3 +98,74 @@ def test_one_more_draw_resembles_the_draws_and_other_scores_do_not() -> None:
     other = GivenScores.of(np.array([-4.0, 0.0, 4.0, 0.0])).resemblance(draws)
     assert other.cosine < -0.9
     assert other.distance_ratio > 3
+
+
+GRAINY = replace(REFERENCE, looks=Looks(np.full(COUNT, 200.0), np.full(COUNT, 4.0)))
+UPRIGHT = TurnGains(ANGLES, np.zeros((1, 2)), np.zeros((1, 2)))
+BETTER_TURNED = TurnGains(ANGLES, np.array([[0.0, 0.4]]), np.array([[0.0, 4.0]]))
+
+
+def looked_at(
+    reference: ReferenceMeasures,
+    place: PlaceInReference,
+    *,
+    noise: float = 4.0,
+    white: float = 200.0,
+    turns: TurnGains = UPRIGHT,
+) -> dict[str, Level]:
+    """The levels of what is not fine, by cause."""
+    one = drawn([4.0, 0.0], 0.1).part(slice(0, 1))
+    case = Case(
+        subject=DiagnosedModel("m", 1, "engine", ("a", "b"), "{}", "proven", None),
+        name="picture", size=(8, 8), orientation=1, thumbnail=b"", row=np.zeros((8, 8, 1)),
+        answers=one, given=Given(), tried=(), framed=(), scalings=(), paths=(), modes=None,
+        no_modes="", curves=(), agreement=1.0,
+        looks=Looks(np.array([white]), np.array([noise])), turns=turns, place=place,
+        reference=reference,
+    )  # fmt: skip
+    found = PictureCheck().look(case)
+    return {each.cause: each.level for each in found if each.level > Level.FINE}
+
+
+USUAL = placed(0.85, 2, 7)
+
+
+def test_a_drawing_among_photographs_is_nothing_that_the_model_knows() -> None:
+    assert looked_at(GRAINY, USUAL) == {}
+    assert looked_at(GRAINY, USUAL, noise=0.0) == {"picture:unknown": Level.LIKELY}
+
+
+def test_where_reference_pictures_are_drawings_too_a_calm_picture_is_nothing_unusual() -> None:
+    assert looked_at(REFERENCE, USUAL, noise=0.0) == {}
+
+
+def test_a_dark_photograph_has_less_grain_and_is_no_drawing() -> None:
+    found = looked_at(GRAINY, USUAL, noise=1.2, white=60.0)
+    assert found == {"picture:dark": Level.LIKELY}
+
+
+def test_what_would_not_be_accused_by_itself_stands_beside_another_cause() -> None:
+    strange = placed(0.7, 3.5, 5.5)
+    assert looked_at(GRAINY, strange) == {}
+    assert looked_at(GRAINY, strange, noise=40.0) == {
+        "picture:noise": Level.LIKELY,
+        "picture:unknown": Level.SUSPICIOUS,
+    }
+
+
+def test_what_turning_makes_like_the_reference_is_turned() -> None:
+    assert looked_at(GRAINY, placed(0.7, 3.5, 5.5), turns=BETTER_TURNED) == {
+        "picture:turned": Level.LIKELY,
+        "picture:unknown": Level.SUSPICIOUS,
+    }
+
+
+def test_what_is_unlike_everything_is_not_turned_whatever_that_gains() -> None:
+    turns = TurnGains(ANGLES, np.array([[0.0, 0.2]]), np.array([[0.0, 4.0]]))
+    assert "picture:turned" not in looked_at(GRAINY, placed(0.1, 9, 0), turns=turns)
+
+
+def test_scores_know_how_near_they_are_to_an_answer() -> None:
+    answer = drawn([4.0, 0.0, -4.0], 1e-6).part(slice(0, 1))
+    assert GivenScores.of(np.array([8.0, 0.0, -8.0])).cosine(answer) == pytest.approx(1.0)
+    assert GivenScores.of(np.array([-4.0, 0.0, 4.0])).cosine(answer) == pytest.approx(-1.0)

@@ -111,6 +111,7 @@ class FakeServer(prediction_pb2_grpc.PredictionServiceServicer):
         self.requests: list[pb.PredictRequest] = []
         self.report: ReportHook = accept
         self.outcomes: list[pb.Outcome] = []
+        self.diagnosed: list[pb.DiagnoseRequest] = []
         self.metadata: list[dict[str, Any]] = []
         self.time_remaining_s: list[float] = []
         self.get_models = 0
@@ -168,6 +169,26 @@ class FakeServer(prediction_pb2_grpc.PredictionServiceServicer):
         """Answers by the hook."""
         self.outcomes.extend(request.outcomes)
         return self.report(request, context)
+
+    def Diagnose(  # noqa: N802 - gRPC's name
+        self, request: pb.DiagnoseRequest, context: Context
+    ) -> pb.DiagnoseResponse:
+        """Finds a wrong scaling where a tensor is given and nothing unusual elsewhere."""
+        if request.image == b"refused":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no picture")
+        self.diagnosed.append(request)
+        causes = []
+        if request.HasField("tensor"):
+            causes = [
+                pb.DiagnosedCause(cause="scaling:unit", title="x / 255", level="likely cause")
+            ]
+        verdict = f"{causes[0].level}: {causes[0].title}" if causes else "nothing unusual"
+        text = f"{request.name}: boot (50.0%)\n  verdict: {verdict}"
+        return pb.DiagnoseResponse(
+            request_id="d", model="shoes", version=2, answer="boot", confidence=0.5,
+            verdict=verdict, causes=causes, text=text,
+            json='{"format": 1}', page="<!doctype html>" if request.return_page else "",
+        )  # fmt: skip
 
     def ListModels(  # noqa: N802 - gRPC's name
         self, request: pb.ListModelsRequest, context: Context

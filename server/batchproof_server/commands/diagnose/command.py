@@ -3,7 +3,7 @@
 import asyncio
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines
@@ -25,10 +25,11 @@ from batchproof_server.diagnosis.page import page
 from batchproof_server.diagnosis.text import diagnosis_text, one_line, summary_text
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.models.discovery import Place
+from batchproof_server.offline.diagnosing.asking import asker_of_core
 from batchproof_server.offline.diagnosing.given import read_given
-from batchproof_server.offline.diagnosing.measuring import Measurer, open_measurer
+from batchproof_server.offline.diagnosing.measuring import Measurer
 from batchproof_server.offline.diagnosing.modes import ModeAsker
-from batchproof_server.offline.reference_profile.answering import RecordKeeper
+from batchproof_server.offline.diagnosing.opening import open_measurer
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +102,18 @@ def _check_one(arguments: Namespace, files: Sequence[Path]) -> None:
 async def _diagnose(
     arguments: Namespace, config: Config, place: Place, files: Sequence[Path]
 ) -> Diagnosed:
-    clock, records = MonotonicClock(), RecordKeeper()
-    async with serve_version(config, place, records, watches_inputs=True) as serving:
+    clock = MonotonicClock()
+    async with serve_version(config, place) as serving:
         model = serving.model
         began_s = clock.now_s()
-        measurer = await open_measurer(model, serving.core.predict, records, place.directory)
+        source, reason = open_keras_source(model.loaded.bundle, config.engine)
+        modes = None if source is None else ModeAsker(model.loaded, source)
+        asker = asker_of_core(model, serving.core.predict)
+        measurer = await open_measurer(asker, place.directory, modes, f"Keras: {reason}")
         spec = model.loaded.backend.signature.inputs[0]
         given = read_given(
             arguments.label, arguments.tensor, arguments.scores, spec, measurer.subject.labels
         )
-        source, reason = open_keras_source(model.loaded.bundle, config.engine)
-        modes = None if source is None else ModeAsker(model.loaded, source)
-        measurer = replace(measurer, modes=modes, no_modes=f"Keras: {reason}")
         ready_s = clock.now_s()
         found, refused = await _each(measurer, files, given, config.images.max_image_bytes)
         return Diagnosed(found, refused, ready_s - began_s, clock.now_s() - ready_s)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import Case, PathAnswer, TrainingModes
 from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 
@@ -46,17 +47,23 @@ def _path(path: PathAnswer) -> CheckResult:
     )  # fmt: skip
 
 
-def _modes(case: Case, modes: TrainingModes) -> Iterator[CheckResult]:
-    plain = int(case.answers.decided[0])
-    predict = float(abs(modes.predict.probabilities - case.answers.probabilities).max())
-    same = case.label_of(modes.predict) == case.label
-    yield CheckResult(
-        "mode:predict", "model.predict of the file as it was saved answers otherwise", predict,
-        _PREDICT, Level.FINE if predict <= _PREDICT.value and same else Level.LIKELY,
-        f"Keras predict: {case.label_of(modes.predict)}, probabilities differ by {predict:.2g}.",
+def _way(case: Case, answers: ClassAnswers, cause: str, way: str) -> CheckResult:
+    """Another way to ask the file as it was saved, opened once more."""
+    differs = float(abs(answers.probabilities - case.answers.probabilities).max())
+    same = case.label_of(answers) == case.label
+    return CheckResult(
+        cause, f"{way} of the file as it was saved answers otherwise", differs,
+        _PREDICT, Level.FINE if differs <= _PREDICT.value and same else Level.LIKELY,
+        f"Keras, {way}: {case.label_of(answers)}, probabilities differ by {differs:.2g}.",
         "" if same else "Run `batchproof-server evaluate`: it says on how many pictures.",
         weight=60.0,
     )  # fmt: skip
+
+
+def _modes(case: Case, modes: TrainingModes) -> Iterator[CheckResult]:
+    plain = int(case.answers.decided[0])
+    yield _way(case, modes.predict, "mode:predict", "model.predict")
+    yield _way(case, modes.eager, "mode:eager", "the model called as a function")
     statistics = float(modes.statistics.decided[0] != plain)
     yield CheckResult(
         "mode:statistics", "BatchNorm in training mode", statistics, _MODE, Level.FINE,

@@ -11,7 +11,7 @@ _USUAL: Final = Threshold(
     0.05, "one change of many is rare by chance alone; only what is rarer than that is worth a look"
 )
 _FRAGILE: Final = Threshold(
-    0.4, "fewer than one usual picture in fifty keeps its class in less of them"
+    0.3, "fewer than one usual picture in a hundred keeps its class in less of them"
 )
 
 

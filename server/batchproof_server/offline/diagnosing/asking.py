@@ -1,29 +1,54 @@
-"""The answers to rows of tensors, as checks compare them."""
+"""The answers to rows of tensors, as checks compare them, whoever executes the rows."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.scores import Scores
+from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.scores import Scores, score
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.served import ServedModel
 from batchproof_server.offline.asking import Predict, ask
-from batchproof_server.serving.request import NO_DEADLINE_S, Prediction, PredictRequest
+from batchproof_server.offline.evaluation.evaluating import scores_kind
+from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
+
+Result = TypeVar("Result")
+Execute: TypeAlias = Callable[[Array], Awaitable[Array]]
+"""From rows, one or more, to the output of scores as the model gives it."""
+
+
+class RunWork(Protocol):
+    """Where a piece of work on pictures is done, and when."""
+
+    async def __call__(self, work: Callable[[], Result], /) -> Result:
+        """What the work returns."""
+        ...
+
+
+async def run_here(work: Callable[[], Result], /) -> Result:
+    """At once, where nobody else waits."""
+    return work()
 
 
 @dataclass(frozen=True, slots=True)
 class RowAsker:
-    """Asks the core about rows.
+    """Asks about rows.
 
     Attributes:
-        model: with exclusive classes and a recipe.
-        predict: answers requests to it.
+        loaded: a model with exclusive classes and a recipe.
+        most_rows: of one execution.
+        execute: executes so many rows at most.
+        run: does work on pictures.
     """
 
-    model: ServedModel
-    predict: Predict
+    loaded: LoadedModel
+    most_rows: int
+    execute: Execute
+    run: RunWork
 
     async def answers(self, rows: Array) -> ClassAnswers:
         """The answers to rows, a micro-batch at a time.
@@ -34,18 +59,7 @@ class RowAsker:
         Raises:
             ServingError: the model has no answer to one of them.
         """
-        size = max(1, min(self.model.batcher.max_batch_rows, self.model.max_request_rows))
-        parts = [
-            scores_of(await self._ask(rows[start : start + size]))
-            for start in range(0, len(rows), size)
-        ]
-        answers = [ClassAnswers.of(each) for each in parts]
-        return ClassAnswers(
-            np.concatenate([each.probabilities for each in answers]),
-            np.concatenate([each.scores for each in answers]),
-            answers[0].has_logits,
-            np.concatenate([each.decided for each in answers]),
-        )
+        return ClassAnswers.of(await self.scores(rows))
 
     async def answers_or_none(self, row: Array) -> ClassAnswers | None:
         """The answer to one row; None where it is not finite."""
@@ -54,23 +68,27 @@ class RowAsker:
         except InvalidInput:
             return None
 
-    async def output(self, rows: Array) -> Array:
-        """The scores' output for rows of one request, as the model gave it."""
-        prediction = await self._ask(rows)
-        return prediction.outputs[self.model.loaded.output.name or ""]
+    async def scores(self, rows: Array) -> Scores:
+        """The same, as the server makes them.
 
-    async def _ask(self, rows: Array) -> Prediction:
-        name = self.model.loaded.backend.signature.inputs[0].name
-        request = PredictRequest(self.model, NO_DEADLINE_S, tensors={name: rows})
-        return await ask(self.predict, request)
+        Raises:
+            ServingError: the model has no answer to one of them.
+        """
+        size = self.most_rows
+        parts = [
+            await self.execute(rows[start : start + size]) for start in range(0, len(rows), size)
+        ]
+        return score(np.concatenate(parts), scores_kind(self.loaded), self.loaded.output.limit)
 
 
-def scores_of(prediction: Prediction) -> Scores:
-    """Those of a model with class scores.
+def asker_of_core(model: ServedModel, predict: Predict) -> RowAsker:
+    """Asks the core that answers callers, where nobody else asks it."""
+    most_rows = max(1, min(model.batcher.max_batch_rows, model.max_request_rows))
+    name = model.loaded.backend.signature.inputs[0].name
 
-    Raises:
-        ServingError: it has none.
-    """
-    if prediction.scores is None:
-        raise ServingError("the model's output is raw")
-    return prediction.scores
+    async def execute(rows: Array) -> Array:
+        request = PredictRequest(model, NO_DEADLINE_S, tensors={name: rows})
+        prediction = await ask(predict, request)
+        return prediction.outputs[model.loaded.output.name or ""]
+
+    return RowAsker(model.loaded, most_rows, execute, run_here)

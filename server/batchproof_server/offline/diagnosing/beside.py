@@ -6,20 +6,23 @@ from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.case import PathAnswer
 from batchproof_server.offline.diagnosing.asking import RowAsker
 
+_COPIES_PADDED = 3
+_MOST_BESIDE = 32
+
 
 async def ask_beside(asker: RowAsker, row: Array) -> tuple[PathAnswer, ...]:
-    """The answer to one row, alone and beside other rows, compared bit for bit."""
-    alone = await asker.output(row[np.newaxis])
-    most = max(2, min(asker.model.batcher.max_batch_rows, 32))
-    strangers = _strangers(row, most - 1)
-    besides = (
-        ("alone once more", row[np.newaxis]),
-        ("among 2 copies, padded", np.stack([row] * 3)),
-        (f"among {most - 1} copies", np.stack([row] * most)),
-        (f"among {most - 1} random rows", np.concatenate([row[np.newaxis], strangers])),
-    )
+    """The answer to one row, alone and beside as many rows as are executed, bit for bit."""
+    alone = await asker.execute(row[np.newaxis])
+    most = min(asker.most_rows, _MOST_BESIDE)
+    besides = [("alone once more", row[np.newaxis])]
+    if most >= _COPIES_PADDED:
+        besides.append(("among 2 copies, padded", np.stack([row] * _COPIES_PADDED)))
+    if most > 1:
+        strangers = np.concatenate([row[np.newaxis], _strangers(row, most - 1)])
+        besides.append((f"among {most - 1} copies", np.stack([row] * most)))
+        besides.append((f"among {most - 1} random rows", strangers))
     return tuple(
-        [_path(title, len(rows), alone, (await asker.output(rows))[:1]) for title, rows in besides]
+        [_path(title, len(rows), alone, (await asker.execute(rows))[:1]) for title, rows in besides]
     )
 
 

@@ -38,33 +38,52 @@ def read_given(
         ValueError: one of them cannot be used; says what came and what was expected.
     """
     return Given(
-        label=None if label is None else _class_of(label, labels),
+        label=None if label is None else class_of(label, labels),
         tensor=None if tensor is None else _tensor(tensor, spec),
         scores=None if scores is None else _scores(scores, labels),
     )
 
 
-def _class_of(label: str, labels: Sequence[str]) -> int:
+def class_of(label: str, labels: Sequence[str]) -> int:
+    """The class that a label or an index names.
+
+    Raises:
+        ValueError: none.
+    """
     found = class_names(labels).index_of(label)
     if found is None:
         known = ", ".join(labels[:20]) + (" and others" if len(labels) > 20 else "")  # noqa: PLR2004 - so many are read
-        raise ValueError(f'--label: unknown "{cut(label)}", expected one of {known}, or an index')
+        raise ValueError(f'label: unknown "{cut(label)}", expected one of {known}, or an index')
     return found
 
 
 def _tensor(file: Path, spec: TensorSpec) -> Array:
     values = _npy(file, "--tensor", _MAX_TENSOR_BYTES)
+    return checked_tensor(values, f"--tensor: {file}", spec)
+
+
+def checked_tensor(values: Array, what: str, spec: TensorSpec) -> Array:
+    """The caller's tensor as one row of the model's input.
+
+    Args:
+        values: with or without the axis of rows.
+        what: names it in errors.
+        spec: of the input.
+
+    Raises:
+        ValueError: it is no such row, or not finite.
+    """
     shown = f"{values.dtype.name} {list(values.shape)}"
     if values.ndim == len(spec.row_shape) + 1 and len(values) == 1:
         values = values[0]
     sizes = zip(values.shape, spec.row_shape, strict=False)
     if values.ndim != len(spec.row_shape) or any(want not in (None, came) for came, want in sizes):
-        raise ValueError(f"--tensor: {file} is {shown}, expected one row of {spec}")
-    _check_finite("--tensor", file, values)
+        raise ValueError(f"{what} is {shown}, expected one row of {spec}")
+    _check_finite(what, values)
     if not np.can_cast(values.dtype, spec.dtype, casting="same_kind") and not (
         values.dtype.kind in "iu" and spec.dtype.kind == "f"
     ):
-        raise ValueError(f"--tensor: {file} is {shown}, expected {spec.dtype.name}")
+        raise ValueError(f"{what} is {shown}, expected {spec.dtype.name}")
     return np.ascontiguousarray(values.astype(spec.dtype))
 
 
@@ -73,13 +92,27 @@ def _scores(file: Path, labels: Sequence[str]) -> Array:
         values = _json_numbers(file)
     else:
         values = _npy(file, "--scores", _MAX_SCORES_BYTES)
+    return checked_scores(values, f"--scores: {file}", labels)
+
+
+def checked_scores(values: Array, what: str, labels: Sequence[str]) -> Array:
+    """The caller's scores, float64 [classes].
+
+    Args:
+        values: one for each class, with axes of length 1 or without.
+        what: names them in errors.
+        labels: of the classes.
+
+    Raises:
+        ValueError: they are more or fewer, or not finite.
+    """
     count = len(labels)
     if values.size != count or max(values.shape, default=0) != count:
         raise ValueError(
-            f"--scores: {file} has the shape {list(values.shape)}, expected {count} numbers, one "
-            "for each class"
+            f"{what} has the shape {list(values.shape)}, expected {count} numbers, one for each "
+            "class"
         )
-    _check_finite("--scores", file, values)
+    _check_finite(what, values)
     return values.reshape(-1).astype(np.float64)
 
 
@@ -110,6 +143,6 @@ def _npy(file: Path, option: str, max_bytes: int) -> Array:
     return values
 
 
-def _check_finite(option: str, file: Path, values: Array) -> None:
+def _check_finite(what: str, values: Array) -> None:
     if not values.size or not np.isfinite(values).all():
-        raise ValueError(f"{option}: {file} holds NaN or infinity, expected finite numbers")
+        raise ValueError(f"{what} holds NaN or infinity, expected finite numbers")

@@ -1,14 +1,14 @@
 """Measures one picture after the other: everything that the checks want to know."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import (
@@ -19,21 +19,20 @@ from batchproof_server.diagnosis.case import (
     ScalingEnds,
     Tried,
 )
-from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
-from batchproof_server.diagnosis.mistakes import Mistakes, usual_mistakes
+from batchproof_server.diagnosis.mistakes import FramingMistake, Mistakes
+from batchproof_server.diagnosis.occlusion import PLACES, OcclusionMap, covered_rows
 from batchproof_server.diagnosis.reference import ReferenceMeasures, TurnGains
-from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
-from batchproof_server.drift.recorded import signals_of_records
+from batchproof_server.drift.pictures import input_values
+from batchproof_server.drift.signals import prediction_signals
+from batchproof_server.imaging.decoded import input_statistics, picture_statistics
 from batchproof_server.imaging.exif import read_orientation
 from batchproof_server.imaging.formats.table import FORMATS
 from batchproof_server.imaging.geometry import Picture
-from batchproof_server.imaging.recipe import Recipe, pillow_plugs
+from batchproof_server.imaging.header import ImageHeader
+from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.imaging.scalings import scaling_ends
 from batchproof_server.imaging.thumbnail import reduced, thumbnail_png
-from batchproof_server.models.served import ServedModel
-from batchproof_server.offline.asking import Predict, ask
-from batchproof_server.offline.datasets.pictures import InvalidData
-from batchproof_server.offline.diagnosing.asking import RowAsker, scores_of
+from batchproof_server.offline.diagnosing.asking import RowAsker
 from batchproof_server.offline.diagnosing.beside import ask_beside
 from batchproof_server.offline.diagnosing.modes import ModeAsker
 from batchproof_server.offline.diagnosing.perturbing import (
@@ -48,16 +47,7 @@ from batchproof_server.offline.diagnosing.reference import (
     ReferenceFigures,
     empty_place,
 )
-from batchproof_server.offline.diagnosing.reference_pictures import (
-    MOST_REFERENCE_PICTURES,
-    reference_pictures,
-)
-from batchproof_server.offline.evaluation.evaluating import served_expansion
-from batchproof_server.offline.reference_profile.answering import RecordKeeper
-from batchproof_server.serving.request import NO_DEADLINE_S, PredictRequest
 
-_REFERENCE_S: Final = 2.0
-"""What the reference pictures may take to execute on this machine."""
 _WORKING_SIDE_PIXELS: Final = 512
 
 
@@ -67,7 +57,6 @@ class Measurer:
 
     Attributes:
         asker: answers rows.
-        records: observes the core.
         mistakes: what is tried.
         perturber: changes pictures.
         reference: the reference pictures.
@@ -78,7 +67,6 @@ class Measurer:
     """
 
     asker: RowAsker
-    records: RecordKeeper
     mistakes: Mistakes
     perturber: Perturber
     reference: ReferenceFigures
@@ -99,20 +87,20 @@ class Measurer:
             InvalidInput: the picture is refused.
             ServingError: the model failed.
         """
-        recipe = self.perturber.expansion.recipe
-        header = recipe.header(encoded)
-        picture = recipe.picture(encoded, header)
-        row = recipe.row(picture)
-        answers, signals = await self._plain(name, encoded)
-        perturbed = await self.perturber.perturb(_small(picture))
-        framed = tuple(self._framed(encoded))
+        recipe, run = self.perturber.expansion.recipe, self.asker.run
+        header, picture, row = await run(partial(_decoded, recipe, encoded))
+        scores = await self.asker.scores(row[np.newaxis])
+        answers = ClassAnswers.of(scores)
+        small = await run(partial(small_picture, picture))
+        perturbed = await self.perturber.perturb(small)
+        framed = await self._framed(encoded)
         others = self.reference.others() if self.reference.pictures else None
         return Case(
             subject=self.subject,
             name=name,
             size=(header.width, header.height),
             orientation=read_orientation(FORMATS[header.format].exif(encoded)),
-            thumbnail=thumbnail_png(picture, THUMBNAIL_PIXELS),
+            thumbnail=await run(partial(thumbnail_png, small, THUMBNAIL_PIXELS)),
             row=row,
             answers=answers,
             given=await self._answered(given),
@@ -128,18 +116,29 @@ class Measurer:
             turns=_no_turns() if others is None else turns_of(perturbed, others),
             place=empty_place(perturbed) if others is None else self.reference.place(perturbed),
             reference=self.measures,
-            signals=signals,
+            signals=await run(partial(_signals, scores, picture, row)),
             neighbours=() if others is None else self.reference.neighbours(perturbed.plain),
+            occlusion=await self._occlusion(row, answers, framed[0].levels if framed else None),
         )
 
-    async def _plain(self, name: str, encoded: bytes) -> tuple[ClassAnswers, dict[str, float]]:
-        request = PredictRequest(self.asker.model, NO_DEADLINE_S, images=[encoded], request_id=name)
-        prediction = await ask(self.asker.predict, request)
-        await asyncio.sleep(0)  # observers are told once the answer is on its way
-        record = self.records.take(name)
-        signals, _ = signals_of_records([record])
-        values = {key: float(value[0]) for key, value in signals.values.items() if len(value)}
-        return ClassAnswers.of(scores_of(prediction)), values
+    async def _occlusion(
+        self, row: Array, answers: ClassAnswers, levels: Array | None
+    ) -> OcclusionMap | None:
+        rows = await self.asker.run(partial(covered_rows, self._last(row)))
+        if self._channels_first:
+            rows = np.ascontiguousarray(np.moveaxis(rows, -1, 1))
+        try:
+            covered = await self.asker.answers(rows)
+        except InvalidInput:
+            return None
+        plain = np.repeat(answers.decided, len(rows))
+        shape = (PLACES, PLACES)
+        seen = np.clip(self._last(row) if levels is None else levels, 0, 255).astype(np.uint8)
+        return OcclusionMap(
+            thumbnail_png(seen, THUMBNAIL_PIXELS),
+            covered.probability_of(plain).reshape(shape),
+            (covered.decided == plain).reshape(shape),
+        )
 
     async def _answered(self, given: Given) -> Given:
         if given.tensor is None:
@@ -147,19 +146,21 @@ class Measurer:
         answers = await self.asker.answers_or_none(given.tensor)
         return Given(given.label, self._last(given.tensor), answers, given.scores)
 
-    def _framed(self, encoded: bytes) -> Iterator[Framed]:
+    async def _framed(self, encoded: bytes) -> tuple[Framed, ...]:
         """The declared way first, then what differs from it."""
-        declared: Array | None = None
+        framed: list[Framed] = []
         for each in self.mistakes.framings:
-            if not _takes(each.levels, encoded):
-                continue
-            levels = self._last(each.levels.apply(encoded)).astype(np.float32)
-            changed = levels if each.change is None else each.change(levels)
-            if declared is None:
-                declared = changed
-            elif np.array_equal(changed, declared):
-                continue
-            yield Framed(each.cause, each.title, changed)
+            levels = await self.asker.run(partial(self._levels, each, encoded))
+            same = levels is None or (framed and np.array_equal(levels, framed[0].levels))
+            if levels is not None and not same:
+                framed.append(Framed(each.cause, each.title, levels))
+        return tuple(framed)
+
+    def _levels(self, mistake: FramingMistake, encoded: bytes) -> Array | None:
+        if not _takes(mistake.levels, encoded):
+            return None
+        levels = self._last(mistake.levels.apply(encoded)).astype(np.float32)
+        return levels if mistake.change is None else mistake.change(levels)
 
     async def _tried(self, framed: Sequence[Framed], row: Array) -> list[Tried]:
         """Declared scaling of other levels, then other scalings of the declared ones."""
@@ -185,80 +186,25 @@ class Measurer:
         return self.perturber.expansion.recipe.plan.layout == "channels_first"
 
 
-async def open_measurer(
-    served: ServedModel, predict: Predict, records: RecordKeeper, bundle: Path
-) -> Measurer:
-    """What measures pictures for a served model; measures its reference pictures.
-
-    Args:
-        served: loaded and proven.
-        predict: answers requests to it.
-        records: observes ``predict``.
-        bundle: its directory.
-
-    Raises:
-        InvalidData: the model takes no pictures, or its classes do not exclude each other.
-        ServingError: the model failed on a reference picture.
-    """
-    loaded = served.loaded
-    expansion = served_expansion(loaded)
-    if loaded.output.is_multi_label:
-        raise InvalidData([_SEVERAL_LABELS])
-    plugs = pillow_plugs()
-    loaded.bundle.kind.add_flavour(plugs)
-    mistakes = usual_mistakes(expansion.recipe, loaded.backend.signature.inputs[0], plugs)
-    asker = RowAsker(served, predict)
-    perturber = Perturber(asker, expansion, mistakes.framings[0].levels)
-    labels = loaded.bundle.labels or tuple(map(str, range(loaded.classes)))
-    pictures = reference_pictures(bundle, expansion.recipe, _reference_limit(served))
-    reference = ReferenceFigures(
-        pictures,
-        tuple([await perturber.perturb(_small(each.picture)) for each in pictures]),
-        labels,
-    )
-    certificate = loaded.certificate
-    return Measurer(
-        asker=asker,
-        records=records,
-        mistakes=mistakes,
-        perturber=perturber,
-        reference=reference,
-        measures=reference.measures(),
-        modes=None,
-        no_modes="not available",
-        subject=DiagnosedModel(
-            model=loaded.bundle.name,
-            version=loaded.bundle.version,
-            engine=loaded.backend.engine,
-            labels=labels,
-            recipe=expansion.recipe.canonical_json,
-            verdict="" if certificate is None else certificate.verdict,
-            profile=None if loaded.profile is None else loaded.profile.profile,
-        ),
-    )
-
-
-_SEVERAL_LABELS: Final = (
-    "the model answers with sets of labels; expected classes that exclude each other: a diagnosis "
-    "of several labels is not offered yet"
-)
-
-
-def _small(picture: Picture) -> Picture:
+def small_picture(picture: Picture) -> Picture:
+    """The picture at the size in which it is changed."""
     return reduced(picture, _WORKING_SIDE_PIXELS)
 
 
-def _reference_limit(served: ServedModel) -> int:
-    """As many reference pictures as execute in time, at least so many that they tell something."""
-    times = served.loaded.execution_s
-    if not times:
-        return MOST_REFERENCE_PICTURES
-    row_s = times[-1] / served.loaded.batching.buckets_rows[-1]
-    rows = len(ALL_VIEWS) + len(BLUR_SHARES) + 1
-    return max(
-        LEAST_REFERENCE_PICTURES,
-        min(MOST_REFERENCE_PICTURES, int(_REFERENCE_S / max(row_s * rows, 1e-9))),
+def _decoded(recipe: Recipe, encoded: bytes) -> tuple[ImageHeader, Picture, Array]:
+    header = recipe.header(encoded)
+    picture = recipe.picture(encoded, header)
+    return header, picture, recipe.row(picture)
+
+
+def _signals(scores: Scores, picture: Picture, row: Array) -> dict[str, float]:
+    """Those of drift, of one picture, by the functions that count them."""
+    of_scores = prediction_signals(
+        scores.probabilities, scores.logits, scores.entropy, scores.decided
     )
+    seen = input_statistics([picture_statistics(picture, row)])
+    values = {**of_scores.values, **input_values([seen])}
+    return {name: float(value[0]) for name, value in values.items() if len(value)}
 
 
 def _takes(recipe: Recipe, encoded: bytes) -> bool:

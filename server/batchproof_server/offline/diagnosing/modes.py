@@ -41,6 +41,7 @@ class ModeAsker:
         """The answers to one row."""
         return TrainingModes(
             predict=self._answers([self.source.predict(self._inputs(row, 1), 1)]),
+            eager=self._trained(row, 1, 1, statistics=False, dropout=False),
             statistics=self._trained(row, 1, 1, statistics=True, dropout=False),
             dropout=self._trained(row, DROPOUT_DRAWS, 1, statistics=False, dropout=True),
             both=self._trained(row, 1, _BOTH_DRAWS, statistics=True, dropout=True),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -24,6 +26,8 @@ from batchproof_server.offline.diagnosing.asking import RowAsker
 from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import CUSTOM, Plan
 from batchproof_server.tta.views import IDENTITY, View
+
+_VIEWS_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,12 +73,11 @@ class Perturber:
         """
         pixels = as_array(picture)
         views = [view for view in ALL_VIEWS if view.name != "jpeg" or pixels.dtype == np.uint8]
-        rows = self.expansion.rows(picture, Plan(CUSTOM, (IDENTITY, *views)))
-        side = min(pixels.shape[:2])
-        recipe = self.expansion.recipe
-        blurs = [recipe.row(blurred(pixels, share * side)) for share in BLUR_SHARES]
+        rows = await self._rows(self.expansion, picture, (IDENTITY, *views))
+        side, run = min(pixels.shape[:2]), self.asker.run
+        blurs = [await run(partial(self._blurred, pixels, share * side)) for share in BLUR_SHARES]
         answers = await self.asker.answers(np.concatenate([rows, np.stack(blurs)]))
-        shown = self._levels(picture)
+        shown = await self._levels(picture)
         count = 1 + len(views)
         return Perturbed(
             plain=answers.part(slice(0, 1)),
@@ -88,11 +91,26 @@ class Perturber:
             turned=signatures(shown[1:]),
         )
 
-    def _levels(self, picture: Picture) -> Array:
+    async def _rows(self, expansion: Expansion, picture: Picture, views: tuple[View, ...]) -> Array:
+        """A few views at a time, so that others get their turn."""
+        parts = [
+            await self.asker.run(
+                partial(
+                    expansion.rows, picture, Plan(CUSTOM, views[start : start + _VIEWS_AT_ONCE])
+                )
+            )
+            for start in range(0, len(views), _VIEWS_AT_ONCE)
+        ]
+        return np.concatenate(parts)
+
+    def _blurred(self, pixels: Array, deviation_pixels: float) -> Array:
+        return self.expansion.recipe.row(blurred(pixels, deviation_pixels))
+
+    async def _levels(self, picture: Picture) -> Array:
         """The picture as it is, and turned."""
         turns = tuple(step.views[0] for step in rotation().steps)
         expansion = Expansion(self.levels, self.expansion.deviates)
-        rows = expansion.rows(picture, Plan(CUSTOM, (IDENTITY, *turns)))
+        rows = await self._rows(expansion, picture, (IDENTITY, *turns))
         if self.levels.plan.layout == "channels_first":
             return np.moveaxis(rows, 1, -1)
         return rows

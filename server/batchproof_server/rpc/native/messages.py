@@ -109,7 +109,9 @@ def read_request(
 
 def _check_scores(options: pb.PredictOptions, model: ServedModel) -> None:
     if options.HasField("diagnosis"):
-        raise NotImplementedYet("options.diagnosis: this server cannot diagnose yet")
+        raise NotImplementedYet(
+            "options.diagnosis: a diagnosis takes seconds, ask for it with Diagnose"
+        )
     kind = model.loaded.output.kind
     if options.return_logits and not model.loaded.output.has_logits:
         raise InvalidInput(f'options.return_logits: the output of model "{model.name}" is {kind}')

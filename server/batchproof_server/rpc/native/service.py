@@ -9,6 +9,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Call
 from batchproof_server.rpc.methods import MethodSpec, Service, StreamForm, service_of
+from batchproof_server.rpc.native.diagnoses import Diagnoses
 from batchproof_server.rpc.native.messages import (
     read_request,
     read_selector,
@@ -30,12 +31,20 @@ class PredictionService:
         predictor: answers.
         versions: knows which version answers.
         outcomes: takes labels that arrive later.
+        diagnoses: says why a picture gets its answer.
     """
 
-    def __init__(self, predictor: Predictor, versions: Versions, outcomes: OutcomeReports) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        versions: Versions,
+        outcomes: OutcomeReports,
+        diagnoses: Diagnoses,
+    ) -> None:
         self._predictor = predictor
         self._versions = versions
         self._outcomes = outcomes
+        self._diagnoses = diagnoses
 
     def published(self, max_rows: int) -> Service:
         """The service and what it does.
@@ -51,6 +60,7 @@ class PredictionService:
             "ListModels": MethodSpec(self._list),
             "GetModel": MethodSpec(self._get),
             "ReportOutcome": MethodSpec(self._outcomes.answer),
+            "Diagnose": MethodSpec(self._diagnoses.answer, id_field="request_id", takes_large=True),
         }
         descriptor = pb.DESCRIPTOR.services_by_name["PredictionService"]
         return service_of(descriptor, specs, limits=_limits(max_rows))

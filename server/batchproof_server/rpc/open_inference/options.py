@@ -23,7 +23,7 @@ _US_PER_S = 1_000_000
 # Options that would change the answer or its time, and that this server cannot do. A parameter
 # that it does not know is passed over, as Triton passes it on to a backend that does not read it.
 _REFUSED = {
-    "diagnosis": "diagnosis is not offered here yet",
+    "diagnosis": "a diagnosis takes seconds, ask for it with batchproof.v1's Diagnose",
     "priority": "every request has the same priority, expected 0",
     "sequence_id": "models here keep no state, expected no sequence",
 }

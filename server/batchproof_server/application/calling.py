@@ -1,0 +1,42 @@
+"""What every call of a caller goes through."""
+
+from dataclasses import dataclass
+
+from batchproof_server.application.core import Core
+from batchproof_server.base.events import Observer
+from batchproof_server.observing.logs import LogObserver
+from batchproof_server.rpc.calls import Calls
+from batchproof_server.rpc.fronts.front import Routes
+from batchproof_server.rpc.health import Health
+from batchproof_server.rpc.methods import Service
+from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.routing import make_routes
+from batchproof_server.rpc.settings import RpcSettings
+from batchproof_server.rpc.streams import Streams
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """What every call of a caller goes through, whatever port it comes by."""
+
+    pressure: Pressure
+    streams: Streams
+    calls: Calls
+    shedder: LoadShedder
+
+    def routes(self, services: tuple[Service, ...], health: Health) -> Routes:
+        """To these services, and to health."""
+        return make_routes(services, self.calls, self.streams, self.shedder, health)
+
+
+def compose_calling(
+    settings: RpcSettings, core: Core, observer: Observer, log: LogObserver
+) -> Calling:
+    """Puts together what every call goes through."""
+    pressure = Pressure(settings.max_concurrent_requests, core.clock)
+    return Calling(
+        pressure,
+        Streams(settings.max_streams, settings.stream_window),
+        Calls(pressure, core.clock, observer, log.write_failure),
+        LoadShedder(core.predictor, core.versions, pressure),
+    )

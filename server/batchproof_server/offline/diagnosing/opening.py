@@ -1,0 +1,115 @@
+"""Opens what measures pictures for one model, and measures its reference pictures."""
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from batchproof_server.diagnosis.case import DiagnosedModel
+from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
+from batchproof_server.diagnosis.mistakes import usual_mistakes
+from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
+from batchproof_server.drift.profile import ReferenceProfile
+from batchproof_server.imaging.recipe import pillow_plugs
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.profiles import ProfileRefused, read_profile
+from batchproof_server.offline.datasets.pictures import InvalidData
+from batchproof_server.offline.diagnosing.asking import RowAsker
+from batchproof_server.offline.diagnosing.measuring import Measurer, small_picture
+from batchproof_server.offline.diagnosing.modes import ModeAsker
+from batchproof_server.offline.diagnosing.perturbing import Perturber
+from batchproof_server.offline.diagnosing.reference import ReferenceFigures
+from batchproof_server.offline.diagnosing.reference_pictures import (
+    MOST_REFERENCE_PICTURES,
+    reference_pictures,
+)
+from batchproof_server.offline.evaluation.evaluating import served_expansion
+
+TRAINING_PROFILE_NAME: Final = "profile-training.json"
+_REFERENCE_S: Final = 2.0
+"""What the reference pictures may take to execute on this machine."""
+
+
+async def open_measurer(
+    asker: RowAsker, bundle: Path, modes: ModeAsker | None, no_modes: str
+) -> Measurer:
+    """What measures pictures for a model; measures its reference pictures.
+
+    Args:
+        asker: of a model that is loaded and proven.
+        bundle: its directory.
+        modes: None where the artefact is no Keras file, or cannot be asked.
+        no_modes: why.
+
+    Raises:
+        InvalidData: the model takes no pictures, or its classes do not exclude each other.
+        ServingError: the model failed on a reference picture.
+    """
+    loaded = asker.loaded
+    expansion = served_expansion(loaded)
+    if loaded.output.is_multi_label:
+        raise InvalidData([_SEVERAL_LABELS])
+    plugs = pillow_plugs()
+    loaded.bundle.kind.add_flavour(plugs)
+    spec = loaded.backend.signature.inputs[0]
+    mistakes = await asker.run(partial(usual_mistakes, expansion.recipe, spec, plugs))
+    perturber = Perturber(asker, expansion, mistakes.framings[0].levels)
+    labels = loaded.bundle.labels or tuple(map(str, range(loaded.classes)))
+    limit = _reference_limit(loaded)
+    pictures = await asker.run(partial(reference_pictures, bundle, expansion.recipe, limit))
+    reference = ReferenceFigures(
+        pictures,
+        tuple([await perturber.perturb(small_picture(each.picture)) for each in pictures]),
+        labels,
+    )
+    certificate = loaded.certificate
+    return Measurer(
+        asker=asker,
+        mistakes=mistakes,
+        perturber=perturber,
+        reference=reference,
+        measures=await asker.run(reference.measures),
+        modes=modes,
+        no_modes=no_modes,
+        subject=DiagnosedModel(
+            model=loaded.bundle.name,
+            version=loaded.bundle.version,
+            engine=loaded.backend.engine,
+            labels=labels,
+            recipe=expansion.recipe.canonical_json,
+            verdict="" if certificate is None else certificate.verdict,
+            profile=None if loaded.profile is None else loaded.profile.profile,
+            training_profile=_training_profile(bundle, labels),
+        ),
+    )
+
+
+_SEVERAL_LABELS: Final = (
+    "the model answers with sets of labels; expected classes that exclude each other: a diagnosis "
+    "of several labels is not offered yet"
+)
+
+
+def _training_profile(bundle: Path, labels: tuple[str, ...]) -> ReferenceProfile | None:
+    file = bundle / TRAINING_PROFILE_NAME
+    if not file.exists():
+        return None
+    try:
+        profile = read_profile(file)
+    except ProfileRefused as refused:
+        raise InvalidData(list(refused.findings)) from refused
+    if tuple(each.label for each in profile.classes) != labels:
+        raise InvalidData([f"{file.name}: its classes are not those of the model"])
+    return profile
+
+
+def _reference_limit(loaded: LoadedModel) -> int:
+    """As many reference pictures as execute in time, at least so many that they tell something."""
+    times = loaded.execution_s
+    if not times:
+        return MOST_REFERENCE_PICTURES
+    row_s = times[-1] / loaded.batching.buckets_rows[-1]
+    rows = len(ALL_VIEWS) + len(BLUR_SHARES) + 1
+    return max(
+        LEAST_REFERENCE_PICTURES,
+        min(MOST_REFERENCE_PICTURES, int(_REFERENCE_S / max(row_s * rows, 1e-9))),
+    )

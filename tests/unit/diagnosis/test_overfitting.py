@@ -1,0 +1,64 @@
+"""Whether the model knows its training pictures by heart."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.case import Case, DiagnosedModel, Given
+from batchproof_server.diagnosis.checks.overfitting import OverfittingCheck, accuracy
+from batchproof_server.diagnosis.findings import CheckResult, Level
+from batchproof_server.diagnosis.reference import Looks, PlaceInReference, TurnGains
+from batchproof_server.drift.profile import ReferenceProfile, ece_ratio
+from batchproof_server.models.profiles import read_profile
+
+BUNDLE = Path(__file__).resolve().parents[3] / "examples/fashion_mnist/models/fashion-mnist/1"
+PROFILE = read_profile(BUNDLE / "profile.json")
+CALIBRATION = PROFILE.calibration
+PERFECT = replace(
+    PROFILE,
+    accuracy_ratio=1.0,
+    classes=tuple(
+        replace(each, right=each.pictures, answered=each.pictures) for each in PROFILE.classes
+    ),
+    calibration=replace(
+        CALIBRATION,
+        right=CALIBRATION.pictures,
+        ece_ratio=ece_ratio(CALIBRATION.pictures, CALIBRATION.pictures, CALIBRATION.confidence_sum),
+    ),
+)
+
+
+def looked_at(reference: ReferenceProfile | None, training: ReferenceProfile | None) -> CheckResult:
+    nothing = np.zeros((1, 0))
+    one = ClassAnswers(np.ones((1, 1)), np.zeros((1, 1)), has_logits=True, decided=np.zeros(1, int))
+    case = Case(
+        subject=DiagnosedModel("m", 1, "engine", ("a",), "{}", "proven", reference, training),
+        name="picture", size=(8, 8), orientation=1, thumbnail=b"", row=np.zeros((8, 8, 1)),
+        answers=one, given=Given(), tried=(), framed=(), scalings=(), paths=(), modes=None,
+        no_modes="", curves=(), agreement=1.0, looks=Looks(nothing, nothing),
+        turns=TurnGains((), nothing, nothing), place=PlaceInReference(nothing, nothing, nothing),
+        reference=None,
+    )  # fmt: skip
+    (found,) = OverfittingCheck().look(case)
+    return found
+
+
+def test_a_model_that_is_right_on_its_training_pictures_alone_is_overfitted() -> None:
+    found = looked_at(PROFILE, PERFECT)
+    assert found.level is Level.SUSPICIOUS
+    assert found.number == 1 - accuracy(PROFILE)
+    assert found.evidence.startswith("Right on 100.0% of ")
+
+
+def test_a_model_that_is_as_good_on_others_is_not() -> None:
+    assert looked_at(PROFILE, PROFILE).level is Level.FINE
+    assert looked_at(PERFECT, PROFILE).level is Level.FINE
+
+
+def test_without_both_profiles_the_check_says_what_is_missing_and_accuses_nobody() -> None:
+    found = looked_at(PROFILE, None)
+    assert found.level is Level.FINE
+    assert found.number is None
+    assert "profile-training.json" in found.evidence
