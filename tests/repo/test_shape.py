@@ -18,6 +18,10 @@ LONG_MODULES: dict[str, str] = {
     "examples/fashion_mnist/train.py": "one file that runs wherever it is copied",
     "server/batchproof_server/batching/batcher.py": "each file more is on every request's road",
     "server/batchproof_server/batching/device_work.py": "each file more is on every request's road",
+    "server/batchproof_server/rpc/calls.py": "each file more is on every request's road",
+    "server/batchproof_server/rpc/fronts/completion_queue/calls.py": (
+        "each file more is on every request's road"
+    ),
     "server/batchproof_server/models/versions.py": "every change of a state stands in one place",
     "server/batchproof_server/observing/logs.py": "each file more is on every request's road",
 }

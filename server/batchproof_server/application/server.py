@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from batchproof_server.application.access import make_entrance
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
 from batchproof_server.application.management import Management
@@ -166,7 +167,7 @@ def compose(
 
     Raises:
         ValueError: a version label stands for a version that does not exist, or the keys of
-            handles cannot be read.
+            handles or the tokens of callers cannot be read.
     """
     reread = reread or partial(fixed_sources, config, places)
     sources = reread()
@@ -185,7 +186,10 @@ def compose(
     )
     public, foreign = _services(config, core, observing, build_version, orders)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
-    front = make_front(config.rpc, calling.routes(public, health), clock)
+    entrance = make_entrance(config.access, clock, log.write_failure)
+    public = entrance.metered(public)
+    routes = calling.routes(public, health, shows_methods=config.server.shows_methods)
+    front = make_front(config.rpc, entrance.guarded(routes, calling.calls), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
     shadow_orders = ShadowOrders(keeper, orders, shadowing, observing.tallies, observing.truths)
@@ -202,8 +206,10 @@ def compose(
         front=front,
         ports=(
             *_ports(config.server, front, operations),
-            *management.ports(config, foreign, calling.shedder),
-            *web_ports(config, core, public, calling.calls, calling.shedder, log.write_failure),
+            *management.ports(config, foreign, calling.shedder, entrance),
+            *web_ports(
+                config, core, public, calling.calls, calling.shedder, entrance, log.write_failure
+            ),
         ),
         operations=operations,
         heartbeat=heartbeat,
@@ -279,9 +285,13 @@ class _Calling:
     calls: Calls
     shedder: LoadShedder
 
-    def routes(self, services: tuple[Service, ...], health: Health) -> Routes:
-        """To these services, and to health."""
-        return make_routes(services, self.calls, self.streams, self.shedder, health)
+    def routes(
+        self, services: tuple[Service, ...], health: Health, *, shows_methods: bool
+    ) -> Routes:
+        """To these services, to health, and perhaps to reflection."""
+        return make_routes(
+            services, self.calls, self.streams, self.shedder, health, shows_methods=shows_methods
+        )
 
 
 def _compose_calling(

@@ -44,8 +44,14 @@ class Call:
     metadata: Metadata = ()
 
     def note_model(self, model: ServedModel) -> None:
-        """The version that answers is known."""
+        """The version that answers is known.
+
+        Raises:
+            Forbidden: the caller may not use the model.
+        """
         self.trace.model, self.trace.version = model.name, model.version
+        if self.caller.grant is not None:
+            self.caller.grant.check_model(model.name)
 
 
 # Answers one message with one message.
@@ -156,7 +162,8 @@ class Calls:
         readable_id = _readable(request_id)
         started_s = self._clock.now_s()
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
-        call = Call(readable_id or _new_id(), timeout_s, Caller(head.peer), metadata=head.metadata)
+        caller = Caller(head.peer, head.grant)
+        call = Call(readable_id or _new_id(), timeout_s, caller, metadata=head.metadata)
         is_full = self._pressure.is_full_for(head.peer)
         self._pressure.begin_request(head.peer)
         try:

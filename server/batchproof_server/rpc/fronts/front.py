@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.listener import Listener
+from batchproof_server.callers.grants import Grant
 from batchproof_server.rpc.settings import RpcSettings
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
@@ -47,6 +48,8 @@ class CallHead(NamedTuple):
         metadata: text, and bytes under keys that end in ``-bin``; in the caller's order.
         peer: the caller's address, as the front writes it.
         deadline_s: an instant of the clock; None when the caller waits for ever.
+        subjects: of the client's certificate, which was verified; see ``CallerSettings``.
+        grant: what the caller may do; None where nobody asks.
     """
 
     id: int
@@ -54,6 +57,8 @@ class CallHead(NamedTuple):
     metadata: Metadata
     peer: str
     deadline_s: float | None
+    subjects: tuple[str, ...] = ()
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

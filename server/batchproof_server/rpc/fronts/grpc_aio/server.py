@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.rpc.fronts.certificates import CertificateFiles
+from batchproof_server.rpc.fronts.certificates import CertificateFiles, subjects_in
 from batchproof_server.rpc.fronts.front import (
     GOING,
     AnswerUnary,
@@ -47,7 +47,7 @@ class GrpcAioFront:
     def __init__(self, settings: RpcSettings, routes: Routes, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._handlers = CallHandlers(routes, clock)
+        self._handlers = CallHandlers(routes, clock, knows_clients=settings.knows_clients)
         self._server: aio.Server | None = None
         self._bound = 0
 
@@ -102,10 +102,12 @@ class CallHandlers(grpc.GenericRpcHandler):
     Args:
         routes: answer the calls.
         clock: of deadlines.
+        knows_clients: whether each client has shown a certificate.
     """
 
-    def __init__(self, routes: Routes, clock: Clock) -> None:
+    def __init__(self, routes: Routes, clock: Clock, *, knows_clients: bool = False) -> None:
         self._routes = routes
+        self._knows_clients = knows_clients
         self._clock = clock
         self._ids = itertools.count(1)
         self._open = 0
@@ -180,8 +182,10 @@ class CallHandlers(grpc.GenericRpcHandler):
         """What is known of a call before its messages are read."""
         left_s: Any = context.time_remaining()
         deadline_s = None if left_s is None else self._clock.now_s() + left_s
-        metadata = details.invocation_metadata
-        return CallHead(next(self._ids), details.method, metadata, context.peer(), deadline_s)
+        metadata, peer = details.invocation_metadata, context.peer()
+        auth: Any = context.auth_context() if self._knows_clients else {}
+        subjects = subjects_in(auth) if auth else ()
+        return CallHead(next(self._ids), details.method, metadata, peer, deadline_s, subjects)
 
 
 # One is made for each call, so it has no more than is asked of it: those that grpc makes take three
