@@ -116,6 +116,23 @@ async def test_a_stream_is_refused_before_its_first_message(
         assert refused.value.code() is code
 
 
+@pytest.mark.parametrize("name", ["", "reader"])
+async def test_who_is_refused_need_not_send_a_message(
+    serving: Running, tokens: TokensOnDisk, name: str
+) -> None:
+    metadata = tokens.bearing(name) if name else ()
+    call: Any = serving.channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+    error = await failure(call(_nothing(), metadata=metadata))
+    expected = Codes.PERMISSION_DENIED if name else Codes.UNAUTHENTICATED
+    assert error.code() is expected
+    assert serving.log.requests()[-1]["method"] == "tensorflow.Predict"
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    await asyncio.Event().wait()
+    yield b""
+
+
 async def test_health_and_life_are_for_probes_that_have_no_name(serving: Running) -> None:
     live = await open_inference(serving.channel).ServerLive(oip.ServerLiveRequest())
     assert live.live
@@ -208,6 +225,7 @@ async def test_rest_asks_for_the_same(serving: Running, tokens: TokensOnDisk) ->
     nobody = await post("m", {})
     assert nobody.status == 401
     assert "expected authorization: Bearer TOKEN" in nobody.error
+    assert serving.log.requests()[-1]["method"].startswith("rest.")
     assert (await post("m", headers["shop"])).status == 200
     assert (await post("other", headers["shop"])).status == 403
     assert (await post("m", headers["reader"])).status == 403

@@ -31,13 +31,23 @@ class Entrance:
         """The services of a port, which charge their callers."""
         return services if self.grants is None else metered(services, self.clock)
 
-    def guard(self, calls: Calls) -> Guard | None:
-        """What looks at the calls of a port; None where nobody does."""
-        return None if self.grants is None else Guard(self.grants, calls, self.clock)
+    def guard(self, calls: Calls, services: tuple[Service, ...], records: str = "") -> Guard | None:
+        """What looks at the calls of a port; None where nobody does.
 
-    def guarded(self, routes: Routes, calls: Calls) -> Routes:
+        Args:
+            calls: refuses.
+            services: of the port.
+            records: before the names of their methods in records.
+        """
+        if self.grants is None:
+            return None
+        methods = [each for service in services for each in service.methods.items()]
+        names = {path: f"{records}{method.name}" for path, method in methods}
+        return Guard(self.grants, calls, self.clock, names)
+
+    def guarded(self, routes: Routes, calls: Calls, services: tuple[Service, ...]) -> Routes:
         """The routes of a port for those who may take them."""
-        guard = self.guard(calls)
+        guard = self.guard(calls, services)
         return routes if guard is None else guarded(routes, guard)
 
 

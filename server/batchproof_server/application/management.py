@@ -105,7 +105,7 @@ class Management:
             streams=reflection_routes(each.descriptor for each in shown) if shown else {},
             gate=Gate(shedder, calls, {}),
         )
-        routes = entrance.guarded(routes, calls)
+        routes = entrance.guarded(routes, calls, services)
         return FrontOfChoice("grpc_aio", _tell_nobody, settings, routes, self.clock)
 
 

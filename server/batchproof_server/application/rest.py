@@ -11,7 +11,7 @@ from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.pressure import LoadShedder
 from batchproof_server.serving.off_loop import ByteBudget
 from batchproof_server.web.rest.access import Access
-from batchproof_server.web.rest.answering import RestAnswers, RestLimits
+from batchproof_server.web.rest.answering import RECORDS, RestAnswers, RestLimits
 from batchproof_server.web.rest.open_inference import open_inference_endpoints
 from batchproof_server.web.rest.own import own_endpoints
 from batchproof_server.web.rest.port import RestPort
@@ -47,7 +47,7 @@ def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
         services,
         calls,
         shedder=shedder,
-        guard=entrance.guard(calls),
+        guard=entrance.guard(calls, services, RECORDS),
         access=Access(read_token(settings.token_file), settings.allow_origins),
         off_loop=core.off_loop,
         clock=core.clock,

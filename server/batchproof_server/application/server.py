@@ -189,7 +189,7 @@ def compose(
     entrance = make_entrance(config.access, clock, log.write_failure)
     public = entrance.metered(public)
     routes = calling.routes(public, health, shows_methods=config.server.shows_methods)
-    front = make_front(config.rpc, entrance.guarded(routes, calling.calls), clock)
+    front = make_front(config.rpc, entrance.guarded(routes, calling.calls, public), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
     shadow_orders = ShadowOrders(keeper, orders, shadowing, observing.tallies, observing.truths)

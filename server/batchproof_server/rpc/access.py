@@ -74,12 +74,16 @@ class Guard:
         grants: knows the callers.
         calls: refuses.
         clock: of quotas.
+        names: of methods in records, by their paths, where these are others than their own.
     """
 
-    def __init__(self, grants: Grants, calls: Calls, clock: Clock) -> None:
+    def __init__(
+        self, grants: Grants, calls: Calls, clock: Clock, names: Mapping[str, str]
+    ) -> None:
         self._grants = grants
         self._calls = calls
         self._clock = clock
+        self._names = names
 
     def admit(self, head: CallHead) -> CallHead:
         """The call as its caller's.
@@ -106,9 +110,9 @@ class Guard:
             admitted.grant.quota.peek(self._clock.now_s())
         return admitted
 
-    def refuse(self, head: CallHead, error: ServingError, name: str = "") -> Failure:
+    def refuse(self, head: CallHead, error: ServingError) -> Failure:
         """The failure of a call that is not let in, recorded."""
-        name = name or head.method.rpartition("/")[2]
+        name = self._names.get(head.method) or head.method.rpartition("/")[2]
         return self._calls.refuse(name, error, _request_id(head))
 
 
@@ -120,7 +124,7 @@ def guarded(routes: Routes, guard: Guard) -> Routes:
     streams: Mapping[str, ServeStream] = {
         path: partial(_serve, guard, serve) for path, serve in routes.streams.items()
     }
-    return Routes(unary, streams, GuardGate(routes.gate, guard))
+    return Routes(unary, streams, GuardGate(routes.gate, guard), reads_at_once=False)
 
 
 def metered(services: Iterable[Service], clock: Clock) -> tuple[Service, ...]:

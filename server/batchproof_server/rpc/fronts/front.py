@@ -158,11 +158,14 @@ class Routes:
         unary: one message, one reply.
         streams: messages both ways; also what has one message one way only.
         gate: looks at unary calls before their body is read.
+        reads_at_once: whether a front may begin to read a body before the gate has looked, as long
+            as the gate wants nothing.
     """
 
     unary: Mapping[str, AnswerUnary]
     streams: Mapping[str, ServeStream]
     gate: HeadGate
+    reads_at_once: bool = True
 
 
 # Contract: what a front does by itself

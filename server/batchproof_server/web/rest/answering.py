@@ -26,7 +26,8 @@ from batchproof_server.web.rest.exchange import RestAnswer, RestHead, refusal
 from batchproof_server.web.rest.message import too_large
 from batchproof_server.web.rest.status import STATUSES, failed_answer
 
-_RECORDS: Final = "rest."
+RECORDS: Final = "rest."
+"""Before the names of methods in records."""
 _GUARDED_KEYS: Final = (REQUEST_ID_KEY, KEY, AUTHORIZATION)
 _SMALL_BODY_BYTES: Final = 1 << 20
 
@@ -124,8 +125,7 @@ class RestAnswers:
         try:
             guard.admit_now(call)
         except ServingError as refusal:
-            name = self._methods[route.endpoint.rpc].name
-            return failed_answer(guard.refuse(call, refusal, name))
+            return failed_answer(guard.refuse(call, refusal))
         return None
 
     def _look(self, route: Route, head: RestHead) -> RestAnswer | None:
@@ -232,7 +232,7 @@ _NO_ROOM: Final = "the server holds too many bytes of requests; try again later"
 
 def _methods(services: tuple[Service, ...]) -> Mapping[str, Method]:
     return {
-        path: replace(method, name=_RECORDS + method.name, serialize=_as_it_is)
+        path: replace(method, name=RECORDS + method.name, serialize=_as_it_is)
         for service in services
         for path, method in service.methods.items()
     }
