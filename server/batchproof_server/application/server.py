@@ -28,7 +28,7 @@ from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
-from batchproof_server.rpc.fronts.front import Front, MakeFront, Routes
+from batchproof_server.rpc.fronts.front import Front, MakeFront
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.native.outcomes import OutcomeReports
@@ -188,8 +188,10 @@ def compose(
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     entrance = make_entrance(config.access, clock, log.write_failure)
     public = entrance.metered(public)
-    routes = calling.routes(public, health, shows_methods=config.server.shows_methods)
-    front = make_front(config.rpc, entrance.guarded(routes, calling.calls, public), clock)
+    shown = config.server.shows_methods
+    calls, streams, shedder = calling.calls, calling.streams, calling.shedder
+    routes = make_routes(public, calls, streams, shedder, health, shows_methods=shown)
+    front = make_front(config.rpc, entrance.guarded(routes, calls, public), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
     shadow_orders = ShadowOrders(keeper, orders, shadowing, observing.tallies, observing.truths)
@@ -284,14 +286,6 @@ class _Calling:
     streams: Streams
     calls: Calls
     shedder: LoadShedder
-
-    def routes(
-        self, services: tuple[Service, ...], health: Health, *, shows_methods: bool
-    ) -> Routes:
-        """To these services, to health, and perhaps to reflection."""
-        return make_routes(
-            services, self.calls, self.streams, self.shedder, health, shows_methods=shows_methods
-        )
 
 
 def _compose_calling(
