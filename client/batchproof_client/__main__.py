@@ -33,6 +33,7 @@ from batchproof_client.commands.terminal import write_error
 from batchproof_client.errors import BatchproofError, DeadlineExceeded, LocalInputError, Unavailable
 
 _SERVER_VARIABLE: Final = "BATCHPROOF_SERVER"
+_TOKEN_VARIABLE: Final = "BATCHPROOF_TOKEN"  # noqa: S105 - a name
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 _READER_GONE: Final = 141  # 128 + SIGPIPE
@@ -59,7 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = parse(argv, os.environ.get(_SERVER_VARIABLE) or DEFAULT_SERVER)
+        arguments = parse(
+            argv,
+            os.environ.get(_SERVER_VARIABLE) or DEFAULT_SERVER,
+            os.environ.get(_TOKEN_VARIABLE, ""),
+        )
     except (UsageError, LocalInputError) as fault:
         write_error(str(fault))
         return _FAILED
@@ -82,7 +87,9 @@ async def _ask(
     | DiagnoseArguments,
 ) -> int:
     server = arguments.server
-    async with AsyncClient(server.server, timeout_s=server.timeout_s, tls=server.tls) as client:
+    async with AsyncClient(
+        server.server, timeout_s=server.timeout_s, tls=server.tls, metadata=server.metadata
+    ) as client:
         if isinstance(arguments, PredictArguments):
             return await predict(client, arguments)
         if isinstance(arguments, DiagnoseArguments):

@@ -18,6 +18,7 @@ from batchproof_server.commands.profile.arguments import add_profile, spelled_ou
 from batchproof_server.commands.recipe.arguments import add_recipe
 from batchproof_server.commands.repair.arguments import add_repair
 from batchproof_server.commands.serve.arguments import add_serve
+from batchproof_server.commands.token.arguments import add_token
 from batchproof_server.commands.tta.arguments import add_tta
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
@@ -38,6 +39,7 @@ _COMMANDS: Final = {
     "inspect": "batchproof_server.commands.inspect.command:inspect",
     "serve": "batchproof_server.commands.serve.command:serve",
     "ctl": "batchproof_server.commands.ctl.command:ctl",
+    "token": "batchproof_server.commands.token.command:token",
     "certify": "batchproof_server.commands.certify.command:certify",
     "repair": "batchproof_server.commands.repair.command:repair",
     "evaluate": "batchproof_server.commands.evaluate.command:evaluate",
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         add_inspect,
         add_serve,
         add_ctl,
+        add_token,
         add_certify,
         add_repair,
         add_evaluate,

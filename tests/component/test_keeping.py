@@ -212,3 +212,29 @@ async def test_giving_up_the_start_loads_nothing_more() -> None:
     start.cancel()
     await settle_loop(40)
     assert kept.in_state(VersionState.LOADING) == []
+
+
+async def test_where_a_version_is_given_up_the_one_before_answers_and_it_is_tried_again() -> None:
+    kept = await Kept().begin(1, 2)
+    assert kept.ready == [2]
+    kept.versions.give_up("m", 2, "its device keeps failing")
+    await settle_loop(60)
+    assert kept.ready == [1]
+    assert kept.in_state(VersionState.FAILED) == [2]
+    kept.clock.advance(60.0)
+    await settle_loop(60)
+    assert kept.ready == [2]
+
+
+async def test_a_version_that_is_given_up_again_and_again_is_tried_less_and_less_often() -> None:
+    kept = await Kept().begin(1)
+    pauses_s = []
+    for _ in range(9):
+        kept.versions.give_up("m", 1, "its device keeps failing")
+        (status,) = kept.versions.statuses()
+        assert status.retry_at_s is not None
+        pauses_s.append(status.retry_at_s - kept.clock.now_s())
+        kept.clock.advance(pauses_s[-1])
+        await settle_loop(60)
+        assert kept.ready == [1]
+    assert pauses_s == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]

@@ -168,3 +168,16 @@ def _until_it_stands(place: ProcessPlace) -> float:
 
 async def _refuse() -> Process:
     raise ModelRefused("no room")
+
+
+async def test_failures_in_a_row_are_told_of_and_count_anew_after_a_minute() -> None:
+    place = ProcessPlace()
+    for _ in range(2):
+        place.processes[-1].kill(CRASHED)
+        await settle_loop()
+        place.clock.advance(_until_it_stands(place))
+        await settle_loop()
+    place.clock.advance(60.0)
+    place.processes[-1].kill(CRASHED)
+    await settle_loop()
+    assert place.in_a_row == [1, 2, 1]

@@ -33,6 +33,7 @@ from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
 from support.fakes import Recorder, until
 
 _REUSED = "certificate reused"
+THREE = DeviceSettings(kind="process", count=3)
 BATCHING = BatchingSettings(buckets_rows=(2, 4))
 
 
@@ -187,6 +188,23 @@ async def test_several_processes_answer_one_version_and_one_that_is_killed_is_no
     assert len(_processes(served)) == 2
 
 
+async def test_a_version_is_given_up_when_its_device_was_lost_too_often_in_a_row(
+    build: Build, tmp_path: Path
+) -> None:
+    house = build(devices=DeviceSettings(kind="process", max_losses=2))
+    served = await house.load(write_bundle(tmp_path / "m"))
+    given_up: list[str] = []
+    served.failing.listen(given_up.append)
+    for losses in (1, 2):
+        await until(lambda: len(house.events(DeviceBack)) == losses - 1)  # noqa: B023 - called in this turn
+        (process,) = _processes(served)
+        os.kill(process.pid, signal.SIGKILL)
+        await until(lambda: len(house.events(DeviceLost)) == losses)  # noqa: B023 - called in this turn
+    await until(lambda: bool(given_up))
+    assert given_up[0].startswith("its device was lost, or did not start, 2 times in a row")
+    assert "crashed, it was ended by SIGKILL" in given_up[0]
+
+
 async def test_where_one_of_several_does_not_start_none_is_left(
     build: Build, tmp_path: Path
 ) -> None:
@@ -200,7 +218,7 @@ async def test_where_one_of_several_does_not_start_none_is_left(
         return started[-1]
 
     with pytest.raises(OSError, match="no room"):
-        await replace(house.loader, start=start, count=3).load(
+        await replace(house.loader, start=start, settings=THREE).load(
             Place("m", 1, write_bundle(tmp_path / "m")), lambda _step: None
         )
     for process in started:

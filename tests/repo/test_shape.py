@@ -21,6 +21,7 @@ LONG_MODULES: dict[str, str] = {
     "server/batchproof_server/batching/device_work.py": _ROAD,
     "server/batchproof_server/rpc/calls.py": _ROAD,
     "server/batchproof_server/rpc/fronts/completion_queue/calls.py": _ROAD,
+    "server/batchproof_server/models/versions.py": "every change of a state stands in one place",
     "server/batchproof_server/observing/logs.py": _ROAD,
 }
 

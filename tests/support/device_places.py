@@ -9,6 +9,7 @@ from batchproof_server.devices.device import Device, DeviceState, Execution
 from batchproof_server.devices.executing import SlotExecutor
 from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.restarting import Process, Restart, Restarter
+from batchproof_server.devices.settings import DeviceSettings
 from batchproof_server.devices.thread import ThreadDevice
 from support.batcher_bench import tensors
 from support.fakes import ElementwiseBackend, FakeClock, PuppetDevice
@@ -124,8 +125,11 @@ class ProcessPlace:
         self.losses: list[Loss] = []
         self.away_s: list[float] = []
         self.failures: list[Exception] = []
+        self.in_a_row: list[int] = []
         self.start: Restart = self.stand
-        restarter = Restarter(self._restart, self.clock, self)
+        restarter = Restarter(
+            self._restart, self.clock, self, DeviceSettings().back_off, lambda: 0.0
+        )
         self.device: Device = ProcessDevice(
             self.backend.signature, self.processes[0], restarter, self.clock
         )
@@ -154,6 +158,10 @@ class ProcessPlace:
     def is_back(self, away_s: float) -> None:
         """Remembers it."""
         self.away_s.append(away_s)
+
+    def failed_in_a_row(self, failures: int) -> None:
+        """Remembers it."""
+        self.in_a_row.append(failures)
 
     def run_next(self) -> None:
         """The latest process executes."""

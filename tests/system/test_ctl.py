@@ -214,6 +214,37 @@ def test_beyond_loopback_the_port_needs_tls(repository: Path) -> None:
     assert "expected a loopback address, or tls with a client_ca" in own_lines(ended)[0]
 
 
+@pytest.fixture
+def over_tls(serve: Serve, repository: Path) -> ServerProcess:
+    """A management port that lets only clients of its authority in."""
+    files = {"CERTIFICATE": "server.pem", "KEY": "server.key", "CLIENT_CA": "authority.pem"}
+    variables = {
+        **LATEST,
+        **{f"BATCHPROOF_MANAGEMENT__TLS__{key}": _certificate(each) for key, each in files.items()},
+    }
+    return serve(repository, "--management-port", "0", variables=variables).wait_serving()
+
+
+def test_over_tls_an_operator_shows_a_certificate(over_tls: ServerProcess) -> None:
+    trusting = ("--ca", _certificate("authority.pem"))
+    shown = ("--certificate", _certificate("client.pem"), "--key", _certificate("client.key"))
+    other = ("--certificate", _certificate("other.pem"), "--key", _certificate("other.key"))
+    code, text = ctl(over_tls, "list", *trusting, *shown)
+    assert code == 0, text
+    assert ["m", "2", "ready", "default"] in [line.split() for line in text.splitlines()]
+    assert ctl(over_tls, *trusting, *shown, "label", "m", "stable=2") == (0, "stable=2\n")
+    for refused in (trusting, (*trusting, *other), ("--ca", _certificate("other.pem"), *shown), ()):
+        assert ctl(over_tls, "list", *refused)[0] == 1
+    code, text = ctl(over_tls, "list", *shown)
+    assert (code, "--certificate and --key need --ca" in text) == (2, True)
+    code, text = ctl(over_tls, "list", "--ca", _certificate("missing.pem"))
+    assert (code, "missing.pem" in text) == (2, True)
+
+
+def _certificate(name: str) -> str:
+    return str(Path(__file__).parent / "certificates" / name)
+
+
 def test_models_of_a_tensorflow_serving_configuration_are_served(
     serve: Serve, repository: Path, tmp_path: Path
 ) -> None:

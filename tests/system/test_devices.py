@@ -1,6 +1,7 @@
 """Device processes of a real server: what the front holds, losses under load, and the end."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections import Counter
@@ -13,7 +14,8 @@ import psutil
 import pytest
 
 from system.bundles import EMBEDDED, SAMPLES
-from system.process import PATIENCE_S, ServerProcess, started, until
+from system.conftest import Serve
+from system.process import NOT_SERVING, PATIENCE_S, Record, ServerProcess, started, until
 from system.traffic import ask, connected, images
 
 CLIENTS = 12
@@ -71,6 +73,36 @@ async def test_a_device_that_hangs_is_ended_and_service_comes_back(server: Serve
     assert server.records("device lost")[-1]["reason"] == "hung"
 
 
+async def test_a_version_whose_devices_are_killed_again_and_again_under_load_fails_and_says_why(
+    server: ServerProcess, serve: Serve
+) -> None:
+    variables = dict(psutil.Process(server.process.pid).environ())
+    variables["BATCHPROOF_DEVICES__MAX_LOSSES"] = "3"
+    other = serve(EMBEDDED, variables=variables).wait_serving()
+    codes = Codes()
+    clients = [asyncio.create_task(_ask_through(other, codes)) for _ in range(CLIENTS)]
+    await _eventually(lambda: codes.of["OK"] >= CLIENTS)
+    await _eventually(lambda: _kill_children(other) and bool(_failed(other)))
+    await _eventually(lambda: codes.of["FAILED_PRECONDITION"] >= CLIENTS)
+    codes.is_over = True
+    await asyncio.gather(*clients)
+    assert set(codes.of) == {"OK", "UNAVAILABLE", "FAILED_PRECONDITION"}
+    (failed,) = _failed(other)
+    assert "its device was lost, or did not start, 3 times in a row" in failed["findings"][0]
+    assert len(other.records("device lost")) >= 3
+    assert (other.health(), other.health("fashion-mnist")) == (NOT_SERVING, NOT_SERVING)
+    version = {"model": "fashion-mnist", "version": "1"}
+    metrics = other.metrics()
+    for name, expected in {
+        "devices_given_up_total": 1,
+        "model_failed": 1,
+        "model_ready": 0,
+    }.items():
+        assert metrics.of(f"batchproof_{name}", **version) == expected
+    assert other.get("/livez")[0] == 200
+    until("no device is left", lambda: not psutil.Process(other.process.pid).children())
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_device_outlives_its_server(server: ServerProcess, number: int, tmp_path: Path) -> None:
     kept = server.process  # the certificate that it made saves this one the proof
@@ -114,6 +146,26 @@ async def _ask_on(server: ServerProcess, codes: Codes) -> None:
             codes.of[outcome.code] += 1
             if outcome.code != "OK":
                 await _eventually(lambda: len(server.records("device back")) > backs)
+
+
+async def _ask_through(server: ServerProcess, codes: Codes) -> None:
+    """Asks until it is over, whatever comes back."""
+    async with connected(server.grpc) as stub:
+        while not codes.is_over:
+            codes.of[(await ask(stub, images([PICTURE]), timeout_s=PATIENCE_S)).code] += 1
+            await asyncio.sleep(0.01)
+
+
+def _kill_children(server: ServerProcess) -> bool:
+    """Ends whatever executes or is about to."""
+    for child in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    return True
+
+
+def _failed(server: ServerProcess) -> list[Record]:
+    return [each for each in server.records("model changed") if each.get("state") == "failed"]
 
 
 async def _eventually(condition: Callable[[], bool]) -> None:

@@ -63,7 +63,7 @@ def watched(
     with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as running:
         zero = "count(batchproof_drift_observations_total{signal='class'} == 0)"
         until("every bin is known at zero", lambda: running.value(zero) == 2 * CLASSES)
-        # The series of a shadow begin with its first row, and a rate needs what comes after.
+        # A rate of what a shadow does needs what comes after its first row.
         parts = [asyncio.run(_lone(both))]
         timed = "count(batchproof_shadow_timed_rows_total > 0)"
         until("the shadow is known", lambda: running.value(timed) == len(both))

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+from support.model_fixtures import save_function
 from support.patience import PATIENCE_S
 from system.bundles import write_affine
 from system.conftest import Serve
@@ -73,6 +75,26 @@ def test_a_new_version_is_picked_up_and_one_that_is_broken_changes_nothing(
     until("the mended version answers", lambda: "ready" in states(server, 3))
     shutil.rmtree(model / "3")
     until("the version before is back", lambda: states(server, 2)[-1] == "ready")
+
+
+def test_a_version_that_fails_its_proof_beside_one_that_serves_is_a_metric_and_stops_nobody(
+    serve: Serve, tmp_path: Path
+) -> None:
+    model = tmp_path / "models" / "m"
+    write_affine(model / "1")
+    server = serve(model.parent, variables=POLLING).wait_serving()
+    spec = tf.TensorSpec((None, 4), tf.float32, name="x")
+    saved = save_function(tmp_path, lambda x: {"y": x - tf.reduce_mean(x, axis=0)}, spec)
+    saved.rename(model / "2")
+    until("the proof failed", lambda: "failed" in states(server, 2))
+    failed = [each for each in server.records("model changed") if each["state"] == "failed"]
+    assert any("BP" in finding for finding in failed[0]["findings"])
+    metrics = server.metrics()
+    for version, is_failed in (("1", 0), ("2", 1)):
+        labels = {"model": "m", "version": version}
+        assert metrics.of("batchproof_model_failed", **labels) == is_failed
+        assert metrics.of("batchproof_model_ready", **labels) == 1 - is_failed
+    assert server.health("m") == SERVING
 
 
 def test_a_version_that_is_still_written_is_not_loaded(serve: Serve, tmp_path: Path) -> None:

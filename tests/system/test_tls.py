@@ -71,6 +71,23 @@ async def test_with_an_authority_for_clients_only_its_clients_are_answered(
     assert [record["code"] for record in server.finished(1)] == ["OK"]
 
 
+@pytest.mark.parametrize("front", ["completion_queue", "grpc_aio"])
+@pytest.mark.parametrize(
+    ("name", "code"), [("batchproof test client", "OK"), ("nobody", "UNAUTHENTICATED")]
+)
+async def test_a_certificate_of_a_client_shows_which_caller_it_is(
+    serve: Serve, repository: Path, front: str, name: str, code: str
+) -> None:
+    variables = {
+        **_settings({**GOOD_FILES, "CLIENT_CA": "authority.pem"}),
+        "BATCHPROOF_SERVER__FRONT": front,
+        "BATCHPROOF_ACCESS__CALLERS": f'{{ shop = {{ subjects = ["CN={name}"] }} }}',
+    }
+    server = serve(repository, variables=variables)
+    server.wait_ready()
+    assert (await _ask(server, "authority", "client")).code == code
+
+
 def _oldest_offered(version: ssl.TLSVersion) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -12,6 +12,7 @@ import pytest
 from grpc import aio
 
 from batchproof.compat import inference_pb2 as oip
+from batchproof.compat import tensorflow_serving_pb2 as tfs
 from batchproof.v1 import management_pb2 as management
 from batchproof.v1 import management_pb2_grpc as management_grpc
 from batchproof.v1 import prediction_pb2 as pb
@@ -19,7 +20,7 @@ from batchproof_server.application.config import Config
 from batchproof_server.rpc.management.settings import ManagementSettings
 from batchproof_server.shadowing.settings import ShadowSettings
 from support.bundles_on_disk import LOGITS, write_bundle
-from support.compat_requests import open_inference
+from support.compat_requests import model_service, open_inference
 from support.running import Running, failure, refused, request, running
 
 CONFIG = Config(
@@ -46,6 +47,12 @@ async def stub(serving: Running) -> AsyncIterator[Any]:
         yield make(channel)
 
 
+async def _metrics(serving: Running) -> str:
+    address = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
+    page: bytes = await asyncio.to_thread(lambda: urllib.request.urlopen(address).read())
+    return page.decode()
+
+
 async def compared(stub: Any, rows: int) -> management.VersionComparison:
     """The one comparison, when so many rows are in it."""
     asked = management.CompareVersionsRequest(model="m")
@@ -67,8 +74,7 @@ async def test_a_shadow_answers_nobody_and_is_compared(serving: Running, stub: A
     assert 0.6 < comparison.low <= comparison.estimate == comparison.high == 1
     assert comparison.judgement == "not known"
     assert "only ground truth can tell" in comparison.sentences[0]
-    address = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
-    page = await asyncio.to_thread(lambda: urllib.request.urlopen(address).read().decode())
+    page = await _metrics(serving)
     series = 'batchproof_shadow_rows_total{model="m",result="different",version="2"}'
     assert f"{series} {float(ROWS)}" in page
     listed = await stub.ListVersions(management.ListVersionsRequest())
@@ -88,6 +94,30 @@ async def test_whoever_names_the_shadow_is_told(serving: Running) -> None:
         for version in ("", "1", "2")
     }
     assert ready == {"": True, "1": True, "2": False}
+
+
+async def test_a_shadow_is_not_available_to_clients_of_tensorflow_serving_until_it_is_none(
+    serving: Running, stub: Any
+) -> None:
+    status = model_service(serving.channel)
+    asked = tfs.GetModelStatusRequest(model_spec=tfs.ModelSpec(name="m"))
+
+    async def states() -> dict[int, tuple[str, str]]:
+        found = (await status.GetModelStatus(asked)).model_version_status
+        name = tfs.ModelVersionStatus.State.Name
+        return {each.version: (name(each.state), each.status.error_message) for each in found}
+
+    shadow = ("LOADING", "it is a shadow, which answers nobody")
+    assert await states() == {1: ("AVAILABLE", ""), 2: shadow}
+    await stub.SetShadow(management.SetShadowRequest(model="m"))
+    assert await states() == {1: ("AVAILABLE", ""), 2: ("AVAILABLE", "")}
+
+
+async def test_the_series_of_a_shadow_are_there_before_its_first_row(serving: Running) -> None:
+    for result in ("same", "different", "skipped"):
+        series = f'batchproof_shadow_rows_total{{model="m",result="{result}",version="2"}} 0.0'
+        assert series in await _metrics(serving)
+    assert 'shadow_rows_total{model="m",result="same",version="1"}' not in await _metrics(serving)
 
 
 async def test_health_is_that_of_the_versions_that_answer(serving: Running) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
@@ -16,7 +16,8 @@ from batchproof_client.commands.diagnose import (
 from batchproof_client.commands.numbers import at_least_0, at_least_1, positive
 from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
 from batchproof_client.commands.tta_options import add_tta_options, tta_of
-from batchproof_client.connection import TlsOptions
+from batchproof_client.connection import Metadata, TlsOptions
+from batchproof_client.errors import LocalInputError
 from batchproof_client.loadtest.options import add_options, settings_of
 from batchproof_client.loadtest.settings import LoadSettings
 from batchproof_client.outcomes import Outcome
@@ -37,12 +38,14 @@ class ServerArguments:
         tls: None for plain text.
         timeout_s: for each call.
         json: one JSON object a line in place of a table.
+        metadata: sent with each call.
     """
 
     server: str
     tls: TlsOptions | None
     timeout_s: float
     json: bool
+    metadata: Metadata = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,13 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
+def parse(argv: Sequence[str] | None, default_server: str, default_token: str = "") -> Arguments:
     """Parses a command line.
+
+    Args:
+        argv: None takes that of the process.
+        default_server: asked where none is named.
+        default_token: brought where no file is named.
 
     Raises:
         UsageError: it does not parse.
@@ -145,7 +153,11 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
     """
     parsed = _parser(default_server).parse_args(argv)
     server = ServerArguments(
-        server=parsed.server, tls=_tls(parsed), timeout_s=parsed.timeout_s, json=parsed.json
+        server=parsed.server,
+        tls=_tls(parsed),
+        timeout_s=parsed.timeout_s,
+        json=parsed.json,
+        metadata=_bearing(parsed.token_file, default_token),
     )
     match parsed.command:
         case "predict":
@@ -170,6 +182,22 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
             return ReportOutcomeArguments(server, outcomes=outcomes_of(parsed))
         case _:
             return StatusArguments(server, wait_s=parsed.wait)
+
+
+def _bearing(file: str | None, token: str) -> Metadata:
+    if file is not None:
+        try:
+            token = Path(file).read_text(encoding="ascii")
+        except (OSError, ValueError) as fault:
+            raise LocalInputError(f"--token-file {file} cannot be read as a line") from fault
+    token = token.strip()
+    if not token:
+        if file is not None:
+            raise LocalInputError(f"--token-file {file} is empty, expected one token")
+        return ()
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise LocalInputError("the token is no word of printable ASCII; its text is not shown here")
+    return (("authorization", f"Bearer {token}"),)
 
 
 def _tls(parsed: argparse.Namespace) -> TlsOptions | None:
@@ -242,6 +270,9 @@ def _common(default_server: str) -> _Parser:
     )
     common.add_argument(
         "--timeout-s", type=positive, default=10.0, metavar="SECONDS", help="for each call; 10"
+    )
+    common.add_argument(
+        "--token-file", metavar="FILE", help="holds the token to bring; else $BATCHPROOF_TOKEN"
     )
     common.add_argument("--json", action="store_true", help="one JSON object a line")
     common.add_argument(

@@ -36,7 +36,8 @@ def load(arguments: LoadArguments) -> int:
 
 def _run(arguments: LoadArguments, settings: LoadSettings) -> int:
     server = arguments.server
-    endpoint = Endpoint(server.server, tls=server.tls, metadata=settings.metadata)
+    metadata = (*server.metadata, *settings.metadata)
+    endpoint = Endpoint(server.server, tls=server.tls, metadata=metadata)
     with live_view() as view:
         result = run_load(settings, Address(endpoint, server.timeout_s), view)
     if server.json:

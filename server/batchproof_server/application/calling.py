@@ -6,11 +6,7 @@ from batchproof_server.application.core import Core
 from batchproof_server.base.events import Observer
 from batchproof_server.observing.logs import LogObserver
 from batchproof_server.rpc.calls import Calls
-from batchproof_server.rpc.fronts.front import Routes
-from batchproof_server.rpc.health import Health
-from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
-from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams
 
@@ -23,10 +19,6 @@ class Calling:
     streams: Streams
     calls: Calls
     shedder: LoadShedder
-
-    def routes(self, services: tuple[Service, ...], health: Health) -> Routes:
-        """To these services, and to health."""
-        return make_routes(services, self.calls, self.streams, self.shedder, health)
 
 
 def compose_calling(

@@ -19,6 +19,7 @@ from pydantic import ConfigDict
 from batchproof_server.backends.plug_list import check_engine_name
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.files import read_text
+from batchproof_server.base.listener import is_loopback
 from batchproof_server.base.validation import (
     NO_UNKNOWN_KEYS,
     InvalidSettings,
@@ -27,6 +28,7 @@ from batchproof_server.base.validation import (
     read_by,
 )
 from batchproof_server.batching.settings import BatchingSettings
+from batchproof_server.callers.settings import AccessSettings
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
@@ -67,6 +69,8 @@ class ServerSettings:
         leaving_s: then, how long to go on answering open connections and take no new ones, so that
             callers who do not ask for health leave when their connection has its age.
         grace_s: after that, how long accepted requests may take to finish.
+        reflection: whether the gRPC port says what it takes; ``loopback``: only where nobody beyond
+            this machine reaches it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -79,6 +83,13 @@ class ServerSettings:
     lame_duck_s: float = 0.0
     leaving_s: float = 0.0
     grace_s: float = 30.0
+    reflection: Literal["loopback", "on", "off"] = "loopback"
+
+    @property
+    def shows_methods(self) -> bool:
+        """Whether reflection answers."""
+        is_near = self.reflection == "loopback" and is_loopback(self.host)
+        return is_near or self.reflection == "on"
 
     def __post_init__(self) -> None:
         for name in ("grpc_port", "http_port"):
@@ -116,6 +127,7 @@ class Config:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     rpc: RpcSettings = field(default_factory=RpcSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     web: WebSettings = field(default_factory=WebSettings)
     requests: RequestLimits = field(default_factory=RequestLimits)
     images: ImageLimits = field(default_factory=ImageLimits)
@@ -139,6 +151,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_engine_name(self.engine.name)
+        self.web.check_asked(has_callers=self.access.is_on)
         _check_leaving(self.server.leaving_s, self.rpc.connections.max_age_s)
 
 

@@ -135,7 +135,7 @@ def build_core(  # noqa: PLR0913 - each is a plug
             connector=connector,
             here=loader,
             stays_here=stays_here,
-            count=config.devices.count,
+            settings=config.devices,
         )
     versions = Versions(
         places,

@@ -3,11 +3,13 @@
 import signal
 from dataclasses import dataclass, field
 
+from batchproof_server.application.access import Entrance
 from batchproof_server.application.config import Config
 from batchproof_server.application.ports import Port
 from batchproof_server.application.sources import Reloading
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import FrontChosen, Observer
+from batchproof_server.base.listener import is_loopback
 from batchproof_server.models.orders import Orders
 from batchproof_server.observing.logs import LogObserver
 from batchproof_server.rpc.calls import Calls, Gate
@@ -57,7 +59,11 @@ class Management:
     health: Health
 
     def ports(
-        self, config: Config, foreign: tuple[Service, ...], shedder: LoadShedder
+        self,
+        config: Config,
+        foreign: tuple[Service, ...],
+        shedder: LoadShedder,
+        entrance: Entrance,
     ) -> tuple[Port, ...]:
         """The port, where one is configured.
 
@@ -65,14 +71,21 @@ class Management:
             config: of the server.
             foreign: services of others' protocols that take orders.
             shedder: of the gate, which looks at predictions; there are none.
+            entrance: lets callers in.
         """
         settings = config.management
         if not settings.enabled:
             return ()
-        front = self._front(config, foreign, shedder)
+        front = self._front(config, foreign, shedder, entrance)
         return (Port("management", settings.host, settings.port, front, answers_requests=True),)
 
-    def _front(self, config: Config, foreign: tuple[Service, ...], shedder: LoadShedder) -> Front:
+    def _front(
+        self,
+        config: Config,
+        foreign: tuple[Service, ...],
+        shedder: LoadShedder,
+        entrance: Entrance,
+    ) -> Front:
         settings = config.management.front()
         own = ManagementService(
             self.reloading.keeper,
@@ -82,15 +95,17 @@ class Management:
             self.log.set_level,
             _End(self.reloading),
         ).published()
-        services = (own, *(limited_to(service, _FOREIGN) for service in foreign))
+        services = entrance.metered((own, *(limited_to(service, _FOREIGN) for service in foreign)))
         # Of its own: an operator is answered while callers fill the other port.
         pressure = Pressure(settings.max_concurrent_requests, self.clock)
         calls = Calls(pressure, self.clock, self.observer, self.log.write_failure)
+        shown = services if is_loopback(config.management.host) else ()
         routes = Routes(
             unary=unary_routes(services, calls) | check_routes(self.health),
-            streams=reflection_routes(service.descriptor for service in services),
+            streams=reflection_routes(each.descriptor for each in shown) if shown else {},
             gate=Gate(shedder, calls, {}),
         )
+        routes = entrance.guarded(routes, calls, services)
         return FrontOfChoice("grpc_aio", _tell_nobody, settings, routes, self.clock)
 
 

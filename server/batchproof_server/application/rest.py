@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from batchproof_server.application.access import Entrance
 from batchproof_server.application.config import Config
 from batchproof_server.application.core import Core
 from batchproof_server.application.ports import Port
@@ -10,7 +11,7 @@ from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.pressure import LoadShedder
 from batchproof_server.serving.off_loop import ByteBudget
 from batchproof_server.web.rest.access import Access
-from batchproof_server.web.rest.answering import RestAnswers, RestLimits
+from batchproof_server.web.rest.answering import RECORDS, RestAnswers, RestLimits
 from batchproof_server.web.rest.open_inference import open_inference_endpoints
 from batchproof_server.web.rest.own import own_endpoints
 from batchproof_server.web.rest.port import RestPort
@@ -18,12 +19,13 @@ from batchproof_server.web.rest.tensorflow_serving import tensorflow_endpoints
 from batchproof_server.web.settings import read_token
 
 
-def web_ports(
+def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     config: Config,
     core: Core,
     services: tuple[Service, ...],
     calls: Calls,
     shedder: LoadShedder,
+    entrance: Entrance,
     report: Callable[[Exception], None],
 ) -> tuple[Port, ...]:
     """The web port where it is enabled; opens nothing.
@@ -45,6 +47,7 @@ def web_ports(
         services,
         calls,
         shedder=shedder,
+        guard=entrance.guard(calls, services, RECORDS),
         access=Access(read_token(settings.token_file), settings.allow_origins),
         off_loop=core.off_loop,
         clock=core.clock,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from batchproof_server.application.access import make_entrance
 from batchproof_server.application.calling import compose_calling
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
@@ -36,6 +37,7 @@ from batchproof_server.rpc.native.service import PredictionService
 from batchproof_server.rpc.open_inference.repository import RepositoryCalls
 from batchproof_server.rpc.open_inference.service import OpenInferenceService
 from batchproof_server.rpc.pressure import Pressure
+from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
@@ -167,7 +169,7 @@ def compose(
 
     Raises:
         ValueError: a version label stands for a version that does not exist, or the keys of
-            handles cannot be read.
+            handles or the tokens of callers cannot be read.
     """
     reread = reread or partial(fixed_sources, config, places)
     sources = reread()
@@ -187,7 +189,12 @@ def compose(
     desk = DiagnosisDesk(core.versions, config.diagnosis, clock, lambda: calling.pressure.under_way)
     public, foreign = _services(config, core, observing, build_version, orders, desk)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
-    front = make_front(config.rpc, calling.routes(public, health), clock)
+    entrance = make_entrance(config.access, clock, log.write_failure)
+    public = entrance.metered(public)
+    shown = config.server.shows_methods
+    calls, streams, shedder = calling.calls, calling.streams, calling.shedder
+    routes = make_routes(public, calls, streams, shedder, health, shows_methods=shown)
+    front = make_front(config.rpc, entrance.guarded(routes, calls, public), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
     shadow_orders = ShadowOrders(keeper, orders, shadowing, observing.tallies, observing.truths)
@@ -205,8 +212,10 @@ def compose(
         front=front,
         ports=(
             *_ports(config.server, front, operations),
-            *management.ports(config, foreign, calling.shedder),
-            *web_ports(config, core, public, calling.calls, calling.shedder, log.write_failure),
+            *management.ports(config, foreign, calling.shedder, entrance),
+            *web_ports(
+                config, core, public, calling.calls, calling.shedder, entrance, log.write_failure
+            ),
         ),
         operations=operations,
         heartbeat=heartbeat,

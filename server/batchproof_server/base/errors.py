@@ -13,6 +13,9 @@
     ├── ModelRefused        failed to load; carries the findings
     ├── Draining            the server is going away; another replica may answer
     ├── QueueFull           busy; the same request may succeed after ``retry_after_s``
+    ├── QuotaExceeded       the caller has as much as it may; others may have more
+    ├── Unauthenticated     nothing shows who the caller is
+    ├── Forbidden           the caller is known and may not do this
     ├── DeadlineExceeded    shed before execution
     └── BackendFailed       the model itself failed; its text stays in the server's log
         └── ModelRaised     it failed for these rows, and may answer others
@@ -81,6 +84,27 @@ class QueueFull(ServingError):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(ServingError):
+    """The caller has as much as it may.
+
+    Args:
+        message: one sentence for the caller.
+        retry_after_s: when trying again makes sense.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unauthenticated(ServingError):
+    """Nothing shows who the caller is; the text holds nothing of what it brought."""
+
+
+class Forbidden(ServingError):
+    """The caller is known and may not do this."""
 
 
 class DeadlineExceeded(ServingError):

@@ -90,8 +90,13 @@ class PrivateDirectory:
             self._made = None
 
 
-def write_whole(file: Path, text: str) -> None:
+def write_whole(file: Path, text: str, mode: int = 0o644) -> None:
     """Writes a text file over an older one.
+
+    Args:
+        file: to write.
+        text: of it.
+        mode: who may read and write it.
 
     Raises:
         OSError: it cannot be written.
@@ -103,7 +108,7 @@ def write_whole(file: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
-        Path(name).chmod(0o644)
+        Path(name).chmod(mode)
         Path(name).replace(file)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -1,6 +1,15 @@
 """What listens on a port, whatever it speaks there."""
 
+import ipaddress
 from typing import Protocol
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class PortUnavailable(OSError):

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
+from batchproof_server.base.backoff import BackOff, Streak
 from batchproof_server.base.clock import Clock
 from batchproof_server.devices.arena import Arena
 from batchproof_server.devices.child import ChildListener, Loss
@@ -12,10 +13,6 @@ from batchproof_server.devices.device import TellDevice
 
 # So long a device may be away before it says so.
 PATIENCE_S: Final = 5.0
-# One that was lost sooner after it stood is not brought back at once.
-_STEADY_S: Final = 60.0
-_FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 class Process(Protocol):
@@ -62,9 +59,14 @@ class TellLoss(Protocol):
         """Another stands after so long."""
         ...
 
+    def failed_in_a_row(self, failures: int) -> None:
+        """So many were lost or did not start, and none of them stood for long."""
+        ...
+
 
 # Contract: a process that stood for a while is followed by another at once. The more of them are
-# lost soon after they stood, or do not come to stand, the longer the next one is waited for.
+# lost soon after they stood, or do not come to stand, the longer the next one is waited for. It is
+# tried for ever; whether that is of use is for whoever is told to decide.
 class Restarter:
     """Starts successors.
 
@@ -72,18 +74,28 @@ class Restarter:
         restart: starts one.
         clock: measures, and wakes.
         told: learns of them.
+        back_off: how long to wait.
+        luck: draws 0 to below 1.
 
     Attributes:
         told: the argument.
     """
 
-    def __init__(self, restart: Restart, clock: Clock, told: TellLoss) -> None:
+    def __init__(
+        self,
+        restart: Restart,
+        clock: Clock,
+        told: TellLoss,
+        back_off: BackOff,
+        luck: Callable[[], float],
+    ) -> None:
         self._restart = restart
         self._clock = clock
         self.told = told
+        self._back_off = back_off
+        self._luck = luck
         self._hurry = asyncio.Event()
-        self._pause_s = 0.0
-        self._stands_since_s = clock.now_s()
+        self._streak = Streak(back_off.healthy_s, clock.now_s())
 
     def hurry(self) -> None:
         """Waits for nothing more before it starts the next one."""
@@ -97,21 +109,19 @@ class Restarter:
                 once.
         """
         lost_s = self._clock.now_s()
-        if lost_s - self._stands_since_s >= _STEADY_S:
-            self._pause_s = 0.0
         complaint = self._clock.call_at(lost_s + PATIENCE_S, partial(tell, _AWAY))
         try:
             process = await self._try(tell)
         finally:
             complaint.cancel()
-        self._stands_since_s = self._clock.now_s()
-        self.told.is_back(self._stands_since_s - lost_s)
+        now_s = self._clock.now_s()
+        self._streak.stand(now_s)
+        self.told.is_back(now_s - lost_s)
         return process
 
     async def _try(self, tell: TellDevice) -> Process:
         while True:
-            pause_s = self._pause_s
-            self._pause_s = min(max(_FIRST_PAUSE_S, 2 * pause_s), _LONGEST_PAUSE_S)
+            pause_s = self._pause_s()
             if pause_s:
                 tell(_AWAY)
                 await self._wait(pause_s)
@@ -119,6 +129,11 @@ class Restarter:
                 return await self._restart()
             except Exception as failure:  # noqa: BLE001 - whatever it is, it may be over next time
                 self.told.not_started(failure)
+
+    def _pause_s(self) -> float:
+        failures = self._streak.fail(self._clock.now_s())
+        self.told.failed_in_a_row(failures)
+        return self._back_off.pause_s(failures, self._luck())
 
     async def _wait(self, pause_s: float) -> None:
         self._hurry.clear()

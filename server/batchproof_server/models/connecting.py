@@ -6,6 +6,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import Observer
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
+from batchproof_server.devices.failing import Failing
 from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
@@ -36,13 +37,16 @@ class Connector:
     max_request_views: int
     watches_inputs: bool = False
 
-    def connect(self, place: Place, loaded: LoadedModel, device: Device) -> ServedModel:
+    def connect(
+        self, place: Place, loaded: LoadedModel, device: Device, failing: Failing | None = None
+    ) -> ServedModel:
         """A version that answers; on the loop thread.
 
         Args:
             place: where it lies.
             loaded: what is known of it.
             device: executes it.
+            failing: knows whether what executes it keeps failing; None where it cannot.
         """
         batcher = Batcher(
             place.name,
@@ -66,4 +70,5 @@ class Connector:
             max_request_rows=min(self.max_request_rows, declared_rows, queued_rows),
             max_request_views=min(self.max_request_views, queued_rows),
             watches_inputs=self.watches_inputs,
+            failing=failing or Failing(),
         )

@@ -24,7 +24,7 @@ from batchproof_server.models.looking import (
 from batchproof_server.models.off_loop import off_loop
 from batchproof_server.models.planning import Aim, plan
 from batchproof_server.models.policies import NOTHING, VersionPolicy
-from batchproof_server.models.version_states import VersionState, VersionStatus
+from batchproof_server.models.version_states import VersionState, VersionStatus, next_retry_s
 from batchproof_server.models.versions import Versions
 
 # Between two looks at something that is being copied, where none is set.
@@ -86,6 +86,7 @@ class Keeper:
 
         Cancelling it abandons the version at hand.
         """
+        self.versions.heed(self.act)
         try:
             await self.look()
             await self.until(lambda: not self.is_loading)
@@ -185,6 +186,7 @@ class Keeper:
         if self._loading is None and loads:
             # What somebody waits for comes first.
             self._start_loading(next((key for key in loads if key in self.again), loads[0]))
+        self._alarm.ring_by(next_retry_s(known.values(), self._clock.now_s()))
         self._wake()
 
     def _wake(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,12 +10,15 @@ from typing import Any, Final, TypeAlias
 
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import DeviceBack, DeviceLost, Observer
+from batchproof_server.base.signature import Signature
 from batchproof_server.base.validation import InvalidSettings, parse_settings
 from batchproof_server.devices.child import NOBODY, ChildListener, DeviceProcess, Loss
+from batchproof_server.devices.failing import Failing
 from batchproof_server.devices.group import DeviceGroup
 from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.records import Record, Tag, unpack
-from batchproof_server.devices.restarting import Restarter
+from batchproof_server.devices.restarting import Restart, Restarter
+from batchproof_server.devices.settings import DeviceSettings
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.imaging.settings import recipe_plan
 from batchproof_server.models.bundle import Bundle, read_bundle
@@ -52,7 +56,8 @@ class ProcessLoader:
         connector: makes answer what was loaded.
         here: loads what stays in this process.
         stays_here: says what does.
-        count: of the processes that execute one version.
+        settings: how many processes execute one version, and what becomes of those that fail.
+        luck: draws 0 to below 1.
     """
 
     start: StartProcess
@@ -61,7 +66,8 @@ class ProcessLoader:
     connector: Connector
     here: Loader
     stays_here: StaysHere
-    count: int = 1
+    settings: DeviceSettings
+    luck: Callable[[], float] = random.random
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self, place: Place, tell_step: Callable[[str], None]) -> ServedModel:
@@ -81,19 +87,27 @@ class ProcessLoader:
                 for each in processes:
                     each.end()
                 raise
-        signature, clock = loaded.backend.signature, self.connector.clock
-        told = _LossNews(place, self.connector.observer)
+        failing = Failing(len(processes))
+        restart = partial(self._restarted, place, facts)
         devices = [
-            ProcessDevice(
-                signature,
-                each,
-                Restarter(partial(self._restarted, place, facts), clock, told),
-                clock,
+            self._device(
+                each, loaded.backend.signature, restart, self._news(place, failing, number)
             )
-            for each in processes
+            for number, each in enumerate(processes)
         ]
         device = devices[0] if len(devices) == 1 else DeviceGroup(devices)
-        return self.connector.connect(place, loaded, device)
+        return self.connector.connect(place, loaded, device, failing)
+
+    def _news(self, place: Place, failing: Failing, number: int) -> "_LossNews":
+        tell = partial(failing.note, number)
+        return _LossNews(place, self.connector.observer, self.settings, tell)
+
+    def _device(
+        self, process: DeviceProcess, signature: Signature, restart: Restart, told: "_LossNews"
+    ) -> ProcessDevice:
+        clock = self.connector.clock
+        restarter = Restarter(restart, clock, told, self.settings.back_off, self.luck)
+        return ProcessDevice(signature, process, restarter, clock)
 
     async def _others(self, place: Place, facts: DeviceFacts) -> list[DeviceProcess]:
         """The processes beside the first, which proved the version.
@@ -102,7 +116,8 @@ class ProcessLoader:
             ModelRefused: one does not load, or loads something else.
         """
         starts = [
-            asyncio.ensure_future(self._restarted(place, facts)) for _ in range(1, self.count)
+            asyncio.ensure_future(self._restarted(place, facts))
+            for _ in range(1, self.settings.count)
         ]
         try:
             return list(await asyncio.gather(*starts))
@@ -199,27 +214,44 @@ class _LoadingProcess:
             raise LoadingBroke(text.decode(errors="replace"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _LossNews:
-    """Tells observers what becomes of a version's processes."""
+    """Tells observers what becomes of a version's process, and that too many were lost."""
 
     place: Place
     observer: Observer
+    settings: DeviceSettings
+    keeps_failing: Callable[[str], None]
+    latest: str = ""
 
     def lost(self, loss: Loss) -> None:
         """One is there no more, and another is started."""
-        name, version = self.place.name, self.place.version
-        self.observer.notify(DeviceLost(name, version, loss.reason, f"it {loss.detail}"))
+        self._tell(loss.reason, f"it {loss.detail}")
 
     def not_started(self, failure: Exception) -> None:
         """Another could not be started, and is tried again later."""
         findings = failure.findings if isinstance(failure, ModelRefused) else ()
-        detail = "; ".join(findings) or str(failure) or type(failure).__name__
-        self.observer.notify(DeviceLost(self.place.name, self.place.version, "not_started", detail))
+        self._tell("not_started", "; ".join(findings) or str(failure) or type(failure).__name__)
+
+    def _tell(self, reason: str, detail: str) -> None:
+        self.latest = f"{reason}, {detail}"
+        self.observer.notify(DeviceLost(self.place.name, self.place.version, reason, detail))
 
     def is_back(self, away_s: float) -> None:
         """Another stands."""
         self.observer.notify(DeviceBack(self.place.name, self.place.version, away_s))
+
+    def failed_in_a_row(self, failures: int) -> None:
+        """Too often, or not."""
+        most = self.settings.max_losses
+        self.keeps_failing(self._reason(failures) if 0 < most <= failures else "")
+
+    def _reason(self, failures: int) -> str:
+        last = f"; the last known loss: {self.latest}" if self.latest else ""
+        return (
+            f"its device was lost, or did not start, {failures} times in a row and stood for less "
+            f"than {self.settings.healthy_s:g} s each time{last}"
+        )
 
 
 def stays_here(bundle: Bundle) -> str:

@@ -184,7 +184,7 @@ def _refuse(status: VersionStatus) -> NoReturn:
             raise ModelNotFound(f"{model} was unloaded")
         case VersionState.FAILED:
             findings = "; ".join(status.findings)
-            raise ModelRefused(f"{model} failed to load: {findings}", status.findings)
+            raise ModelRefused(f"{model} failed: {findings}", status.findings)
         case _:
             raise ModelNotReady(f"{model} is being loaded; try again soon or elsewhere")
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from batchproof_server.base.errors import Draining, InvalidInput
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
+from batchproof_server.devices.failing import Failing
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.settings import SelfCheckSettings
@@ -26,6 +27,7 @@ class ServedModel:
         max_request_views: rows times views of one request with test-time augmentation.
         watches_inputs: whether observers are told what inputs are like, even where the version has
             no reference profile to compare them with.
+        failing: tells when what executes it keeps failing.
         is_watched: whether somebody wants to know what its inputs are like.
     """
 
@@ -35,6 +37,7 @@ class ServedModel:
     max_request_rows: int
     max_request_views: int
     watches_inputs: bool = False
+    failing: Failing = field(default_factory=Failing)
     name: str = field(init=False)
     version: int = field(init=False)
     is_watched: bool = field(init=False)

@@ -1,6 +1,6 @@
 """The states of a version's life, and which may follow which."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -15,7 +15,7 @@ class VersionState(StrEnum):
     DISCOVERED it is known and nothing was done about it. LOADING it is read, compiled and proven.
     READY it answers. STUCK its device hangs, or it fails for every row; it may answer again.
     DRAINING it answers what it has accepted. UNLOADED its memory is given back. FAILED it could not
-    be loaded.
+    be loaded, or what executes it keeps failing.
     """
 
     DISCOVERED = "discovered"
@@ -33,8 +33,8 @@ NEXT: Final[Mapping[VersionState, frozenset[VersionState]]] = {
     VersionState.LOADING: frozenset(
         {VersionState.READY, VersionState.FAILED, VersionState.DISCOVERED}
     ),
-    VersionState.READY: frozenset({VersionState.STUCK, VersionState.DRAINING}),
-    VersionState.STUCK: frozenset({VersionState.READY, VersionState.DRAINING}),
+    VersionState.READY: frozenset({VersionState.STUCK, VersionState.DRAINING, VersionState.FAILED}),
+    VersionState.STUCK: frozenset({VersionState.READY, VersionState.DRAINING, VersionState.FAILED}),
     VersionState.DRAINING: frozenset({VersionState.UNLOADED}),
     VersionState.UNLOADED: frozenset({VersionState.LOADING}),
     VersionState.FAILED: frozenset({VersionState.LOADING, VersionState.UNLOADED}),
@@ -70,3 +70,9 @@ class VersionStatus:
     since_s: float = 0.0
     step: str = ""
     retry_at_s: float | None = None
+
+
+def next_retry_s(statuses: Iterable[VersionStatus], now_s: float) -> float | None:
+    """The next instant at which a version that failed is worth another try; None without one."""
+    instants = [each.retry_at_s for each in statuses if each.retry_at_s is not None]
+    return min((each for each in instants if each > now_s), default=None)

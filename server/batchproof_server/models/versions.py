@@ -11,6 +11,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import Observer
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.giving_up import Releases, Retries
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.selection import (
     Labels,
@@ -25,16 +26,16 @@ from batchproof_server.models.shadows import Shadows
 from batchproof_server.models.version_changed import change_of
 from batchproof_server.models.version_facts import facts_of
 from batchproof_server.models.version_labels import ShareDiverted, VersionLabels
-from batchproof_server.models.version_states import NEXT, VersionState, VersionStatus
+from batchproof_server.models.version_states import IN_MEMORY, NEXT, VersionState, VersionStatus
 
 _UNFORESEEN_FINDING: Final = "the server failed while loading it; its log has more"
-_RETRY_AFTER_S: Final = 60.0
 
 
 # Contract of the life-cycle
 #
 # States      Change only as NEXT says, and each change is one VersionChanged: the only news.
-# Failure     A version that fails to load is FAILED with its findings and stops no other.
+# Failure     A version that fails to load, or whose devices keep failing, is FAILED with its
+#             findings and stops no other.
 # Leases      Only a READY version is leased. unload waits for every lease that was given, then for
 #             the batcher, and only then releases the model: it refuses nobody who was let in.
 # Knowledge   A version stays known whatever becomes of it, so that callers are told why it does
@@ -81,6 +82,8 @@ class Versions:
         self.labels = VersionLabels(version_labels, self._statuses)
         self.shadows = Shadows(shadows, self._statuses, self.labels, observer, self._find_ready)
         self._tell_loaded: Callable[[ServedModel], None] | None = None
+        self._tell_given_up: Callable[[], None] | None = None
+        self._retries, self._releases = Retries(clock), Releases()
         self._leases: dict[tuple[str, int], Lease] = {}
         self._ready: tuple[ServedModel, ...] = ()
         # By the name of a model that has one, the version that answers whoever names no other.
@@ -89,6 +92,10 @@ class Versions:
     def listen(self, tell: Callable[[ServedModel], None]) -> None:
         """Says who is told of every version that was loaded."""
         self._tell_loaded = tell
+
+    def heed(self, tell: Callable[[], None]) -> None:
+        """Says who is told that a version was given up."""
+        self._tell_given_up = tell
 
     def announce(self) -> None:
         """Tells the observer of every version that was discovered."""
@@ -122,19 +129,26 @@ class Versions:
         else:
             self._leases[name, version] = Lease(served)
             self._change(name, version, VersionState.READY, served=served)
+            self._retries.stand(name, version)
             served.batcher.listen(partial(self.follow_trouble, name, version))
+            served.failing.listen(partial(self.give_up, name, version))
             if self._tell_loaded is not None:
                 self._tell_loaded(served)
         return self._statuses[name][version]
 
-    def _fail_for_now(self, name: str, version: int) -> None:
-        self._change(
-            name,
-            version,
-            VersionState.FAILED,
-            findings=(_UNFORESEEN_FINDING,),
-            retry_at_s=self._clock.now_s() + _RETRY_AFTER_S,
-        )
+    def _fail_for_now(self, name: str, version: int, finding: str = _UNFORESEEN_FINDING) -> None:
+        retry_at_s = self._retries.at_s(name, version, self._statuses[name][version].since_s)
+        self._change(name, version, VersionState.FAILED, findings=(finding,), retry_at_s=retry_at_s)
+
+    def give_up(self, name: str, version: int, reason: str) -> None:
+        """What executes a version keeps failing, for a reason; its memory is given back."""
+        status = self._statuses.get(name, {}).get(version)
+        if status is None or status.served is None or status.state not in IN_MEMORY:
+            return  # it is going away by itself
+        self._fail_for_now(name, version, reason)
+        self._releases.begin(self._leases.pop((name, version)), status.served)
+        if self._tell_given_up is not None:
+            self._tell_given_up()
 
     async def unload(self, name: str, version: int) -> None:
         """Drains a version and gives its memory back; what was accepted is answered.
@@ -146,7 +160,7 @@ class Versions:
             ValueError: it is being loaded.
         """
         state = self.find(ModelSelector(name, version=version)).state
-        if state in (VersionState.READY, VersionState.STUCK):
+        if state in IN_MEMORY:
             self._change(name, version, VersionState.DRAINING)
         lease = self._leases.get((name, version))
         if lease is not None:
@@ -179,6 +193,7 @@ class Versions:
         if not self._statuses[name]:
             del self._statuses[name]
         self.labels.drop(name, version)
+        self._retries.forget(name, version)
 
     def lease(self, selector: ModelSelector) -> Lease:
         """Keeps the version that answers in use, for as long as what is returned is entered.
@@ -211,11 +226,12 @@ class Versions:
     def start_draining(self) -> None:
         """Every version that answers refuses from now on; none is released."""
         for status in self.statuses():
-            if status.state in (VersionState.READY, VersionState.STUCK):
+            if status.state in IN_MEMORY:
                 self._change(status.name, status.version, VersionState.DRAINING)
 
     def close(self) -> None:
         """Releases every model, whatever its state, and tells nobody; nothing may follow."""
+        self._releases.close()
         for model in self.loaded():
             model.close()
 

@@ -47,8 +47,14 @@ class Call:
     size_bytes: int = 0
 
     def note_model(self, model: ServedModel) -> None:
-        """The version that answers is known."""
+        """The version that answers is known.
+
+        Raises:
+            Forbidden: the caller may not use the model.
+        """
         self.trace.model, self.trace.version = model.name, model.version
+        if self.caller.grant is not None:
+            self.caller.grant.check_model(model.name)
 
 
 # Answers one message with one message.
@@ -164,7 +170,7 @@ class Calls:
         call = Call(
             readable_id or _new_id(),
             timeout_s,
-            Caller(head.peer),
+            Caller(head.peer, head.grant),
             metadata=head.metadata,
             size_bytes=len(content),
         )

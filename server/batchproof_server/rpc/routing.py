@@ -18,13 +18,15 @@ def make_routes(
     streams: Streams,
     shedder: LoadShedder,
     health: Health,
+    *,
+    shows_methods: bool = True,
 ) -> Routes:
-    """The routes of the services, of health and of reflection."""
+    """The routes of the services, of health and, where methods are shown, of reflection."""
     shown = (service.descriptor for service in services)
     return Routes(
         unary=unary_routes(services, calls) | check_routes(health),
         streams=stream_routes(services, calls, streams)
         | watch_routes(health)
-        | reflection_routes(shown),
+        | (reflection_routes(shown) if shows_methods else {}),
         gate=Gate(shedder, calls, predictions_of(services)),
     )

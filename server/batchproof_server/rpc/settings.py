@@ -110,6 +110,11 @@ class RpcSettings:
     connections: ConnectionSettings = field(default_factory=ConnectionSettings)
     tls: TlsSettings | None = None
 
+    @property
+    def knows_clients(self) -> bool:
+        """Whether each client has shown a certificate."""
+        return self.tls is not None and self.tls.client_ca is not None
+
     def __post_init__(self) -> None:
         limits = (
             self.max_message_bytes,

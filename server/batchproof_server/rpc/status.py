@@ -9,6 +9,7 @@ from batchproof_server.base.errors import (
     BackendFailed,
     DeadlineExceeded,
     Draining,
+    Forbidden,
     InvalidInput,
     ModelNotFound,
     ModelNotReady,
@@ -17,7 +18,9 @@ from batchproof_server.base.errors import (
     NotImplementedYet,
     OutcomeReported,
     QueueFull,
+    QuotaExceeded,
     ServingError,
+    Unauthenticated,
 )
 from batchproof_server.rpc.fronts.front import Code, Status
 
@@ -32,6 +35,9 @@ CODES: dict[type[ServingError], Code] = {
     ModelRefused: Code.FAILED_PRECONDITION,
     Draining: Code.UNAVAILABLE,
     QueueFull: Code.RESOURCE_EXHAUSTED,
+    QuotaExceeded: Code.RESOURCE_EXHAUSTED,
+    Unauthenticated: Code.UNAUTHENTICATED,
+    Forbidden: Code.PERMISSION_DENIED,
     DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     BackendFailed: Code.INTERNAL,
     ModelRaised: Code.INTERNAL,
@@ -71,7 +77,9 @@ def failure_of(error: BaseException, request_id: str, given_id: str = "") -> Fai
     if code is Code.INTERNAL:
         text = f"internal error; the server's log has more under request {request_id}"
         return failed(code, text, request_id, given_id=given_id)
-    retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else None
+    retry_after_s = None
+    if isinstance(error, (QueueFull, QuotaExceeded)):
+        retry_after_s = error.retry_after_s
     return failed(code, _cut(printable(str(error))), request_id, retry_after_s, given_id)
 
 

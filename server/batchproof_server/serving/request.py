@@ -12,6 +12,7 @@ from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.batching.replies import BatchedRows
+from batchproof_server.callers.grants import Grant
 from batchproof_server.models.served import ServedModel
 from batchproof_server.tta.combining import Augmentation
 from batchproof_server.tta.plan import PLAIN, Plan
@@ -47,10 +48,13 @@ class Caller:
     """Who asks.
 
     Attributes:
-        peer: the address that the transport names; empty for a request of this process.
+        peer: the address that the transport names, or the caller's name and address where there is
+            a name; empty for a request of this process.
+        grant: what the caller may do; None where nobody asks.
     """
 
     peer: str = ""
+    grant: Grant | None = None
 
 
 NOBODY: Final = Caller()

@@ -1,6 +1,5 @@
 """What may be set about the web port."""
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import ClassVar, Final
 from pydantic import ConfigDict
 
 from batchproof_server.base.files import read_text
+from batchproof_server.base.listener import is_loopback
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings
 from batchproof_server.rpc.settings import TlsSettings
 
@@ -61,23 +61,29 @@ class WebSettings:
             if not _SHORTEST_S <= getattr(self, name) <= _LONGEST_S:
                 expected = f"expected {_SHORTEST_S} to {_LONGEST_S:.0f}"
                 raise ValueError(f"{name} is {getattr(self, name)}, {expected}")
-        if not (_is_local(self.host) or self.token_file or (self.tls and self.tls.client_ca)):
+
+    def check_asked(self, *, has_callers: bool) -> None:
+        """Returns when whoever reaches the port is asked who they are.
+
+        Args:
+            has_callers: whether ``access.callers`` is set.
+
+        Raises:
+            ValueError: nobody is asked, or in two ways.
+        """
+        if has_callers and self.token_file:
+            raise ValueError("web.token_file and access.callers are set, expected one of them")
+        asks = has_callers or self.token_file or (self.tls and self.tls.client_ca)
+        if not (asks or is_loopback(self.host)):
             raise ValueError(
-                f"host is {self.host}, which others reach, and nobody is asked who they are: "
-                "expected token_file, or tls with client_ca, or host 127.0.0.1"
+                f"web.host is {self.host}, which others reach, and nobody is asked who they are: "
+                "expected access.callers, web.token_file, web.tls with client_ca, or 127.0.0.1"
             )
 
 
 _MAX_PORT: Final = 65_535
 _SHORTEST_S: Final = 0.001
 _LONGEST_S: Final = 86_400.0
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_token(file: str) -> str:

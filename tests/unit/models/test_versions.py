@@ -18,6 +18,7 @@ from batchproof_server.base.errors import (
     ServingError,
 )
 from batchproof_server.models.selection import ModelSelector
+from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import NEXT, VersionState
 from batchproof_server.models.versions import Versions
@@ -64,7 +65,7 @@ async def test_only_a_ready_version_answers_and_the_others_say_why(state: Versio
         models.select(ModelSelector("m", version=1))
     if isinstance(refused.value, ModelRefused):
         assert refused.value.findings == ("why",)
-        assert str(refused.value).endswith("failed to load: why")
+        assert str(refused.value).endswith("failed: why")
 
 
 @pytest.mark.parametrize("state", VersionState)
@@ -278,3 +279,50 @@ async def test_a_served_model_names_its_classes_and_releases_everything() -> Non
             device.submit(print)
         with pytest.raises(Draining):
             bench.model.batcher.check_room(1)
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The versions whose models are closed, in that order."""
+    versions: list[int] = []
+    monkeypatch.setattr(ServedModel, "close", lambda model: versions.append(model.version))
+    return versions
+
+
+async def test_a_version_that_is_given_up_tells_why_and_is_closed_after_its_last_user(
+    closed: list[int],
+) -> None:
+    life = Life()
+    await life.versions.load(place())
+    closed.clear()  # what makes the model had one to close
+    lease = life.versions.lease(ModelSelector("m"))
+    with lease:
+        life.versions.give_up("m", 1, "its device keeps failing")
+        assert life.versions.find(ModelSelector("m")).state is VersionState.FAILED
+        with pytest.raises(ModelRefused, match="its device keeps failing"):
+            life.versions.lease(ModelSelector("m"))
+        await settle_loop(40)
+        assert closed == []
+    await settle_loop(40)
+    assert closed == [1]
+
+
+async def test_a_server_that_ends_closes_what_was_given_up_and_is_in_use(
+    closed: list[int],
+) -> None:
+    life = Life()
+    await life.versions.load(place())
+    closed.clear()
+    with life.versions.lease(ModelSelector("m")):
+        life.versions.give_up("m", 1, "its device keeps failing")
+        await settle_loop(40)
+        life.versions.close()
+        assert closed == [1]
+
+
+async def test_a_version_that_goes_away_already_is_not_given_up() -> None:
+    life = Life()
+    await life.versions.load(place())
+    life.versions.start_draining()
+    life.versions.give_up("m", 1, "its device keeps failing")
+    assert life.versions.find(ModelSelector("m")).state is VersionState.DRAINING

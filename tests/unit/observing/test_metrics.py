@@ -2,6 +2,7 @@ import math
 import re
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +263,16 @@ def test_only_a_ready_version_is_ready_and_only_a_failed_one_failed(
     metrics.follow_version(model(state))
     assert value(metrics, "model_ready", DIGITS) == ready
     assert value(metrics, "model_failed", DIGITS) == failed
+
+
+def test_a_version_whose_devices_are_given_up_is_counted_and_one_that_does_not_load_is_not(
+    metrics: Metrics,
+) -> None:
+    metrics.follow_version(model("failed"))
+    assert value(metrics, "devices_given_up_total", DIGITS) == 0
+    for state in (VersionState.READY, VersionState.STUCK):
+        metrics.follow_version(replace(model("failed"), old=state))
+    assert value(metrics, "devices_given_up_total", DIGITS) == 2
 
 
 def test_looks_at_the_repository_are_counted_by_what_came_of_them(metrics: Metrics) -> None:

@@ -14,6 +14,7 @@ from batchproof_server.base.errors import (
     InvalidInput,
     ModelRefused,
     QueueFull,
+    QuotaExceeded,
     ServingError,
 )
 from batchproof_server.rpc.fronts.front import Code
@@ -31,18 +32,19 @@ OURS = {kind for kind in subclasses(ServingError) if kind.__module__ == errors._
 
 def test_the_table_is_total_and_holds_nothing_else() -> None:
     assert set(CODES) == OURS
-    assert len(OURS) == 13
+    assert len(OURS) == 16
 
 
 @pytest.mark.parametrize("kind", sorted(OURS, key=str))
 def test_every_error_has_its_code_and_only_an_internal_one_hides_its_text(
     kind: type[ServingError],
 ) -> None:
-    error = QueueFull("secret", 0.25) if kind is QueueFull else kind("secret")
+    waits = kind in (QueueFull, QuotaExceeded)
+    error = kind("secret", 0.25) if waits else kind("secret")
     failure = failure_of(error, "id-1")
     assert failure.code is CODES[kind]
     assert ("secret" in failure.text) == (failure.code is not Code.INTERNAL)
-    assert failure.retry_after_s == (0.25 if kind is QueueFull else None)
+    assert failure.retry_after_s == (0.25 if waits else None)
 
 
 class Unlisted(InvalidInput):

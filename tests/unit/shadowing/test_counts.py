@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
+from batchproof_server.models.shadows import ShadowChanged
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
@@ -35,6 +36,22 @@ def test_rows_become_series_of_the_shadow_until_it_is_unloaded() -> None:
     metrics.follow_version(GONE)
     assert value("timed_rows") is None
     assert value("timed_rows", model="n") == 0
+
+
+def test_the_series_of_a_shadow_stand_at_0_once_it_is_loaded_whichever_is_known_first() -> None:
+    loaded = VersionChanged("m", 2, VersionState.LOADING, VersionState.READY)
+    named = ShadowChanged("m", 2)
+    for before, after in ((loaded, named), (named, loaded)):
+        metrics, registry = ShadowMetrics(), CollectorRegistry()
+        registry.register(metrics)
+        labels = {"model": "m", "version": "2"}
+        for event in (before, after):
+            assert registry.get_sample_value("batchproof_shadow_timed_rows_total", labels) is None
+            if isinstance(event, ShadowChanged):
+                metrics.follow_shadow(event)
+            else:
+                metrics.follow_version(event)
+        assert registry.get_sample_value("batchproof_shadow_timed_rows_total", labels) == 0
 
 
 def test_what_was_counted_of_a_version_begins_anew_with_it() -> None:

@@ -20,15 +20,15 @@ from batchproof_server.web.settings import WebSettings, read_token
     ],
 )
 def test_others_reach_the_port_only_if_they_show_who_they_are(settings: dict[str, Any]) -> None:
-    assert WebSettings(**settings).host == settings.get("host", "127.0.0.1")
+    WebSettings(**settings).check_asked(has_callers=False)
 
 
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"host": "0.0.0.0"}, "expected token_file"),  # noqa: S104 - what is tested
-        ({"host": "example.org"}, "expected token_file"),
-        ({"host": "::", "tls": TlsSettings(Path("c"), Path("k"))}, "expected token_file"),
+        ({"host": "0.0.0.0"}, "expected access.callers"),  # noqa: S104 - what is tested
+        ({"host": "example.org"}, "expected access.callers"),
+        ({"host": "::", "tls": TlsSettings(Path("c"), Path("k"))}, "expected access.callers"),
         ({"port": 70_000}, "port is 70000"),
         ({"max_connections": 0}, "1 or more"),
         ({"head_timeout_s": 0.0}, "head_timeout_s is 0.0"),
@@ -37,7 +37,13 @@ def test_others_reach_the_port_only_if_they_show_who_they_are(settings: dict[str
 )
 def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        WebSettings(**settings)
+        WebSettings(**settings).check_asked(has_callers=False)
+
+
+def test_callers_with_names_are_asked_and_no_word_beside_them() -> None:
+    WebSettings(host="::").check_asked(has_callers=True)
+    with pytest.raises(ValueError, match="expected one of them"):
+        WebSettings(token_file="token").check_asked(has_callers=True)  # noqa: S106 - a path
 
 
 def test_a_token_is_one_long_word(tmp_path: Path) -> None:

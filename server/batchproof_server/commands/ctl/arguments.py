@@ -16,7 +16,7 @@ def add_ctl(commands: Any) -> None:
     # Before the order they have defaults; behind it they would overwrite what was said before.
     connection = _connection()
     connection.set_defaults(
-        server=_SERVER, timeout_s=_TIMEOUT_S, ca=None, certificate=None, key=None
+        server=_SERVER, timeout_s=_TIMEOUT_S, ca=None, certificate=None, key=None, token_file=None
     )
     ctl = commands.add_parser(
         "ctl",
@@ -41,6 +41,7 @@ def _connection() -> ArgumentParser:
         ("ca", "certificates that the server's is signed by; speaks TLS"),
         ("certificate", "of this client"),
         ("key", "of that certificate"),
+        ("token-file", "holds the token to bring"),
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
     return parser

@@ -31,7 +31,7 @@ def ctl(arguments: Namespace) -> int:
     try:
         request = _REQUESTS[arguments.order](arguments)
         _check_timeout(arguments.timeout_s)
-        channel = _channel(arguments)
+        channel, metadata = _channel(arguments), _metadata(arguments)
     except (ValueError, OSError) as fault:
         write_error(str(fault))
         return USAGE
@@ -39,7 +39,7 @@ def ctl(arguments: Namespace) -> int:
         stub: Any = pb_grpc.ManagementServiceStub(channel)
         method = getattr(stub, _METHODS[arguments.order])
         try:
-            answer = method(request, timeout=arguments.timeout_s)
+            answer = method(request, timeout=arguments.timeout_s, metadata=metadata)
         except grpc.RpcError as failure:
             write_error(_sentence(failure, arguments.server))
             return FAILED
@@ -88,6 +88,13 @@ _MAX_VERSION: Final = 1 << 63
 def _check_timeout(timeout_s: float) -> None:
     if not (math.isfinite(timeout_s) and timeout_s > 0):
         raise ValueError(f"--timeout-s is {timeout_s:g}, expected seconds above 0")
+
+
+def _metadata(arguments: Namespace) -> tuple[tuple[str, str], ...]:
+    if arguments.token_file is None:
+        return ()
+    token = _content(arguments.token_file) or b""
+    return (("authorization", f"Bearer {token.decode('ascii', 'replace').strip()}"),)
 
 
 def _channel(arguments: Namespace) -> grpc.Channel:

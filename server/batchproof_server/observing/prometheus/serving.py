@@ -31,7 +31,7 @@ from batchproof_server.base.events import (
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_labels import ShareDiverted
-from batchproof_server.models.version_states import VersionState
+from batchproof_server.models.version_states import IN_MEMORY, VersionState
 from batchproof_server.observing.prometheus.families import PREFIX, Family, Spec
 from batchproof_server.observing.prometheus.labels import LabelAdmission, ModelVersion
 
@@ -51,12 +51,13 @@ _USUAL_CODES = (
     "CANCELLED",
     "INTERNAL",
 )
-_ISOLATION_RESULTS = ("refused", "failed")
-_SELF_CHECK_RESULTS = ("identical", "different", "skipped")
-_SHED_REASONS = ("queue_full", "deadline", "draining", "not_ready", "share")
-
-_RESTART_REASONS = ("crashed", "hung", "memory", "not_started")
-
+# The values of the last label of families whose series stand at 0 from the start of a version.
+_ALWAYS_THERE = (
+    ("isolated_tasks", ("refused", "failed")),
+    ("shed", ("queue_full", "deadline", "draining", "not_ready", "share")),
+    ("device_restarts", ("crashed", "hung", "memory", "not_started")),
+    ("selfcheck", ("identical", "different", "skipped")),
+)
 _LOOK_RESULTS = ("read", "failed")
 
 _TTA_FAMILIES = ("tta_views", "tta_rows", "tta_early_exits")
@@ -74,13 +75,14 @@ _SPECS = (
     Spec("isolated_tasks", "Tasks at fault in failed micro-batches.", "model version result"),
     Spec("shed", "Requests answered without execution.", "model version reason"),
     Spec("device_restarts", "Device processes begun anew.", "model version reason"),
+    Spec("devices_given_up", "Versions failed by losing devices.", "model version"),
     Spec("selfcheck", "Answers executed again beside other rows.", "model version result"),
     Spec("tta_views", "Views executed for augmented rows.", "model version policy"),
     Spec("tta_rows", "Rows answered with augmentation.", "model version policy"),
     Spec("tta_early_exits", "Rows that stopped after their plain view.", "model version policy"),
     Spec("queue_rows", "Rows that wait now.", "model version", is_counter=False),
     Spec("model_ready", "1 while the version answers, else 0.", "model version", is_counter=False),
-    Spec("model_failed", "1 while it could not be loaded.", "model version", is_counter=False),
+    Spec("model_failed", "1 while it is failed, else 0.", "model version", is_counter=False),
     Spec("label_diverted", "Requests of a label meant for a version not ready.", "model version"),
     Spec("repository_looks", "Looks for versions that came, changed or went.", "result"),
 )
@@ -157,9 +159,7 @@ class Metrics(Collector):
         version = (record.model, record.version)
         with self._lock:
             self._families["isolation_executions"].add(version, record.executions)
-            for result, tasks in zip(
-                _ISOLATION_RESULTS, (record.refused, record.failed), strict=True
-            ):
+            for result, tasks in (("refused", record.refused), ("failed", record.failed)):
                 self._families["isolated_tasks"].add((*version, result), tasks)
 
     def count_prediction(self, record: PredictionRecord) -> None:
@@ -221,6 +221,8 @@ class Metrics(Collector):
                 self._announce(version, change.facts)
                 self._families["model_ready"].set(version, change.new is VersionState.READY)
                 self._families["model_failed"].set(version, change.new is VersionState.FAILED)
+                if change.new is VersionState.FAILED and change.old in IN_MEMORY:
+                    self._families["devices_given_up"].add(version)
 
     def _forget(self, version: ModelVersion) -> None:
         self._models.pop(version, None)
@@ -246,14 +248,9 @@ class Metrics(Collector):
             families["request_duration_seconds"].row((*version, method))
             for code in _USUAL_CODES:
                 families["requests"].row((*version, method, code))
-        for reason in _SHED_REASONS:
-            families["shed"].row((*version, reason))
-        for result in _ISOLATION_RESULTS:
-            families["isolated_tasks"].row((*version, result))
-        for reason in _RESTART_REASONS:
-            families["device_restarts"].row((*version, reason))
-        for result in _SELF_CHECK_RESULTS:
-            families["selfcheck"].row((*version, result))
+        for name, values in _ALWAYS_THERE:
+            for each in values:
+                families[name].row((*version, each))
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Writes every series.
@@ -275,8 +272,8 @@ class Metrics(Collector):
         for family, series, cells in snapshots:
             yield family.metric(series, cells)
         yield _model_info(models)
-        build = {"version": self._build_version}
-        yield core.InfoMetricFamily(f"{PREFIX}build", "The version of the server.", value=build)
+        text, build = "The version of the server.", {"version": self._build_version}
+        yield core.InfoMetricFamily(f"{PREFIX}build", text, value=build)
         if self._front:
             text, front = "What speaks HTTP/2 on the gRPC port.", {"front": self._front}
             yield core.InfoMetricFamily(f"{PREFIX}front", text, value=front)
@@ -290,8 +287,6 @@ def _model_info(models: Mapping[ModelVersion, VersionFacts]) -> core.Metric:
             "digest": facts.model_digest,
             "recipe": facts.recipe_digest,
             "engine": facts.engine,
-        }
-        what |= {
             "certificate": facts.certificate_digest,
             "verdict": facts.verdict,
             "consistency": facts.consistency,

@@ -9,6 +9,7 @@ from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
 from batchproof_server.base.events import Subscription
+from batchproof_server.models.shadows import ShadowChanged
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.shadowing.records import RESULTS, SKIP_REASONS, ShadowRecord
@@ -26,20 +27,23 @@ class _ShadowCounts:
         self.timed = 0.0
 
 
-# Contract: as that of ``Metrics``. The version is the shadow's; its series begin with its first
-# row.
+# Contract: as that of ``Metrics``. The version is the shadow's; its series stand at 0 from the
+# moment that it is loaded and a shadow, so that its first row is an increase.
 class ShadowMetrics(Collector):
     """Counts rows of shadows, and writes what it counted for Prometheus."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._shadows: defaultdict[tuple[str, int], _ShadowCounts] = defaultdict(_ShadowCounts)
+        self._named: dict[str, int] = {}
+        self._loaded: set[tuple[str, int]] = set()
 
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a series here."""
         return (
             Subscription(ShadowRecord, self.count),
             Subscription(VersionChanged, self.follow_version),
+            Subscription(ShadowChanged, self.follow_shadow),
         )
 
     def count(self, record: ShadowRecord) -> None:
@@ -57,10 +61,29 @@ class ShadowMetrics(Collector):
                 counts.execution_s["shadow"] += record.shadow_s
 
     def follow_version(self, change: VersionChanged) -> None:
-        """Removes the series of a version that was unloaded."""
-        if change.new is VersionState.UNLOADED:
-            with self._lock:
-                self._shadows.pop((change.model, change.version), None)
+        """Begins the series of a shadow that was loaded; removes those of what was unloaded."""
+        version = (change.model, change.version)
+        with self._lock:
+            if change.new is VersionState.UNLOADED:
+                self._shadows.pop(version, None)
+                self._loaded.discard(version)
+            elif change.new is VersionState.READY:
+                self._loaded.add(version)
+                self._begin(change.model)
+
+    def follow_shadow(self, change: ShadowChanged) -> None:
+        """Begins the series of a version that is loaded and becomes a shadow."""
+        with self._lock:
+            if change.version is None:
+                self._named.pop(change.model, None)
+            else:
+                self._named[change.model] = change.version
+                self._begin(change.model)
+
+    def _begin(self, model: str) -> None:
+        named = (model, self._named.get(model, 0))
+        if named in self._loaded:
+            self._shadows.setdefault(named, _ShadowCounts())
 
     def collect(self) -> Iterable[core.Metric]:
         """Called by the registry, under the lock: these are few numbers."""

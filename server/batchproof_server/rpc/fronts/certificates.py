@@ -1,6 +1,7 @@
 """The certificates of a port of gRPC that speaks TLS, which may change while it is open."""
 
 import threading
+from collections.abc import Iterable, Mapping
 
 import grpc
 
@@ -42,3 +43,20 @@ class CertificateFiles:
         """Of the files if they are others than last time; None keeps what there is."""
         with self._lock:
             return self._files.renewed(self._configuration)
+
+
+def subjects_in(context: Mapping[str | bytes, Iterable[bytes]]) -> tuple[str, ...]:
+    """The subjects of a client's certificate, as ``CallerSettings`` writes them.
+
+    Args:
+        context: what gRPC knows of the connection, which verified the certificate.
+    """
+    return tuple(
+        f"{form}={name.decode('utf-8', 'replace')}"
+        for key, names in context.items()
+        if (form := _FORMS.get(key if isinstance(key, str) else key.decode())) is not None
+        for name in names
+    )
+
+
+_FORMS = {"x509_common_name": "CN", "x509_subject_alternative_name": "SAN"}

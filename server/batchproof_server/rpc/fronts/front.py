@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.listener import Listener
+from batchproof_server.callers.grants import Grant
 from batchproof_server.rpc.settings import RpcSettings
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
@@ -47,6 +48,8 @@ class CallHead(NamedTuple):
         metadata: text, and bytes under keys that end in ``-bin``; in the caller's order.
         peer: the caller's address, as the front writes it.
         deadline_s: an instant of the clock; None when the caller waits for ever.
+        subjects: of the client's certificate, which was verified; see ``CallerSettings``.
+        grant: what the caller may do; None where nobody asks.
     """
 
     id: int
@@ -54,6 +57,8 @@ class CallHead(NamedTuple):
     metadata: Metadata
     peer: str
     deadline_s: float | None
+    subjects: tuple[str, ...] = ()
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,11 +158,14 @@ class Routes:
         unary: one message, one reply.
         streams: messages both ways; also what has one message one way only.
         gate: looks at unary calls before their body is read.
+        reads_at_once: whether a front may begin to read a body before the gate has looked, as long
+            as the gate wants nothing.
     """
 
     unary: Mapping[str, AnswerUnary]
     streams: Mapping[str, ServeStream]
     gate: HeadGate
+    reads_at_once: bool = True
 
 
 # Contract: what a front does by itself

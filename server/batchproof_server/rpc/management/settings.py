@@ -1,11 +1,11 @@
 """What may be set about the management port."""
 
-import ipaddress
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.listener import is_loopback
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
 
@@ -37,7 +37,7 @@ class ManagementSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= _MAX_PORT:
             raise ValueError(f"port is {self.port}, expected 0 to {_MAX_PORT}")
-        if not _is_loopback(self.host) and (self.tls is None or self.tls.client_ca is None):
+        if not is_loopback(self.host) and (self.tls is None or self.tls.client_ca is None):
             raise ValueError(
                 f"host is {self.host}, expected a loopback address, or tls with a client_ca: "
                 "whoever reaches the port may unload models and end the server"
@@ -48,10 +48,3 @@ class ManagementSettings:
         return RpcSettings(
             max_message_bytes=1 << 20, max_concurrent_requests=_MOST_CALLS, tls=self.tls
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from batchproof.compat import tensorflow_serving_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, NotImplementedYet, cut
@@ -161,8 +161,20 @@ class TensorFlowServing:
         if spec.WhichOneof("version_choice") is not None:
             statuses = [found]
         return pb.GetModelStatusResponse(
-            model_version_status=[_write_status(status) for status in reversed(statuses)]
+            model_version_status=[self._write_status(status) for status in reversed(statuses)]
         )
+
+    def _write_status(self, status: VersionStatus) -> pb.ModelVersionStatus:
+        state = STATE_NAMES[status.state].tensorflow_serving
+        message = pb.ModelVersionStatus(version=status.version, state=state)
+        message.status.error_message = "; ".join(status.findings)
+        if status.state is VersionState.FAILED:
+            message.status.error_code = _FAILED_PRECONDITION
+        elif state == _AVAILABLE and self._versions.shadows.has(status.name, status.version):
+            # Whoever waits for AVAILABLE asks next, and a shadow would refuse.
+            message.state = pb.ModelVersionStatus.LOADING
+            message.status.error_message = "it is a shadow, which answers nobody"
+        return message
 
 
 async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
@@ -243,14 +255,6 @@ def _handles(prediction: Prediction) -> tuple[tuple[str, str], ...]:
     return (("x-handles", texts),) if 0 < len(texts) <= _MAX_HANDLES_BYTES else ()
 
 
+_AVAILABLE: Final = pb.ModelVersionStatus.AVAILABLE
 # Clients accept 8 KiB of metadata.
 _MAX_HANDLES_BYTES = 4_096
-
-
-def _write_status(status: VersionStatus) -> pb.ModelVersionStatus:
-    state = STATE_NAMES[status.state].tensorflow_serving
-    message = pb.ModelVersionStatus(version=status.version, state=state)
-    message.status.error_message = "; ".join(status.findings)
-    if status.state is VersionState.FAILED:
-        message.status.error_code = _FAILED_PRECONDITION
-    return message

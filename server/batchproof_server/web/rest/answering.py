@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
+from batchproof_server.rpc.access import AUTHORIZATION, Guard
 from batchproof_server.rpc.calls import Call, Calls, Gate, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code
 from batchproof_server.rpc.methods import Service
@@ -25,7 +26,9 @@ from batchproof_server.web.rest.exchange import RestAnswer, RestHead, refusal
 from batchproof_server.web.rest.message import too_large
 from batchproof_server.web.rest.status import STATUSES, failed_answer
 
-_RECORDS: Final = "rest."
+RECORDS: Final = "rest."
+"""Before the names of methods in records."""
+_GUARDED_KEYS: Final = (REQUEST_ID_KEY, KEY, AUTHORIZATION)
 _SMALL_BODY_BYTES: Final = 1 << 20
 
 
@@ -61,6 +64,7 @@ class RestAnswers:
         services: whose methods answer.
         calls: answers them.
         shedder: looks at the queues before a prediction is read.
+        guard: knows callers by their names; None where nobody has one.
         access: knows who may ask.
         off_loop: does what takes time.
         clock: of deadlines.
@@ -74,6 +78,7 @@ class RestAnswers:
         calls: Calls,
         *,
         shedder: LoadShedder,
+        guard: Guard | None = None,
         access: Access,
         off_loop: OffLoop,
         clock: Clock,
@@ -84,6 +89,7 @@ class RestAnswers:
         self._calls = calls
         names = {each.rpc: self._methods[each.rpc].name for each in endpoints if each.predicts}
         self._gate = Gate(shedder, calls, names)
+        self._guard = guard
         self._access = access
         self._off_loop = off_loop
         self._clock = clock
@@ -107,10 +113,20 @@ class RestAnswers:
         most_bytes = self._limits.most_bytes(route.endpoint)
         if head.body_bytes > most_bytes:
             return too_large(most_bytes)
-        refused = None
-        if route.endpoint.predicts and self._gate.wants(route.endpoint.rpc):
+        refused = None if self._guard is None else self._refuse(self._guard, route, head)
+        is_looked_at = route.endpoint.predicts and self._gate.wants(route.endpoint.rpc)
+        if refused is None and is_looked_at:
             refused = self._look(route, head)
         return most_bytes if refused is None else refused
+
+    def _refuse(self, guard: Guard, route: Route, head: RestHead) -> RestAnswer | None:
+        """How a request is refused that its caller may not make."""
+        call = self._head(route, head, None)
+        try:
+            guard.admit_now(call)
+        except ServingError as refusal:
+            return failed_answer(guard.refuse(call, refusal))
+        return None
 
     def _look(self, route: Route, head: RestHead) -> RestAnswer | None:
         try:
@@ -189,12 +205,17 @@ class RestAnswers:
 
         Raises:
             InvalidInput: its timeout is none.
+            Unauthenticated, Forbidden: its caller may not make it.
         """
         timeout_s = read_timeout_s(head)
         deadline_s = None if timeout_s is None else self._clock.now_s() + timeout_s
-        names = (REQUEST_ID_KEY, KEY)
+        call = self._head(route, head, deadline_s)
+        return call if self._guard is None else self._guard.admit(call)
+
+    def _head(self, route: Route, head: RestHead, deadline_s: float | None) -> CallHead:
+        names = (REQUEST_ID_KEY, KEY) if self._guard is None else _GUARDED_KEYS
         metadata = tuple((name, head.headers[name]) for name in names if head.headers.get(name))
-        return CallHead(0, route.endpoint.rpc, metadata, head.peer, deadline_s)
+        return CallHead(0, route.endpoint.rpc, metadata, head.peer, deadline_s, head.subjects)
 
     def _shown(self, answer: RestAnswer, head: RestHead) -> RestAnswer:
         shown = self._access.shown_to(head)
@@ -211,7 +232,7 @@ _NO_ROOM: Final = "the server holds too many bytes of requests; try again later"
 
 def _methods(services: tuple[Service, ...]) -> Mapping[str, Method]:
     return {
-        path: replace(method, name=_RECORDS + method.name, serialize=_as_it_is)
+        path: replace(method, name=RECORDS + method.name, serialize=_as_it_is)
         for service in services
         for path, method in service.methods.items()
     }

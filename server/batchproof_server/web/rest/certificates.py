@@ -1,6 +1,8 @@
 """The certificates of the web port, which may change while it is open."""
 
+import asyncio
 import ssl
+from typing import Any
 
 from batchproof_server.rpc.settings import TlsSettings
 from batchproof_server.rpc.tls_files import TlsFiles
@@ -27,3 +29,11 @@ class WebCertificates:
 
     def _load(self) -> None:
         self._files.load(self.context)
+
+
+def subjects_of(transport: asyncio.BaseTransport) -> tuple[str, ...]:
+    """The subjects of the client's certificate, which was verified; none without one."""
+    certificate: dict[str, Any] = transport.get_extra_info("peercert") or {}
+    parts = (part for parts in certificate.get("subject", ()) for part in parts)
+    names = [f"CN={value}" for key, value in parts if key == "commonName"]
+    return (*names, *(f"SAN={value}" for _, value in certificate.get("subjectAltName", ())))

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Final, Protocol
 
+from batchproof_server.web.rest.certificates import subjects_of
 from batchproof_server.web.rest.exchange import RestAnswer, RestHead, answer_bytes, refusal
 from batchproof_server.web.rest.message import IncomingRequest
 from batchproof_server.web.rest.parsing import NO_REQUEST, HeadJudge, Reading, RequestParser
@@ -93,7 +94,7 @@ class RestConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(1)
         address = transport.get_extra_info("peername") or ("",)
         peer = f"ipv6:[{address[0]}]" if ":" in address[0] else f"ipv4:{address[0]}"
-        self._requests = RequestParser(self._around, peer)
+        self._requests = RequestParser(self._around, peer, subjects_of(transport))
         if not self._around.admit(self):
             self._refuse(refusal(HTTPStatus.SERVICE_UNAVAILABLE, _FULL, retry_after="1"))
             # The port does not know it, so nobody else loses patience with it.

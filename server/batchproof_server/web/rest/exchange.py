@@ -21,6 +21,7 @@ class RestHead:
         headers: by their names in small letters; those that came twice are joined by commas.
         peer: the caller's address.
         body_bytes: what the caller says that the body has; 0 where it does not say.
+        subjects: of the client's certificate, which was verified; see ``CallerSettings``.
     """
 
     method: str
@@ -28,6 +29,7 @@ class RestHead:
     headers: Headers
     peer: str
     body_bytes: int = 0
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

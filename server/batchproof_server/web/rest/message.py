@@ -48,7 +48,9 @@ class IncomingRequest:
             self._headers.append((name, value))
             self._head_bytes += len(name) + len(value)
 
-    def end_head(self, method: bytes, peer: str, max_bytes: int) -> RestHead | None:
+    def end_head(
+        self, method: bytes, peer: str, max_bytes: int, subjects: tuple[str, ...] = ()
+    ) -> RestHead | None:
         """The head, unless it is too large or contradicts itself."""
         if self._head_bytes > max_bytes or len(self._headers) > _MOST_HEADERS:
             self.refuse_head(max_bytes)
@@ -59,7 +61,8 @@ class IncomingRequest:
             self.refused = refusal(HTTPStatus.BAD_REQUEST, "Content-Length is no number of bytes")
             return None
         target = self._target.decode("latin-1")
-        self.head = RestHead(method.decode("latin-1"), target, headers, peer, int(length))
+        verb = method.decode("latin-1")
+        self.head = RestHead(verb, target, headers, peer, int(length), subjects)
         return self.head
 
     def refuse_head(self, max_bytes: int) -> None:

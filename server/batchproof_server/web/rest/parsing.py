@@ -52,15 +52,17 @@ class RequestParser:
     Args:
         around: bounds them.
         peer: the caller's address.
+        subjects: of the client's certificate.
 
     Attributes:
         incoming: the one at hand.
         whole: those behind, in their order.
     """
 
-    def __init__(self, around: Reading, peer: str) -> None:
+    def __init__(self, around: Reading, peer: str, subjects: tuple[str, ...] = ()) -> None:
         self._around = around
         self._peer = peer
+        self._subjects = subjects
         self._parser: Any = httptools.HttpRequestParser(self)
         self._has_begun = False
         self._taken_bytes = 0
@@ -128,7 +130,8 @@ class RequestParser:
             return
         incoming.keeps_alive = parser.should_keep_alive()
         max_head_bytes = self._around.settings.max_head_bytes
-        head = incoming.end_head(parser.get_method(), self._peer, max_head_bytes)
+        method = parser.get_method()
+        head = incoming.end_head(method, self._peer, max_head_bytes, self._subjects)
         if head is None:
             return
         judged = self._around.work.judge(head)

@@ -19,6 +19,7 @@ from batchproof_server.rpc.fronts.completion_queue.private_api import (
     end_of_call,
     peer_of,
     receive_message,
+    subjects_of,
 )
 from batchproof_server.rpc.fronts.completion_queue.stream import StreamMessages
 from batchproof_server.rpc.fronts.front import GOING, Body, CallHead, Code, Reply, Routes, Status
@@ -71,6 +72,7 @@ class OpenCalls:
         late = f"the message was not there after {settings.message_timeout_s:g} s"
         self._late = Status(Code.DEADLINE_EXCEEDED, late)
         self._methods = _methods(routes)
+        self._knows_clients = settings.knows_clients
         self._open: dict[int, _Open] = {}
         self._lists = InLists(routes, self._answer)
         self._inflater = Inflater(settings.max_message_bytes)
@@ -128,7 +130,8 @@ class OpenCalls:
                 self._room.begin(raw.id)
             until_s = raw.deadline_epoch_s
             deadline_s = None if until_s > NO_DEADLINE_S else until_s + to_epoch_s
-            head = CallHead(raw.id, path, raw.metadata, peer_of(raw.call), deadline_s)
+            subjects = subjects_of(raw.call) if self._knows_clients else ()
+            head = CallHead(raw.id, path, raw.metadata, peer_of(raw.call), deadline_s, subjects)
             if is_unary:
                 unary.append((raw, head))
             else:

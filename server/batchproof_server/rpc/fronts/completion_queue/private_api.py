@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
+from batchproof_server.rpc.fronts.certificates import subjects_in
 from batchproof_server.rpc.fronts.front import Code, Metadata, Reply, Status
 
 # The C core gives calls, events of its queue and operations no types.
@@ -36,6 +37,7 @@ _NAMES: Final[Mapping[str, Sequence[str]]] = {
     "SendInitialMetadataOperation": (),
     "SendMessageOperation": (),
     "SendStatusFromServerOperation": (),
+    "auth_context": (),
 }
 
 
@@ -96,6 +98,11 @@ def peer_of(call: CoreCall) -> str:
     """The caller's address; bytes or text, as the release of grpcio has it."""
     peer = call.peer()
     return peer.decode("utf-8", "replace") if isinstance(peer, bytes) else str(peer)
+
+
+def subjects_of(call: CoreCall) -> tuple[str, ...]:
+    """The subjects of the client's certificate; none without one."""
+    return subjects_in(cygrpc.auth_context(call))
 
 
 NO_DEADLINE_S: Final = 1e17

@@ -45,7 +45,8 @@ class CompletionQueueFront:
         server, self._bound = _bind(self._settings, address_of(host, port))
         allowance = Allowance()
         calls = OpenCalls(self._settings, self._routes, self._clock, allowance)
-        at_once = frozenset(path.encode() for path in self._routes.unary)
+        unary = self._routes.unary if self._routes.reads_at_once else ()
+        at_once = frozenset(path.encode() for path in unary)
         self._port = _OpenPort(server, calls, Poller(server, at_once, allowance))
         return self._bound
 

@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.rpc.fronts.certificates import CertificateFiles
+from batchproof_server.rpc.fronts.certificates import CertificateFiles, subjects_in
 from batchproof_server.rpc.fronts.front import (
     GOING,
     AnswerUnary,
@@ -101,11 +101,12 @@ class CallHandlers(grpc.GenericRpcHandler):
     Args:
         routes: answer the calls.
         clock: of deadlines.
-        settings: limits.
+        settings: limits, and whether each client has shown a certificate.
     """
 
     def __init__(self, routes: Routes, clock: Clock, settings: RpcSettings) -> None:
         self._routes = routes
+        self._knows_clients = settings.knows_clients
         self._clock = clock
         self._ids = itertools.count(1)
         self._open = 0
@@ -184,8 +185,10 @@ class CallHandlers(grpc.GenericRpcHandler):
         """What is known of a call before its messages are read."""
         left_s: Any = context.time_remaining()
         deadline_s = None if left_s is None else self._clock.now_s() + left_s
-        metadata = details.invocation_metadata
-        return CallHead(next(self._ids), details.method, metadata, context.peer(), deadline_s)
+        metadata, peer = details.invocation_metadata, context.peer()
+        auth: Any = context.auth_context() if self._knows_clients else {}
+        subjects = subjects_in(auth) if auth else ()
+        return CallHead(next(self._ids), details.method, metadata, peer, deadline_s, subjects)
 
 
 class ContextMessages:
