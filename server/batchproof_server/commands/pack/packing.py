@@ -18,7 +18,7 @@ from batchproof_server.commands.pack.asking import (
     prove_and_profile,
 )
 from batchproof_server.commands.pack.telling import How, Telling, recipe_lines, recipe_to_write
-from batchproof_server.commands.pack.work import Work
+from batchproof_server.commands.pack.work import PackWork
 from batchproof_server.commands.report import summed_repairs
 from batchproof_server.commands.serving import serve_version
 from batchproof_server.drift.profile_form import PROFILE_NAME, profile_json
@@ -68,7 +68,7 @@ class Packing:
         tell: of what becomes known.
     """
 
-    work: Work
+    work: PackWork
     fresh: Path
     tell: Telling
 

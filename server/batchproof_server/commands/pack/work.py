@@ -15,7 +15,7 @@ _NO_LABELS: Final = FoundLabels((), is_guessed=False, reason="none were given")
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PackWork:
     """What was asked for.
 
     Attributes:
@@ -41,7 +41,7 @@ class Work:
     limit: int | None
 
 
-def read_work(arguments: Namespace, config: Config) -> Work:
+def read_work(arguments: Namespace, config: Config) -> PackWork:
     """Checks what was given.
 
     Raises:
@@ -63,7 +63,7 @@ def read_work(arguments: Namespace, config: Config) -> Work:
         )
     if (model / MANIFEST_NAME).exists():
         raise ValueError(f"{model}: is a bundle already, it holds a {MANIFEST_NAME}")
-    return Work(
+    return PackWork(
         config=config,
         model=model,
         data=arguments.data,
