@@ -14,6 +14,7 @@ from batchproof_server.commands.diagnose.arguments import add_diagnose
 from batchproof_server.commands.drift.arguments import add_drift
 from batchproof_server.commands.evaluate.arguments import add_evaluate
 from batchproof_server.commands.inspect.arguments import add_inspect
+from batchproof_server.commands.pack.arguments import add_pack
 from batchproof_server.commands.profile.arguments import add_profile, spelled_out
 from batchproof_server.commands.recipe.arguments import add_recipe
 from batchproof_server.commands.repair.arguments import add_repair
@@ -36,6 +37,7 @@ _SERVER_PACKAGES: Final = (
 # Imported when asked for, so that a bare install gets a sentence instead of an ImportError, and
 # nobody waits for what another command needs.
 _COMMANDS: Final = {
+    "pack": "batchproof_server.commands.pack.command:pack",
     "inspect": "batchproof_server.commands.inspect.command:inspect",
     "serve": "batchproof_server.commands.serve.command:serve",
     "ctl": "batchproof_server.commands.ctl.command:ctl",
@@ -84,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
+        add_pack,
         add_inspect,
         add_serve,
         add_ctl,

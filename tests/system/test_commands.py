@@ -6,7 +6,7 @@ import pytest
 
 from system.bundles import write_affine
 from system.conftest import Serve
-from system.process import own_lines, run
+from system.process import SERVING, own_lines, run
 
 
 @pytest.fixture
@@ -93,6 +93,22 @@ def test_a_path_that_is_no_directory_or_holds_no_model_exits_2(tmp_path: Path) -
         (line,) = ended.stderr.splitlines()
         assert said in line
         assert ended.stdout == ""
+
+
+def test_a_model_file_is_served_for_tensors_and_the_log_says_what_pack_would_add(
+    repository: Path, tmp_path: Path, serve: Serve
+) -> None:
+    file = (repository / "exact" / "1" / "affine.json").rename(tmp_path / "mine.json")
+    server = serve(file).wait_serving()
+    assert server.health("mine") == SERVING
+    assert any("batchproof-server pack" in line for line in server.err)
+
+
+def test_a_model_file_of_another_kind_says_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "old.h5").write_bytes(b"")
+    ended = run("serve", tmp_path / "old.h5")
+    assert ended.returncode == 2
+    assert "`batchproof-server pack old.h5` judges it" in ended.stderr
 
 
 def test_a_label_of_a_version_that_is_not_there_exits_2(repository: Path) -> None:

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 
 from batchproof_server.application.config import Config
 from batchproof_server.application.core import Core, Told, build_core
+from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.events import Subscriber
 from batchproof_server.commands.terminal import ProgressLine
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.served import ServedModel
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import LogObserver, configure_logs
+from batchproof_server.proof.settings import Tell
 from batchproof_server.shadowing.settings import ShadowSettings
 
 
@@ -27,7 +30,11 @@ class Serving:
 
 @asynccontextmanager
 async def serve_version(
-    config: Config, place: Place, *subscribers: Subscriber, watches_inputs: bool = False
+    config: Config,
+    place: Place,
+    *subscribers: Subscriber,
+    watches_inputs: bool = False,
+    to_prove: bool = True,
 ) -> AsyncIterator[Serving]:
     """Loads a version and serves it to this command, until the context ends.
 
@@ -36,6 +43,8 @@ async def serve_version(
         place: of the version.
         subscribers: are told of events.
         watches_inputs: see ``build_core``.
+        to_prove: without a proof it answers on the library that it was made with, and nothing says
+            that its answers are those of any other micro-batch.
 
     Raises:
         ModelRefused: with the findings.
@@ -51,7 +60,8 @@ async def serve_version(
         version_labels={},
         shadow=ShadowSettings(),
     )
-    core = build_core(alone, told, watches_inputs=watches_inputs)
+    plugs = loading_plugs if to_prove else _unproving
+    core = build_core(alone, told, plugs=plugs, watches_inputs=watches_inputs)
     with capture_library_logs(logger):
         try:
             model = await core.load(place)
@@ -61,3 +71,7 @@ async def serve_version(
                 model.close()
         finally:
             core.close()
+
+
+def _unproving(config: Config, tell: Tell) -> LoadingPlugs:
+    return replace(loading_plugs(config, tell), prove=None)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.base.errors import ModelRefused
-from batchproof_server.base.output_forms import FORMS
 from batchproof_server.base.signature import TensorSpec
 from batchproof_server.commands.report import field, summed_repairs
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.models.manifest import MANIFEST_NAME
+from batchproof_server.offline.inspection.draft import Draft, preset_text, watched_output
 from batchproof_server.offline.inspection.guesses import Guess
 from batchproof_server.offline.inspection.inspecting import Inspection, inspect_model
 
@@ -76,10 +76,10 @@ def _lines(found: Inspection) -> Iterator[str]:
     yield ""
     yield f"To begin with, as {MANIFEST_NAME} beside the model:"
     yield ""
-    yield from _manifest(found)
+    yield from _draft(found).text.splitlines()
     yield ""
-    yield "Labelled pictures tell whether that is right:"
-    yield "  batchproof-server evaluate BUNDLE --data DIR"
+    yield "Labelled pictures tell whether that is right, and a bundle can be written from them:"
+    yield f"  batchproof-server pack {found.artefact.name} --data LABELLED"
 
 
 def _output(spec: TensorSpec, found: Inspection) -> str:
@@ -91,21 +91,17 @@ def _guessed(guess: Guess[str]) -> str:
     return f"{guess.value}: {guess.reason}" if guess.value else guess.reason
 
 
-def _manifest(found: Inspection) -> Iterator[str]:
-    yield "format = 1"
-    if found.preset.value:
-        yield ""
-        yield "[recipe]"
-        yield f'preset = "{found.preset.value}"'
-        if found.signature.inputs[0].row_shape[-1] == 1:
-            yield 'color = "grayscale"'
-        if not found.is_scaling_known:
-            yield "# [recipe.normalize]"
-            yield "# divisor = 255.0   # if pictures were divided by 255 in training"
-    scores = [name for name, guess in found.kinds.items() if guess.value in FORMS]
-    if scores:
-        yield ""
-        yield "[output]"
-        yield f'kind = "{found.kinds[scores[0]].value}"'
-        if len(found.kinds) > 1:
-            yield f"name = {json.dumps(scores[0])}"
+def _draft(found: Inspection) -> Draft:
+    settings = found.recipe(found.preset.value) if found.preset.value else None
+    hints = (
+        "[recipe.normalize]",
+        "divisor = 255.0   # if pictures were divided by 255 in training",
+    )
+    return Draft(
+        title="",
+        kinds=found.kinds,
+        watched=watched_output(found.kinds, found.class_counts),
+        recipe="" if settings is None else preset_text(settings),
+        reasons=(found.preset.reason,),
+        hints=() if found.is_scaling_known or settings is None else hints,
+    )

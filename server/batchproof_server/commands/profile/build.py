@@ -132,14 +132,15 @@ async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples |
     """The profile, its samples, and the instant at which the model was loaded."""
     records = RecordKeeper()
     async with serve_version(
-        _config(work.config), work.place, records, watches_inputs=True
+        profiling_config(work.config), work.place, records, watches_inputs=True
     ) as serving:
         loaded_s, loaded = clock.now_s(), serving.model.loaded
         recipe = served_expansion(loaded).recipe
         is_multi_label = loaded.output.is_multi_label
         truth = truth_of(work.pictures, loaded.classes, is_multi_label=is_multi_label)
         plan = None if work.tta is None else loaded.tta.plans[work.tta]
-        subject = _subject(work, loaded, plan)
+        _check_like(work, plan)
+        subject = profiled_model(loaded, plan)
         answering = Answering(serving.model, serving.core.predict, records, plan)
         with show_bars(len(work.pictures)) as bars:
             signals = await answering.collect_signals(work.pictures, bars.begin("answering"))
@@ -152,7 +153,7 @@ async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples |
         return built, samples_of(recipe, work.pictures, signals, wanted), loaded_s
 
 
-def _config(config: Config) -> Config:
+def profiling_config(config: Config) -> Config:
     """The user's, with as many pictures decoded at the same time as this process has cores."""
     threads = max(config.decoding.threads, usable_cpus())
     a_thread_bytes = config.decoding.max_decoded_bytes // config.decoding.threads
@@ -161,16 +162,28 @@ def _config(config: Config) -> Config:
     return replace(config, decoding=decoding, drift=DriftSettings(enabled=False))
 
 
-def _subject(work: _Work, loaded: LoadedModel, plan: Plan | None) -> ProfiledModel:
-    recipe = served_expansion(loaded).recipe
+def _check_like(work: _Work, plan: Plan | None) -> None:
     tta = None if plan is None else tta_reference(plan)
     if work.like is not None and work.like.tta != tta:
         raise ValueError(f"--like: {difference(work.like.tta, tta)}")
+
+
+def profiled_model(loaded: LoadedModel, plan: Plan | None = None) -> ProfiledModel:
+    """What a profile of a served model is of.
+
+    Args:
+        loaded: with a recipe and class scores.
+        plan: of the augmentation whose signals are in it too.
+
+    Raises:
+        InvalidData: the model takes no pictures, or gives no class scores.
+    """
+    recipe = served_expansion(loaded).recipe
     return ProfiledModel(
         model_digest=loaded.bundle.model_digest,
         recipe_digest=recipe.digest,
         labels=profiled_labels(loaded),
-        tta=tta,
+        tta=None if plan is None else tta_reference(plan),
         libraries=recipe.libraries,
     )
 

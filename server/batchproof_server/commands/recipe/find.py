@@ -15,19 +15,20 @@ from batchproof_server.commands.evaluate.command import (
     tell_fault,
 )
 from batchproof_server.commands.recipe.report import found_report, hint_report
-from batchproof_server.commands.serving import Serving, serve_version
+from batchproof_server.commands.serving import serve_version
 from batchproof_server.commands.terminal import write
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.offline.datasets.folder import read_unlabelled
-from batchproof_server.offline.datasets.pictures import LabelledPicture, truth_of
+from batchproof_server.offline.datasets.pictures import LabelledPicture
 from batchproof_server.offline.evaluation.evaluating import class_count, subject_of
 from batchproof_server.offline.evaluation.paths import EvaluationFailed
 from batchproof_server.offline.recipe_search.answering import ManyRecipes
 from batchproof_server.offline.recipe_search.candidates import RecipeInput
 from batchproof_server.offline.recipe_search.hint import Hint, hint_at
 from batchproof_server.offline.recipe_search.result import FoundRecipes, found_recipes
-from batchproof_server.offline.recipe_search.searching import Begin, RecipeSearch, mixed
+from batchproof_server.offline.recipe_search.searching import mixed
+from batchproof_server.offline.recipe_search.served import search_of
 
 
 def find(arguments: Namespace) -> int:
@@ -72,7 +73,7 @@ async def _find(
     async with serve_version(config, place) as serving:
         there, chosen = pictures
         loaded = serving.model.loaded
-        model = _input(loaded, config)
+        model = recipe_input(loaded, config)
         own = loaded.recipe or model.plain()
         data = str(arguments.data or arguments.unlabelled)
         subject = subject_of(loaded, data, len(chosen), there, class_count(loaded))
@@ -80,14 +81,16 @@ async def _find(
             if arguments.unlabelled is not None:
                 asker = ManyRecipes(serving.model, serving.core.predict, chosen)
                 return await hint_at(asker, model, own, subject, bars.begin)
-            search = _search(serving, model, mixed(chosen), bars.begin)
+            search = search_of(
+                serving.model, serving.core.predict, model, mixed(chosen), bars.begin
+            )
             best = await search.run(own)
         first = search.tried[own.digest]
         has_recipe = loaded.recipe is not None
         return found_recipes(search, best, first, subject, has_recipe=has_recipe)
 
 
-def _input(loaded: LoadedModel, config: Config) -> RecipeInput:
+def recipe_input(loaded: LoadedModel, config: Config) -> RecipeInput:
     """What recipes for the model are compiled against.
 
     Raises:
@@ -98,17 +101,3 @@ def _input(loaded: LoadedModel, config: Config) -> RecipeInput:
         names = ", ".join(spec.name for spec in inputs)
         raise ValueError(f"the model has the inputs {names}, expected one that takes pictures")
     return RecipeInput(inputs[0], loading_plugs(config).imaging(loaded.bundle.kind), config.images)
-
-
-def _search(
-    serving: Serving, model: RecipeInput, pictures: tuple[LabelledPicture, ...], begin: Begin
-) -> RecipeSearch:
-    loaded = serving.model.loaded
-    multi = loaded.output.is_multi_label
-    return RecipeSearch(
-        asker=ManyRecipes(serving.model, serving.core.predict, pictures),
-        truth=truth_of(pictures, class_count(loaded), is_multi_label=multi),
-        meaning=loaded.output.meaning,
-        model=model,
-        begin=begin,
-    )

@@ -19,7 +19,8 @@ def add_serve(commands: Any) -> None:
         type=Path,
         metavar="PATH",
         nargs="?",
-        help="a bundle, or <model>/<integer version>/ folders",
+        help="a bundle, <model>/<integer version>/ folders, or a model file, which is served for "
+        "tensors",
     )
     serve.add_argument(
         "--model-config-file",

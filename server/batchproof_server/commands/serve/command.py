@@ -6,13 +6,18 @@ import sys
 import threading
 from argparse import Namespace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
+from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.application.process import run
 from batchproof_server.application.server import compose
 from batchproof_server.application.sources import read_sources
+from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.files import PrivateDirectory
 from batchproof_server.base.listener import PortUnavailable
+from batchproof_server.commands.serve.model_file import served_path, what_pack_would_add
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.looking import Sources
 from batchproof_server.observing.library_logs import capture_library_logs
@@ -28,13 +33,27 @@ def serve(arguments: Namespace) -> int:
     Returns:
         0 for an orderly end, 1 for a failure, 2 for wrong usage.
     """
+    scratch = PrivateDirectory()
     try:
-        reread = partial(_sources, arguments)
+        return _serve(arguments, scratch)
+    finally:
+        scratch.close()
+
+
+def _serve(arguments: Namespace, scratch: PrivateDirectory) -> int:
+    try:
+        path = None if arguments.path is None else served_path(arguments.path, scratch)
+        reread = partial(_sources, arguments, path)
         config = read_config(arguments.config, _flags(arguments))
         found = reread().look()
         places = tuple(each.place for each in found.versions.values())
         logger = configure_logs(config.log.level, config.log.format, sys.stderr)
+        if path is not None and (hint := what_pack_would_add(arguments.path, places)):
+            logger.info("no manifest", detail=hint)
         server = compose(config, places, logger, reread=reread)
+    except ModelRefused as refused:
+        write_error(joined(refused.findings or (str(refused),)))
+        return USAGE
     except (ValueError, OSError) as fault:  # settings, or a path that holds nothing to serve
         write_error(str(fault))
         return USAGE
@@ -45,13 +64,14 @@ def serve(arguments: Namespace) -> int:
         except PortUnavailable as fault:
             write_error(str(fault))
             code = USAGE
+    scratch.close()
     _leave_busy_threads(code)
     return code
 
 
-def _sources(arguments: Namespace) -> Sources:
+def _sources(arguments: Namespace, path: Path | None) -> Sources:
     """Where versions lie and what is wanted of them, as it is written now."""
-    return read_sources(read_config(arguments.config, _flags(arguments)), arguments.path)
+    return read_sources(read_config(arguments.config, _flags(arguments)), path)
 
 
 def _flags(arguments: Namespace) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from batchproof_server.backends.artefact import ArtefactKind
 from batchproof_server.backends.examining import open_audited
@@ -9,17 +10,21 @@ from batchproof_server.backends.plug_list import artefact_kinds
 from batchproof_server.backends.source import Anatomy
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.output_forms import FORMS
 from batchproof_server.base.signature import Signature
+from batchproof_server.imaging.settings import RecipeSettings
 from batchproof_server.offline.inspection.guesses import (
     NO_SCALING,
     Guess,
     LikelyKind,
     guess_kind,
     guess_preset,
+    guess_resize,
+    picture_form,
 )
 from batchproof_server.proof.certificate.certificate import RepairRecord
 
-_HDF5 = (".h5", ".hdf5")
+HDF5_SUFFIXES: Final = (".h5", ".hdf5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,32 @@ class Inspection:
     kinds: dict[str, Guess[LikelyKind]]
     preset: Guess[str]
     is_scaling_known: bool
+
+    def recipe(self, preset: str) -> RecipeSettings | None:
+        """A recipe that makes what the model takes; None where the input is no picture.
+
+        Args:
+            preset: that it is made of, a name of ``PRESETS``.
+        """
+        inputs = self.signature.inputs
+        form = picture_form(inputs[0]) if len(inputs) == 1 else None
+        if form is None:
+            return None
+        return form.settings(preset, guess_resize(inputs[0], self.anatomy))
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The outputs that are likely to hold scores, in the order of the signature."""
+        return tuple(name for name, guess in self.kinds.items() if guess.value in FORMS)
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """How many classes each output with scores has, by name."""
+        sizes = {spec.name: spec.row_shape[:1] for spec in self.signature.outputs}
+        return {
+            name: 2 if FORMS[self.kinds[name].value].is_binary else int(sizes[name][0] or 0)
+            for name in self.scored
+        }
 
 
 def inspect_model(path: Path, settings: EngineSettings) -> Inspection:
@@ -87,7 +118,7 @@ def find_artefact(path: Path) -> tuple[ArtefactKind, Path]:
         ModelRefused: there is none, or several.
     """
     kinds = artefact_kinds()
-    if path.suffix in _HDF5:
+    if path.suffix.lower() in HDF5_SUFFIXES:
         raise ModelRefused(
             "HDF5 files are not opened",
             (_convert_hdf5(path),),
@@ -106,8 +137,7 @@ def find_artefact(path: Path) -> tuple[ArtefactKind, Path]:
 
 
 def _convert_hdf5(path: Path) -> str:
-    load = f"keras.saving.load_model({path.name!r}, compile=False)"
     return (
-        f"{path.name}: loading HDF5 may execute what it holds; if you trust it, convert it: "
-        f'python -c "import keras; {load}.save({path.stem + ".keras"!r})"'
+        f"{path.name}: HDF5 is the format of Keras 2; `batchproof-server pack {path.name}` judges "
+        "it, converts it in a process of its own with safe loading, and packs it"
     )

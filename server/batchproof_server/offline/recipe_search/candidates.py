@@ -111,17 +111,17 @@ def _presets(own: RecipePlan, model: RecipeInput) -> Iterator[RecipePlan]:
         if preset.resize.short_side is not None and own.resize is not None:
             side = max(own.resize.width or 0, own.resize.height or 0)
             resize = ResizeSettings(short_side=round(side * 256 / 224))
-        settings = RecipeSettings(
-            preset=name,
-            color="grayscale" if own.color == "grayscale" else None,
-            orientation=own.orientation,
-            dtype=own.dtype,
-            layout=own.layout,
-            resize=resize,
-        )
         try:
+            settings = RecipeSettings(
+                preset=name,
+                color="grayscale" if own.color == "grayscale" else None,
+                orientation=own.orientation,
+                dtype=own.dtype,
+                layout=own.layout,
+                resize=resize,
+            )
             plan = compile_recipe(settings, model.spec, model.plugs, model.limits).plan
-        except (InvalidSettings, ValueError):
+        except (InvalidSettings, ValueError):  # such as three means for one channel
             continue
         formats = with_decoder(own, plan.decoder).formats
         yield replace(plan, formats=formats or plan.formats)

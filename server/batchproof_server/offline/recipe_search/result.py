@@ -99,6 +99,11 @@ class FoundRecipes:
         return found[0] if found and self.has_recipe else None
 
     @property
+    def tail(self) -> float:
+        """The probability of error beyond each end of an interval; see ``tail_of_each``."""
+        return _tail(self.comparisons)
+
+    @property
     def is_own_beaten(self) -> bool:
         """Whether another recipe is better than the manifest's beyond doubt."""
         return self.own is not None and not self.own.is_tied
@@ -164,7 +169,7 @@ def found_recipes(
         key=lambda each: (each is not best, -each.answered, -each.logs.mean()),
     )
     comparisons = len(search.tried) - 1
-    tail = tail_of_each(1 - (1 - CONFIDENCE) / 2, comparisons)
+    tail = _tail(comparisons)
     return FoundRecipes(
         subject=subject,
         has_recipe=has_recipe,
@@ -175,6 +180,11 @@ def found_recipes(
         ),
         refused=tuple(_refusals(search.tried.values(), best)),
     )
+
+
+def _tail(comparisons: int) -> float:
+    """Half of the 1 % goes to the early stages."""
+    return tail_of_each(1 - (1 - CONFIDENCE) / 2, comparisons)
 
 
 def _standing(

@@ -3,6 +3,7 @@
 Importing this module imports h5py, which Keras needs anyway.
 """
 
+import json
 import math
 from collections.abc import Iterator
 from typing import IO, Any, Final
@@ -33,6 +34,20 @@ def audit_hdf5(file: IO[bytes], name: str) -> tuple[Finding, ...]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as fault:
         reason = cut(str(fault).splitlines()[0], 200) if str(fault) else type(fault).__name__
         return (found("BP002", name, f"it is no whole HDF5 file: {reason}"),)
+
+
+def model_config(file: IO[bytes]) -> Any:
+    """The configuration of the model that Keras saved in an HDF5 file; None where there is none.
+
+    Args:
+        file: as ``audit_hdf5`` found nothing in it.
+    """
+    try:
+        with h5py.File(file, "r") as saved:
+            text = saved.attrs.get("model_config")
+            return None if text is None else json.loads(text)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, RecursionError):
+        return None
 
 
 def _group(group: Any, path: str, seen: set[int], depth: int) -> Iterator[Finding]:

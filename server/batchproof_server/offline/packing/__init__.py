@@ -1,0 +1,1 @@
+"""From a model file and labelled pictures to the parts of a bundle."""
