@@ -23,7 +23,8 @@ ORDERS: Final = ("/RepositoryModelLoad", "/RepositoryModelUnload", "/HandleReloa
 NOT_SERVED: Final = "/grpc.health.v1.Health/List"
 # Requests of these streams fail alone.
 MEMBERS: Final = ("PredictStream", "ModelStreamInfer")
-PREDICTIONS: Final = ("/Predict", "/ModelInfer", *MEMBERS)
+# What takes pictures or tensors, of any size.
+PREDICTIONS: Final = ("/Predict", "/Diagnose", "/ModelInfer", *MEMBERS)
 
 
 async def ended(serving: Running, path: str, content: bytes) -> tuple[str, str]:
