@@ -11,9 +11,11 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from batchproof.command_line import INTERRUPTED
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import (
     DEFAULT_SERVER,
+    Arguments,
     LoadArguments,
     ModelsArguments,
     PredictArguments,
@@ -24,6 +26,7 @@ from batchproof_client.commands.arguments import (
 )
 from batchproof_client.commands.load import load
 from batchproof_client.commands.models import models
+from batchproof_client.commands.pictures import read_standard_input
 from batchproof_client.commands.predict import predict
 from batchproof_client.commands.report_outcome import report_outcome
 from batchproof_client.commands.status import status
@@ -32,7 +35,6 @@ from batchproof_client.errors import BatchproofError, DeadlineExceeded, LocalInp
 
 _SERVER_VARIABLE: Final = "BATCHPROOF_SERVER"
 _FAILED: Final = 2
-_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 _READER_GONE: Final = 141  # 128 + SIGPIPE
 
 
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         _abandon_output()
         return _READER_GONE
@@ -64,7 +66,9 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         if isinstance(arguments, LoadArguments):
             return load(arguments)
-        return asyncio.run(_ask(arguments))
+        # Before the loop, since Ctrl-C ends the reading of no other thread.
+        given = read_standard_input() if _reads_standard_input(arguments) else b""
+        return asyncio.run(_ask(arguments, given))
     except (Unavailable, DeadlineExceeded) as fault:
         write_error(f"{arguments.server.server}: {fault}")
     except BatchproofError as fault:
@@ -74,16 +78,21 @@ def _run(argv: Sequence[str] | None) -> int:
 
 async def _ask(
     arguments: PredictArguments | ModelsArguments | StatusArguments | ReportOutcomeArguments,
+    given: bytes,
 ) -> int:
     server = arguments.server
     async with AsyncClient(server.server, timeout_s=server.timeout_s, tls=server.tls) as client:
         if isinstance(arguments, PredictArguments):
-            return await predict(client, arguments)
+            return await predict(client, arguments, given)
         if isinstance(arguments, ModelsArguments):
             return await models(client, arguments)
         if isinstance(arguments, ReportOutcomeArguments):
             return await report_outcome(client, arguments)
         return await status(client, arguments)
+
+
+def _reads_standard_input(arguments: Arguments) -> bool:
+    return isinstance(arguments, PredictArguments) and arguments.reads_standard_input
 
 
 def _abandon_output() -> None:

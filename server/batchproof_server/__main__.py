@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from batchproof.command_line import INTERRUPTED, command_first
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
 from batchproof_server.commands.diagnose.arguments import add_diagnose
@@ -53,9 +54,12 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command.
 
     Returns:
-        The exit code: 0 for an orderly end, 1 for a failure, 2 for wrong usage.
+        The exit code: 0 for an orderly end, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C
+        (which is an orderly end of ``serve``).
     """
-    arguments = _parser().parse_args(spelled_out(sys.argv[1:] if argv is None else argv))
+    parser = _parser()
+    words = command_first(sys.argv[1:] if argv is None else argv, parser)
+    arguments = parser.parse_args(spelled_out(words))
     missing = [name for name in _SERVER_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -63,7 +67,10 @@ def main(argv: list[str] | None = None) -> int:
             'pip install ".[cpu]" in the repository (or ".[server]" without TensorFlow)\n'
         )
         return USAGE
-    return _command(arguments.command)(arguments)
+    try:
+        return _command(arguments.command)(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _command(name: str) -> Command:
@@ -75,7 +82,8 @@ def _command(name: str) -> Command:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="batchproof-server",
-        description="Serves image classifiers over gRPC: one image, one answer.",
+        description="Serves image classifiers over gRPC: one image, one answer. Options may stand "
+        "before or after the COMMAND; `batchproof-server COMMAND --help` lists them.",
     )
     parser.add_argument(
         "--version", action="version", version=importlib.metadata.version("batchproof")

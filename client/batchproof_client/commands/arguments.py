@@ -1,15 +1,18 @@
 """What the user typed, as values."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
+from batchproof.command_line import command_first
 from batchproof_client.augmentation import Augmentation
-from batchproof_client.commands.numbers import at_least_0, at_least_1, positive
+from batchproof_client.commands.numbers import at_least_1, positive
 from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
+from batchproof_client.commands.pictures import STANDARD_INPUT
 from batchproof_client.commands.tta_options import add_tta_options, tta_of
 from batchproof_client.connection import TlsOptions
 from batchproof_client.loadtest.options import add_options, settings_of
@@ -45,7 +48,7 @@ class PredictArguments:
     """``batchproof predict``.
 
     Attributes:
-        images: files, folders and patterns, as typed.
+        images: files, folders and patterns, as typed; ``-`` is standard input.
         model: as :func:`~batchproof_client.inputs.selector_of` parses it; None for the only one.
         top_k: classes to show.
         probabilities: whether to show all probabilities.
@@ -62,6 +65,11 @@ class PredictArguments:
     concurrency: int
     handles: bool = False
     tta: Augmentation | None = None
+
+    @property
+    def reads_standard_input(self) -> bool:
+        """Whether one of the pictures is to be read there."""
+        return STANDARD_INPUT in self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,9 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
         SystemExit: help or the version was asked for, and is printed.
         LocalInputError: options contradict each other, or one does not parse.
     """
-    parsed = _parser(default_server).parse_args(argv)
+    parser = _parser(default_server)
+    words = command_first(sys.argv[1:] if argv is None else argv, parser)
+    parsed = parser.parse_args(words)
     server = ServerArguments(
         server=parsed.server, tls=_tls(parsed), timeout_s=parsed.timeout_s, json=parsed.json
     )
@@ -160,7 +170,11 @@ def _tls(parsed: argparse.Namespace) -> TlsOptions | None:
 
 
 def _parser(default_server: str) -> _Parser:
-    parser = _Parser(prog="batchproof", description="Asks a batchproof server.")
+    parser = _Parser(
+        prog="batchproof",
+        description="Asks a batchproof server. Options may stand before or after the COMMAND; "
+        "`batchproof COMMAND --help` lists them.",
+    )
     parser.add_argument("--version", action="version", version=version("batchproof"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = _common(default_server)
@@ -191,10 +205,13 @@ def _parser(default_server: str) -> _Parser:
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help='a file, a folder or a pattern ("shots/*.png")'
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help='a file, a folder, a pattern ("shots/*.png"), or - for a picture on standard input',
     )
     parser.add_argument("--model", metavar="NAME[:VERSION|@LABEL]")
-    parser.add_argument("--top-k", type=at_least_0, default=5, metavar="N", help="default 5")
+    parser.add_argument("--top-k", type=at_least_1, default=5, metavar="N", help="default 5")
     parser.add_argument(
         "--probabilities", action="store_true", help="show the probabilities of all classes"
     )

@@ -66,6 +66,7 @@ def test_tls_options_are_collected() -> None:
         ("", "required: COMMAND"),
         ("predict", "required: IMAGE"),
         ("predict a --top-k -1", "-1 is below 0"),
+        ("predict a --top-k 0", "0 is below 1"),
         ("predict a --top-k x", '"x" is not a number'),
         ("predict a --concurrency 0", "0 is below 1"),
         ("status --wait 0", "0 is not above 0"),
