@@ -16,11 +16,12 @@ from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import (
     DEFAULT_SERVER,
     Arguments,
+    Asking,
+    CompletionArguments,
     LoadArguments,
     ModelsArguments,
     PredictArguments,
     ReportOutcomeArguments,
-    StatusArguments,
     UsageError,
     parse,
 )
@@ -63,6 +64,9 @@ def _run(argv: Sequence[str] | None) -> int:
     except (UsageError, LocalInputError) as fault:
         write_error(str(fault))
         return _FAILED
+    if isinstance(arguments, CompletionArguments):
+        sys.stdout.write(arguments.script + "\n")
+        return 0
     try:
         if isinstance(arguments, LoadArguments):
             return load(arguments)
@@ -76,10 +80,7 @@ def _run(argv: Sequence[str] | None) -> int:
     return _FAILED
 
 
-async def _ask(
-    arguments: PredictArguments | ModelsArguments | StatusArguments | ReportOutcomeArguments,
-    given: bytes,
-) -> int:
+async def _ask(arguments: Asking, given: bytes) -> int:
     server = arguments.server
     async with AsyncClient(server.server, timeout_s=server.timeout_s, tls=server.tls) as client:
         if isinstance(arguments, PredictArguments):

@@ -6,8 +6,11 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
+SHELLS: Final = ("bash", "zsh", "fish")
+_NAMES_OF_FILES: Final = ("FILE", "IMAGE", "PATH")
 INTERRUPTED: Final = 130
 """128 + SIGINT, as a shell reports it."""
 
@@ -40,6 +43,38 @@ def _leave() -> NoReturn:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(INTERRUPTED)
+
+
+def add_completion(commands: Any) -> None:
+    """Adds the command ``completion`` to those of a program."""
+    completion = commands.add_parser(
+        "completion",
+        help="print a script that lets a shell complete this command",
+        description="Prints a script for SHELL. Put it where the shell looks, for instance "
+        "`source <(batchproof completion bash)` in ~/.bashrc, or the output for fish in "
+        "~/.config/fish/completions/.",
+    )
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+
+
+def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """The script with which ``shell`` completes commands, options and names of files.
+
+    Args:
+        parser: of the whole program.
+        shell: one of ``SHELLS``.
+    """
+    shtab: Any = importlib.import_module("shtab")  # of use to this command alone
+    for each in _arguments(parser):
+        if each.type is Path or each.metavar in _NAMES_OF_FILES:
+            vars(each)["complete"] = shtab.FILE  # shtab's own convention
+    return str(shtab.complete(parser, shell))
+
+
+def _arguments(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    yield from parser._actions  # noqa: SLF001 - as below
+    for each in _commands(parser).values():
+        yield from _arguments(each)
 
 
 def command_first(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:

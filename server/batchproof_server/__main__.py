@@ -6,9 +6,10 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final, TypeAlias
 
-from batchproof.command_line import INTERRUPTED, command_first
+from batchproof.command_line import INTERRUPTED, add_completion, command_first, completion_script
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
 from batchproof_server.commands.diagnose.arguments import add_diagnose
@@ -20,6 +21,7 @@ from batchproof_server.commands.recipe.arguments import add_recipe
 from batchproof_server.commands.repair.arguments import add_repair
 from batchproof_server.commands.serve.arguments import add_serve
 from batchproof_server.commands.tta.arguments import add_tta
+from batchproof_server.observing.engine_lines import engine_lines_apart
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -49,6 +51,9 @@ _COMMANDS: Final = {
     "tta": "batchproof_server.commands.tta.command:tta",
 }
 
+# `serve` sees to it itself: it knows whether its log is JSON.
+_OPENS_ENGINES: Final = frozenset(_COMMANDS) - {"serve", "ctl"}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command.
@@ -60,6 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     words = command_first(sys.argv[1:] if argv is None else argv, parser)
     arguments = parser.parse_args(spelled_out(words))
+    if arguments.command == "completion":
+        sys.stdout.write(completion_script(parser, arguments.shell) + "\n")
+        return 0
     missing = [name for name in _SERVER_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -67,8 +75,11 @@ def main(argv: list[str] | None = None) -> int:
             'pip install ".[cpu]" in the repository (or ".[server]" without TensorFlow)\n'
         )
         return USAGE
+    # Whoever hands over the arguments runs the command in a process of its own.
+    is_whole_process = argv is None and arguments.command in _OPENS_ENGINES
     try:
-        return _command(arguments.command)(arguments)
+        with engine_lines_apart() if is_whole_process else nullcontext():
+            return _command(arguments.command)(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -101,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         add_recipe,
         add_drift,
         add_tta,
+        add_completion,
     ):
         add(commands)
     return parser

@@ -2,16 +2,22 @@
 
 import argparse
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import batchproof_client.__main__
 import batchproof_server.__main__
 from batchproof import command_line
-from batchproof.command_line import command_first
+from batchproof.command_line import SHELLS, command_first, completion_script
 from batchproof_client.commands.arguments import _parser as client_parser
+from batchproof_server.__main__ import main as server_main
+from support.patience import PATIENCE_S
 
 SERVER = batchproof_server.__main__._parser()
 CLIENT = client_parser("127.0.0.1:8500")
@@ -107,3 +113,53 @@ def test_ctrl_c_ends_every_command_of_the_server_with_130(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(batchproof_server.__main__, "_command", lambda _name: interrupt)
     assert batchproof_server.__main__.main(["inspect", "anything"]) == 130
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("parser", [CLIENT, SERVER], ids=["client", "server"])
+def test_every_command_and_option_is_in_the_script_of_a_shell(
+    parser: argparse.ArgumentParser, shell: str
+) -> None:
+    script = completion_script(parser, shell)
+    names = {name.lstrip("-") for name, _ in options(parser)}
+    assert [name for name in sorted(names) if name not in script] == []
+    assert "completion" in script
+
+
+def completed_by_bash(tmp_path: Path, *words: str) -> list[str]:
+    """What bash offers for the last word."""
+    (tmp_path / "script").write_text(completion_script(CLIENT, "bash"))
+    typed = " ".join(f"'{word}'" for word in ("batchproof", *words))
+    asked = (
+        f'source "{tmp_path}/script"; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; '
+        '_shtab_batchproof; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    bash = shutil.which("bash")
+    assert bash is not None
+    done = subprocess.run(
+        [bash, "-c", asked],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_options_and_files(tmp_path: Path) -> None:
+    assert completed_by_bash(tmp_path, "pre") == ["predict"]
+    assert completed_by_bash(tmp_path, "predict", "--top") == ["--top-k"]
+    assert completed_by_bash(tmp_path, "completion", "f") == ["fish"]
+
+
+@pytest.mark.parametrize("program", ["client", "server"])
+def test_the_script_is_printed(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main = batchproof_client.__main__.main if program == "client" else server_main
+    assert main(["completion", "fish"]) == 0
+    assert "complete -c batchproof" in capsys.readouterr().out
+
+
+def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert batchproof_client.__main__.main(["completion", "csh"]) == 2
+    assert "invalid choice: 'csh'" in capsys.readouterr().err

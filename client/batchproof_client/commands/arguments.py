@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
-from batchproof.command_line import command_first
+from batchproof.command_line import add_completion, command_first, completion_script
 from batchproof_client.augmentation import Augmentation
 from batchproof_client.commands.numbers import at_least_1, positive
 from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
@@ -115,9 +115,22 @@ class ReportOutcomeArguments:
     outcomes: Path | Outcome
 
 
-Arguments = (
-    PredictArguments | ModelsArguments | StatusArguments | LoadArguments | ReportOutcomeArguments
-)
+Asking = PredictArguments | ModelsArguments | StatusArguments | ReportOutcomeArguments
+"""What is asked of a server on one loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionArguments:
+    """``batchproof completion``.
+
+    Attributes:
+        script: for the shell.
+    """
+
+    script: str
+
+
+Arguments = Asking | LoadArguments | CompletionArguments
 
 
 class _Parser(argparse.ArgumentParser):
@@ -136,6 +149,8 @@ def parse(argv: Sequence[str] | None, default_server: str) -> Arguments:
     parser = _parser(default_server)
     words = command_first(sys.argv[1:] if argv is None else argv, parser)
     parsed = parser.parse_args(words)
+    if parsed.command == "completion":
+        return CompletionArguments(completion_script(parser, parsed.shell))
     server = ServerArguments(
         server=parsed.server, tls=_tls(parsed), timeout_s=parsed.timeout_s, json=parsed.json
     )
@@ -190,6 +205,7 @@ def _parser(default_server: str) -> _Parser:
             "report-outcome", parents=[common], help="say what pictures really were"
         )
     )
+    add_completion(commands)
     status = commands.add_parser(
         "status", parents=[common], help="say whether the server and its models are serving"
     )

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TextIO
 
 from batchproof_server.application.server import Server
+from batchproof_server.observing.logs import Logger
 
 OK = 0
 FAILED = 1
@@ -60,12 +61,13 @@ class StopRequest:
         self._loop.call_soon_threadsafe(self._requested.set)
 
 
-async def run(server: Server, announcement: TextIO) -> int:
+async def run(server: Server, announcement: TextIO, logger: Logger) -> int:
     """Serves until a signal asks to stop.
 
     Args:
         server: composed, not opened.
         announcement: gets one line of JSON with the addresses as soon as the ports are open.
+        logger: is told where the server listens, and that it stops.
 
     Returns:
         The exit code: 0 after an orderly end; 1 when no version could be loaded, or when the grace
@@ -77,13 +79,15 @@ async def run(server: Server, announcement: TextIO) -> int:
     stop = StopRequest()
     with stop.capture_signals():
         try:
-            _announce(await server.open(), announcement)
-            return await _serve(server, stop)
+            addresses = await server.open()
+            _announce(addresses, announcement)
+            logger.info("listening", **addresses)
+            return await _serve(server, stop, logger)
         finally:
             server.close()
 
 
-async def _serve(server: Server, stop: StopRequest) -> int:
+async def _serve(server: Server, stop: StopRequest, logger: Logger) -> int:
     stopped = asyncio.ensure_future(stop.wait())
     reloading = asyncio.ensure_future(_reload(server, stop))
     loading = asyncio.ensure_future(server.load())
@@ -98,6 +102,8 @@ async def _serve(server: Server, stop: StopRequest) -> int:
     for task in ending:
         task.cancel()
     await asyncio.wait(ending)
+    because = "no version could be loaded" if nothing_answers else "a signal asked for it"
+    logger.info("stopping", because=because, grace_s=server.config.server.grace_s)
     answered = await server.drain()
     return OK if answered and not nothing_answers else FAILED
 

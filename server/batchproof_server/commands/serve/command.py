@@ -6,17 +6,19 @@ import sys
 import threading
 from argparse import Namespace
 from functools import partial
+from importlib.metadata import version
 from typing import Any, Final
 
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.application.process import run
-from batchproof_server.application.server import compose
+from batchproof_server.application.server import Server, compose
 from batchproof_server.application.sources import read_sources
 from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.looking import Sources
+from batchproof_server.observing.engine_lines import engine_lines_apart
 from batchproof_server.observing.library_logs import capture_library_logs
-from batchproof_server.observing.logs import configure_logs
+from batchproof_server.observing.logs import Logger, configure_logs
 
 USAGE: Final = 2
 _THREAD_PATIENCE_S: Final = 1.0
@@ -33,19 +35,32 @@ def serve(arguments: Namespace) -> int:
         config = read_config(arguments.config, _flags(arguments))
         found = reread().look()
         places = tuple(each.place for each in found.versions.values())
-        logger = configure_logs(config.log.level, config.log.format, sys.stderr)
-        server = compose(config, places, logger, reread=reread)
     except (ValueError, OSError) as fault:  # settings, or a path that holds nothing to serve
         write_error(str(fault))
         return USAGE
     prepare_engines()
-    with capture_library_logs(logger):
+    # The processes of the devices inherit what takes the lines of engines.
+    with engine_lines_apart(as_json=config.log.format == "json"):
+        logger = configure_logs(config.log.level, config.log.format, sys.stderr)
         try:
-            code = asyncio.run(run(server, sys.stdout))
+            server = compose(config, places, logger, reread=reread)
+        except (ValueError, OSError) as fault:
+            write_error(str(fault))
+            return USAGE
+        code = _run(server, logger)
+    _leave_busy_threads(code)
+    return code
+
+
+def _run(server: Server, logger: Logger) -> int:
+    with capture_library_logs(logger):
+        logger.info("starting", batchproof=version("batchproof"), process_id=os.getpid())
+        try:
+            code = asyncio.run(run(server, sys.stdout, logger))
         except PortUnavailable as fault:
             write_error(str(fault))
             code = USAGE
-    _leave_busy_threads(code)
+        logger.info("stopped", exit_code=code)
     return code
 
 
