@@ -14,7 +14,6 @@ from typing import Final
 from batchproof.command_line import INTERRUPTED
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import (
-    DEFAULT_SERVER,
     Arguments,
     Asking,
     CompletionArguments,
@@ -32,9 +31,9 @@ from batchproof_client.commands.predict import predict
 from batchproof_client.commands.report_outcome import report_outcome
 from batchproof_client.commands.status import status
 from batchproof_client.commands.terminal import write_error
+from batchproof_client.connection import default_target
 from batchproof_client.errors import BatchproofError, DeadlineExceeded, LocalInputError, Unavailable
 
-_SERVER_VARIABLE: Final = "BATCHPROOF_SERVER"
 _FAILED: Final = 2
 _READER_GONE: Final = 141  # 128 + SIGPIPE
 
@@ -60,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = parse(argv, os.environ.get(_SERVER_VARIABLE) or DEFAULT_SERVER)
+        arguments = parse(argv, default_target())
     except (UsageError, LocalInputError) as fault:
         write_error(str(fault))
         return _FAILED

@@ -90,9 +90,9 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "os.environ": (
         "batchproof_server.application.config",
         "batchproof_server.observing.engine_lines",  # TensorFlow's own setting, for its own lines
-        "batchproof_client.__main__",
+        "batchproof_client.connection",
     ),
-    "os.getenv": ("batchproof_server.application.config", "batchproof_client.__main__"),
+    "os.getenv": ("batchproof_server.application.config",),
     "time": ("batchproof_server.base.clock", "batchproof_client"),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from batchproof.command_line import add_completion, command_first, completion_script
 from batchproof_client.augmentation import Augmentation
@@ -14,12 +14,10 @@ from batchproof_client.commands.numbers import at_least_1, positive
 from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
 from batchproof_client.commands.pictures import STANDARD_INPUT
 from batchproof_client.commands.tta_options import add_tta_options, tta_of
-from batchproof_client.connection import TlsOptions
+from batchproof_client.connection import DEFAULT_SERVER, TlsOptions
 from batchproof_client.loadtest.options import add_options, settings_of
 from batchproof_client.loadtest.settings import LoadSettings
 from batchproof_client.outcomes import Outcome
-
-DEFAULT_SERVER: Final = "127.0.0.1:8500"
 
 
 class UsageError(Exception):

@@ -8,14 +8,13 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from batchproof_client.answers import Array, HeadPrediction, Prediction, PredictResult
+from batchproof_client.answers import HeadPrediction, Prediction, PredictResult
 from batchproof_client.augmentation import RowAugmentation
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import PredictArguments
@@ -30,6 +29,7 @@ from batchproof_client.errors import (
     ServerBusy,
     ServerFailed,
 )
+from batchproof_client.records import result_record
 
 # What one picture may suffer without telling anything about the next one.
 _PRIVATE_FAULTS: Final = (
@@ -160,46 +160,12 @@ async def _ask(
 def _record(outcome: Outcome) -> dict[str, object]:
     if outcome.result is None:
         return {"picture": outcome.name, "error": _error_record(outcome.error)}
-    result = outcome.result
-    record: dict[str, object] = {"picture": outcome.name, "request_id": result.request_id}
-    for row in result.rows:
-        record |= _row_record(row)
-    if result.outputs:
-        record["outputs"] = {name: _array_record(each) for name, each in result.outputs.items()}
-    return record | {"provenance": asdict(result.provenance)}
-
-
-def _row_record(row: Prediction) -> dict[str, object]:
-    record: dict[str, object] = {
-        "classes": [asdict(each) for each in row.classes],
-        "entropy": row.entropy,
-        "margin": row.margin,
-        "handle": row.handle,
-        "labels": [asdict(each) for each in row.labels],
-    }
-    if row.heads:
-        record["heads"] = {name: _head_record(head) for name, head in row.heads.items()}
-    if row.probabilities is not None:
-        record["probabilities"] = row.probabilities.tolist()
-    if row.tta is not None:
-        record["tta"] = row.tta.record()
-    return record
-
-
-def _head_record(head: HeadPrediction) -> dict[str, object]:
-    record: dict[str, object] = {
-        "classes": [asdict(each) for each in head.classes],
-        "labels": [asdict(each) for each in head.labels],
-        "entropy": head.entropy,
-        "margin": head.margin,
-    }
-    if head.probabilities is not None:
-        record["probabilities"] = head.probabilities.tolist()
-    return record
-
-
-def _array_record(array: Array) -> Mapping[str, object]:
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.tolist()}
+    answered = result_record(outcome.result)
+    rows = answered.pop("rows")
+    record: dict[str, object] = {"picture": outcome.name, "request_id": answered["request_id"]}
+    for row in rows if isinstance(rows, list) else ():
+        record |= row
+    return record | answered
 
 
 def _error_record(error: BatchproofError | None) -> dict[str, object]:

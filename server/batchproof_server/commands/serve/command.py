@@ -42,6 +42,7 @@ def serve(arguments: Namespace) -> int:
     # The processes of the devices inherit what takes the lines of engines.
     with engine_lines_apart(as_json=config.log.format == "json"):
         logger = configure_logs(config.log.level, config.log.format, sys.stderr)
+        logger.info("starting", batchproof=version("batchproof"), process_id=os.getpid())
         try:
             server = compose(config, places, logger, reread=reread)
         except (ValueError, OSError) as fault:
@@ -54,7 +55,6 @@ def serve(arguments: Namespace) -> int:
 
 def _run(server: Server, logger: Logger) -> int:
     with capture_library_logs(logger):
-        logger.info("starting", batchproof=version("batchproof"), process_id=os.getpid())
         try:
             code = asyncio.run(run(server, sys.stdout, logger))
         except PortUnavailable as fault:
