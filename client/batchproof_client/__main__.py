@@ -11,31 +11,33 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from batchproof.command_line import INTERRUPTED
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import (
-    DEFAULT_SERVER,
+    Arguments,
+    Asking,
+    CompletionArguments,
     DiagnoseArguments,
     LoadArguments,
     ModelsArguments,
     PredictArguments,
     ReportOutcomeArguments,
-    StatusArguments,
     UsageError,
     parse,
 )
 from batchproof_client.commands.diagnose import diagnose
 from batchproof_client.commands.load import load
 from batchproof_client.commands.models import models
+from batchproof_client.commands.pictures import read_standard_input
 from batchproof_client.commands.predict import predict
 from batchproof_client.commands.report_outcome import report_outcome
 from batchproof_client.commands.status import status
 from batchproof_client.commands.terminal import write_error
+from batchproof_client.connection import default_target
 from batchproof_client.errors import BatchproofError, DeadlineExceeded, LocalInputError, Unavailable
 
-_SERVER_VARIABLE: Final = "BATCHPROOF_SERVER"
 _TOKEN_VARIABLE: Final = "BATCHPROOF_TOKEN"  # noqa: S105 - a name
 _FAILED: Final = 2
-_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 _READER_GONE: Final = 141  # 128 + SIGPIPE
 
 
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         _abandon_output()
         return _READER_GONE
@@ -60,18 +62,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = parse(
-            argv,
-            os.environ.get(_SERVER_VARIABLE) or DEFAULT_SERVER,
-            os.environ.get(_TOKEN_VARIABLE, ""),
-        )
+        arguments = parse(argv, default_target(), os.environ.get(_TOKEN_VARIABLE, ""))
     except (UsageError, LocalInputError) as fault:
         write_error(str(fault))
         return _FAILED
+    if isinstance(arguments, CompletionArguments):
+        sys.stdout.write(arguments.script + "\n")
+        return 0
     try:
         if isinstance(arguments, LoadArguments):
             return load(arguments)
-        return asyncio.run(_ask(arguments))
+        # Before the loop, since Ctrl-C ends the reading of no other thread.
+        given = read_standard_input() if _reads_standard_input(arguments) else b""
+        return asyncio.run(_ask(arguments, given))
     except (Unavailable, DeadlineExceeded) as fault:
         write_error(f"{arguments.server.server}: {fault}")
     except BatchproofError as fault:
@@ -79,19 +82,13 @@ def _run(argv: Sequence[str] | None) -> int:
     return _FAILED
 
 
-async def _ask(
-    arguments: PredictArguments
-    | ModelsArguments
-    | StatusArguments
-    | ReportOutcomeArguments
-    | DiagnoseArguments,
-) -> int:
+async def _ask(arguments: Asking, given: bytes) -> int:
     server = arguments.server
     async with AsyncClient(
         server.server, timeout_s=server.timeout_s, tls=server.tls, metadata=server.metadata
     ) as client:
         if isinstance(arguments, PredictArguments):
-            return await predict(client, arguments)
+            return await predict(client, arguments, given)
         if isinstance(arguments, DiagnoseArguments):
             return await diagnose(client, arguments.options)
         if isinstance(arguments, ModelsArguments):
@@ -99,6 +96,10 @@ async def _ask(
         if isinstance(arguments, ReportOutcomeArguments):
             return await report_outcome(client, arguments)
         return await status(client, arguments)
+
+
+def _reads_standard_input(arguments: Arguments) -> bool:
+    return isinstance(arguments, PredictArguments) and arguments.reads_standard_input
 
 
 def _abandon_output() -> None:

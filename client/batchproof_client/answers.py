@@ -11,7 +11,8 @@ from batchproof_client.augmentation import (
     AppliedAugmentation,
     RowAugmentation,
 )
-from batchproof_client.errors import BatchproofError
+from batchproof_client.errors import BatchproofError, LocalInputError
+from batchproof_client.records import csv_text, json_lines, result_record, row_record
 
 Array: TypeAlias = npt.NDArray[Any]
 Float32: TypeAlias = npt.NDArray[np.float32]
@@ -50,7 +51,7 @@ class HeadPrediction:
         """The best class.
 
         Raises:
-            ValueError: none was asked for (``top_k=0``).
+            LocalInputError: none was asked for (``top_k=0``).
         """
         return _best(self.classes)
 
@@ -84,19 +85,23 @@ class Prediction:
     labels: tuple[ScoredClass, ...] = ()
     heads: Mapping[str, HeadPrediction] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The row as values that JSON knows; what was not asked for is left out."""
+        return row_record(self)
+
     @property
     def top(self) -> ScoredClass:
         """The best class; of independent labels the most probable, answered or not: see ``labels``.
 
         Raises:
-            ValueError: none was asked for (``top_k=0``).
+            LocalInputError: none was asked for (``top_k=0``).
         """
         return _best(self.classes)
 
 
 def _best(classes: tuple[ScoredClass, ...]) -> ScoredClass:
     if not classes:
-        raise ValueError("the row has no classes, expected top_k of 1 or more")
+        raise LocalInputError("the row has no classes, expected top_k of 1 or more")
     return classes[0]
 
 
@@ -158,15 +163,30 @@ class PredictResult:
     provenance: Provenance
     request_id: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The result as values that JSON knows: ``request_id``, ``rows``, ``provenance``, ..."""
+        return result_record(self)
+
+    def to_json_lines(self) -> str:
+        """One line of JSON a row, with ``request_id`` and ``row``."""
+        return json_lines(self)
+
+    def to_csv(self) -> str:
+        """The ranked classes of each row: row, rank, index, label and score, after a heading.
+
+        A label that a spreadsheet would take for a formula gets an apostrophe before it.
+        """
+        return csv_text(self)
+
     @property
     def only(self) -> Prediction:
         """The row of a request of one row.
 
         Raises:
-            ValueError: there is not exactly one.
+            LocalInputError: there is not exactly one.
         """
         if len(self.rows) != 1:
-            raise ValueError(f"the result has {len(self.rows)} rows, expected 1; see .rows")
+            raise LocalInputError(f"the result has {len(self.rows)} rows, expected 1; see .rows")
         return self.rows[0]
 
     @property
@@ -174,7 +194,7 @@ class PredictResult:
         """The best class of the only row.
 
         Raises:
-            ValueError: there is not exactly one row, or ``top_k`` was 0.
+            LocalInputError: there is not exactly one row, or ``top_k`` was 0.
         """
         return self.only.top
 

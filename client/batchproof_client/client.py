@@ -2,15 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from grpc_health.v1 import health_pb2
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.answers import PredictResult, StreamAnswer
 from batchproof_client.augmentation import Augmentation
+from batchproof_client.chunks import Progress, ask_in_chunks, is_list
 from batchproof_client.connection import (
     DEFAULT_MAX_MESSAGE_BYTES,
     ChannelOptions,
@@ -18,9 +20,10 @@ from batchproof_client.connection import (
     Endpoint,
     Metadata,
     TlsOptions,
+    default_target,
 )
 from batchproof_client.conversion import description_of, result_of, summary_of
-from batchproof_client.descriptions import ModelDescription, ModelSummary, TensorSpec
+from batchproof_client.descriptions import ModelDescription, ModelSummary
 from batchproof_client.diagnosing import Diagnosing
 from batchproof_client.errors import InvalidRequest, LocalInputError
 from batchproof_client.inputs import (
@@ -38,7 +41,7 @@ from batchproof_client.inputs import (
 from batchproof_client.kinds import Health
 from batchproof_client.reporting import OutcomeReports
 from batchproof_client.retry import Retrier, RetryPolicy
-from batchproof_client.streaming import Stream, Window
+from batchproof_client.streaming import Stream, Window, each_request
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_MAX_IN_FLIGHT: Final = 32
@@ -52,7 +55,8 @@ class AsyncClient(OutcomeReports, Diagnosing):
     :mod:`batchproof_client.retry`. All calls may be made at the same time.
 
     Args:
-        target: ``host:port``, or any name that gRPC resolves.
+        target: ``host:port``, or any name that gRPC resolves; None for ``$BATCHPROOF_SERVER``, or
+            ``127.0.0.1:8500`` where that is not set.
         timeout_s: the time for a call that names none, retries included.
         tls: how to speak TLS; None for plain text.
         retry: when to call again.
@@ -62,12 +66,12 @@ class AsyncClient(OutcomeReports, Diagnosing):
         rng: draws the jitter of retries; seed it to repeat a run.
 
     Raises:
-        LocalInputError: a time or size is not above 0.
+        LocalInputError: a time or size is not above 0, or gRPC cannot send the metadata.
     """
 
     def __init__(  # noqa: PLR0913 - the public interface is these keywords
         self,
-        target: str,
+        target: str | None = None,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         tls: TlsOptions | None = None,
@@ -78,7 +82,7 @@ class AsyncClient(OutcomeReports, Diagnosing):
         rng: random.Random | None = None,
     ) -> None:
         endpoint = Endpoint(
-            target=target,
+            target=target or default_target(),
             tls=tls,
             metadata=tuple(metadata),
             max_message_bytes=max_message_bytes,
@@ -87,7 +91,7 @@ class AsyncClient(OutcomeReports, Diagnosing):
         jitter = rng or random.Random()  # noqa: S311 - jitter is no secret
         self._timeout_s = _positive(timeout_s)
         self._connection = Connection(endpoint, Retrier(retry or RetryPolicy(), rng=jitter))
-        self._inputs: dict[str | None, tuple[TensorSpec, ...]] = {}
+        self._descriptions: dict[str | None, ModelDescription] = {}
 
     async def predict(  # noqa: PLR0913 - the public interface is these keywords
         self,
@@ -100,21 +104,25 @@ class AsyncClient(OutcomeReports, Diagnosing):
         timeout_s: float | None = None,
         request_id: str = "",
         tta: str | Augmentation | None = None,
+        progress: Progress | None = None,
     ) -> PredictResult:
-        """Asks for the answer to a picture, an array, or a list of these, in one request.
+        """Asks for the answer to a picture, an array, or a list of these.
 
         Args:
-            image: a picture as path or bytes goes through the model's recipe. An array is a tensor
-                and goes to the model exactly as it is: no cast, scaling or resizing, also for a
-                uint8 picture. It has rows on axis 0, or is one row. A mapping gives the inputs by
-                name, rows on axis 0. A list holds pictures, or arrays of one row each.
+            image: a picture as path, bytes, open file or Pillow image goes through the model's
+                recipe. An array is a tensor and goes to the model exactly as it is: no cast,
+                scaling or resizing; pixels for another input are refused. It has rows on axis 0, or
+                is one row. A mapping gives the inputs by name, rows on axis 0. A list of any length
+                holds pictures, or arrays of one row each; a long one is sent in several requests,
+                to the version that answered the first.
             model: ``"name"``, ``"name:3"`` (version) or ``"name@label"``; None when the server
                 holds only one.
             top_k: how many classes to name for each row, best first.
             return_probabilities: whether to return the probabilities of all classes.
             return_logits: whether to return the logits, which only some models have.
-            timeout_s: until the answer, retries included; None for the client's.
+            timeout_s: of each request, retries included; None for the client's.
             request_id: printable ASCII, at most 128 characters; empty to have one made.
+            progress: of a list, called on the loop with the rows answered and all rows.
             tta: test-time augmentation of pictures: a policy's name, or an
                 :class:`~batchproof_client.augmentation.Augmentation`; None leaves it to the model.
 
@@ -126,7 +134,6 @@ class AsyncClient(OutcomeReports, Diagnosing):
             LocalInputError: the image cannot be read or sent.
             BatchproofError: the server could not answer; see :mod:`batchproof_client.errors`.
         """
-        deadline_s = self._deadline_s(timeout_s)
         request_id = request_id_of(request_id)
         request = PredictRequest(
             image=image,
@@ -136,19 +143,30 @@ class AsyncClient(OutcomeReports, Diagnosing):
             return_logits=return_logits,
             tta=tta,
         )
+        ask = partial(self._ask, timeout_s=timeout_s)
+        if not is_list(image):
+            return await ask(request, request_id)
+        most_rows = (await self._known(model, self._deadline_s(timeout_s))).max_request_rows
+        most_bytes = self._connection.endpoint.max_message_bytes * 15 // 16
+        return await ask_in_chunks(ask, request, request_id, (most_rows, most_bytes), progress)
+
+    async def _ask(
+        self, request: PredictRequest, request_id: str, *, timeout_s: float | None
+    ) -> PredictResult:
+        deadline_s = self._deadline_s(timeout_s)
         message = await self._prepare(request, request_id, deadline_s)
         try:
             response = await self._connection.call(
                 self._connection.prediction.Predict, message, deadline_s, request_id
             )
         except InvalidRequest:
-            self._inputs.pop(model, None)  # the model may have been replaced
+            self._descriptions.pop(request.model, None)  # the model may have been replaced
             raise
         return result_of(response)
 
     async def predict_stream(
         self,
-        requests: AsyncIterable[PredictRequest] | Iterable[PredictRequest],
+        requests: AsyncIterable[PredictRequest | Image] | Iterable[PredictRequest | Image],
         *,
         timeout_s: float | None = None,
         max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
@@ -160,7 +178,9 @@ class AsyncClient(OutcomeReports, Diagnosing):
         server was too busy for is answered by ``ServerBusy``.
 
         Args:
-            requests: advanced only while fewer than ``max_in_flight`` are under way.
+            requests: each a :class:`PredictRequest <batchproof_client.inputs.PredictRequest>`, or
+                what ``predict`` takes as ``image``; advanced only while fewer than
+                ``max_in_flight`` are under way.
             timeout_s: for each request, from sending to answer; None for the client's.
             max_in_flight: requests under way and answers not yet taken.
 
@@ -177,7 +197,7 @@ class AsyncClient(OutcomeReports, Diagnosing):
         call = self._connection.prediction.PredictStream(
             metadata=self._connection.endpoint.metadata
         )
-        answers = Stream(call, prepare, window).answers(_asynchronous(requests))
+        answers = Stream(call, prepare, window).answers(each_request(requests))
         try:
             async for answer in answers:
                 yield answer
@@ -246,17 +266,18 @@ class AsyncClient(OutcomeReports, Diagnosing):
         if isinstance(image, Mapping):
             write_tensors(message, image)
         elif needs_signature(image):
-            write_tensors(message, array_for(image, await self._spec(request.model, deadline_s)))
+            described = await self._known(request.model, deadline_s)
+            write_tensors(message, array_for(image, described.inputs))
         elif touches_files(image):
             message.images.contents.extend(await asyncio.to_thread(read_images, image))
         else:
             message.images.contents.extend(read_images(image))
         return message
 
-    async def _spec(self, model: str | None, deadline_s: float) -> tuple[TensorSpec, ...]:
-        if model not in self._inputs:
-            self._inputs[model] = (await self._describe(model, deadline_s)).inputs
-        return self._inputs[model]
+    async def _known(self, model: str | None, deadline_s: float) -> ModelDescription:
+        if model not in self._descriptions:
+            self._descriptions[model] = await self._describe(model, deadline_s)
+        return self._descriptions[model]
 
     async def _describe(self, model: str | None, deadline_s: float) -> ModelDescription:
         message = pb.GetModelRequest(model=selector_of(model))
@@ -275,12 +296,3 @@ def _positive(timeout_s: float) -> float:
     if not timeout_s > 0:
         raise LocalInputError(f"timeout_s is {timeout_s}, expected more than 0")
     return timeout_s
-
-
-async def _asynchronous(requests: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield request
-    else:
-        for request in requests:
-            yield request

@@ -1,6 +1,7 @@
 """One gRPC connection: its options, what TLS needs, and calls with a deadline."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,15 @@ HealthCheck: TypeAlias = grpc.aio.UnaryUnaryMultiCallable[
     health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
 ]
 
+_METADATA_KEY: Final = re.compile(r"[a-z0-9_.-]+")
+DEFAULT_SERVER: Final = "127.0.0.1:8500"
+SERVER_VARIABLE: Final = "BATCHPROOF_SERVER"
 DEFAULT_MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+
+
+def default_target() -> str:
+    """The server of a caller who names none: that of the environment, or else of this machine."""
+    return os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,6 +81,21 @@ class Endpoint:
             raise LocalInputError(
                 f"max_message_bytes is {self.max_message_bytes}, expected 1 or more"
             )
+        for key, value in self.metadata:
+            _check_metadata(key, value)
+
+
+# gRPC itself says so at each call, in other words each time, and of some values never.
+def _check_metadata(key: object, value: object) -> None:
+    if not isinstance(key, str) or not _METADATA_KEY.fullmatch(key):
+        raise LocalInputError(
+            f"the metadata key {key!r} is none, expected lower-case letters, digits, - _ and ."
+        )
+    is_text = isinstance(value, str) and value.isascii() and value.isprintable()
+    if not is_text and not isinstance(value, bytes):
+        raise LocalInputError(
+            f'the value of the metadata "{key}" is none, expected printable ASCII, or bytes'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +155,8 @@ class Connection:
             return await self.retrier.call(attempt_once, deadline_s)
         except grpc.aio.AioRpcError as error:
             raise await self._error(error, request_id) from error
+        except (TypeError, ValueError) as unfit:  # before anything is sent
+            raise LocalInputError(f"gRPC cannot send the call: {unfit}") from unfit
 
     async def _error(self, error: grpc.aio.AioRpcError, request_id: str) -> BatchproofError:
         details = error.details() or ""

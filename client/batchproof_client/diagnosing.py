@@ -9,8 +9,9 @@ import numpy as np
 from batchproof.tensors import TensorError, fill
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.connection import Connection
+from batchproof_client.encoded import EncodedImage
 from batchproof_client.errors import LocalInputError
-from batchproof_client.inputs import Array, EncodedImage, read_images, selector_of
+from batchproof_client.inputs import Array, read_images, selector_of
 
 
 @dataclass(frozen=True, slots=True)

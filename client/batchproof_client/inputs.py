@@ -1,15 +1,14 @@
 """What a caller gives, turned into a request of the wire contract.
 
-Paths and bytes are encoded pictures: they go through the model's recipe. Arrays are tensors: they
-go to the model exactly as they are, whatever they look like; nothing is cast, scaled or resized. A
-uint8 picture in an array is therefore a uint8 tensor. Whoever wants the recipe sends the file.
+Paths, bytes, open files and Pillow images are encoded pictures: they go through the model's recipe.
+Arrays are tensors: they go to the model exactly as they are, whatever they look like; nothing is
+cast, scaled or resized. A uint8 array for a model of another dtype is therefore refused, since it
+is a picture: whoever wants the recipe sends the file, or a Pillow image made of it.
 """
 
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -19,14 +18,14 @@ from batchproof.tensors import TensorError, fill
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_client.augmentation import Augmentation, augmentation_of
 from batchproof_client.descriptions import TensorSpec
+from batchproof_client.encoded import BLOCKING, ENCODED, EncodedImage, content_of
 from batchproof_client.errors import LocalInputError
 
 Array: TypeAlias = npt.NDArray[Any]
-EncodedImage: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 Image: TypeAlias = EncodedImage | Array | Mapping[str, Array] | Sequence[EncodedImage | Array]
 
-_ENCODED: Final = (str, os.PathLike, bytes, bytearray, memoryview)
 _MAX_REQUEST_ID_CHARACTERS: Final = 128
+_PICTURE_AXES: Final = 2
 _MAX_TOP_K: Final = 2**32 - 1
 
 
@@ -35,9 +34,9 @@ class PredictRequest:
     """One question.
 
     Attributes:
-        image: a picture as path or bytes; an array (rows on axis 0, or one row) for a model of one
-            input; a mapping of input names to arrays with rows on axis 0; or a list of pictures, or
-            of arrays of one row each.
+        image: a picture as path, bytes, open file or Pillow image; an array (rows on axis 0, or one
+            row) for a model of one input; a mapping of input names to arrays with rows on axis 0;
+            or a list of pictures, or of arrays of one row each.
         model: ``"name"``, ``"name:3"`` (version), ``"name@label"``; None when there is only one.
         top_k: how many classes to name for each row, best first.
         return_probabilities: whether to return the probabilities of all classes.
@@ -62,6 +61,8 @@ def selector_of(model: str | None) -> pb.ModelSelector:
     Raises:
         LocalInputError: it is none of ``name``, ``name:3`` and ``name@label``.
     """
+    if model is not None and not _is_text(model):
+        raise _bad_selector(model)
     name, version_mark, version = (model or "").partition(":")
     name, label_mark, label = name.partition("@")
     if (version_mark and label_mark) or (label_mark and not label):
@@ -73,7 +74,16 @@ def selector_of(model: str | None) -> pb.ModelSelector:
     return pb.ModelSelector(name=name, label=label) if label else pb.ModelSelector(name=name)
 
 
-def _bad_selector(model: str | None) -> LocalInputError:
+# What callers without a type checker may pass.
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _bad_selector(model: object) -> LocalInputError:
     return LocalInputError(f'model is "{model}", expected "name", "name:3" or "name@label"')
 
 
@@ -83,8 +93,17 @@ def message_of(request: PredictRequest, request_id: str) -> pb.PredictRequest:
     Raises:
         LocalInputError: a value is outside what the contract allows.
     """
-    if not 0 <= request.top_k <= _MAX_TOP_K:
-        raise LocalInputError(f"top_k is {request.top_k}, expected 0 or more")
+    if not _is_whole(request.top_k) or not 0 <= request.top_k <= _MAX_TOP_K:
+        raise LocalInputError(f"top_k is {request.top_k}, expected a whole number, 0 or more")
+    try:
+        return _message(request, request_id)
+    except (TypeError, ValueError) as unfit:  # an option of another type
+        if isinstance(unfit, LocalInputError):
+            raise
+        raise LocalInputError(f"an option cannot be sent: {unfit}") from unfit
+
+
+def _message(request: PredictRequest, request_id: str) -> pb.PredictRequest:
     return pb.PredictRequest(
         request_id=request_id,
         model=selector_of(request.model),
@@ -105,7 +124,7 @@ def request_id_of(request_id: str) -> str:
     """
     if not request_id:
         return uuid.uuid4().hex
-    if not (request_id.isascii() and request_id.isprintable()):
+    if not (_is_text(request_id) and request_id.isascii() and request_id.isprintable()):
         raise LocalInputError("request_id is not printable ASCII")
     if len(request_id) > _MAX_REQUEST_ID_CHARACTERS:
         raise LocalInputError(
@@ -119,21 +138,20 @@ def needs_signature(image: Image) -> bool:
     """Whether the model must be asked for its input's name first: arrays without a name."""
     return isinstance(image, np.ndarray) or (
         isinstance(image, Sequence)
-        and not isinstance(image, _ENCODED)
+        and not isinstance(image, ENCODED)
         and len(image) > 0
         and isinstance(image[0], np.ndarray)
     )
 
 
 def touches_files(image: Image) -> bool:
-    """Whether reading the image may block."""
-    paths = (str, os.PathLike)
-    if isinstance(image, paths):
+    """Whether reading the image may take a while."""
+    if isinstance(image, BLOCKING):
         return True
     return (
         isinstance(image, Sequence)
-        and not isinstance(image, _ENCODED)
-        and any(isinstance(each, paths) for each in image)
+        and not isinstance(image, ENCODED)
+        and any(isinstance(each, BLOCKING) for each in image)
     )
 
 
@@ -144,39 +162,17 @@ def read_images(image: Image) -> list[bytes]:
         LocalInputError: a file cannot be read or is empty, the list is empty, or an element is not
             a picture.
     """
-    if isinstance(image, _ENCODED):
-        return [_content(image)]
+    if isinstance(image, ENCODED):
+        return [content_of(image)]
     if not isinstance(image, Sequence):
         raise LocalInputError(
             f"image is {type(image).__name__},"
-            " expected a path, bytes, an array, a mapping of arrays, or a list of these"
+            " expected a path, bytes, an open file, a Pillow image, an array, a mapping of arrays,"
+            " or a list of these"
         )
     if not image:
         raise LocalInputError("the list of images is empty, expected 1 or more")
-    return [_content(each) for each in image]
-
-
-def _content(image: object) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, bytearray | memoryview):
-        return bytes(image)
-    if isinstance(image, str | os.PathLike):
-        return _file(Path(image))
-    raise LocalInputError(
-        f"an element of the list is {type(image).__name__}, expected a path or bytes like the first"
-    )
-
-
-def _file(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as failure:
-        reason = failure.strerror if isinstance(failure, OSError) else None
-        raise LocalInputError(f"{path}: cannot be read: {reason or failure}") from failure
-    if not content:
-        raise LocalInputError(f"{path}: the file is empty")
-    return content
+    return [content_of(each) for each in image]
 
 
 def write_tensors(message: pb.PredictRequest, tensors: Mapping[str, Array]) -> None:
@@ -194,11 +190,12 @@ def write_tensors(message: pb.PredictRequest, tensors: Mapping[str, Array]) -> N
             raise LocalInputError(f'input "{name}": {unfit}') from unfit
 
 
-def array_for(image: Image, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+def array_for(image: Any, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
     """Names a bare array, and adds the row axis where it is missing.
 
     Raises:
-        LocalInputError: the model has several inputs, or the arrays of a list differ in shape.
+        LocalInputError: the model has several inputs, the arrays of a list differ in shape, or they
+            are pixels and the input is not.
     """
     if len(inputs) != 1:
         names = ", ".join(f'"{spec.name}"' for spec in inputs) or "none"
@@ -206,10 +203,23 @@ def array_for(image: Image, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
             f"the model has the inputs {names}, expected exactly 1 for an array without a name"
         )
     spec = inputs[0]
+    _check_is_no_picture(image if isinstance(image, np.ndarray) else image[0], spec)
     if isinstance(image, np.ndarray):
         one_row = image.ndim == len(spec.shape) - 1
         return {spec.name: image[np.newaxis] if one_row else image}
     return {spec.name: _stacked(image)}
+
+
+def _check_is_no_picture(array: object, spec: TensorSpec) -> None:
+    if not isinstance(array, np.ndarray) or array.ndim < _PICTURE_AXES:
+        return
+    if array.dtype == np.uint8 and spec.dtype != "uint8":
+        raise LocalInputError(
+            f"the array is uint8 {list(array.shape)} and the model's input {spec.dtype}"
+            f" {list(spec.shape)}: pixels go through the recipe as an encoded picture, so send the"
+            " file, or PIL.Image.fromarray(array); an array is sent as the tensor that it is, so"
+            f" cast it to {spec.dtype} if it is the model's input already"
+        )
 
 
 def _stacked(rows: Any) -> Array:

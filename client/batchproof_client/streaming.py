@@ -1,10 +1,17 @@
 """One PredictStream call: many requests under way, each answered by itself."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+)
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -200,3 +207,19 @@ def answer_of(response: pb.PredictStreamResponse) -> StreamAnswer:
         return StreamAnswer(request_id, result=result_of(response.response))
     except BatchproofError as malformed:
         return StreamAnswer(request_id, error=malformed)
+
+
+async def each_request(
+    requests: AsyncIterable[Any] | Iterable[Any],
+) -> AsyncIterator[PredictRequest]:
+    """Makes a request of each, one step at a time; what is none yet is the image of one."""
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield _as_request(request)
+    else:
+        for request in requests:
+            yield _as_request(request)
+
+
+def _as_request(request: Any) -> PredictRequest:
+    return request if isinstance(request, PredictRequest) else PredictRequest(request)

@@ -21,6 +21,7 @@ from typing import Any, Final, Self, TypeVar
 
 from batchproof_client.answers import PredictResult, StreamAnswer
 from batchproof_client.augmentation import Augmentation
+from batchproof_client.chunks import Progress
 from batchproof_client.client import (
     DEFAULT_MAX_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
@@ -138,7 +139,8 @@ class Client:
     process. A client does not survive a fork: make one in each process.
 
     Args:
-        target: ``host:port``, or any name that gRPC resolves.
+        target: ``host:port``, or any name that gRPC resolves; None for ``$BATCHPROOF_SERVER``, or
+            ``127.0.0.1:8500`` where that is not set.
         timeout_s: the time for a call that names none, retries included.
         tls: how to speak TLS; None for plain text.
         retry: when to call again.
@@ -153,7 +155,7 @@ class Client:
 
     def __init__(  # noqa: PLR0913 - the public interface is these keywords
         self,
-        target: str,
+        target: str | None = None,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         tls: TlsOptions | None = None,
@@ -187,10 +189,12 @@ class Client:
         timeout_s: float | None = None,
         request_id: str = "",
         tta: str | Augmentation | None = None,
+        progress: Progress | None = None,
     ) -> PredictResult:
-        """Asks for the answer to a picture, an array, or a list of these, in one request.
+        """Asks for the answer to a picture, an array, or a list of these.
 
-        See :meth:`AsyncClient.predict <batchproof_client.client.AsyncClient.predict>`.
+        ``progress`` is called on the client's thread. See
+        :meth:`AsyncClient.predict <batchproof_client.client.AsyncClient.predict>`.
         """
         return self._thread.run(
             self._core.predict(
@@ -202,12 +206,13 @@ class Client:
                 timeout_s=timeout_s,
                 request_id=request_id,
                 tta=tta,
+                progress=progress,
             )
         )
 
     def predict_stream(
         self,
-        requests: Iterable[PredictRequest],
+        requests: Iterable[PredictRequest | Image],
         *,
         timeout_s: float | None = None,
         max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
@@ -287,6 +292,8 @@ async def _next(answers: AsyncIterator[StreamAnswer]) -> StreamAnswer | None:
     return await anext(answers, None)
 
 
-async def _in_worker(requests: Iterator[PredictRequest]) -> AsyncIterator[PredictRequest]:
+async def _in_worker(
+    requests: Iterator[PredictRequest | Image],
+) -> AsyncIterator[PredictRequest | Image]:
     while (request := await asyncio.to_thread(next, requests, None)) is not None:
         yield request

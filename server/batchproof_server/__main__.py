@@ -6,8 +6,10 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final, TypeAlias
 
+from batchproof.command_line import INTERRUPTED, add_completion, command_first, completion_script
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
 from batchproof_server.commands.diagnose.arguments import add_diagnose
@@ -21,6 +23,7 @@ from batchproof_server.commands.repair.arguments import add_repair
 from batchproof_server.commands.serve.arguments import add_serve
 from batchproof_server.commands.token.arguments import add_token
 from batchproof_server.commands.tta.arguments import add_tta
+from batchproof_server.observing.engine_lines import engine_lines_apart
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -52,14 +55,23 @@ _COMMANDS: Final = {
     "tta": "batchproof_server.commands.tta.command:tta",
 }
 
+# `serve` sees to it itself: it knows whether its log is JSON.
+_OPENS_ENGINES: Final = frozenset(_COMMANDS) - {"serve", "ctl"}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command.
 
     Returns:
-        The exit code: 0 for an orderly end, 1 for a failure, 2 for wrong usage.
+        The exit code: 0 for an orderly end, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C
+        (which is an orderly end of ``serve``).
     """
-    arguments = _parser().parse_args(spelled_out(sys.argv[1:] if argv is None else argv))
+    parser = _parser()
+    words = command_first(sys.argv[1:] if argv is None else argv, parser)
+    arguments = parser.parse_args(spelled_out(words))
+    if arguments.command == "completion":
+        sys.stdout.write(completion_script(parser, arguments.shell) + "\n")
+        return 0
     missing = [name for name in _SERVER_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -67,7 +79,13 @@ def main(argv: list[str] | None = None) -> int:
             'pip install ".[cpu]" in the repository (or ".[server]" without TensorFlow)\n'
         )
         return USAGE
-    return _command(arguments.command)(arguments)
+    # Whoever hands over the arguments runs the command in a process of its own.
+    is_whole_process = argv is None and arguments.command in _OPENS_ENGINES
+    try:
+        with engine_lines_apart() if is_whole_process else nullcontext():
+            return _command(arguments.command)(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _command(name: str) -> Command:
@@ -79,7 +97,8 @@ def _command(name: str) -> Command:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="batchproof-server",
-        description="Serves image classifiers over gRPC: one image, one answer.",
+        description="Serves image classifiers over gRPC: one image, one answer. Options may stand "
+        "before or after the COMMAND; `batchproof-server COMMAND --help` lists them.",
     )
     parser.add_argument(
         "--version", action="version", version=importlib.metadata.version("batchproof")
@@ -99,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         add_recipe,
         add_drift,
         add_tta,
+        add_completion,
     ):
         add(commands)
     return parser

@@ -7,7 +7,9 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from batchproof_server.application.config import Config
 from batchproof_server.application.process import OK, run
+from batchproof_server.observing.logs import configure_logs
 
 if TYPE_CHECKING:
     from batchproof_server.application.server import Server
@@ -20,6 +22,7 @@ class LoadedServer:
     objects: list[object] = field(default_factory=list)
     frozen_at_the_end: int = 0
     listens_late: bool = False
+    config: Config = field(default_factory=Config)
 
     async def open(self) -> dict[str, str]:
         """Opens nothing."""
@@ -44,7 +47,8 @@ async def test_what_is_loaded_is_no_work_for_the_garbage_collector() -> None:
     server = LoadedServer()
     before = gc.get_freeze_count()
     try:
-        assert await run(cast("Server", server), io.StringIO()) == OK
+        logger = configure_logs("info", "json", io.StringIO())
+        assert await run(cast("Server", server), io.StringIO(), logger) == OK
         assert server.frozen_at_the_end > before + 1000
     finally:
         gc.unfreeze()

@@ -88,9 +88,14 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_server.offline.evaluation.augmentation.plots",
         "batchproof_server.offline.evaluation.plots",
     ),
+    "shtab": ("batchproof.command_line",),
     "rich": ("batchproof_client", "batchproof_server.commands.bars"),
-    "os.environ": ("batchproof_server.application.config", "batchproof_client.__main__"),
-    "os.getenv": ("batchproof_server.application.config", "batchproof_client.__main__"),
+    "os.environ": (
+        "batchproof_server.application.config",
+        "batchproof_server.observing.engine_lines",  # TensorFlow's own setting, for its own lines
+        "batchproof_client.connection",
+    ),
+    "os.getenv": ("batchproof_server.application.config",),
     "time": ("batchproof_server.base.clock", "batchproof_client"),
 }
 

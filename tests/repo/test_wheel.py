@@ -51,8 +51,8 @@ def test_the_wheel_carries_the_licence_and_both_commands(wheel: Path) -> None:
     assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
     assert archive.read(commands).decode().split() == [
         "[console_scripts]",
-        *("batchproof", "=", "batchproof_client.__main__:main"),
-        *("batchproof-server", "=", "batchproof_server.__main__:main"),
+        *("batchproof", "=", "batchproof.command_line:client"),
+        *("batchproof-server", "=", "batchproof.command_line:server"),
     ]
 
 

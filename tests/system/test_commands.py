@@ -140,7 +140,11 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
         server.process.terminate()
         assert server.wait_exit() == 0
     assert (quiet.records(), by_flag.records()) == ([], [])
-    assert by_environment.records("model changed")
+    events = [record["event"] for record in by_environment.records()]
+    assert events[0] == "starting"
+    assert "listening" in events
+    assert "model changed" in events
+    assert events.index("stopping") < events.index("stopped") == len(events) - 1
 
 
 def test_logs_for_reading_are_no_json(serve: Serve, repository: Path) -> None:

@@ -177,7 +177,12 @@ async def _eventually(condition: Callable[[], bool]) -> None:
 
 def _device(server: ServerProcess) -> psutil.Process:
     def only() -> psutil.Process | None:
-        children = psutil.Process(server.process.pid).children()
+        # Another reads the lines of engines.
+        children = [
+            each
+            for each in psutil.Process(server.process.pid).children()
+            if any("device_process" in word for word in each.cmdline())
+        ]
         return children[0] if len(children) == 1 else None
 
     return until("there is one device", only)

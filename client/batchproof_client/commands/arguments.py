@@ -1,28 +1,29 @@
 """What the user typed, as values."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
+from batchproof.command_line import add_completion, command_first, completion_script
 from batchproof_client.augmentation import Augmentation
 from batchproof_client.commands.diagnose import (
     DiagnoseOptions,
     add_diagnose_options,
     diagnose_options,
 )
-from batchproof_client.commands.numbers import at_least_0, at_least_1, positive
+from batchproof_client.commands.numbers import at_least_1, positive
 from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
+from batchproof_client.commands.pictures import STANDARD_INPUT
 from batchproof_client.commands.tta_options import add_tta_options, tta_of
-from batchproof_client.connection import Metadata, TlsOptions
+from batchproof_client.connection import DEFAULT_SERVER, Metadata, TlsOptions
 from batchproof_client.errors import LocalInputError
 from batchproof_client.loadtest.options import add_options, settings_of
 from batchproof_client.loadtest.settings import LoadSettings
 from batchproof_client.outcomes import Outcome
-
-DEFAULT_SERVER: Final = "127.0.0.1:8500"
 
 
 class UsageError(Exception):
@@ -53,7 +54,7 @@ class PredictArguments:
     """``batchproof predict``.
 
     Attributes:
-        images: files, folders and patterns, as typed.
+        images: files, folders and patterns, as typed; ``-`` is standard input.
         model: as :func:`~batchproof_client.inputs.selector_of` parses it; None for the only one.
         top_k: classes to show.
         probabilities: whether to show all probabilities.
@@ -70,6 +71,11 @@ class PredictArguments:
     concurrency: int
     handles: bool = False
     tta: Augmentation | None = None
+
+    @property
+    def reads_standard_input(self) -> bool:
+        """Whether one of the pictures is to be read there."""
+        return STANDARD_INPUT in self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +129,28 @@ class DiagnoseArguments:
     options: DiagnoseOptions
 
 
-Arguments = (
+Asking = (
     PredictArguments
     | ModelsArguments
     | StatusArguments
-    | LoadArguments
     | ReportOutcomeArguments
     | DiagnoseArguments
 )
+"""What is asked of a server on one loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionArguments:
+    """``batchproof completion``.
+
+    Attributes:
+        script: for the shell.
+    """
+
+    script: str
+
+
+Arguments = Asking | LoadArguments | CompletionArguments
 
 
 class _Parser(argparse.ArgumentParser):
@@ -151,7 +171,11 @@ def parse(argv: Sequence[str] | None, default_server: str, default_token: str = 
         SystemExit: help or the version was asked for, and is printed.
         LocalInputError: options contradict each other, or one does not parse.
     """
-    parsed = _parser(default_server).parse_args(argv)
+    parser = _parser(default_server)
+    words = command_first(sys.argv[1:] if argv is None else argv, parser)
+    parsed = parser.parse_args(words)
+    if parsed.command == "completion":
+        return CompletionArguments(completion_script(parser, parsed.shell))
     server = ServerArguments(
         server=parsed.server,
         tls=_tls(parsed),
@@ -159,6 +183,10 @@ def parse(argv: Sequence[str] | None, default_server: str, default_token: str = 
         json=parsed.json,
         metadata=_bearing(parsed.token_file, default_token),
     )
+    return _asked(parsed, server)
+
+
+def _asked(parsed: argparse.Namespace, server: ServerArguments) -> Arguments:
     match parsed.command:
         case "predict":
             return PredictArguments(
@@ -208,7 +236,11 @@ def _tls(parsed: argparse.Namespace) -> TlsOptions | None:
 
 
 def _parser(default_server: str) -> _Parser:
-    parser = _Parser(prog="batchproof", description="Asks a batchproof server.")
+    parser = _Parser(
+        prog="batchproof",
+        description="Asks a batchproof server. Options may stand before or after the COMMAND; "
+        "`batchproof COMMAND --help` lists them.",
+    )
     parser.add_argument("--version", action="version", version=version("batchproof"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = _common(default_server)
@@ -227,6 +259,7 @@ def _parser(default_server: str) -> _Parser:
             "report-outcome", parents=[common], help="say what pictures really were"
         )
     )
+    add_completion(commands)
     status = commands.add_parser(
         "status", parents=[common], help="say whether the server and its models are serving"
     )
@@ -242,10 +275,13 @@ def _parser(default_server: str) -> _Parser:
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help='a file, a folder or a pattern ("shots/*.png")'
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help='a file, a folder, a pattern ("shots/*.png"), or - for a picture on standard input',
     )
     parser.add_argument("--model", metavar="NAME[:VERSION|@LABEL]")
-    parser.add_argument("--top-k", type=at_least_0, default=5, metavar="N", help="default 5")
+    parser.add_argument("--top-k", type=at_least_1, default=5, metavar="N", help="default 5")
     parser.add_argument(
         "--probabilities", action="store_true", help="show the probabilities of all classes"
     )

@@ -1,11 +1,15 @@
 """Which pictures the arguments of ``batchproof predict`` mean."""
 
 import glob
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from batchproof_client.errors import LocalInputError
+
+STANDARD_INPUT: Final = "-"
 # What the wire contract says that a server takes.
 SUFFIXES: Final = (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 
@@ -31,8 +35,22 @@ def expand(arguments: Iterable[str]) -> tuple[Picture, ...]:
     return tuple(picture for argument in arguments for picture in _expand_one(argument))
 
 
+def read_standard_input() -> bytes:
+    """The picture that another program writes; may wait for it.
+
+    Raises:
+        LocalInputError: there is none.
+    """
+    content = sys.stdin.buffer.read()
+    if not content:
+        raise LocalInputError("standard input is empty, expected a picture")
+    return content
+
+
 def _expand_one(argument: str) -> list[Picture]:
     path = Path(argument)
+    if argument == STANDARD_INPUT:
+        return [Picture(argument)]
     if path.is_dir():
         return _folder(path) or [Picture(argument, f"no {', '.join(SUFFIXES)} in this folder")]
     if path.exists() or not glob.has_magic(argument):

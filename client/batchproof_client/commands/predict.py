@@ -2,15 +2,23 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
-from batchproof_client.answers import Array, HeadPrediction, Prediction, PredictResult
+from batchproof_client.answers import HeadPrediction, Prediction, PredictResult
 from batchproof_client.augmentation import RowAugmentation
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import PredictArguments
-from batchproof_client.commands.pictures import Picture, expand
+from batchproof_client.commands.pictures import STANDARD_INPUT, Picture, expand
 from batchproof_client.commands.terminal import progress, write_error, write_json, write_table
 from batchproof_client.descriptions import ModelDescription
 from batchproof_client.errors import (
@@ -21,6 +29,7 @@ from batchproof_client.errors import (
     ServerBusy,
     ServerFailed,
 )
+from batchproof_client.records import result_record
 
 # What one picture may suffer without telling anything about the next one.
 _PRIVATE_FAULTS: Final = (
@@ -48,8 +57,16 @@ class Outcome:
     error: BatchproofError | None = None
 
 
-async def predict(client: AsyncClient, arguments: PredictArguments) -> int:
-    """Returns 0 when every picture was answered, 1 when not.
+async def predict(client: AsyncClient, arguments: PredictArguments, given: bytes = b"") -> int:
+    """Shows each answer; what was answered is shown too when the rest is not, as after Ctrl-C.
+
+    Args:
+        client: of the server.
+        arguments: as typed.
+        given: the picture that was read from standard input, where ``-`` stands for one.
+
+    Returns:
+        0 when every picture was answered, 1 when not.
 
     Raises:
         BatchproofError: the server or the model cannot answer any picture.
@@ -57,30 +74,63 @@ async def predict(client: AsyncClient, arguments: PredictArguments) -> int:
     # A wrong address or name is one fault of the command, not one of each picture.
     model = await client.get_model(arguments.model)
     pictures = await asyncio.to_thread(expand, arguments.images)
-    outcomes: list[Outcome] = []
-    failed = False
-    with progress(len(pictures)) as bar:
-        async for outcome in _outcomes(client, arguments, pictures):
-            failed = failed or outcome.error is not None
-            if arguments.server.json:
-                write_json(_record(outcome))
-            else:
-                outcomes.append(outcome)
-            bar.advance(bar.task_ids[0])
-    if not arguments.server.json:
-        _show(outcomes, model, arguments)
-    return 1 if failed else 0
+    output = _Output(arguments, model)
+    under_way: deque[asyncio.Task[Outcome]] = deque()
+    try:
+        with progress(len(pictures)) as bar:
+            ask = partial(_ask, client, arguments, given)
+            async for outcome in _outcomes(ask, pictures, under_way, arguments.concurrency):
+                output.add(outcome)
+                bar.advance(bar.task_ids[0])
+    finally:
+        for task in under_way:
+            if not task.cancelled() and task.exception() is None:
+                output.add(task.result())
+        output.end()
+    return 1 if output.has_failures else 0
+
+
+class _Output:
+    """What the user sees: lines of JSON at once, or one table at the end."""
+
+    def __init__(self, arguments: PredictArguments, model: ModelDescription) -> None:
+        self._arguments = arguments
+        self._model = model
+        self._outcomes: list[Outcome] = []
+        self.has_failures = False
+
+    def add(self, outcome: Outcome) -> None:
+        self.has_failures = self.has_failures or outcome.error is not None
+        if self._arguments.server.json:
+            write_json(_record(outcome))
+        else:
+            self._outcomes.append(outcome)
+
+    def end(self) -> None:
+        if self._outcomes:
+            _show(self._outcomes, self._model, self._arguments)
 
 
 async def _outcomes(
-    client: AsyncClient, arguments: PredictArguments, pictures: Sequence[Picture]
+    ask: Callable[[Picture], Coroutine[Any, Any, Outcome]],
+    pictures: Iterable[Picture],
+    under_way: deque[asyncio.Task[Outcome]],
+    concurrency: int,
 ) -> AsyncIterator[Outcome]:
-    under_way: deque[asyncio.Task[Outcome]] = deque()
+    """Gives each outcome in the order of the pictures.
+
+    Args:
+        ask: about one of them.
+        pictures: all of them.
+        under_way: where the tasks are that were asked and whose outcome was not given; all of them
+            have ended when this has.
+        concurrency: so many at a time.
+    """
     try:
         for picture in pictures:
-            if len(under_way) == arguments.concurrency:
+            if len(under_way) == concurrency:
                 yield await under_way.popleft()
-            under_way.append(asyncio.create_task(_ask(client, arguments, picture)))
+            under_way.append(asyncio.create_task(ask(picture)))
         while under_way:
             yield await under_way.popleft()
     finally:
@@ -89,12 +139,14 @@ async def _outcomes(
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _ask(client: AsyncClient, arguments: PredictArguments, picture: Picture) -> Outcome:
+async def _ask(
+    client: AsyncClient, arguments: PredictArguments, given: bytes, picture: Picture
+) -> Outcome:
     if picture.fault:
         return Outcome(picture.name, error=LocalInputError(picture.fault))
     try:
         result = await client.predict(
-            picture.name,
+            given if picture.name == STANDARD_INPUT else picture.name,
             model=arguments.model,
             top_k=arguments.top_k,
             return_probabilities=arguments.probabilities,
@@ -108,46 +160,12 @@ async def _ask(client: AsyncClient, arguments: PredictArguments, picture: Pictur
 def _record(outcome: Outcome) -> dict[str, object]:
     if outcome.result is None:
         return {"picture": outcome.name, "error": _error_record(outcome.error)}
-    result = outcome.result
-    record: dict[str, object] = {"picture": outcome.name, "request_id": result.request_id}
-    for row in result.rows:
-        record |= _row_record(row)
-    if result.outputs:
-        record["outputs"] = {name: _array_record(each) for name, each in result.outputs.items()}
-    return record | {"provenance": asdict(result.provenance)}
-
-
-def _row_record(row: Prediction) -> dict[str, object]:
-    record: dict[str, object] = {
-        "classes": [asdict(each) for each in row.classes],
-        "entropy": row.entropy,
-        "margin": row.margin,
-        "handle": row.handle,
-        "labels": [asdict(each) for each in row.labels],
-    }
-    if row.heads:
-        record["heads"] = {name: _head_record(head) for name, head in row.heads.items()}
-    if row.probabilities is not None:
-        record["probabilities"] = row.probabilities.tolist()
-    if row.tta is not None:
-        record["tta"] = row.tta.record()
-    return record
-
-
-def _head_record(head: HeadPrediction) -> dict[str, object]:
-    record: dict[str, object] = {
-        "classes": [asdict(each) for each in head.classes],
-        "labels": [asdict(each) for each in head.labels],
-        "entropy": head.entropy,
-        "margin": head.margin,
-    }
-    if head.probabilities is not None:
-        record["probabilities"] = head.probabilities.tolist()
-    return record
-
-
-def _array_record(array: Array) -> Mapping[str, object]:
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.tolist()}
+    answered = result_record(outcome.result)
+    rows = answered.pop("rows")
+    record: dict[str, object] = {"picture": outcome.name, "request_id": answered["request_id"]}
+    for row in rows if isinstance(rows, list) else ():
+        record |= row
+    return record | answered
 
 
 def _error_record(error: BatchproofError | None) -> dict[str, object]:

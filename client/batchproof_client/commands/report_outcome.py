@@ -11,7 +11,7 @@ from batchproof_client.commands.arguments import ReportOutcomeArguments
 from batchproof_client.commands.outcome_options import labels_of
 from batchproof_client.commands.terminal import write_error, write_json, write_line
 from batchproof_client.errors import LocalInputError
-from batchproof_client.outcomes import Outcome, OutcomeResult
+from batchproof_client.outcomes import MAX_OUTCOMES, Outcome, OutcomeResult
 
 _ANSWERS: Final = frozenset({"handle", "request_id"})
 _TRUTHS: Final = frozenset({"label", "class_index", "labels"})
@@ -28,13 +28,22 @@ async def report_outcome(client: AsyncClient, arguments: ReportOutcomeArguments)
     """
     asked = arguments.outcomes
     outcomes = [asked] if isinstance(asked, Outcome) else read_outcomes(asked)
-    results = await client.report_outcomes(outcomes)
+    results: list[OutcomeResult] = []
+    try:
+        for first in range(0, len(outcomes), MAX_OUTCOMES):
+            results += await client.report_outcomes(outcomes[first : first + MAX_OUTCOMES])
+    finally:  # what was accepted counts, also when Ctrl-C or a fault ends the rest
+        if results or not outcomes:
+            _tell(results, arguments)
+    return 0 if all(result.accepted for result in results) else 1
+
+
+def _tell(results: Sequence[OutcomeResult], arguments: ReportOutcomeArguments) -> None:
     if arguments.server.json:
         for result in results:
             write_json(_record(result))
     else:
         _show(results)
-    return 0 if all(result.accepted for result in results) else 1
 
 
 def read_outcomes(file: Path) -> list[Outcome]:

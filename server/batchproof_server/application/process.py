@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TextIO
 
 from batchproof_server.application.server import Server
+from batchproof_server.observing.logs import Logger
 
 OK = 0
 FAILED = 1
@@ -60,12 +61,13 @@ class StopRequest:
         self._loop.call_soon_threadsafe(self._requested.set)
 
 
-async def run(server: Server, announcement: TextIO) -> int:
+async def run(server: Server, announcement: TextIO, logger: Logger) -> int:
     """Serves until a signal asks to stop.
 
     Args:
         server: composed, not opened.
         announcement: gets one line of JSON with the addresses as soon as the ports are open.
+        logger: is told where the server listens, and that it stops.
 
     Returns:
         The exit code: 0 after an orderly end; 1 when no version could be loaded, or when the grace
@@ -79,14 +81,18 @@ async def run(server: Server, announcement: TextIO) -> int:
         try:
             addresses = await server.open()
             if not server.listens_late:
-                _announce(addresses, announcement)
-            return await _serve(server, stop, addresses, announcement)
+                _announce(addresses, announcement, logger)
+            return await _serve(server, stop, addresses, announcement, logger)
         finally:
             server.close()
 
 
 async def _serve(
-    server: Server, stop: StopRequest, addresses: Mapping[str, str], announcement: TextIO
+    server: Server,
+    stop: StopRequest,
+    addresses: Mapping[str, str],
+    announcement: TextIO,
+    logger: Logger,
 ) -> int:
     stopped = asyncio.ensure_future(stop.wait())
     reloading = asyncio.ensure_future(_reload(server, stop))
@@ -97,13 +103,15 @@ async def _serve(
     # 300 ms where TensorFlow is loaded, now and again.
     gc.freeze()
     if server.listens_late and loading.done() and not nothing_answers:
-        _announce({**addresses, **await server.open_rest()}, announcement)
+        _announce({**addresses, **await server.open_rest()}, announcement, logger)
     if not nothing_answers:
         await stopped
     ending = {loading, stopped, reloading}
     for task in ending:
         task.cancel()
     await asyncio.wait(ending)
+    because = "no version could be loaded" if nothing_answers else "a signal asked for it"
+    logger.info("stopping", because=because, grace_s=server.config.server.grace_s)
     answered = await server.drain()
     return OK if answered and not nothing_answers else FAILED
 
@@ -114,5 +122,6 @@ async def _reload(server: Server, stop: StopRequest) -> None:
         await server.reloading.reload()
 
 
-def _announce(addresses: Mapping[str, str], announcement: TextIO) -> None:
+def _announce(addresses: Mapping[str, str], announcement: TextIO, logger: Logger) -> None:
     print(json.dumps(addresses), file=announcement, flush=True)
+    logger.info("listening", **addresses)

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+STANDARD_INPUT: Final = Path("-")
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -22,6 +24,17 @@ def read_start(file: Path, max_bytes: int) -> bytes:
     """
     with file.open("rb") as stream:
         return stream.read(max_bytes + 1)
+
+
+def read_named(file: Path, max_bytes: int) -> bytes:
+    """The same of what a user named on the command line, where ``-`` is standard input.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file == STANDARD_INPUT:
+        return sys.stdin.buffer.read(max_bytes + 1)
+    return read_start(file, max_bytes)
 
 
 def read_end(file: Path, max_bytes: int) -> bytes:

@@ -1,8 +1,17 @@
+import io
+import sys
 from pathlib import Path
 
 import pytest
 
-from batchproof_server.base.files import TooLarge, read_end, read_start, read_text, write_whole
+from batchproof_server.base.files import (
+    TooLarge,
+    read_end,
+    read_named,
+    read_start,
+    read_text,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -24,6 +33,15 @@ def test_the_end_of_a_file_is_read_alone(file: Path, max_bytes: int, end: bytes)
     file.write_bytes(b"abcde")
 
     assert read_end(file, max_bytes) == end
+
+
+def test_a_dash_is_standard_input_up_to_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Piped:
+        buffer = io.BytesIO(b"abcde")
+
+    monkeypatch.setattr(sys, "stdin", Piped())
+
+    assert read_named(Path("-"), 2) == b"abc"
 
 
 def test_a_text_may_have_as_many_bytes_as_allowed_and_a_byte_order_mark(file: Path) -> None:

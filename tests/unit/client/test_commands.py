@@ -51,11 +51,15 @@ def test_status_is_parsed() -> None:
 
 def test_tls_options_are_collected() -> None:
     argv = "models --tls-ca ca --tls-cert c --tls-key k --tls-server-name n"
-    tls = parse(argv.split(), "s:1").server.tls
+    parsed = parse(argv.split(), "s:1")
+    assert isinstance(parsed, ModelsArguments)
+    tls = parsed.server.tls
     assert tls is not None
     assert (tls.root_certificates, tls.client_certificate, tls.client_key) == ("ca", "c", "k")
     assert tls.server_name == "n"
-    assert parse(["models", "--tls"], "s:1").server.tls is not None
+    plain = parse(["models", "--tls"], "s:1")
+    assert isinstance(plain, ModelsArguments)
+    assert plain.server.tls is not None
     with pytest.raises(LocalInputError, match="needs its key"):
         parse(["models", "--tls-cert", "c"], "s:1")
 
@@ -66,6 +70,7 @@ def test_tls_options_are_collected() -> None:
         ("", "required: COMMAND"),
         ("predict", "required: IMAGE"),
         ("predict a --top-k -1", "-1 is below 0"),
+        ("predict a --top-k 0", "0 is below 1"),
         ("predict a --top-k x", '"x" is not a number'),
         ("predict a --concurrency 0", "0 is below 1"),
         ("status --wait 0", "0 is not above 0"),

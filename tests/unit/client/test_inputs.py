@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,3 +154,30 @@ def test_tensors_that_cannot_be_sent_are_refused() -> None:
         write_tensors(pb.PredictRequest(), {})
     with pytest.raises(LocalInputError, match='input "x": dtype is complex128'):
         write_tensors(pb.PredictRequest(), {"x": np.array([1j])})
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3), (2, 4, 4, 3)])
+def test_pixels_for_an_input_of_another_dtype_are_refused_with_the_way_out(
+    shape: tuple[int, ...],
+) -> None:
+    pixels = np.zeros(shape, np.uint8)
+    inputs = (TensorSpec("x", "float32", (-1, 4, 4, 3)),)
+    for image in (pixels, [pixels, pixels]):
+        with pytest.raises(LocalInputError, match=r"PIL\.Image\.fromarray.*cast it to float32"):
+            array_for(image, inputs)
+    as_they_are = array_for(pixels, (TensorSpec("x", "uint8", (-1, *shape)),))
+    assert as_they_are["x"].dtype == np.uint8
+
+
+@pytest.mark.parametrize("wrong", [{"top_k": "5"}, {"top_k": 1.5}, {"return_logits": "yes"}])
+def test_an_option_of_another_type_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(LocalInputError, match=r"top_k|option"):
+        message_of(PredictRequest(b"", **wrong), "r")
+
+
+def test_a_name_and_an_id_that_are_no_text_are_refused() -> None:
+    nothing: Any = 3
+    with pytest.raises(LocalInputError, match="model is"):
+        selector_of(nothing)
+    with pytest.raises(LocalInputError, match="request_id"):
+        request_id_of(nothing)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batchproof_client.commands.arguments import parse
+from batchproof_client.commands.arguments import ModelsArguments, parse
 from batchproof_client.errors import LocalInputError
 
 SERVER = "127.0.0.1:8500"
@@ -14,13 +14,19 @@ def test_a_file_is_taken_before_the_environment_and_neither_is_needed(tmp_path: 
     file = tmp_path / "token"
     file.write_text("of-the-file\n")
     brought = {
-        "Bearer of-the-file": parse(["models", "--token-file", str(file)], SERVER, "other"),
-        "Bearer of-the-environment": parse(["models"], SERVER, "of-the-environment"),
+        "Bearer of-the-file": parsed(["models", "--token-file", str(file)], "other"),
+        "Bearer of-the-environment": parsed(["models"], "of-the-environment"),
     }
     for authorization, arguments in brought.items():
         assert arguments.server.metadata == (("authorization", authorization),)
         assert authorization not in repr(arguments)
-    assert parse(["models"], SERVER).server.metadata == ()
+    assert parsed(["models"]).server.metadata == ()
+
+
+def parsed(words: list[str], token: str = "") -> ModelsArguments:
+    arguments = parse(words, SERVER, token)
+    assert isinstance(arguments, ModelsArguments)
+    return arguments
 
 
 @pytest.mark.parametrize("content", ["", "\n", "two words", "a\x00b"], ids=repr)

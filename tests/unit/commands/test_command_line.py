@@ -40,7 +40,7 @@ def test_every_command_of_the_parser_is_in_the_table_and_can_be_called() -> None
     actions = _parser()._actions
     (commands,) = [each for each in actions if isinstance(each, argparse._SubParsersAction)]
 
-    assert list(commands.choices) == list(_COMMANDS)
+    assert list(commands.choices) == [*_COMMANDS, "completion"]
     assert all(callable(_command(name)) for name in _COMMANDS)
 
 

@@ -1,3 +1,5 @@
+import asyncio
+import io
 import json
 import os
 import signal
@@ -15,7 +17,10 @@ from grpc_health.v1 import health_pb2
 
 from batchproof.tensors import to_proto
 from batchproof.v1 import prediction_pb2 as pb
+from batchproof_client import AsyncClient, PredictResult
 from batchproof_client.__main__ import main
+from batchproof_client.commands.arguments import PredictArguments, parse
+from batchproof_client.commands.predict import predict
 from support.patience import PATIENCE_S
 from wire.client.conftest import Run
 from wire.client.fake_server import Context, FakeServer, answer, fail
@@ -30,6 +35,13 @@ def folder(tmp_path: Path) -> Path:
     for index in range(4):
         (tmp_path / f"{index}.png").write_bytes(bytes([index]))
     return tmp_path
+
+
+class StandardInput:
+    """What another program writes into this one."""
+
+    def __init__(self, content: bytes) -> None:
+        self.buffer = io.BytesIO(content)
 
 
 def lines(out: str) -> list[dict[str, Any]]:
@@ -48,9 +60,38 @@ def test_a_picture_is_classified(run: Run, folder: Path) -> None:
     assert (code, err) == (0, "")
 
 
+def test_options_may_stand_before_the_command(run: Run, folder: Path) -> None:
+    before = run("--top-k", 2, "--json", "predict", folder / "1.png")
+    after = run("predict", folder / "1.png", "--json", "--top-k", 2)
+    assert before[0] == after[0] == 0
+    assert lines(before[1])[0]["classes"] == lines(after[1])[0]["classes"]
+    assert len(lines(before[1])[0]["classes"]) == 2
+
+
+def test_a_dash_is_the_picture_on_standard_input(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", StandardInput(b"\x02"))
+    code, out, _ = run("predict", "-", folder / "1.png", "--json")
+    assert [(each["picture"], each["classes"][0]["label"]) for each in lines(out)] == [
+        ("-", "shirt"),
+        (str(folder / "1.png"), "bag"),
+    ]
+    assert code == 0
+
+
+def test_nothing_on_standard_input_is_one_line_and_exit_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", StandardInput(b""))
+    code, out, err = run("predict", "-")
+    assert (code, out) == (2, "")
+    assert err == "batchproof: standard input is empty, expected a picture\n"
+
+
 def test_probabilities_are_shown_on_request(run: Run, folder: Path) -> None:
-    _, out, _ = run("predict", folder / "1.png", "--top-k", 0, "--probabilities")
-    assert out.splitlines()[1].split("\t")[2:] == ["probabilities", "0.1250 0.7500 0.1250"]
+    _, out, _ = run("predict", folder / "1.png", "--top-k", 1, "--probabilities")
+    assert out.splitlines()[2].split("\t")[2:] == ["probabilities", "0.1250 0.7500 0.1250"]
     _, out, _ = run("predict", folder / "1.png", "--probabilities", "--json")
     assert lines(out)[0]["probabilities"] == [0.125, 0.75, 0.125]
 
@@ -280,6 +321,72 @@ def test_ctrl_c_is_130_without_a_word(run: Run, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("batchproof_client.__main__.parse", interrupt)
     assert run("models") == (130, "", "")
+
+
+def test_ctrl_c_shows_what_was_answered_so_far(server: FakeServer, folder: Path) -> None:
+    def hang_at_the_second(request: pb.PredictRequest, _context: Context) -> pb.PredictResponse:
+        if request.images.contents[0] == b"\x01":
+            server.released.wait()
+        return answer(request)
+
+    server.predicts = [hang_at_the_second]
+    with command(server, "predict", folder, "--json") as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (130, "")
+    named = [Path(each["picture"]).name for each in lines(first + rest)]
+    assert named[0] == "0.png"
+    assert "1.png" not in named
+
+
+async def test_an_interrupted_table_has_every_picture_that_was_answered(
+    server: FakeServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stuck, answered = asyncio.Event(), asyncio.Semaphore(0)
+
+    class HangsAtTheSecond(AsyncClient):
+        async def predict(self, image: Any, **options: Any) -> PredictResult:
+            if Path(image).name == "1.png":
+                stuck.set()
+                await asyncio.Event().wait()
+            result = await super().predict(image, **options)
+            answered.release()
+            return result
+
+    parsed = parse(["predict", str(folder)], server.target)
+    assert isinstance(parsed, PredictArguments)
+    async with HangsAtTheSecond(server.target) as client:
+        running = asyncio.create_task(predict(client, parsed))
+        await stuck.wait()
+        for _ in range(3):
+            await answered.acquire()
+        await asyncio.sleep(0)  # the tasks that were answered end in this turn of the loop
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    shown = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [Path(cells[0]).name for cells in shown if cells[1] == "1"] == [
+        "0.png",
+        "2.png",
+        "3.png",
+    ]
+
+
+def test_a_fault_of_the_server_halfway_shows_what_was_answered(
+    run: Run, folder: Path, server: FakeServer
+) -> None:
+    def refuse_the_last(request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
+        if request.images.contents[0] == b"\x03":
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "not for you")
+        return answer(request)
+
+    server.predicts = [refuse_the_last]
+    code, out, err = run("predict", folder, "--concurrency", 1)
+    assert (code, err) == (2, "batchproof: not for you\n")
+    assert [line.split("\t")[0] for line in out.splitlines() if "\t1\t" in line] == [
+        str(folder / f"{index}.png") for index in range(3)
+    ]
 
 
 def command(server: FakeServer, *argv: object) -> "subprocess.Popen[str]":

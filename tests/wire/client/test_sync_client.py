@@ -1,16 +1,26 @@
 import gc
+import io
 import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
-from batchproof_client import Client, ClientClosed, Health, LocalInputError
+from batchproof_client import (
+    Client,
+    ClientClosed,
+    Health,
+    LocalInputError,
+    PredictRequest,
+)
+from batchproof_client.connection import DEFAULT_SERVER, default_target
 from support.patience import PATIENCE_S
 from wire.client.fake_server import FakeServer, PredictHook, answer
 
@@ -46,6 +56,43 @@ def test_nothing_starts_before_the_first_call() -> None:
 def test_errors_reach_the_caller(server: FakeServer) -> None:
     with Client(server.target) as client, pytest.raises(LocalInputError):
         client.predict("no such file")
+
+
+def test_a_client_that_is_told_no_server_asks_that_of_the_environment(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHPROOF_SERVER", server.target)
+    with Client() as client:
+        assert client.health() is Health.SERVING
+    monkeypatch.delenv("BATCHPROOF_SERVER")
+    assert default_target() == DEFAULT_SERVER
+
+
+def test_a_list_longer_than_a_request_is_sent_in_several(server: FakeServer) -> None:
+    told: list[tuple[int, int]] = []
+    pictures = [bytes([index % 3]) for index in range(150)]
+    with Client(server.target) as client:
+        result = client.predict(pictures, progress=lambda *done: told.append(done))
+    assert [each.top.index for each in result.rows] == [index % 3 for index in range(150)]
+    assert told == [(64, 150), (128, 150), (150, 150)]
+    assert [each.rows for each in result.provenance.executions] == [64, 64, 22]
+
+
+def test_a_stream_takes_what_predict_takes(server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "bag.png").write_bytes(b"\x01")
+    given: list[Any] = [b"\x02", tmp_path / "bag.png", io.BytesIO(b"\x00"), PredictRequest(b"\x01")]
+    given.append(np.zeros((1, 2), np.float32))
+    with Client(server.target) as client:
+        answers = list(client.predict_stream(given))
+    assert sorted(each.unwrap().top.label for each in answers) == [
+        *("bag", "bag", "boot", "boot", "shirt"),
+    ]
+
+
+@pytest.mark.parametrize("metadata", [[("Upper Case", "x")], [("key", "line\nbreak")], [("k", 3)]])
+def test_metadata_that_grpc_cannot_send_is_an_error_of_the_client(metadata: Any) -> None:
+    with pytest.raises(LocalInputError, match="metadata"):
+        Client("127.0.0.1:1", metadata=metadata)
 
 
 def held(server: FakeServer, arrived: threading.Event) -> PredictHook:

@@ -18,11 +18,18 @@ def add_diagnose(commands: Any) -> None:
     )
     add_bundle(diagnose)
     diagnose.add_argument(
-        "pictures", type=Path, nargs="+", metavar="PICTURE", help="a file, or a folder of them"
+        "pictures",
+        type=Path,
+        nargs="+",
+        metavar="PICTURE",
+        help="a file, a folder of them, or - for standard input",
     )
     diagnose.add_argument("--label", metavar="L", help="what the picture really is")
     diagnose.add_argument(
-        "--tensor", type=Path, metavar="FILE", help="your own input tensor, .npy: which recipe?"
+        "--tensor",
+        type=Path,
+        metavar="FILE",
+        help="your own input tensor, .npy, or -: which recipe?",
     )
     diagnose.add_argument(
         "--scores",

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchproof_server.application.config import Config, prepare_engines
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import InvalidInput, ModelRefused, ServingError
-from batchproof_server.base.files import read_start, reason_of, write_whole
+from batchproof_server.base.files import STANDARD_INPUT, read_named, reason_of, write_whole
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.evaluate.command import (
@@ -82,7 +82,7 @@ def picture_files(paths: Sequence[Path]) -> tuple[Path, ...]:
         if path.is_dir():
             inside = [each for each in sorted(path.rglob("*")) if each.is_file()]
             files += [each for each in inside if not each.name.startswith(".")]
-        elif path.is_file():
+        elif path.is_file() or path == STANDARD_INPUT:
             files.append(path)
         else:
             raise ValueError(f"{path}: no such picture, expected a file or a folder")
@@ -128,7 +128,7 @@ async def _each(
         count = bars.begin("pictures")
         for done, file in enumerate(files, start=1):
             try:
-                case = await measurer.measure(str(file), read_start(file, max_bytes), given)
+                case = await measurer.measure(str(file), read_named(file, max_bytes), given)
                 found.append(diagnose(case))
             except InvalidInput as invalid:
                 refused.append(f"{file}: {invalid}")

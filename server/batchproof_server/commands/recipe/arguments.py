@@ -61,7 +61,9 @@ def _add_show(actions: Any) -> None:
         "and exits with 1 when its array is another.",
     )
     add_bundle(show)
-    show.add_argument("picture", type=Path, metavar="PICTURE", help="an encoded picture")
+    show.add_argument(
+        "picture", type=Path, metavar="PICTURE", help="an encoded picture; - reads it"
+    )
     show.add_argument(
         "--out",
         type=Path,
@@ -69,6 +71,9 @@ def _add_show(actions: Any) -> None:
         help="write it: .npy as the model sees it, .png before it is scaled; never over a file",
     )
     show.add_argument(
-        "--against", type=Path, metavar="FILE", help=".npy: what your own program makes of it"
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help=".npy: what your own program makes of it; - reads it",
     )
     add_config(show)

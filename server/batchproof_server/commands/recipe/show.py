@@ -13,7 +13,7 @@ from batchproof_server.application.config import Config, prepare_engines, read_c
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.backends.examining import open_audited
 from batchproof_server.base.errors import InvalidInput, ModelRefused
-from batchproof_server.base.files import read_start, reason_of
+from batchproof_server.base.files import read_named, reason_of
 from batchproof_server.commands.certify.command import FINDINGS, OK, only_bundle
 from batchproof_server.commands.evaluate.command import tell_fault
 from batchproof_server.commands.report import field
@@ -78,7 +78,7 @@ def _open(arguments: Namespace, config: Config) -> Explainer:
 
 def _read(file: Path, max_bytes: int) -> bytes:
     try:
-        return read_start(file, max_bytes)
+        return read_named(file, max_bytes)
     except OSError as fault:
         raise ValueError(f"{file}: cannot be read ({reason_of(fault)})") from fault
 

@@ -6,13 +6,14 @@ import sys
 import threading
 from argparse import Namespace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.application.process import run
-from batchproof_server.application.server import compose
+from batchproof_server.application.server import Server, compose
 from batchproof_server.application.sources import read_sources
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import PrivateDirectory
@@ -20,8 +21,9 @@ from batchproof_server.base.listener import PortUnavailable
 from batchproof_server.commands.serve.model_file import served_path, what_pack_would_add
 from batchproof_server.commands.terminal import write_error
 from batchproof_server.models.looking import Sources
+from batchproof_server.observing.engine_lines import engine_lines_apart
 from batchproof_server.observing.library_logs import capture_library_logs
-from batchproof_server.observing.logs import configure_logs
+from batchproof_server.observing.logs import Logger, configure_logs
 
 USAGE: Final = 2
 _THREAD_PATIENCE_S: Final = 1.0
@@ -47,10 +49,6 @@ def _serve(arguments: Namespace, scratch: PrivateDirectory) -> int:
         config = read_config(arguments.config, _flags(arguments))
         found = reread().look()
         places = tuple(each.place for each in found.versions.values())
-        logger = configure_logs(config.log.level, config.log.format, sys.stderr)
-        if path is not None and (hint := what_pack_would_add(arguments.path, places)):
-            logger.info("no manifest", detail=hint)
-        server = compose(config, places, logger, reread=reread)
     except ModelRefused as refused:
         write_error(joined(refused.findings or (str(refused),)))
         return USAGE
@@ -58,14 +56,31 @@ def _serve(arguments: Namespace, scratch: PrivateDirectory) -> int:
         write_error(str(fault))
         return USAGE
     prepare_engines()
+    # The processes of the devices inherit what takes the lines of engines.
+    with engine_lines_apart(as_json=config.log.format == "json"):
+        logger = configure_logs(config.log.level, config.log.format, sys.stderr)
+        logger.info("starting", batchproof=version("batchproof"), process_id=os.getpid())
+        if path is not None and (hint := what_pack_would_add(arguments.path, places)):
+            logger.info("no manifest", detail=hint)
+        try:
+            server = compose(config, places, logger, reread=reread)
+        except (ValueError, OSError) as fault:
+            write_error(str(fault))
+            return USAGE
+        code = _run(server, logger)
+    scratch.close()
+    _leave_busy_threads(code)
+    return code
+
+
+def _run(server: Server, logger: Logger) -> int:
     with capture_library_logs(logger):
         try:
-            code = asyncio.run(run(server, sys.stdout))
+            code = asyncio.run(run(server, sys.stdout, logger))
         except PortUnavailable as fault:
             write_error(str(fault))
             code = USAGE
-    scratch.close()
-    _leave_busy_threads(code)
+        logger.info("stopped", exit_code=code)
     return code
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from batchproof_server.base.errors import cut
-from batchproof_server.base.files import TooLarge, read_start, read_text
+from batchproof_server.base.files import TooLarge, read_named, read_text
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.diagnosis.case import Given
 from batchproof_server.offline.datasets.folder import class_names
@@ -131,7 +131,7 @@ def _json_numbers(file: Path) -> Array:
 
 def _npy(file: Path, option: str, max_bytes: int) -> Array:
     try:
-        content = read_start(file, max_bytes)
+        content = read_named(file, max_bytes)
         values: Any = np.load(io.BytesIO(content), allow_pickle=False)
     except OSError as fault:
         raise ValueError(f"{option}: {file} cannot be read ({fault.strerror})") from fault
