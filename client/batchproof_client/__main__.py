@@ -33,10 +33,9 @@ from batchproof_client.commands.predict import predict
 from batchproof_client.commands.report_outcome import report_outcome
 from batchproof_client.commands.status import status
 from batchproof_client.commands.terminal import write_error
-from batchproof_client.connection import default_target
+from batchproof_client.connection import default_target, default_token
 from batchproof_client.errors import BatchproofError, DeadlineExceeded, LocalInputError, Unavailable
 
-_TOKEN_VARIABLE: Final = "BATCHPROOF_TOKEN"  # noqa: S105 - a name
 _FAILED: Final = 2
 _READER_GONE: Final = 141  # 128 + SIGPIPE
 
@@ -62,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = parse(argv, default_target(), os.environ.get(_TOKEN_VARIABLE, ""))
+        arguments = parse(argv, default_target(), default_token())
     except (UsageError, LocalInputError) as fault:
         write_error(str(fault))
         return _FAILED

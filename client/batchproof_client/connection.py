@@ -27,12 +27,18 @@ HealthCheck: TypeAlias = grpc.aio.UnaryUnaryMultiCallable[
 _METADATA_KEY: Final = re.compile(r"[a-z0-9_.-]+")
 DEFAULT_SERVER: Final = "127.0.0.1:8500"
 SERVER_VARIABLE: Final = "BATCHPROOF_SERVER"
+TOKEN_VARIABLE: Final = "BATCHPROOF_TOKEN"  # noqa: S105 - a name
 DEFAULT_MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 def default_target() -> str:
     """The server of a caller who names none: that of the environment, or else of this machine."""
     return os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
+
+
+def default_token() -> str:
+    """The token of a caller who names none: that of the environment; empty where there is none."""
+    return os.environ.get(TOKEN_VARIABLE, "")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

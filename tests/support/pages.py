@@ -59,6 +59,7 @@ _TAGS: Final = frozenset(
         "line",
         "rect",
         "circle",
+        "image",
     ]
 )
 _ATTRIBUTES: Final = frozenset(
@@ -94,6 +95,8 @@ _ATTRIBUTES: Final = frozenset(
         "text-anchor",
         "points",
         "transform",
+        "fill-opacity",
+        "preserveaspectratio",
     ]
 )
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -136,7 +139,10 @@ class Page(HTMLParser):
         for name, value in attrs:
             if name not in _ATTRIBUTES:
                 self.faults.append(f"<{tag} {name}>")
-            if name == "href" and not (value or "").startswith("#"):
+            if tag == "image" and name == "href":
+                if not (value or "").startswith("data:image/png;base64,"):
+                    self.faults.append(f"a picture from {value}")
+            elif name == "href" and not (value or "").startswith("#"):
                 self.faults.append(f"a link to {value}")
             if name == "src" and not (value or "").startswith("data:image/png;base64,"):
                 self.faults.append(f"a picture from {value}")

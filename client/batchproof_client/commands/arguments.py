@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -18,9 +18,12 @@ from batchproof_client.commands.diagnose import (
 from batchproof_client.commands.numbers import at_least_1, positive
 from batchproof_client.commands.outcome_options import add_outcome_options, outcomes_of
 from batchproof_client.commands.pictures import STANDARD_INPUT
+from batchproof_client.commands.server_options import (
+    ServerArguments,
+    add_server_options,
+    server_of,
+)
 from batchproof_client.commands.tta_options import add_tta_options, tta_of
-from batchproof_client.connection import DEFAULT_SERVER, Metadata, TlsOptions
-from batchproof_client.errors import LocalInputError
 from batchproof_client.loadtest.options import add_options, settings_of
 from batchproof_client.loadtest.settings import LoadSettings
 from batchproof_client.outcomes import Outcome
@@ -28,25 +31,6 @@ from batchproof_client.outcomes import Outcome
 
 class UsageError(Exception):
     """The arguments do not parse; one sentence says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerArguments:
-    """Where the server is.
-
-    Attributes:
-        server: ``host:port``.
-        tls: None for plain text.
-        timeout_s: for each call.
-        json: one JSON object a line in place of a table.
-        metadata: sent with each call.
-    """
-
-    server: str
-    tls: TlsOptions | None
-    timeout_s: float
-    json: bool
-    metadata: Metadata = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +160,7 @@ def parse(argv: Sequence[str] | None, default_server: str, default_token: str = 
     parsed = parser.parse_args(words)
     if parsed.command == "completion":
         return CompletionArguments(completion_script(parser, parsed.shell))
-    server = ServerArguments(
-        server=parsed.server,
-        tls=_tls(parsed),
-        timeout_s=parsed.timeout_s,
-        json=parsed.json,
-        metadata=_bearing(parsed.token_file, default_token),
-    )
-    return _asked(parsed, server)
+    return _asked(parsed, server_of(parsed, default_token))
 
 
 def _asked(parsed: argparse.Namespace, server: ServerArguments) -> Arguments:
@@ -212,29 +189,6 @@ def _asked(parsed: argparse.Namespace, server: ServerArguments) -> Arguments:
             return StatusArguments(server, wait_s=parsed.wait)
 
 
-def _bearing(file: str | None, token: str) -> Metadata:
-    if file is not None:
-        try:
-            token = Path(file).read_text(encoding="ascii")
-        except (OSError, ValueError) as fault:
-            raise LocalInputError(f"--token-file {file} cannot be read as a line") from fault
-    token = token.strip()
-    if not token:
-        if file is not None:
-            raise LocalInputError(f"--token-file {file} is empty, expected one token")
-        return ()
-    if not (token.isascii() and token.isprintable() and " " not in token):
-        raise LocalInputError("the token is no word of printable ASCII; its text is not shown here")
-    return (("authorization", f"Bearer {token}"),)
-
-
-def _tls(parsed: argparse.Namespace) -> TlsOptions | None:
-    wanted = (parsed.tls_ca, parsed.tls_cert, parsed.tls_key, parsed.tls_server_name)
-    if not parsed.tls and not any(wanted):
-        return None
-    return TlsOptions(*wanted)
-
-
 def _parser(default_server: str) -> _Parser:
     parser = _Parser(
         prog="batchproof",
@@ -243,7 +197,8 @@ def _parser(default_server: str) -> _Parser:
     )
     parser.add_argument("--version", action="version", version=version("batchproof"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common = _common(default_server)
+    common = _Parser(add_help=False)
+    add_server_options(common, default_server)
     _add_predict(commands.add_parser("predict", parents=[common], help="classify pictures"))
     add_diagnose_options(
         commands.add_parser("diagnose", parents=[common], help="say why pictures get their answers")
@@ -294,28 +249,3 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         help="show the handle of each answer, for report-outcome; --json always has it",
     )
     add_tta_options(parser)
-
-
-def _common(default_server: str) -> _Parser:
-    common = _Parser(add_help=False)
-    common.add_argument(
-        "--server",
-        default=default_server,
-        metavar="HOST:PORT",
-        help=f"default: $BATCHPROOF_SERVER or {DEFAULT_SERVER}",
-    )
-    common.add_argument(
-        "--timeout-s", type=positive, default=10.0, metavar="SECONDS", help="for each call; 10"
-    )
-    common.add_argument(
-        "--token-file", metavar="FILE", help="holds the token to bring; else $BATCHPROOF_TOKEN"
-    )
-    common.add_argument("--json", action="store_true", help="one JSON object a line")
-    common.add_argument(
-        "--tls", action="store_true", help="speak TLS, also without the options below"
-    )
-    common.add_argument("--tls-ca", metavar="FILE", help="the certificates to trust")
-    common.add_argument("--tls-cert", metavar="FILE", help="the client's certificate")
-    common.add_argument("--tls-key", metavar="FILE", help="the client's key")
-    common.add_argument("--tls-server-name", metavar="NAME", help="to expect in the certificate")
-    return common

@@ -89,7 +89,7 @@ def _spots(occlusion: OcclusionMap, confidence: float) -> Iterator[str]:
         f'<svg viewBox="0 0 {_MAP_SIDE} {_MAP_SIDE}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>"
         f'<image href="data:image/png;base64,{source}" width="{_MAP_SIDE}" height="{_MAP_SIDE}" '
-        'preserveAspectRatio="none" style="image-rendering:pixelated"/>'
+        'preserveAspectRatio="none" class="seen"/>'
     )
     lines, columns = occlusion.left.shape
     step_x, step_y = _MAP_SIDE / columns, _MAP_SIDE / lines

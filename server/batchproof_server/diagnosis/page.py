@@ -42,6 +42,7 @@ svg { width: 100%; height: auto; font: 11px system-ui, sans-serif } svg text { f
 svg .grid { stroke: var(--line) } svg path { fill: none; stroke-width: 2 }
 svg .own { stroke: var(--own) }
 svg .reference { stroke: var(--reference); stroke-dasharray: 5 4 }
+svg .seen { image-rendering: pixelated }
 svg .lost { fill: var(--bad); stroke: none }
 svg .ring { fill: none; stroke: var(--bad); stroke-width: 2 }
 svg .kept { fill: var(--own) } svg .flipped { fill: var(--bad) }
