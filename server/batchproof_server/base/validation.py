@@ -1,7 +1,9 @@
 """Checks untrusted configuration against frozen dataclasses and names every fault at once."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -42,7 +44,7 @@ def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
             tuple(
                 sentence
                 for fault in invalid.errors(include_url=False)
-                for sentence in _sentences(fault)
+                for sentence in _sentences(fault, kind)
             )
         ) from invalid
 
@@ -77,29 +79,56 @@ def read_by(read: Callable[[object], object]) -> PlainValidator:
     return PlainValidator(read)
 
 
-def _sentences(fault: ErrorDetails) -> Iterator[str]:
+def _sentences(fault: ErrorDetails, kind: type) -> Iterator[str]:
     cause = fault.get("ctx", {}).get("error")
     if not isinstance(cause, InvalidSettings):
-        yield _sentence(fault)
+        yield _sentence(fault, kind)
         return
     path = "".join(f"{part}." for part in fault["loc"])
     yield from (path + nested for nested in cause.faults)
 
 
-def _sentence(fault: ErrorDetails) -> str:
+def _sentence(fault: ErrorDetails, kind: type) -> str:
     path = ".".join(str(part) for part in fault["loc"]) or "(root)"
     came = fault["input"]
     match fault["type"]:
         case "literal_error":
             return f"{path}: unknown {_shown(came)}, one of {fault['ctx']['expected']}"
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"{path}: unknown key"
+            return f"{path}: unknown key{_nearest(kind, fault['loc'])}"
         case "missing" | "missing_argument":
             return f"{path}: missing"
         case "value_error":
             return f"{path}: {fault['ctx']['error']}"
         case _:
             return f"{path}: {fault['msg']}, not {_shown(came)}"
+
+
+def _nearest(kind: type, path: Sequence[int | str]) -> str:
+    """The known key that an unknown one most resembles, as the end of a sentence."""
+    known = {each for inner in _inside(kind, path[:-1]) for each in _keys(inner)}
+    close = difflib.get_close_matches(str(path[-1]), sorted(known), n=1)
+    return f'; the nearest known one is "{close[0]}"' if close else ""
+
+
+def _keys(kind: Any) -> Iterator[str]:
+    yield from (each.name for each in fields(kind) if each.init)
+
+
+def _inside(kind: Any, path: Sequence[int | str]) -> Iterator[Any]:
+    """The dataclasses of settings that may lie at a path below ``kind``."""
+    if not is_dataclass(kind):
+        for each in get_args(kind):  # of a union, a mapping, a tuple
+            yield from _inside(each, path[1:] if _holds_by_key(kind) else path)
+    elif not path:
+        yield kind
+    elif path[0] in set(_keys(kind)):
+        yield from _inside(get_type_hints(kind)[str(path[0])], path[1:])
+
+
+def _holds_by_key(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping | Sequence)
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,8 @@
 """What a file says of itself, read and judged before anything is decoded."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.imaging.formats.table import FORMAT_BY_FIRST_BYTE, FORMATS
@@ -75,9 +77,20 @@ def _format(encoded: bytes, formats: tuple[str, ...]) -> str:
     raise InvalidInput(f"the picture is {came or _foreign(encoded)}, expected {_listed(formats)}")
 
 
+# So many characters of base64 and no other are no picture in any format.
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{48}")
+_URL: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{1,9}://")
+
+
 def _foreign(encoded: bytes) -> str:
     if encoded[4:8] == b"ftyp":
         return "heif, avif or a video"
+    if encoded.startswith(b"data:"):
+        return "a data URI (send the bytes that its base64 part stands for)"
+    if _URL.match(encoded):
+        return "the text of a URL (send the bytes that it leads to)"
+    if _BASE64.match(encoded):
+        return "base64 text (these are base64 characters: send the bytes that they stand for)"
     return next(
         (name for start, name in _FOREIGN.items() if encoded.startswith(start)),
         "of an unknown format",

@@ -29,6 +29,11 @@ def discover(path: Path) -> tuple[Place, ...]:
         NothingToServe: there is no version below ``path``.
     """
     path = path.resolve()
+    if path.is_file():
+        raise NothingToServe(
+            f"{path}: is a file, expected the folder that holds it: put it into "
+            f"{path.stem}/1/ and give {path.stem}/1 (`batchproof-server inspect` looks at a file)"
+        )
     if not path.is_dir():
         raise NothingToServe(f"{path}: no such directory")
     try:

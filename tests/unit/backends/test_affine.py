@@ -53,7 +53,7 @@ def test_every_fault_is_named_with_its_key(tmp_path: Path) -> None:
     assert len(found) == 3
     assert any(text.startswith("affine.json: scale: missing") for text in found)
     assert any(text.startswith('affine.json: input_dtype: unknown "bfloat16"') for text in found)
-    assert "affine.json: slope: unknown key" in found
+    assert any(each.startswith("affine.json: slope: unknown key") for each in found)
 
 
 @pytest.mark.parametrize(

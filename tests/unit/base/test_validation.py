@@ -67,6 +67,21 @@ def test_every_fault_is_named_with_its_path() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"name": "a", "sises": []}, 'sises: unknown key; the nearest known one is "sizes"'),
+        (
+            {"name": "a", "inner": {"methods": "bilinear"}},
+            'inner.methods: unknown key; the nearest known one is "method"',
+        ),
+        ({"name": "a", "qqqq": 1}, "qqqq: unknown key"),
+    ],
+)
+def test_an_unknown_key_is_told_the_nearest_known_one(values: dict[str, Any], said: str) -> None:
+    assert said in faults(values)
+
+
 def test_a_setting_that_checks_itself_is_quoted_with_its_path() -> None:
     assert faults({"name": "x", "inner": {"size": 0}}) == ("inner: size is 0, expected 1 or more",)
 

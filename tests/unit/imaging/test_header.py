@@ -1,3 +1,4 @@
+import base64
 import struct
 import tracemalloc
 
@@ -92,6 +93,18 @@ def test_an_empty_file_is_refused() -> None:
 )
 def test_what_is_no_accepted_format_is_named(start: bytes, name: str) -> None:
     assert refusal(start + bytes(99), ("png",)) == f"the picture is {name}, expected png"
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_base64_text_of_a_picture_says_the_way_out(name: str) -> None:
+    text = base64.b64encode(PICTURES[name] + bytes(99))
+    assert "these are base64 characters: send the bytes" in refusal(text, ("png",))
+    assert "a data URI (send the bytes" in refusal(b"data:image/png;base64," + text, ("png",))
+
+
+def test_the_text_of_a_url_says_the_way_out() -> None:
+    text = refusal(b"https://example.org/boot.png", ("png",))
+    assert "the text of a URL (send the bytes that it leads to), expected png" in text
 
 
 def test_a_format_that_the_recipe_does_not_accept_is_named() -> None:

@@ -91,9 +91,9 @@ def test_one_version_in_two_folders_is_refused(tmp_path: Path) -> None:
 def test_a_path_without_models_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(NothingToServe, match="no such directory"):
         discover(tmp_path / "none")
-    (tmp_path / "file").touch()
-    with pytest.raises(NothingToServe, match="no such directory"):
-        discover(tmp_path / "file")
+    (tmp_path / "boots.keras").touch()
+    with pytest.raises(NothingToServe, match=r"is a file, expected the folder .* into boots/1/"):
+        discover(tmp_path / "boots.keras")
     with pytest.raises(NothingToServe, match="found no model; expected a bundle, or <model>/"):
         discover(tmp_path)
 

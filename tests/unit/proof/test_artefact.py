@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.proof.artefact.checking import audit_artefact
+from batchproof_server.proof.artefact.checking import audit_artefact, keras_2_finding
 from batchproof_server.proof.findings import Severity
 from batchproof_server.proof.rules import RULES
 from support.artefact_fixtures import HOSTILE, archive, config_of, layer
@@ -51,6 +51,47 @@ def test_hdf5_is_refused_by_its_name(suffix: str, tmp_path: Path) -> None:
 
 def test_a_missing_file_is_a_finding(tmp_path: Path) -> None:
     assert rules(tmp_path / "model.keras") == ["BP001"]
+
+
+def test_hdf5_is_told_the_line_that_converts_it(tmp_path: Path) -> None:
+    (finding,) = audit_artefact(archive(tmp_path / "model.h5"))
+    assert 'load_model("model.h5", compile=False).save("model.keras")' in finding.mend
+
+
+def test_a_file_of_keras_2_that_is_refused_is_told_so(tmp_path: Path) -> None:
+    members = {"metadata.json": b'{"keras_version": "2.15.0"}'}
+    custom = config_of(layer("Attention2", "shop.layers"))
+    path = archive(tmp_path / "model.keras", custom, members=members)
+    assert rules(path) == ["BP013", "BP019"]
+    assert "was saved by Keras 2.15.0" in audit_artefact(path)[1].sentence
+    assert 'export("model")' in audit_artefact(path)[1].mend
+    fine = archive(tmp_path / "fine.keras", members=members)
+    assert rules(fine) == []
+    found = keras_2_finding(fine)
+    assert found is not None
+    assert found.rule_id == "BP019"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"no JSON",
+        b"[" * 9999,
+        b'{"keras_version": 2}',
+        b'{"keras_version": "3.1"}',
+    ],
+    ids=["empty", "nothing", "list", "text", "deep", "number", "keras 3"],
+)
+def test_whatever_metadata_say_they_are_no_fault_of_their_own(
+    metadata: bytes, tmp_path: Path
+) -> None:
+    path = archive(tmp_path / "model.keras", members={"metadata.json": metadata})
+    assert rules(path) == []
+    assert keras_2_finding(path) is None
+    assert keras_2_finding(tmp_path / "none.keras") is None
 
 
 @pytest.mark.parametrize("module", [None, "shop.layers", "kerasx", "os"])

@@ -145,7 +145,7 @@ def test_every_fault_of_the_table_is_named_with_its_path() -> None:
     faults = dict(fault.split(": ", 1) for fault in refused.value.faults)
     assert faults["policies.a.views.1"].startswith('unknown view "rotat", one of identity')
     assert faults["policies.a.aggregation"].startswith('unknown aggregation "median"')
-    assert faults["policies.b.speed"] == "unknown key"
+    assert faults["policies.b.speed"] == 'unknown key; the nearest known one is "seed"'
     assert faults["policies.c"] == 'weights need the aggregation "weighted", not "mean"'
     assert faults["policies.e"] == "2 weight(s) for 1 view(s)"
     assert faults["policies.f"] == "views is empty, expected one or more"

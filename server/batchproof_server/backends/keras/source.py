@@ -23,6 +23,7 @@ from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.proof.artefact.checking import keras_2_finding
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.keras.model import audit_keras_model
@@ -134,9 +135,9 @@ def load_model(artefact: Path) -> Any:
     try:
         model = keras.saving.load_model(artefact, compile=False, safe_mode=True)
     except Exception as fault:  # Keras, h5py and zipfile raise what they like
-        raise ModelRefused(
-            f"{artefact.name} cannot be loaded by Keras", (finding(artefact, fault),)
-        ) from fault
+        writer = keras_2_finding(artefact)
+        sentences = (finding(artefact, fault), *((writer.sentence,) if writer else ()))
+        raise ModelRefused(f"{artefact.name} cannot be loaded by Keras", sentences) from fault
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         sentence = (
             f"{artefact.name} is a {type(model).__name__} without symbolic inputs, expected a "

@@ -3,6 +3,7 @@
 The limits follow what Keras writes: a few members, stored or deflated, with plain relative names.
 """
 
+import json
 import struct
 import zipfile
 import zlib
@@ -15,6 +16,8 @@ from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.rules import found
 
 CONFIG_NAME: Final = "config.json"
+_METADATA_NAME: Final = "metadata.json"
+_METADATA_BYTES: Final = 1 << 16
 # One of these holds the weights; keras.src.saving.saving_lib writes no other.
 WEIGHTS_NAMES: Final = ("model.weights.h5", "model.weights.json", "model.weights.npz")
 
@@ -151,6 +154,17 @@ def audit_contents(archive: zipfile.ZipFile) -> Iterator[Finding]:
             continue
         if looks_pickled(start):
             yield found("BP011", _shown(member.filename), "it begins like a pickle")
+
+
+def keras_version(archive: zipfile.ZipFile) -> str:
+    """The version of Keras that wrote an archive, as it claims; empty where it does not say."""
+    try:
+        with archive.open(_METADATA_NAME) as content:
+            values = json.loads(content.read(_METADATA_BYTES))
+    except (KeyError, OSError, ValueError, RecursionError, zipfile.BadZipFile, zlib.error):
+        return ""
+    claimed = values.get("keras_version") if isinstance(values, dict) else None
+    return cut(claimed, 20) if isinstance(claimed, str) else ""
 
 
 def looks_pickled(start: bytes) -> bool:

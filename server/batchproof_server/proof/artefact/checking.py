@@ -16,6 +16,7 @@ from batchproof_server.proof.artefact.archive_form import (
     audit_directory,
     audit_members,
     audit_start,
+    keras_version,
 )
 from batchproof_server.proof.artefact.hdf5_claims import audit_hdf5
 from batchproof_server.proof.artefact.saved_model_files import audit_saved_model
@@ -63,8 +64,30 @@ def _archive(archive: zipfile.ZipFile, path: Path) -> tuple[Finding, ...]:
         tuple(audit_members(archive, path))
         or tuple(audit_contents(archive))
         or _weights(archive)
-        or _config(archive)
+        or _with_writer(_config(archive), archive, path.name)
     )
+
+
+def _with_writer(
+    findings: tuple[Finding, ...], archive: zipfile.ZipFile, name: str
+) -> tuple[Finding, ...]:
+    """The same, and who wrote the file where that may be the reason."""
+    written_by = keras_version(archive)
+    if not findings or not written_by.startswith("2."):
+        return findings
+    return (*findings, found("BP019", name, f"was saved by Keras {written_by}"))
+
+
+def keras_2_finding(artefact: Path) -> Finding | None:
+    """That a file which Keras cannot load was saved by Keras 2; None where it was not."""
+    try:
+        with zipfile.ZipFile(artefact) as archive:
+            written_by = keras_version(archive)
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return None
+    if not written_by.startswith("2."):
+        return None
+    return found("BP019", artefact.name, f"was saved by Keras {written_by}")
 
 
 def _weights(archive: zipfile.ZipFile) -> tuple[Finding, ...]:

@@ -57,7 +57,8 @@ ARTEFACT_RULES: Final = (
         "BP010",
         "HDF5",
         "the old format carries code and is not read in safe mode",
-        'save the model again as ".keras" with Keras 3',
+        'convert it where it was trained: keras.models.load_model("model.h5", compile=False)'
+        '.save("model.keras") with Keras 3, or .export("model"), a SavedModel, with Keras 2.13 on',
     ),
     fail(
         "BP011",
@@ -106,5 +107,12 @@ ARTEFACT_RULES: Final = (
         "no fingerprint",
         "a changed graph cannot be told from the exported one",
         "export the model again with TensorFlow 2.12 or later",
+    ),
+    fail(
+        "BP019",
+        "saved by Keras 2",
+        "Keras 3 does not read all that Keras 2 wrote",
+        'convert it with the Keras that wrote it: keras.models.load_model("model.keras", '
+        'compile=False).export("model"), and serve that SavedModel',
     ),
 )
