@@ -150,7 +150,8 @@ async def test_a_caller_that_goes_before_its_message_leaves_nothing(bench: Front
         await call.begin(ECHO)
         await call.send(b"half", announced_bytes=8, is_last=False)
     assert await bench.call(ECHO)(b"next") == b"next"
-    assert [head.method for head in bench.begun] == [ECHO]
+    # grpc.aio may learn that no message comes before it learns that the caller is gone.
+    assert [content for content in bench.contents if content is not None] == [b"next"]
 
 
 async def test_a_caller_that_goes_cancels_the_work_of_its_call(bench: FrontBench) -> None:
