@@ -82,7 +82,7 @@ async def test_a_version_whose_devices_are_killed_again_and_again_under_load_fai
     codes = Codes()
     clients = [asyncio.create_task(_ask_through(other, codes)) for _ in range(CLIENTS)]
     await _eventually(lambda: codes.of["OK"] >= CLIENTS)
-    await _eventually(lambda: _kill_children(other) and bool(_failed(other)))
+    await _eventually(lambda: _kill_devices(other) and bool(_failed(other)))
     await _eventually(lambda: codes.of["FAILED_PRECONDITION"] >= CLIENTS)
     codes.is_over = True
     await asyncio.gather(*clients)
@@ -100,7 +100,7 @@ async def test_a_version_whose_devices_are_killed_again_and_again_under_load_fai
     }.items():
         assert metrics.of(f"batchproof_{name}", **version) == expected
     assert other.get("/livez")[0] == 200
-    until("no device is left", lambda: not psutil.Process(other.process.pid).children())
+    until("no device is left", lambda: not _devices(other))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -156,9 +156,9 @@ async def _ask_through(server: ServerProcess, codes: Codes) -> None:
             await asyncio.sleep(0.01)
 
 
-def _kill_children(server: ServerProcess) -> bool:
+def _kill_devices(server: ServerProcess) -> bool:
     """Ends whatever executes or is about to."""
-    for child in psutil.Process(server.process.pid).children():
+    for child in _devices(server):
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
     return True
@@ -177,15 +177,23 @@ async def _eventually(condition: Callable[[], bool]) -> None:
 
 def _device(server: ServerProcess) -> psutil.Process:
     def only() -> psutil.Process | None:
-        # Another reads the lines of engines.
-        children = [
-            each
-            for each in psutil.Process(server.process.pid).children()
-            if any("device_process" in word for word in each.cmdline())
-        ]
-        return children[0] if len(children) == 1 else None
+        devices = _devices(server)
+        return devices[0] if len(devices) == 1 else None
 
     return until("there is one device", only)
+
+
+def _devices(server: ServerProcess) -> list[psutil.Process]:
+    """The children but the one that reads the lines of engines."""
+    children = psutil.Process(server.process.pid).children()
+    return [each for each in children if not _reads_engine_lines(each)]
+
+
+def _reads_engine_lines(process: psutil.Process) -> bool:
+    try:
+        return any("engine_lines" in word for word in process.cmdline())
+    except psutil.Error:  # it ended
+        return False
 
 
 def _engines_of(pid: int) -> list[str]:
