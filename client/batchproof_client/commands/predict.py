@@ -3,13 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import (
-    AsyncIterator,
+    AsyncGenerator,
     Callable,
     Coroutine,
     Iterable,
     Iterator,
     Sequence,
 )
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -79,9 +80,13 @@ async def predict(client: AsyncClient, arguments: PredictArguments, given: bytes
     try:
         with progress(len(pictures)) as bar:
             ask = partial(_ask, client, arguments, given)
-            async for outcome in _outcomes(ask, pictures, under_way, arguments.concurrency):
-                output.add(outcome)
-                bar.advance(bar.task_ids[0])
+            # Closed here, so that every task has ended whatever ends the loop.
+            async with aclosing(
+                _outcomes(ask, pictures, under_way, arguments.concurrency)
+            ) as outcomes:
+                async for outcome in outcomes:
+                    output.add(outcome)
+                    bar.advance(bar.task_ids[0])
     finally:
         for task in under_way:
             if not task.cancelled() and task.exception() is None:
@@ -116,7 +121,7 @@ async def _outcomes(
     pictures: Iterable[Picture],
     under_way: deque[asyncio.Task[Outcome]],
     concurrency: int,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome, None]:
     """Gives each outcome in the order of the pictures.
 
     Args:
