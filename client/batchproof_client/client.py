@@ -21,6 +21,7 @@ from batchproof_client.connection import (
     Metadata,
     TlsOptions,
     default_target,
+    with_default_token,
 )
 from batchproof_client.conversion import description_of, result_of, summary_of
 from batchproof_client.descriptions import ModelDescription, ModelSummary
@@ -56,7 +57,7 @@ class AsyncClient(OutcomeReports, Diagnosing):
 
     Args:
         target: ``host:port``, or any name that gRPC resolves; None for ``$BATCHPROOF_SERVER``, or
-            ``127.0.0.1:8500`` where that is not set.
+            ``127.0.0.1:8500`` where that is not set, with the token ``$BATCHPROOF_TOKEN``.
         timeout_s: the time for a call that names none, retries included.
         tls: how to speak TLS; None for plain text.
         retry: when to call again.
@@ -82,9 +83,9 @@ class AsyncClient(OutcomeReports, Diagnosing):
         rng: random.Random | None = None,
     ) -> None:
         endpoint = Endpoint(
-            target=target or default_target(),
+            target=default_target() if target is None else target,
             tls=tls,
-            metadata=tuple(metadata),
+            metadata=tuple(metadata) if target is not None else with_default_token(metadata),
             max_message_bytes=max_message_bytes,
             channel_options=dict(channel_options or {}),
         )

@@ -41,6 +41,32 @@ def default_token() -> str:
     return os.environ.get(TOKEN_VARIABLE, "")
 
 
+def bearing(token: str) -> Metadata:
+    """The metadata that brings a token; nothing where there is none.
+
+    Raises:
+        LocalInputError: it is no word of printable ASCII. The text does not repeat it.
+    """
+    token = token.strip()
+    if not token:
+        return ()
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise LocalInputError("the token is no word of printable ASCII; its text is not shown here")
+    return (("authorization", f"Bearer {token}"),)
+
+
+def with_default_token(metadata: Metadata) -> Metadata:
+    """What a caller brings who names no server: the token of the environment, or one of its own.
+
+    The token goes to the server that the environment names beside it, and to no other.
+
+    Raises:
+        LocalInputError: the environment holds no token.
+    """
+    has_own = any(key == "authorization" for key, _ in metadata)
+    return (*metadata, *(() if has_own else bearing(default_token())))
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class TlsOptions:
     """How to meet a server that speaks TLS.

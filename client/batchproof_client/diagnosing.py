@@ -1,6 +1,7 @@
 """The call of the client that asks why a picture gets its answer."""
 
 import asyncio
+import os
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ class Question:
     """What is asked about a picture.
 
     Attributes:
-        image: a path or the bytes of a file.
+        image: a path, the bytes of a file, an open file, or a Pillow image.
         model: as of ``predict``.
         name: of the picture in the report; by default its path.
         label: what it really is: a label, or the index of a class; None where nobody knows.
@@ -115,11 +116,11 @@ class Diagnosing:
 
 def _message(question: Question) -> pb.DiagnoseRequest:
     (content,) = read_images(question.image)
-    is_named = isinstance(question.image, bytes | bytearray | memoryview)
+    path = str(question.image) if isinstance(question.image, str | os.PathLike) else ""
     message = pb.DiagnoseRequest(
         model=selector_of(question.model),
         image=content,
-        name=question.name or ("" if is_named else str(question.image)),
+        name=question.name or path,
         label="" if question.label is None else str(question.label),
         return_page=question.page,
     )

@@ -140,7 +140,7 @@ class Client:
 
     Args:
         target: ``host:port``, or any name that gRPC resolves; None for ``$BATCHPROOF_SERVER``, or
-            ``127.0.0.1:8500`` where that is not set.
+            ``127.0.0.1:8500`` where that is not set, with the token ``$BATCHPROOF_TOKEN``.
         timeout_s: the time for a call that names none, retries included.
         tls: how to speak TLS; None for plain text.
         retry: when to call again.

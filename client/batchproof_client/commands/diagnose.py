@@ -3,10 +3,9 @@
 import argparse
 import asyncio
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,20 +127,13 @@ def _question(options: DiagnoseOptions, pictures: int) -> Question:
 def _about(question: Question, picture: Picture) -> Question:
     if picture.fault:
         raise LocalInputError(picture.fault)
-    return Question(
-        image=picture.name,
-        model=question.model,
-        label=question.label,
-        tensor=question.tensor,
-        scores=question.scores,
-        page=question.page,
-    )
+    return replace(question, image=picture.name)
 
 
 def _numbers(file: Path, option: str) -> Array:
     """Numbers of an .npy or .json file."""
     try:
-        if os.stat(file).st_size > _MAX_FILE_BYTES:  # noqa: PTH116 - its error names the file
+        if file.stat().st_size > _MAX_FILE_BYTES:
             raise LocalInputError(f"{option}: {file} is larger than {_MAX_FILE_BYTES} bytes")
         values: Any
         if file.suffix == ".json":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchproof_client.commands.numbers import positive
-from batchproof_client.connection import DEFAULT_SERVER, Metadata, TlsOptions
+from batchproof_client.connection import DEFAULT_SERVER, Metadata, TlsOptions, bearing
 from batchproof_client.errors import LocalInputError
 
 
@@ -71,20 +71,16 @@ def server_of(parsed: argparse.Namespace, default_token: str) -> ServerArguments
     )
 
 
-def _bearing(file: str | None, token: str) -> Metadata:
-    if file is not None:
-        try:
-            token = Path(file).read_text(encoding="ascii")
-        except (OSError, ValueError) as fault:
-            raise LocalInputError(f"--token-file {file} cannot be read as a line") from fault
-    token = token.strip()
-    if not token:
-        if file is not None:
-            raise LocalInputError(f"--token-file {file} is empty, expected one token")
-        return ()
-    if not (token.isascii() and token.isprintable() and " " not in token):
-        raise LocalInputError("the token is no word of printable ASCII; its text is not shown here")
-    return (("authorization", f"Bearer {token}"),)
+def _bearing(file: str | None, default_token: str) -> Metadata:
+    if file is None:
+        return bearing(default_token)
+    try:
+        token = Path(file).read_text(encoding="ascii")
+    except (OSError, ValueError) as fault:
+        raise LocalInputError(f"--token-file {file} cannot be read as a line") from fault
+    if not token.strip():
+        raise LocalInputError(f"--token-file {file} is empty, expected one token")
+    return bearing(token)
 
 
 def _tls(parsed: argparse.Namespace) -> TlsOptions | None:

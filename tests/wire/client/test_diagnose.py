@@ -1,5 +1,6 @@
 """Why pictures get their answers: the call of the client and the command, against a fake server."""
 
+import io
 import json
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def test_the_client_sends_what_it_is_given_and_reads_what_comes(
     assert (found.answer, found.verdict) == ("boot", "likely cause: x / 255")
     assert [each.cause for each in found.causes] == ["scaling:unit"]
     assert found.page == ""
+
+
+def test_what_is_no_path_has_the_name_that_it_is_given_or_none(server: FakeServer) -> None:
+    with Client(server.target) as client:
+        client.diagnose(Question(io.BytesIO(b"one")))
+        client.diagnose(Question(io.BytesIO(b"one"), name="first"))
+    assert [(sent.image, sent.name) for sent in server.diagnosed] == [
+        (b"one", ""),
+        (b"one", "first"),
+    ]
 
 
 def test_a_refused_picture_raises(server: FakeServer) -> None:

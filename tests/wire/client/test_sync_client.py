@@ -68,6 +68,18 @@ def test_a_client_that_is_told_no_server_asks_that_of_the_environment(
     assert default_target() == DEFAULT_SERVER
 
 
+def test_the_token_of_the_environment_goes_to_the_server_of_the_environment_alone(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHPROOF_SERVER", server.target)
+    monkeypatch.setenv("BATCHPROOF_TOKEN", "word\n")
+    for made in (Client(), Client(metadata=[("authorization", "own")]), Client(server.target)):
+        with made as client:
+            client.predict(b"\x01")
+    brought = [each.get("authorization") for each in server.metadata]
+    assert brought == ["Bearer word", "own", None]
+
+
 def test_a_list_longer_than_a_request_is_sent_in_several(server: FakeServer) -> None:
     told: list[tuple[int, int]] = []
     pictures = [bytes([index % 3]) for index in range(150)]
