@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
-from batchproof_server.base.clock import Clock
+from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -20,14 +21,16 @@ from batchproof_server.diagnosis.text import diagnosis_text
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.versions import Versions
+from batchproof_server.offline.datasets.pictures import InvalidData
 from batchproof_server.offline.diagnosing.given import checked_scores, checked_tensor, class_of
 from batchproof_server.offline.diagnosing.idle import IdleTurns
 from batchproof_server.offline.diagnosing.measuring import Measurer
 from batchproof_server.offline.diagnosing.opening import open_measurer
 from batchproof_server.offline.diagnosing.settings import DiagnosisSettings
 
-_RETRY_AFTER_S = 5.0
-_NO_MODES = (
+REMEMBERED_S: Final = 60.0
+_RETRY_AFTER_S: Final = 5.0
+_NO_MODES: Final = (
     "Keras: not asked, a server runs no model in training mode; `batchproof-server diagnose` does"
 )
 
@@ -66,7 +69,8 @@ class Report:
 
 
 # Contract: lives on the loop thread. The reference pictures of the version that was diagnosed last
-# are remembered with what was measured of them, and those of no other.
+# are remembered with what was measured of them, and those of no other, for REMEMBERED_S after its
+# last diagnosis: a version that is gone keeps no memory.
 class DiagnosisDesk:
     """Diagnoses pictures for callers.
 
@@ -88,6 +92,9 @@ class DiagnosisDesk:
         self._under_way = 0
         self._turn = asyncio.Lock()
         self._measured: tuple[ServedModel, Measurer] | None = None
+        self._clock = clock
+        self._last_s = 0.0
+        self._forgetting = Alarm(clock, self._forget)
         self._idle = IdleTurns(versions, clock, lambda: requests_under_way() <= self._under_way)
 
     async def report(self, served: ServedModel, asked: PictureQuestion) -> Report:
@@ -110,11 +117,12 @@ class DiagnosisDesk:
                     return await self._report(served, asked)
             except TimeoutError as late:
                 raise DeadlineExceeded(f"the diagnosis was not done in {limit_s:.3g} s") from late
-            except ValueError as unusable:
+            except InvalidData as unusable:
                 raise InvalidInput(str(unusable)) from unusable
 
     def close(self) -> None:
         """Begins nothing any more."""
+        self._forgetting.cancel()
         self._idle.close()
 
     @contextmanager
@@ -131,10 +139,21 @@ class DiagnosisDesk:
             self._under_way -= 1
 
     async def _report(self, served: ServedModel, asked: PictureQuestion) -> Report:
-        measurer = await self._measurer(served)
-        given = _given(served, measurer, asked)
-        case = await measurer.measure(asked.name, asked.encoded, given)
+        try:
+            measurer = await self._measurer(served)
+            given = _given(served, measurer, asked)
+            case = await measurer.measure(asked.name, asked.encoded, given)
+        finally:
+            self._last_s = self._clock.now_s()
+            self._forgetting.ring_by(self._last_s + REMEMBERED_S)
         return await self._idle.run(lambda: _written(diagnose(case), wants_page=asked.wants_page))
+
+    def _forget(self) -> None:
+        until_s = self._last_s + REMEMBERED_S
+        if self._turn.locked() or self._clock.now_s() < until_s:
+            self._forgetting.ring_by(max(until_s, self._clock.now_s() + REMEMBERED_S))
+        else:
+            self._measured = None
 
     async def _measurer(self, served: ServedModel) -> Measurer:
         if self._measured is None or self._measured[0] is not served:
@@ -149,11 +168,15 @@ class DiagnosisDesk:
 
 def _given(served: ServedModel, measurer: Measurer, asked: PictureQuestion) -> Given:
     labels, spec = measurer.subject.labels, served.loaded.backend.signature.inputs[0]
-    return Given(
-        label=class_of(asked.label, labels) if asked.label else None,
-        tensor=None if asked.tensor is None else checked_tensor(asked.tensor, "tensor", spec),
-        scores=None if asked.scores is None else checked_scores(asked.scores, "scores", labels),
-    )
+    tensor, scores = asked.tensor, asked.scores
+    try:
+        return Given(
+            label=class_of(asked.label, labels) if asked.label else None,
+            tensor=None if tensor is None else checked_tensor(tensor, "tensor", spec),
+            scores=None if scores is None else checked_scores(scores, "scores", labels),
+        )
+    except ValueError as unusable:
+        raise InvalidInput(str(unusable)) from unusable
 
 
 def _written(diagnosis: Diagnosis, *, wants_page: bool) -> Report:
