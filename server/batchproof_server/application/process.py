@@ -103,7 +103,7 @@ async def _serve(
     # 300 ms where TensorFlow is loaded, now and again.
     gc.freeze()
     if server.listens_late and loading.done() and not nothing_answers:
-        _announce({**addresses, **await server.open_rest()}, announcement, logger)
+        _announce({**addresses, **await server.open_late()}, announcement, logger)
     if not nothing_answers:
         await stopped
     ending = {loading, stopped, reloading}

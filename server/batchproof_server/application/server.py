@@ -49,9 +49,9 @@ from batchproof_server.web.pages import Pages
 
 # Contract of the life-cycle
 #
-# open -> load -> open_rest -> drain -> close, each once, in this order, on one loop. Health says
+# open -> load -> open_late -> drain -> close, each once, in this order, on one loop. Health says
 # NOT_SERVING from before the port opens until load is done, and from the start of drain. With
-# listen_from = "ready" the ports of requests open in open_rest, else in open. A version that fails
+# listen_from = "ready" the ports of requests open in open_late, else in open. A version that fails
 # to load stops no other. Between drain and close every accepted request is answered, unless the
 # grace ends before.
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Server:
         self.heartbeat.start()
         return await open_ports([port for port in self.ports if not self._waits(port)])
 
-    async def open_rest(self) -> dict[str, str]:
+    async def open_late(self) -> dict[str, str]:
         """Opens the ports that wait for the versions; see ``open``."""
         return await open_ports([port for port in self.ports if self._waits(port)])
 

@@ -30,6 +30,25 @@ _MAX_TABLE_BYTES: Final = 1 << 26
 _ReadTruth: TypeAlias = Callable[[Sequence[str]], tuple[int, ...]]
 
 
+def read_lines(file: Path) -> list[list[str]]:
+    """The cells of each line of a table, of which the first is the heading.
+
+    Args:
+        file: UTF-8, with commas.
+
+    Raises:
+        InvalidData: it is no such file, too large, or has no line below the heading.
+    """
+    try:
+        text = read_text(file, _MAX_TABLE_BYTES)
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (OSError, TooLarge, UnicodeDecodeError, csv.Error) as fault:
+        raise InvalidData([f"{file}: cannot be read as CSV: {fault}"]) from fault
+    if len(lines) < _FEWEST_COLUMNS:
+        raise InvalidData([f"{file}: holds no picture, expected a heading and a line for each"])
+    return lines
+
+
 def read_table(
     file: Path, labels: Sequence[str], max_image_bytes: int
 ) -> tuple[LabelledPicture, ...]:
@@ -43,14 +62,7 @@ def read_table(
     Raises:
         InvalidData: it is no such file, or a line has a fault; one line for each.
     """
-    try:
-        text = read_text(file, _MAX_TABLE_BYTES)
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (OSError, TooLarge, UnicodeDecodeError, csv.Error) as fault:
-        raise InvalidData([f"{file}: cannot be read as CSV: {fault}"]) from fault
-    if len(lines) < _FEWEST_COLUMNS:
-        raise InvalidData([f"{file}: holds no picture, expected a heading and a line for each"])
-    heading, *rest = lines
+    heading, *rest = read_lines(file)
     read = _reader(file, heading, class_names(labels))
     is_single = [each.strip().lower() for each in heading[1:]] == ["label"]
     faults: list[str] = []

@@ -1,6 +1,5 @@
 """The labels of a model, from a file or from the data that belong to it."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Final
 from batchproof_server.base.files import TooLarge, read_text, reason_of
 from batchproof_server.models.bundle import MAX_TEXT_BYTES
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
+from batchproof_server.offline.datasets.table import read_lines
 
 NAME_THEM: Final = "name all labels with --labels FILE, one a line, in the order of the output"
 
@@ -70,7 +70,7 @@ def labels_of_data(data: Path) -> FoundLabels:
             return _of_folders(data)
         if data.suffix == ".csv":
             return _of_table(data)
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+    except OSError as fault:
         raise InvalidData([f"{data}: cannot be read: {fault}"]) from fault
     return FoundLabels((), is_guessed=False, reason=f"{data.name} has numbers, no names")
 
@@ -85,8 +85,7 @@ def _of_folders(data: Path) -> FoundLabels:
 
 
 def _of_table(data: Path) -> FoundLabels:
-    with data.open(encoding="utf-8-sig", newline="") as opened:
-        heading, *rows = csv.reader(opened, strict=True)
+    heading, *rows = read_lines(data)
     titles = [each.strip() for each in heading[1:]]
     if [each.lower() for each in titles] not in (["label"], ["labels"]):
         return FoundLabels(tuple(titles), is_guessed=True, reason=f"the columns of {data.name}")

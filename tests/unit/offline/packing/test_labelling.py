@@ -48,6 +48,27 @@ def test_a_table_names_labels_in_its_cells_or_its_heading(
     assert labels_of_data(tmp_path / "truth.csv").labels == labels
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "holds no picture"), (b"file,label\n", "holds no picture"), (b"a\xff,b", "as CSV")],
+    ids=["empty", "heading alone", "no text"],
+)
+def test_a_table_that_is_none_is_refused_in_words(
+    content: bytes, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "truth.csv").write_bytes(content)
+    with pytest.raises(InvalidData, match=says):
+        labels_of_data(tmp_path / "truth.csv")
+
+
+def test_a_table_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "truth.csv").open("wb") as file:
+        file.write(b"file,label\n")
+        file.truncate(1 << 30)
+    with pytest.raises(InvalidData, match="cannot be read as CSV"):
+        labels_of_data(tmp_path / "truth.csv")
+
+
 def test_a_file_has_one_label_a_line(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("cat\n\n dog \n")
