@@ -2,6 +2,10 @@
 
 import json
 from collections.abc import Iterable
+from typing import Final
+
+PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""Of a report that is one file: it fetches nothing and runs no script, whatever text is in it."""
 
 
 def printable(text: str) -> str:

@@ -1,9 +1,6 @@
 """A real Alertmanager in a process of its own, with the configuration of deploy/alertmanager."""
 
 import json
-import shutil
-import socket
-import subprocess
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,7 +10,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from system.process import PATIENCE_S, until
+from system.installed import free_port, installed
+from system.process import PATIENCE_S
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "deploy/alertmanager/alertmanager.yml"
 
@@ -56,28 +54,12 @@ class Alertmanager:
 @contextmanager
 def alertmanager(folder: Path) -> Iterator[Alertmanager]:
     """It runs until the end, alone, and tells nobody."""
-    binary = shutil.which("alertmanager")
-    assert binary, "there is no alertmanager: run scripts/install-system-packages"
-    address = f"127.0.0.1:{_free_port()}"
-    command = [
-        binary,
+    running = Alertmanager(f"127.0.0.1:{free_port()}")
+    options = (
         f"--config.file={CONFIGURATION}",
         f"--storage.path={folder}",
-        f"--web.listen-address={address}",
+        f"--web.listen-address={running.address}",
         "--cluster.listen-address=",
-    ]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stderr=log)
-    try:
-        running = Alertmanager(address)
-        until("Alertmanager answers", lambda: process.poll() is not None or running.ready())
-        assert process.poll() is None, (folder / "log").read_text()
+    )
+    with installed("alertmanager", *options, folder=folder, answers=running.ready):
         yield running
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

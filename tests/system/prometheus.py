@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import socket
-import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -13,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from system.process import PATIENCE_S, until
+from system.installed import free_port, installed
+from system.process import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus"
@@ -84,28 +83,11 @@ def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
     configuration.write_text(
         _CONFIGURATION.replace("*.yml", "rules/*.yml") % json.dumps(list(targets))
     )
-    binary = shutil.which("prometheus")
-    assert binary, "there is no prometheus: run scripts/install-system-packages"
-    server = Prometheus(f"127.0.0.1:{_free_port()}")
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={configuration}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address={server.address}",
-            ],
-            stderr=log,
-        )
-    try:
-        until("Prometheus answers", lambda: process.poll() is not None or server.ready())
-        assert process.poll() is None, (folder / "log").read_text()
+    server = Prometheus(f"127.0.0.1:{free_port()}")
+    options = (
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={server.address}",
+    )
+    with installed("prometheus", *options, folder=folder, answers=server.ready):
         yield server
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from batchproof.text import printable
+from batchproof.text import PAGE_POLICY, printable
 from batchproof_client.loadtest.charts import Axis, Series, line_chart
 from batchproof_client.loadtest.session import LoadResult
 from batchproof_client.loadtest.settings import Pace
@@ -20,7 +20,6 @@ from batchproof_client.loadtest.table import (
 )
 from batchproof_client.loadtest.units import duration, rate
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE: Final = """
 :root { --ink: #1b1f24; --quiet: #5b6570; --paper: #fff; --line: #dfe3e8; --card: #f6f8fa;
   --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b0578f; --c4: #8a6d00; }
@@ -63,7 +62,7 @@ def page(result: LoadResult) -> str:
     parts = (
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{PAGE_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>Load on {_shown(server)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>Load on {_shown(server)}</h1>",

@@ -5,7 +5,7 @@ import html
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from batchproof.text import printable
+from batchproof.text import PAGE_POLICY, printable
 from batchproof_server.diagnosis.case import Case
 from batchproof_server.diagnosis.charts import curve_svg, occlusion_svg
 from batchproof_server.diagnosis.document import row_difference
@@ -55,7 +55,6 @@ td.level { white-space: nowrap } .likely .level { color: var(--bad); font-weight
 summary { cursor: pointer; font-weight: 600; padding: .3rem 0 }
 :focus-visible { outline: 3px solid var(--own); outline-offset: 2px }
 """
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _CLASSES: Final = {Level.FINE: "fine", Level.SUSPICIOUS: "suspicious", Level.LIKELY: "likely"}
 _READING: Final = (
     "Solid: the probability of the class that the unchanged picture gets; a large point is another"
@@ -82,7 +81,7 @@ def page(diagnoses: Sequence[Diagnosis], refused: Sequence[str]) -> str:
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{PAGE_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{_shown(title)}</title><style>{_STYLE}</style></head><body>",
         f"<header><h1>{_shown(title)}</h1>",

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from batchproof.text import printable
+from batchproof.text import PAGE_POLICY, printable
 from batchproof_server.commands.drift.report import HEADINGS, accuracy_text, cells
 from batchproof_server.commands.drift.result import DriftResult
 from batchproof_server.drift.comparing import BinDrift, SignalDrift
 from batchproof_server.drift.profile_form import DIGEST_CHARACTERS
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE: Final = """
 :root { --ink: #1b1f24; --quiet: #5b6570; --paper: #fff; --line: #dfe3e8; --then: #98a2ad;
   --now: #0072b2; --drifted: #b35900; --severe: #b3261e }
@@ -37,7 +36,7 @@ def drift_page(result: DriftResult) -> str:
     parts = (
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{PAGE_POLICY}">',
         '<meta name="viewport" content="width=device-width">',
         f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>",
         f'<h1 class="{result.comparison.verdict}">{_text(title)}</h1>',
