@@ -9,6 +9,7 @@ import pytest
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.base.events import ShedRecord
 from batchproof_server.base.signature import Tensors
+from batchproof_server.batching.connections import Ahead
 from batchproof_server.batching.settings import BatchingSettings
 from support.batcher_bench import Bench, tensors, values
 from support.fakes import (
@@ -194,6 +195,15 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     assert bench.recorder.shed_reasons == ["queue_full", "queue_full"]
     await bench.run_device()
     assert [(await task).rows for task in tasks] == [4, 4, 4]
+
+
+async def test_those_who_were_let_in_before_take_room_and_time_of_who_comes_now() -> None:
+    bench = Bench()
+    assert bench.batcher.refusal(ahead=Ahead(rows=7, own_rows=7)) is None
+    refusal = bench.batcher.refusal(ahead=Ahead(rows=8, own_rows=8))
+    assert isinstance(refusal, QueueFull)
+    # Those of others fill the queue too, but whoever has fewer will have its share of it.
+    assert bench.batcher.refusal(ahead=Ahead(rows=8, own_rows=0)) is None
 
 
 async def test_asking_for_room_queues_nothing() -> None:

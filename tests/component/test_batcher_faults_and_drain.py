@@ -90,7 +90,7 @@ async def test_a_model_that_fails_for_every_row_is_not_ready_until_it_works_agai
     assert told == ["the model fails for every row"]
     [refused] = await bench.asked(2)
     assert isinstance(refused.exception(), ModelNotReady)
-    assert isinstance(bench.batcher.refusal(1), ModelNotReady)
+    assert isinstance(bench.batcher.refusal(), ModelNotReady)
     for _ in range(3):
         bench.clock.advance(1.0)
         await settle_loop()
@@ -145,7 +145,7 @@ async def test_an_execution_in_time_is_never_given_up() -> None:
         assert values(await task) == [value]
         bench.clock.advance(4.0)
         await settle_loop()
-    assert bench.batcher.refusal(1) is None
+    assert bench.batcher.refusal() is None
 
 
 async def test_closing_refuses_those_that_wait_to_be_executed_apart() -> None:

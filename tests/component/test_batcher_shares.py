@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from batchproof_server.base.errors import QueueFull
+from batchproof_server.batching.connections import Ahead
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.batching.settings import BatchingSettings
 from support.batcher_bench import Bench, batcher_on, tensors, values
@@ -73,8 +74,8 @@ async def test_whoever_has_the_most_is_refused_and_nobody_gives_way() -> None:
     await bench.run_device()
 
 
-async def test_what_waits_of_others_behind_its_turn_makes_no_deadline_hopeless() -> None:
-    bench = Bench(BatchingSettings((2, 4), max_queued_rows=8))
+def measured(bench: Bench) -> None:
+    """Each bucket takes a second."""
     bench.batcher = batcher_on(
         [bench.device],
         bench.backend,
@@ -84,6 +85,20 @@ async def test_what_waits_of_others_behind_its_turn_makes_no_deadline_hopeless()
         clock=bench.clock,
         observer=bench.recorder,
     )
+
+
+async def test_a_deadline_is_hopeless_behind_those_who_were_let_in_before() -> None:
+    bench = Bench(BatchingSettings((2, 4), max_queued_rows=100))
+    measured(bench)
+    until_s = bench.clock.now_s() + 2.5
+    assert bench.batcher.refusal(until_s, "a", Ahead(rows=7, own_rows=7)) is None
+    assert isinstance(bench.batcher.refusal(until_s, "a", Ahead(rows=9, own_rows=9)), QueueFull)
+    assert bench.batcher.refusal(until_s, "a", Ahead(rows=9, own_rows=0)) is None
+
+
+async def test_what_waits_of_others_behind_its_turn_makes_no_deadline_hopeless() -> None:
+    bench = Bench(BatchingSettings((2, 4), max_queued_rows=8))
+    measured(bench)
     await filled(bench)
     with pytest.raises(QueueFull, match="the answer would come in"):
         bench.batcher.check_room(0, bench.clock.now_s() + 2.5, "greedy")

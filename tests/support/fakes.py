@@ -20,6 +20,7 @@ from batchproof_server.base.events import (
     IsolationRecord,
     PredictionRecord,
     QueueChanged,
+    RefusedUnread,
     RequestRecord,
     SelfCheckRecord,
     ShedRecord,
@@ -284,6 +285,11 @@ class Recorder:
     def requests(self) -> list[RequestRecord]:
         """The finished requests."""
         return self._of(RequestRecord)
+
+    @property
+    def refused(self) -> list[RefusedUnread]:
+        """The calls that were refused before they were read."""
+        return self._of(RefusedUnread)
 
     @property
     def batches(self) -> list[BatchRecord]:

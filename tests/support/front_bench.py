@@ -8,6 +8,7 @@ from typing import Any, Final
 from grpc import aio
 
 from batchproof_server.base.clock import Clock, MonotonicClock
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.fronts.front import (
     AnswerUnary,
     CallEnded,
@@ -42,8 +43,9 @@ class ClosedGate:
         """Whether the method is refused."""
         return method in self.refuses
 
-    def look(self, heads: Sequence[CallHead]) -> list[Status | None]:
+    def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Refuses them."""
+        del let_in
         self.looked += heads
         return [REFUSAL for _ in heads]
 

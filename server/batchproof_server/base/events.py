@@ -70,6 +70,29 @@ class RequestRecord(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedUnread(Event):
+    """Calls that came together and were refused for one reason before anybody read them.
+
+    Attributes:
+        method: the short name of their RPC.
+        request_ids: the callers' or ours, one or more.
+        model: the name, where only one could have been meant; else empty.
+        version: what would have answered; 0 when that is not known.
+        code: the gRPC code's name.
+        message: the error's text for the callers.
+        reason: as in ``ShedRecord``.
+    """
+
+    method: str
+    request_ids: tuple[str, ...]
+    model: str
+    version: int
+    code: str
+    message: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchRecord(Event):
     """One executed micro-batch.
 

@@ -2,10 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
+from typing import Final
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.base.signature import Tensors
+from batchproof_server.batching.connections import Ahead
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import Member
 from batchproof_server.batching.settings import BatchingSettings
@@ -81,6 +83,9 @@ class LatencyModel:
         return running_s + rows * self._row_s * self._slowness / self._width
 
 
+_NOBODY: Final = Ahead()
+
+
 # Contract: lives on the loop thread. A deadline is a reason to refuse only
 # while the device is busy: what is executed is what the latency model learns from, so a wrong one
 # mends itself. What a refusal says is computed only when there is one.
@@ -135,13 +140,16 @@ class Admission:
         self.check(task.rows, task.deadline, task.caller)
         return self._queue.offer(task, now_s)
 
-    def check(self, rows: int, deadline_s: float | None, caller: Hashable) -> None:
+    def check(
+        self, rows: int, deadline_s: float | None, caller: Hashable, ahead: Ahead = _NOBODY
+    ) -> None:
         """Returns when a task would be accepted, and probably answered by its deadline.
 
         Args:
             rows: of the task, or of all tasks of a large request.
             deadline_s: an instant of the clock; None waits as long as it takes.
             caller: of the task; what others wait for behind it does not delay it.
+            ahead: what will be in the queue before it and is not there yet.
 
         Raises:
             Draining: nothing new is accepted.
@@ -151,14 +159,16 @@ class Admission:
         if self._watch.trouble:
             raise not_ready(self._watch.trouble)
         queue = self._queue
-        if queue.draining or queue.waiting_rows + rows > self._max_queued_rows:
-            queue.check_room(rows, self.retry_after_s(), caller)
-        if deadline_s is None or self._device.room:
+        all_rows = queue.waiting_rows + ahead.rows + rows
+        if queue.draining or all_rows > self._max_queued_rows:
+            queue.check_room(ahead.own_rows + rows, self.retry_after_s(), caller)
+        if deadline_s is None or (self._device.room and not ahead.rows):
             return
         now_s = self._clock.now_s()
-        wait_s = self._latency.wait_s(queue.waiting_rows + rows, now_s)
+        wait_s = self._latency.wait_s(all_rows, now_s)
         if now_s + wait_s * CAUTION > deadline_s:
-            wait_s = self._latency.wait_s(queue.turns.rows_until(caller, rows), now_s)
+            own_rows = ahead.own_rows + rows
+            wait_s = self._latency.wait_s(queue.turns.rows_until(caller, own_rows), now_s)
         if now_s + wait_s * CAUTION > deadline_s:
             raise QueueFull(
                 f"the answer would come in {wait_s:.3f} s and is wanted in "

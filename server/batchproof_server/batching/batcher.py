@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Hashable
 from functools import partial
+from typing import Final
 
 from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import ServingError
@@ -11,6 +12,7 @@ from batchproof_server.base.events import Observer, QueueChanged
 from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.batching.admission import Admission, LatencyModel, queue_limits
 from batchproof_server.batching.apart import Apart
+from batchproof_server.batching.connections import Ahead
 from batchproof_server.batching.device_work import Accounts, Batch, DeviceWork, TellAnswered
 from batchproof_server.batching.isolation import Isolation
 from batchproof_server.batching.microbatch import MicroBatchQueue
@@ -21,6 +23,8 @@ from batchproof_server.batching.task import Task
 from batchproof_server.batching.watch import TellTrouble, Watch
 from batchproof_server.devices.device import Device, DeviceState, Execution, Finish
 from batchproof_server.selfcheck.choosing import SelfChecks
+
+_NOBODY: Final = Ahead()
 
 
 # Contract
@@ -223,11 +227,11 @@ class Batcher:
             raise
 
     def refusal(
-        self, rows: int, deadline_s: float | None = None, caller: Hashable = ""
+        self, deadline_s: float | None = None, caller: Hashable = "", ahead: Ahead = _NOBODY
     ) -> ServingError | None:
-        """What ``check_room`` would raise; counts nothing."""
+        """What ``submit`` would raise for one row behind those ``ahead``; counts nothing."""
         try:
-            self._admission.check(rows, deadline_s, caller)
+            self._admission.check(1, deadline_s, caller, ahead)
         except ServingError as refusal:
             return refusal
         return None

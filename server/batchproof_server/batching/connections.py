@@ -2,11 +2,11 @@
 
 import heapq
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from batchproof_server.batching.task import Payload, Task
 
@@ -35,6 +35,38 @@ def address_of(peer: Hashable) -> Hashable:
     except ValueError:
         return address
     return str(parsed.ipv4_mapped or parsed.packed[:_NETWORK_BYTES].hex())
+
+
+@dataclass(slots=True)
+class LetIn:
+    """Requests that were let in and have not reached a queue yet, each of them a row.
+
+    Whoever comes now will be behind them, and no queue knows of them.
+    """
+
+    rows: int = 0
+    rows_of: Counter[Hashable] = field(default_factory=Counter)
+
+    def add(self, peer: Hashable) -> None:
+        """One more, of a connection."""
+        self.rows += 1
+        self.rows_of[address_of(peer)] += 1
+
+    def ahead_of(self, peer: Hashable) -> "Ahead":
+        """What a further request of a connection has before it."""
+        return Ahead(self.rows, self.rows_of[address_of(peer)])
+
+
+class Ahead(NamedTuple):
+    """Rows that will be in the queue before those that are judged now.
+
+    Attributes:
+        rows: of all callers.
+        own_rows: of the same address.
+    """
+
+    rows: int = 0
+    own_rows: int = 0
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from batchproof_server.base.events import (
     DeviceBack,
     DeviceLost,
     FrontChosen,
+    RefusedUnread,
     RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
@@ -187,6 +188,7 @@ class LogObserver:
         return (
             Subscription(FrontChosen, self.write_front),
             Subscription(RequestRecord, self.write_request),
+            Subscription(RefusedUnread, self.write_refused),
             Subscription(BatchRecord, self.write_batch),
             Subscription(ShedRecord, self.write_shed),
             Subscription(SelfCheckRecord, self.write_self_check),
@@ -206,6 +208,33 @@ class LogObserver:
     def write_request(self, record: RequestRecord) -> None:
         """Writes one line; with the caller's message when there is one."""
         self._writer_of(record.code)(REQUEST_EVENT, **{_REQUEST: record})
+
+    def write_refused(self, refused: RefusedUnread) -> None:
+        """Writes one line for all that came together; where it is one, as for any other request."""
+        if len(refused.request_ids) > 1:
+            self._writer_of(refused.code)(
+                "requests refused",
+                method=refused.method,
+                model=short(refused.model),
+                version=refused.version,
+                code=refused.code,
+                requests=len(refused.request_ids),
+                request_ids=[short(each) for each in refused.request_ids],
+                message=short(refused.message),
+            )
+            return
+        self.write_request(
+            RequestRecord(
+                method=refused.method,
+                request_id=refused.request_ids[0],
+                model=refused.model,
+                version=refused.version,
+                code=refused.code,
+                duration_s=0.0,
+                rows=0,
+                message=refused.message,
+            )
+        )
 
     def _writer_of(self, code: str) -> Callable[..., Any]:
         if code in _ERRORS:

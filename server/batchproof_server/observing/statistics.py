@@ -7,6 +7,7 @@ from typing import Any
 from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
+    RefusedUnread,
     RequestRecord,
     Subscription,
 )
@@ -69,6 +70,7 @@ class Statistics:
         """Requests and micro-batches, and the versions to count them for."""
         return (
             Subscription(RequestRecord, self.count_request),
+            Subscription(RefusedUnread, self.count_refused),
             Subscription(BatchRecord, self.count_batch),
             Subscription(VersionChanged, self.follow_version),
         )
@@ -88,6 +90,12 @@ class Statistics:
         version.success.add(record.duration_s)
         version.inference_rows += record.rows
         version.last_inference_ms = self._epoch_ms()
+
+    def count_refused(self, refused: RefusedUnread) -> None:
+        """Counts predictions that nobody read."""
+        version = self._versions.get((refused.model, refused.version))
+        if version is not None and refused.method in PREDICT_METHODS:
+            version.fail.add(0.0, len(refused.request_ids))
 
     def count_batch(self, record: BatchRecord) -> None:
         """Counts an execution that succeeded."""

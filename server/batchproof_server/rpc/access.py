@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ServingError
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.callers.grants import Grants
 from batchproof_server.callers.settings import MethodKind
 from batchproof_server.rpc.calls import Behaviour, Call, Calls
@@ -207,18 +208,18 @@ class GuardGate:
         """Whether the method is not open to all."""
         return kind_of(method) is not None
 
-    def look(self, heads: Sequence[CallHead]) -> list[Status | None]:
+    def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Of each head how its call is refused; None lets it go on."""
-        return [self._look(head) for head in heads]
+        return [self._look(head, let_in) for head in heads]
 
-    def _look(self, head: CallHead) -> Status | None:
+    def _look(self, head: CallHead, let_in: LetIn) -> Status | None:
         try:
             admitted = self._guard.admit_now(head)
         except ServingError as refusal:
             return self._guard.refuse(head, refusal)
         if not self._gate.wants(head.method):
             return None
-        (refused,) = self._gate.look((admitted,))
+        (refused,) = self._gate.look((admitted,), let_in)
         return refused
 
 

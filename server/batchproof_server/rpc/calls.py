@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -10,7 +11,8 @@ from google.protobuf.message import DecodeError
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
-from batchproof_server.base.events import Observer, RequestRecord, ShedRecord
+from batchproof_server.base.events import Observer, RefusedUnread, RequestRecord, ShedRecord
+from batchproof_server.batching.connections import LetIn, address_of
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.cancellation import is_cancelled, is_late
@@ -22,6 +24,7 @@ from batchproof_server.serving.request import NOBODY, Caller, Trace
 
 _MAX_REQUEST_ID_CHARACTERS = 128
 _REQUEST_ID_BYTES = 16
+_NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,39 @@ class Calls:
         self._record_shed(call, error)
         self._record(name, call, 0.0, failure.code.name, failure.text)
         return failure
+
+    def refuse_all(
+        self, name: str, full: QueueFull, heads: Sequence[CallHead], model: str, version: int
+    ) -> list[Failure]:
+        """The failures of calls that came together and that nobody reads, recorded as one.
+
+        Under load they are most of what comes, so that each of them must cost next to nothing.
+
+        Args:
+            name: of their method, in records.
+            full: what is true of all of them.
+            heads: one or more.
+            model: of which they ask; empty where it is not known.
+            version: of it; 0 where it is not known.
+        """
+        stem = secrets.token_hex(_REQUEST_ID_BYTES - _NUMBER_BYTES)
+        ids = [
+            _readable(_from_metadata(head)) or f"{stem}{number:0{2 * _NUMBER_BYTES}x}"
+            for number, head in enumerate(heads)
+        ]
+        first = failure_of(full, ids[0])
+        self._observer.notify(
+            RefusedUnread(
+                method=name,
+                request_ids=tuple(ids),
+                model=model,
+                version=version,
+                code=first.code.name,
+                message=first.text,
+                reason=SHED_REASONS[QueueFull],
+            )
+        )
+        return [first, *(first.of(request_id) for request_id in ids[1:])]
 
     def timeout_s(self, head: CallHead) -> float | None:
         """What is left of the caller's time; None when there is no limit."""
@@ -316,16 +352,52 @@ class Gate:
         """Whether a call that came just now asks for a prediction of a server that is pressed."""
         return method in self._predictions and self._shedder.is_pressed()
 
-    def look(self, heads: Sequence[CallHead]) -> list[Failure | None]:
+    def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Failure | None]:
         """Of each head how its call is refused; None lets it go on."""
-        return [self._look(head) for head in heads]
+        refused: defaultdict[tuple[str, Hashable], _Refused] = defaultdict(_Refused)
+        for place, head in enumerate(heads):
+            if (name := self._predictions.get(head.method)) is None:
+                continue
+            alike = refused[name, address_of(head.peer)]
+            if not alike.is_as_hopeless(head):
+                try:
+                    ahead = let_in.ahead_of(head.peer)
+                    self._shedder.check(self._calls.timeout_s(head), head.peer, ahead)
+                except QueueFull as full:
+                    alike.full, alike.deadline_s = full, head.deadline_s
+                else:
+                    let_in.add(head.peer)
+                    continue
+            alike.places.append(place)
+        looked: list[Failure | None] = [None] * len(heads)
+        for (name, _), alike in refused.items():
+            if alike.full is not None:
+                refused_heads = [heads[place] for place in alike.places]
+                model = self._shedder.only_model()
+                failures = self._calls.refuse_all(name, alike.full, refused_heads, *model)
+                for place, failure in zip(alike.places, failures, strict=True):
+                    looked[place] = failure
+        return looked
 
-    def _look(self, head: CallHead) -> Failure | None:
-        if (name := self._predictions.get(head.method)) is None:
-            return None
-        try:
-            self._shedder.check(self._calls.timeout_s(head), head.peer)
-        except QueueFull as full:
-            request_id = _from_metadata(head)
-            return self._calls.refuse(name, full, request_id, *self._shedder.only_model())
-        return None
+
+@dataclass(slots=True)
+class _Refused:
+    """The calls of one list, of one method and address, that are refused.
+
+    Attributes:
+        full: why the last one was that was looked at.
+        deadline_s: of that one.
+        places: in the list.
+    """
+
+    full: QueueFull | None = None
+    deadline_s: float | None = None
+    places: list[int] = field(default_factory=list)
+
+    def is_as_hopeless(self, head: CallHead) -> bool:
+        """Whether a further one need not be looked at: it has no more time than one before it."""
+        if self.full is None:
+            return False
+        if self.deadline_s is None:
+            return True
+        return head.deadline_s is not None and head.deadline_s <= self.deadline_s

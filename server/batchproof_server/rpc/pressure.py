@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import QueueFull
-from batchproof_server.batching.connections import Holdings
+from batchproof_server.batching.connections import Ahead, Holdings
 from batchproof_server.models.versions import Versions
 from batchproof_server.serving.predictor import Predictor
 
@@ -254,12 +254,13 @@ class LoadShedder:
                 return True
         return False
 
-    def check(self, timeout_s: float | None, caller: str = "") -> None:
+    def check(self, timeout_s: float | None, caller: str, ahead: Ahead) -> None:
         """Returns when some version would accept one row.
 
         Args:
             timeout_s: what is left of the caller's time; None when there is no limit.
             caller: who asks.
+            ahead: what was let in before and is in no queue yet.
 
         Raises:
             QueueFull: none would.
@@ -267,7 +268,7 @@ class LoadShedder:
         models = self._versions.ready()
         self._pressure.check_room((model.name for model in models), timeout_s, caller)
         deadline_s = self._predictor.deadline_s(timeout_s)
-        refusals = [model.batcher.refusal(1, deadline_s, caller) for model in models]
+        refusals = [model.batcher.refusal(deadline_s, caller, ahead) for model in models]
         full = [each for each in refusals if isinstance(each, QueueFull)]
         # Where a version drains, the call goes on to be told so.
         if full and len(full) == len(models):

@@ -66,6 +66,11 @@ class Failure(Status):
     retry_after_s: float | None = None
     given_id: str = ""
 
+    def of(self, request_id: str) -> "Failure":
+        """The same of another request."""
+        trailers = ((REQUEST_ID_KEY, request_id), *self.trailers[1:])
+        return Failure(self.code, self.text, trailers, request_id, self.retry_after_s)
+
 
 def failure_of(error: BaseException, request_id: str, given_id: str = "") -> Failure:
     """The answer to a request that raised ``error``.

@@ -17,6 +17,7 @@ from batchproof_server.base.events import (
     DecodeRecord,
     FrontChosen,
     QueueChanged,
+    RefusedUnread,
     RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
@@ -85,6 +86,41 @@ def test_a_finished_request_is_one_json_line(stream: io.StringIO) -> None:
         "rows": 2,
         "duration_ms": 12.346,
     }
+
+
+def refused(*request_ids: str) -> RefusedUnread:
+    code, reason = "RESOURCE_EXHAUSTED", "queue_full"
+    return RefusedUnread("Predict", request_ids, "digits", 3, code, "full", reason)
+
+
+def test_calls_that_are_refused_together_are_one_line_with_the_id_of_each(
+    stream: io.StringIO,
+) -> None:
+    observer(stream).write_refused(refused("a", "b\n"))
+    (line,) = lines(stream)
+    line.pop("time")
+    assert line == {
+        "event": "requests refused",
+        "level": "warning",
+        "method": "Predict",
+        "model": "digits",
+        "version": 3,
+        "code": "RESOURCE_EXHAUSTED",
+        "requests": 2,
+        "request_ids": ["a", "b\n"],
+        "message": "full",
+    }
+
+
+def test_one_that_is_refused_unread_has_the_line_of_any_request(stream: io.StringIO) -> None:
+    observer(stream).write_refused(refused("a"))
+    (line,) = lines(stream)
+    assert (line["event"], line["request_id"], line["code"], line["message"]) == (
+        "request finished",
+        "a",
+        "RESOURCE_EXHAUSTED",
+        "full",
+    )
 
 
 @pytest.mark.parametrize("difference", [1.5e-7, 0.0, None])

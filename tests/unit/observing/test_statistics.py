@@ -6,6 +6,7 @@ from batchproof_server.base.events import (
     BatchRecord,
     DecodeRecord,
     QueueChanged,
+    RefusedUnread,
     RequestRecord,
     ShedRecord,
 )
@@ -47,6 +48,19 @@ def test_a_failure_is_counted_apart() -> None:
     did = statistics.of("cat", 1)
     assert (did.fail.count, did.fail.ns, did.success.count) == (1, 250_000_000, 0)
     assert (did.inference_rows, did.last_inference_ms) == (0, 0)
+
+
+def refused(*request_ids: str) -> RefusedUnread:
+    code, reason = "RESOURCE_EXHAUSTED", "queue_full"
+    return RefusedUnread("Predict", request_ids, "cat", 1, code, "full", reason)
+
+
+def test_those_that_were_refused_unread_are_failures_that_took_no_time() -> None:
+    statistics = counting()
+    observers = Observers((statistics,), lambda failure: pytest.fail(str(failure)))
+    observers.notify(refused("a", "b", "c"))
+    did = statistics.of("cat", 1)
+    assert (did.fail.count, did.fail.ns, did.success.count) == (3, 0, 0)
 
 
 def test_only_predictions_count() -> None:

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, QueueFull
-from batchproof_server.base.events import ShedRecord
+from batchproof_server.batching.connections import Ahead, LetIn
 from batchproof_server.rpc.calls import Call, Calls, Gate, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
 from batchproof_server.rpc.large_messages import QUICK_BYTES
@@ -185,19 +185,22 @@ async def test_a_stream_that_fails_beside_its_requests_is_recorded_once() -> Non
 
 
 class Queues(LoadShedder):
-    """Refuses who has less than a second."""
+    """Refuses who has less than a second, or too many before it."""
 
-    def __init__(self, *, is_pressed: bool) -> None:
+    def __init__(self, *, is_pressed: bool, most_ahead: int = 100) -> None:
         self._is_pressed_now = is_pressed
+        self._most_ahead = most_ahead
+        self.asked = 0
 
     def is_pressed(self) -> bool:
         """As the test says."""
         return self._is_pressed_now
 
-    def check(self, timeout_s: float | None, caller: str = "") -> None:
-        """Lets who has time go on."""
+    def check(self, timeout_s: float | None, caller: str, ahead: Ahead) -> None:
+        """Lets who has time and room go on."""
         del caller
-        if timeout_s is not None and timeout_s < 1.0:
+        self.asked += 1
+        if ahead.rows > self._most_ahead or (timeout_s is not None and timeout_s < 1.0):
             raise QueueFull("full", 0.1)
 
     def only_model(self) -> tuple[str, int]:
@@ -221,14 +224,52 @@ def test_the_gate_looks_at_a_list_of_heads_and_refuses_each_by_itself() -> None:
     bench = Bench()
     gate = Gate(Queues(is_pressed=True), bench.calls, {"/a.B/C": "C"})
     soon = HEAD._replace(deadline_s=bench.clock.now_s() + 0.5)
-    looked = gate.look((HEAD, soon, soon._replace(method="/a.B/other")))
+    looked = gate.look((HEAD, soon, soon._replace(method="/a.B/other")), LetIn())
     refused = looked[1]
     assert looked == [None, refused, None]
     assert refused is not None
     assert refused.trailers == (("x-request-id", "beside"), ("grpc-retry-pushback-ms", "100"))
-    [record] = bench.recorder.requests
+    [record] = bench.recorder.refused
     assert (record.method, record.model, record.version) == ("C", "m", 3)
-    assert bench.recorder.shed == [ShedRecord("m", 3, "queue_full")]
+    assert (record.request_ids, record.reason) == (("beside",), "queue_full")
+
+
+def test_the_gate_counts_those_whom_it_let_in_before_any_queue_knows_of_them() -> None:
+    bench = Bench()
+    gate = Gate(Queues(is_pressed=True, most_ahead=3), bench.calls, {"/a.B/C": "C"})
+    let_in = LetIn()
+    let_in.add(HEAD.peer)
+    looked = gate.look([HEAD] * 9, let_in)
+    assert [each is None for each in looked] == [True] * 3 + [False] * 6
+    assert let_in.rows == 4
+    assert all(each is not None for each in gate.look([HEAD], let_in))
+
+
+def test_calls_that_come_together_are_refused_together() -> None:
+    bench = Bench()
+    queues = Queues(is_pressed=True)
+    gate = Gate(queues, bench.calls, {"/a.B/C": "C"})
+    now_s = bench.clock.now_s()
+    heads = [
+        HEAD._replace(id=number, metadata=(), deadline_s=now_s + left_s)
+        for number, left_s in enumerate((0.5, 0.5, 0.2, 0.8, 5.0, 0.1))
+    ]
+    looked = gate.look(heads, LetIn())
+    assert [each is None for each in looked] == [False] * 4 + [True, False]
+    # Who has no more time than one who was refused, and comes from the same address, has no more
+    # chance; one with more time is looked at.
+    assert queues.asked == 3
+    [record] = bench.recorder.refused
+    refused = [each for each in looked if each is not None]
+    assert record.request_ids == tuple(each.request_id for each in refused)
+    assert len(set(record.request_ids)) == 5
+    assert {len(each) for each in record.request_ids} == {32}
+    for each in refused:
+        assert (each.code, each.text) == (Code.RESOURCE_EXHAUSTED, "full")
+        assert each.trailers == (
+            ("x-request-id", each.request_id),
+            ("grpc-retry-pushback-ms", "100"),
+        )
 
 
 class HeldParse:

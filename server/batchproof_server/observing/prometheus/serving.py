@@ -22,6 +22,7 @@ from batchproof_server.base.events import (
     IsolationRecord,
     PredictionRecord,
     QueueChanged,
+    RefusedUnread,
     RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
@@ -118,6 +119,7 @@ class Metrics(Collector):
         """What becomes a series here."""
         return (
             Subscription(RequestRecord, self.count_request),
+            Subscription(RefusedUnread, self.count_refused),
             Subscription(BatchRecord, self.count_batch),
             Subscription(PredictionRecord, self.count_prediction),
             Subscription(IsolationRecord, self.count_isolation),
@@ -138,6 +140,15 @@ class Metrics(Collector):
         with self._lock:
             self._families["requests"].add((*labels, record.code))
             self._families["request_duration_seconds"].observe(labels, record.duration_s)
+
+    def count_refused(self, refused: RefusedUnread) -> None:
+        """Counts calls that were refused unread, which takes no time that is worth measuring."""
+        labels = (refused.model, refused.version, refused.method)
+        calls = len(refused.request_ids)
+        with self._lock:
+            self._families["requests"].add((*labels, refused.code), calls)
+            self._families["request_duration_seconds"].observe_all(labels, (0.0,) * calls)
+            self._families["shed"].add((refused.model, refused.version, refused.reason), calls)
 
     def count_batch(self, record: BatchRecord) -> None:
         """Counts rows, padding and time; of a failed micro-batch only the waits and the failure."""

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.listener import Listener
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.callers.grants import Grant
 from batchproof_server.rpc.settings import RpcSettings
 
@@ -135,10 +136,14 @@ class HeadGate(Protocol):
         """
         ...
 
-    def look(self, heads: Sequence[CallHead]) -> Sequence[Status | None]:
+    def look(self, heads: Sequence[CallHead], let_in: LetIn) -> Sequence[Status | None]:
         """Of each head how its call is refused; None lets it go on.
 
         Whoever is refused is recorded already: its call goes no further.
+
+        Args:
+            heads: in the order of their coming.
+            let_in: the calls before them that no route has begun; those that may go on are added.
         """
         ...
 

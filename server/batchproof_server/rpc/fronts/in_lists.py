@@ -32,12 +32,16 @@ class InLists:
     Args:
         routes: answer the calls.
         send: called once in a turn of the loop at most.
+
+    Attributes:
+        unbegun: of each call whose turn has not come its connection; only to be read.
     """
 
     def __init__(self, routes: Routes, send: SendOutcomes) -> None:
         self._routes = routes
         self._send = send
         self._running: dict[int, asyncio.Task[None]] = {}
+        self.unbegun: dict[int, str] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
         self._ready: list[tuple[int, Reply | Status]] = []
 
@@ -72,14 +76,17 @@ class InLists:
     def _start(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
         task = asyncio.get_running_loop().create_task(self._settle(head, work))
         self._running[head.id] = task
+        self.unbegun[head.id] = head.peer
         task.add_done_callback(partial(self._end_one, head.id))
 
     def _end_one(self, call_id: int, task: asyncio.Task[None]) -> None:
         # Work may let a cancellation out that nobody asked for.
+        self.unbegun.pop(call_id, None)  # it may have been cancelled before its first turn
         if self._running.pop(call_id, None) is not None and task.cancelled():
             self._settle_with(call_id, _GIVEN_UP)
 
     async def _settle(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
+        del self.unbegun[head.id]
         try:
             outcome = await work()
         except CallEnded:

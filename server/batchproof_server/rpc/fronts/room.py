@@ -1,6 +1,7 @@
 """What a front keeps count of: who may be read now, how long that may take, who is next."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from batchproof_server.batching.connections import Holdings
@@ -148,6 +149,10 @@ class Patience:
         """Its message is being read from now on."""
         self._read_for[call_id] = peer
         self._holdings.add(peer)
+
+    def waited_for(self) -> Iterable[int]:
+        """The calls whose message is not there yet."""
+        return self._until_s.keys()
 
     def giving_way(self, peer: str) -> int | None:
         """The call that gives way to one more of a connection; None when none does."""

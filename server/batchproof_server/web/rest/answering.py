@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.access import AUTHORIZATION, Guard
 from batchproof_server.rpc.calls import Call, Calls, Gate, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code
@@ -133,7 +134,7 @@ class RestAnswers:
             call = self._call(route, head)
         except InvalidInput:
             return None  # said when it is answered, with a record
-        (failure,) = self._gate.look([call])
+        (failure,) = self._gate.look([call], LetIn())
         return None if failure is None else failed_answer(failure)
 
     async def answer(self, head: RestHead, body: bytes) -> RestAnswer:

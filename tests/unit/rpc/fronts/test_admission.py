@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from batchproof_server.base.errors import Draining, QueueFull, ServingError
+from batchproof_server.batching.connections import Ahead
 from batchproof_server.rpc.pressure import LoadShedder
 
 FULL = QueueFull("full", 0.5)
@@ -27,7 +28,7 @@ def admission(*refusals: ServingError | None) -> LoadShedder:
 
 def test_when_all_queues_are_full_the_soonest_says_when_to_try_again() -> None:
     with pytest.raises(QueueFull) as refused:
-        admission(FULL, SOONER).check(None)
+        admission(FULL, SOONER).check(None, "", Ahead())
     assert refused.value.retry_after_s == 0.2
 
 
@@ -35,4 +36,4 @@ def test_when_all_queues_are_full_the_soonest_says_when_to_try_again() -> None:
 def test_where_some_version_may_answer_or_say_more_the_call_goes_on(
     refusals: tuple[ServingError | None, ...],
 ) -> None:
-    admission(*refusals).check(None)
+    admission(*refusals).check(None, "", Ahead())

@@ -5,7 +5,12 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from batchproof_server.rpc.fronts.completion_queue.poller import MESSAGE, Arrived, Poller
+from batchproof_server.rpc.fronts.completion_queue.poller import (
+    MESSAGE,
+    Arrived,
+    Poller,
+    RawHead,
+)
 from batchproof_server.rpc.fronts.completion_queue.private_api import cygrpc
 from batchproof_server.rpc.fronts.room import Allowance
 
@@ -49,3 +54,52 @@ async def test_small_messages_are_handed_over_together() -> None:
 
 async def test_nobody_waits_for_the_copying_of_a_large_message_that_came_behind() -> None:
     assert await lists(10, 5 << 20, 5 << 20, 10, 10) == [[0, 1], [2], [3, 4]]
+
+
+def head(number: int) -> RawHead:
+    """Headers of a call."""
+    return RawHead(number, None, b"/a.B/C", 0.0, (), is_read=False)
+
+
+class Core:
+    """Counts how often it was asked for the next call."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def request_call(self, *_: object) -> None:
+        """Is asked."""
+        self.asked += 1
+
+
+async def test_what_comes_while_the_loop_is_busy_is_one_list() -> None:
+    taken: list[Arrived] = []
+    core = Core()
+    poller = Poller(core, frozenset(), Allowance())
+    poller._take = taken.append
+    poller._lists += [
+        Arrived(heads=[head(1)], closed=[7]),
+        Arrived(messages=[(1, b"a", True)], size_bytes=1),
+        Arrived(heads=[head(2)], written=[(5, True)], reads=1),
+    ]
+    poller._hand_over()
+    (arrived,) = taken
+    assert [each.id for each in arrived.heads] == [1, 2]
+    assert (arrived.messages, arrived.closed) == ([(1, b"a", True)], [7])
+    assert (arrived.written, arrived.reads, arrived.size_bytes) == ([(5, True)], 1, 1)
+    # The core hands out as many more calls as the loop has taken, and no more than that.
+    assert core.asked == 2
+
+
+async def test_large_messages_are_handed_over_apart_from_what_came_behind_them() -> None:
+    taken: list[Arrived] = []
+    poller = Poller(Core(), frozenset(), Allowance())
+    poller._take = taken.append
+    large = 5 << 20
+    poller._lists += [
+        Arrived(messages=[(number, b"", True)], size_bytes=size_bytes)
+        for number, size_bytes in enumerate((10, large, large, 10))
+    ]
+    poller._hand_over()
+    handed = [[number for number, _, _ in each.messages] for each in taken]
+    assert handed == [[0, 1], [2], [3]]

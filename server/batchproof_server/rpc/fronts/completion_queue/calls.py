@@ -7,17 +7,20 @@ from functools import partial
 from typing import Any, Final
 
 from batchproof_server.base.clock import Alarm, Clock, epoch_s
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.fronts.completion_queue.poller import (
     MESSAGE,
     SENT,
     Arrived,
     RawHead,
+    watch_close,
 )
 from batchproof_server.rpc.fronts.completion_queue.private_api import (
     NO_DEADLINE_S,
     CoreCall,
     end_of_call,
     peer_of,
+    receive_close,
     receive_message,
     subjects_of,
 )
@@ -123,7 +126,7 @@ class OpenCalls:
             if raw.id in closed:
                 continue
             if (refusal := self._refusal(raw)) is not None:
-                _end(raw.call, refusal)
+                _end(raw.call, refusal, is_watched=raw.is_read)
                 continue
             path, is_unary = self._methods[raw.method]
             if raw.is_read:
@@ -149,6 +152,8 @@ class OpenCalls:
         return _CROWDED if self._patience.giving_way(peer_of(raw.call)) is None else None
 
     def _open_stream(self, call: CoreCall, head: CallHead) -> None:
+        if watch_close(call, head.id):
+            return
         ask, answered = partial(self._ask, head.id), partial(self._answered, head.id)
         messages = StreamMessages(call, head.id, ask, answered)
         self._open[head.id] = _Open(call, head, messages)
@@ -168,15 +173,26 @@ class OpenCalls:
                 self._await_message(raw, head)
         if wanted:
             self._is_pressed = any(wanted.values())
-        refusals = gate.look([head for _, head in looked]) if looked else ()
+        refusals = gate.look([head for _, head in looked], self._on_the_way()) if looked else ()
         for (raw, head), refused in zip(looked, refusals, strict=True):
             if refused is None:
                 self._await_message(raw, head)
             else:
                 self._room.forget(head.id)
-                _end(raw.call, refused)
+                _end(raw.call, refused, is_watched=raw.is_read)
+
+    def _on_the_way(self) -> LetIn:
+        """The calls that were let in, and that nobody has begun to answer."""
+        let_in = LetIn()
+        for call_id in self._patience.waited_for():
+            let_in.add(self._open[call_id].head.peer)
+        for peer in self._lists.unbegun.values():
+            let_in.add(peer)
+        return let_in
 
     def _await_message(self, raw: RawHead, head: CallHead) -> None:
+        if not raw.is_read and watch_close(raw.call, raw.id):
+            return
         self._open[head.id] = _Open(raw.call, head)
         self._patience.begin(head.id, self._clock.now_s(), head.peer if raw.is_read else None)
         if raw.is_read or self._ask(head.id):
@@ -332,10 +348,15 @@ def _methods(routes: Routes) -> dict[bytes, tuple[str, bool]]:
     return unary | {path.encode(): (path, False) for path in routes.streams}
 
 
-def _end(call: CoreCall, outcome: Reply | Status, *, is_first: bool = True) -> None:
+def _end(
+    call: CoreCall, outcome: Reply | Status, *, is_first: bool = True, is_watched: bool = True
+) -> None:
     """Sends how a call ends; one that cannot be sent ends it too, and spoils no other."""
+    operations = end_of_call(outcome, is_first=is_first)
+    if not is_watched:  # what nobody has asked the core to close, it closes with the last word
+        operations = (*operations, receive_close())
     try:
-        failed = call.start_server_batch(end_of_call(outcome, is_first=is_first), (SENT, 0))
+        failed = call.start_server_batch(operations, (SENT, 0))
     except Exception as fault:  # noqa: BLE001 - whatever it cannot take, its caller is told
         told: dict[str, Any] = {"message": "an answer could not be sent", "exception": fault}
         asyncio.get_running_loop().call_exception_handler(told)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ MESSAGE: Final = 1
 WRITTEN: Final = 2
 SENT: Final = 3
 _HEAD: Final = 4
-_CLOSED: Final = 5
+CLOSED: Final = 5
 _SHUT: Final = 6
 
 _HEADS_ASKED_FOR: Final = 64
@@ -42,7 +43,8 @@ class RawHead(NamedTuple):
         method: as it came.
         deadline_epoch_s: seconds since 1970; enormous when there is none.
         metadata: text, and bytes under keys that end in ``-bin``.
-        is_read: whether its message is being read already.
+        is_read: whether its message is being read already, and its close is watched; else nothing
+            was asked of the core for it yet.
     """
 
     id: int
@@ -74,13 +76,29 @@ class Arrived:
     closed: list[int] = field(default_factory=list)
     size_bytes: int = 0
 
+    def add(self, later: "Arrived") -> None:
+        """Takes in what the next wake-up found."""
+        self.heads += later.heads
+        self.reads += later.reads
+        self.messages += later.messages
+        self.written += later.written
+        self.closed += later.closed
+        self.size_bytes += later.size_bytes
+
+
+def watch_close(call: CoreCall, call_id: int) -> bool:
+    """Has the core tell when the call is over; whether it refuses to."""
+    return bool(call.start_server_batch((receive_close(),), (CLOSED, call_id)))
+
 
 # Contract
 #
 # One thread takes events off the queue, as many as are there and no more than a few megabytes, and
-# hands them to the loop in one list. It asks the core for the next call whenever one came, and
-# begins to read a unary call by itself while it is allowed to: so a call needs one turn of the loop
-# and not two. All else is decided on the loop thread. It ends with the queue, or with the loop.
+# hands them to the loop in one list. It begins to read a unary call by itself while it is allowed
+# to: so a call needs one turn of the loop and not two. For each call that the loop has taken the
+# core is asked for another: what the loop has no time for waits in the core, which forgets it when
+# its caller does, and what the loop has to do beside the calls that come is never far behind them.
+# All else is decided on the loop thread. It ends with the queue, or with the loop.
 class Poller:
     """Waits for the queue.
 
@@ -97,6 +115,8 @@ class Poller:
         self._allowance = allowance
         self._ids = itertools.count(1)
         self._loop = asyncio.get_running_loop()
+        self._lists: deque[Arrived] = deque()
+        self._is_told = False
         self._take: Callable[[Arrived], None] = lambda _: None
         self._note_shut: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="grpc-queue", daemon=True)
@@ -141,7 +161,21 @@ class Poller:
             return self._collect(arrived)
         finally:
             if arrived.heads or arrived.messages or arrived.written or arrived.closed:
-                self._tell(self._take, arrived)
+                self._lists.append(arrived)
+                if not self._is_told:
+                    self._is_told = True
+                    self._tell(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Gives the loop what came since its last turn, as one list while that is not too large."""
+        self._is_told = False  # before looking: what comes from now on is told of again
+        while self._lists:
+            arrived = self._lists.popleft()
+            while self._lists and arrived.size_bytes <= _MOST_BYTES:
+                arrived.add(self._lists.popleft())
+            self._take(arrived)
+            for _ in arrived.heads:
+                self._ask_for_head()
 
     def _collect(self, arrived: Arrived) -> bool:
         event = self._queue.poll()
@@ -174,7 +208,7 @@ class Poller:
             content = event.batch_operations[0].message()
             arrived.messages.append((call_id, content, event.success))
             arrived.size_bytes += len(content or b"")
-        elif kind == _CLOSED:
+        elif kind == CLOSED:
             if event.batch_operations[0].cancelled():
                 arrived.closed.append(call_id)
         elif kind == WRITTEN:
@@ -185,19 +219,19 @@ class Poller:
     def _note_head(self, event: CoreEvent, arrived: Arrived) -> None:
         if not event.success:  # the server shuts: the heads that were asked for come to nothing
             return
-        self._ask_for_head()
         call_id, call, details = next(self._ids), event.call, event.call_details
-        if not call.start_server_batch((receive_close(),), (_CLOSED, call_id)):
-            is_read = self._reads(details.method, call, call_id)
-            metadata, deadline_s = event.invocation_metadata, details.deadline
-            head = RawHead(call_id, call, details.method, deadline_s, metadata, is_read)
-            arrived.heads.append(head)
-            arrived.reads += is_read
+        is_read = self._reads(details.method, call, call_id)
+        metadata, deadline_s = event.invocation_metadata, details.deadline
+        head = RawHead(call_id, call, details.method, deadline_s, metadata, is_read)
+        arrived.heads.append(head)
+        arrived.reads += is_read
 
     def _reads(self, method: bytes, call: CoreCall, call_id: int) -> bool:
         if method not in self._read_at_once or not self._allowance.take():
             return False
-        if call.start_server_batch((receive_message(),), (MESSAGE, call_id)):
+        if watch_close(call, call_id) or call.start_server_batch(
+            (receive_message(),), (MESSAGE, call_id)
+        ):
             raise RuntimeError(f"the first message of call {call_id} could not be read")
         return True
 

@@ -7,6 +7,7 @@ from typing import Final
 from grpc import aio
 
 from batchproof_server.base.clock import MonotonicClock
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import CallHead, Reply, Routes, Status
 from batchproof_server.rpc.settings import RpcSettings
@@ -22,7 +23,8 @@ class _NoGate:
         del method
         return False
 
-    def look(self, heads: Sequence[CallHead]) -> Sequence[Status | None]:
+    def look(self, heads: Sequence[CallHead], let_in: LetIn) -> Sequence[Status | None]:
+        del let_in
         return [None for _ in heads]
 
 

@@ -10,6 +10,7 @@ import grpc
 from grpc import aio
 
 from batchproof_server.base.clock import Clock
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.fronts.certificates import CertificateFiles, subjects_in
 from batchproof_server.rpc.fronts.front import (
     GOING,
@@ -152,7 +153,7 @@ class CallHandlers(grpc.GenericRpcHandler):
         del requests  # read through the context
         head = self.head(details, context)
         if self._routes.gate.wants(head.method):
-            (refused,) = self._routes.gate.look((head,))
+            (refused,) = self._routes.gate.look((head,), LetIn())
             if refused is not None:
                 await _abort(context, refused)
         self.begin()
