@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchproof_server.application.config import Config
+from batchproof_server.application.tracing import Tracing, compose_tracing
 from batchproof_server.base.clock import Clock, epoch_ms
 from batchproof_server.base.events import Observer
 from batchproof_server.observing.fan_out import Observers
@@ -14,7 +15,9 @@ from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
+from batchproof_server.observing.prometheus.traces import TraceMetrics
 from batchproof_server.observing.statistics import Statistics
+from batchproof_server.observing.traces.counts import SpanCounts
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.outcomes.handle import Sealer, SealingKey
 from batchproof_server.outcomes.keys import process_key, read_keys
@@ -39,6 +42,7 @@ class Observing:
         health: follows the versions.
         tallies: of shadows.
         truths: what was reported about answers.
+        tracing: samples requests, and makes spans of events.
     """
 
     observer: Observer
@@ -50,6 +54,7 @@ class Observing:
     health: Health
     tallies: Tallies
     truths: Truths
+    tracing: Tracing
 
 
 def compose_observing(
@@ -58,21 +63,21 @@ def compose_observing(
     """Puts them together.
 
     Raises:
-        ValueError: the keys of handles cannot be read.
+        ValueError: the keys of handles cannot be read, or see ``compose_tracing``.
     """
     outcome_metrics, settings = OutcomeMetrics(), config.outcomes
     shadow_metrics, tallies = ShadowMetrics(), Tallies()
     keys = _handle_keys(settings, log)
     outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
     seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
-    drift = DriftMetrics(log.write_failure)
-    metrics = Metrics(
-        build_version, (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
-    )
+    drift, spans = DriftMetrics(log.write_failure), SpanCounts()
+    tracing = compose_tracing(config.tracing, build_version, clock, spans, log)
+    others = (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
+    metrics = Metrics(build_version, (*others, TraceMetrics(spans)))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
-    observer = Observers(subscribers, on_failure=log.write_failure)
+    observer = Observers((*subscribers, *tracing.subscribers), on_failure=log.write_failure)
     return Observing(
         observer,
         metrics,
@@ -83,6 +88,7 @@ def compose_observing(
         health,
         tallies,
         outcome_metrics.answers,
+        tracing,
     )
 
 

@@ -16,6 +16,7 @@ from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
 from batchproof_server.application.rest import web_ports
 from batchproof_server.application.sources import Reloading, fixed_sources, with_labels
+from batchproof_server.application.tracing import Tracing
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
@@ -72,6 +73,7 @@ class Server:
     operations: HttpServer
     heartbeat: Heartbeat
     clock: Clock
+    tracing: Tracing
 
     async def open(self) -> dict[str, str]:
         """Opens the ports that open at the start; health says NOT_SERVING.
@@ -140,6 +142,7 @@ class Server:
         self.drift.close()
         self.desk.close()
         self.core.close()
+        self.tracing.close()
 
 
 _PORTS_OF_CALLERS = frozenset({"grpc", "web"})
@@ -181,7 +184,7 @@ def compose(
     first = first_places(places, sources.settings, sources.labels, config.shadow.versions)
     core = _compose_core(config, first, plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
-    calling = compose_calling(config.rpc, core, observer, log)
+    calling = compose_calling(config.rpc, core, observer, log, observing.tracing.begin)
     reloading, orders = Reloading(reread, keeper), Orders(keeper)
     shadowing = Shadowing(
         core.versions, config.shadow, clock, observer, lambda: calling.pressure.is_idle
@@ -220,6 +223,7 @@ def compose(
         operations=operations,
         heartbeat=heartbeat,
         clock=clock,
+        tracing=observing.tracing,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy.typing as npt
 
 from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.spans import RequestSpans, SampledTask
 
 PREDICT_METHODS: Final = (
     "Predict",
@@ -57,6 +58,7 @@ class RequestRecord(Event):
         duration_s: from the arrival of the request to its answer.
         rows: rows of the request; 0 when it was refused before they were known.
         message: the error's text for the caller; empty on success.
+        spans: what a sampled request noted of its way; None of others.
     """
 
     method: str
@@ -67,6 +69,7 @@ class RequestRecord(Event):
     duration_s: float
     rows: int
     message: str
+    spans: RequestSpans | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class BatchRecord(Event):
         queue_delays_s: the measured wait of each task.
         execution_s: from the start of assembly to the end of the split, on the device thread.
         failed: whether the backend raised.
+        sampled: its tasks of sampled requests.
     """
 
     model: str
@@ -88,6 +92,7 @@ class BatchRecord(Event):
     queue_delays_s: tuple[float, ...]
     execution_s: float
     failed: bool
+    sampled: tuple[SampledTask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

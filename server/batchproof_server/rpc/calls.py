@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.base.events import Observer, RequestRecord, ShedRecord
+from batchproof_server.base.spans import BeginSpans
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.cancellation import is_cancelled, is_late
@@ -102,6 +103,7 @@ class Calls:
         clock: for measuring; the clock of deadlines.
         observer: told of every finished request.
         report_unforeseen: told of every error that became INTERNAL.
+        begin_spans: asked of every request that is read; None where nothing is traced.
     """
 
     def __init__(
@@ -110,11 +112,13 @@ class Calls:
         clock: Clock,
         observer: Observer,
         report_unforeseen: ReportUnforeseen,
+        begin_spans: BeginSpans | None = None,
     ) -> None:
         self._pressure = pressure
         self._clock = clock
         self._observer = observer
         self._report_unforeseen = report_unforeseen
+        self._begin_spans = begin_spans
         self._large = LargeMessages()
 
     def refuse(
@@ -122,12 +126,11 @@ class Calls:
         name: str,
         error: ServingError,
         request_id: str = "",
-        model: str = "",
-        version: int = 0,
+        trace: Trace | None = None,
     ) -> Failure:
         """The failure of a request whose message nobody reads, recorded under the method's name."""
         failure = self._fail(_readable(request_id) or _new_id(), error)
-        call = Call(failure.request_id, None, trace=Trace(model, version))
+        call = Call(failure.request_id, None, trace=trace or Trace())
         self._record_shed(call, error)
         self._record(name, call, 0.0, failure.code.name, failure.text)
         return failure
@@ -152,16 +155,18 @@ class Calls:
             head: of its call.
             content: None when the call has no message.
         """
+        begin = self._begin_spans
+        trace = Trace() if begin is None else Trace(spans=begin(head.metadata))
         if content is None:
-            return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head))
+            return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head), trace)
         try:
             message = await self._read(method, content)
         except DecodeError:
-            return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head))
+            return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head), trace)
         except InvalidInput as too_much:
-            return self.refuse(method.name, too_much, _id_of(method, head))
+            return self.refuse(method.name, too_much, _id_of(method, head), trace)
         except asyncio.CancelledError as cancelled:
-            return self._give_up_unread(method, head, cancelled)
+            return self._give_up_unread(method, head, trace, cancelled)
         given_id = getattr(message, method.id_field) if method.id_field else ""
         request_id = given_id or _id_of(method, head)
         readable_id = _readable(request_id)
@@ -171,6 +176,7 @@ class Calls:
             readable_id or _new_id(),
             timeout_s,
             Caller(head.peer, head.grant),
+            trace,
             metadata=head.metadata,
             size_bytes=len(content),
         )
@@ -188,7 +194,8 @@ class Calls:
                 self._pressure.learn_refusal()
         else:
             # After the answer is on its way: nobody waits for the accounting.
-            duration_s, trace = self._clock.now_s() - started_s, call.trace
+            trace.ended_s = self._clock.now_s()
+            duration_s = trace.ended_s - started_s
             self._pressure.learn_answer(trace.model, trace.rows, duration_s - trace.queued_s)
             loop = asyncio.get_running_loop()
             loop.call_soon(self._record, method.name, call, duration_s, "OK", "")
@@ -205,9 +212,10 @@ class Calls:
         return await self._large.parse(method.parse, content)
 
     def _give_up_unread(
-        self, method: Method, head: CallHead, cancelled: asyncio.CancelledError
+        self, method: Method, head: CallHead, trace: Trace, cancelled: asyncio.CancelledError
     ) -> Failure:
-        call = Call(_readable(_id_of(method, head)) or _new_id(), self.timeout_s(head))
+        request_id = _readable(_id_of(method, head)) or _new_id()
+        call = Call(request_id, self.timeout_s(head), trace=trace)
         failure = self._fail_cancelled(call, head, cancelled, "")
         self._finish_failed(method.name, call, 0.0, failure)
         return failure
@@ -251,6 +259,9 @@ class Calls:
         return failure
 
     def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
+        spans = call.trace.spans
+        if spans is not None:
+            spans.ended_s = call.trace.ended_s or self._clock.now_s()
         self._observer.notify(
             RequestRecord(
                 method=method,
@@ -261,6 +272,7 @@ class Calls:
                 duration_s=duration_s,
                 rows=call.trace.rows,
                 message=message,
+                spans=spans,
             )
         )
 
@@ -327,5 +339,6 @@ class Gate:
             self._shedder.check(self._calls.timeout_s(head), head.peer)
         except QueueFull as full:
             request_id = _from_metadata(head)
-            return self._calls.refuse(name, full, request_id, *self._shedder.only_model())
+            model, version = self._shedder.only_model()
+            return self._calls.refuse(name, full, request_id, Trace(model, version))
         return None

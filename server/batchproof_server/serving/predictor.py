@@ -80,6 +80,9 @@ class Predictor:
                 or views is refused.
             QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
         """
+        spans = request.trace.spans
+        if spans is not None:
+            spans.asked_s = self._clock.now_s()
         if request.tensors is not None:
             prediction, inputs = await self._predict_tensors(request, request.tensors)
         else:
@@ -91,6 +94,8 @@ class Predictor:
             # After the answer is on its way: nobody waits for the accounting.
             loop = asyncio.get_running_loop()
             loop.call_soon(self._tell, request, prediction, scores, inputs)
+        if spans is not None:
+            spans.answered_s = self._clock.now_s()
         return prediction
 
     async def _sealed(

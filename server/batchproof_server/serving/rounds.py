@@ -14,6 +14,7 @@ from batchproof_server.base.errors import DeadlineExceeded, InvalidInput
 from batchproof_server.base.events import Observer, ShedRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_mean
+from batchproof_server.base.spans import DecodedPictures
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.imaging.decoded import (
     PictureStatistics,
@@ -90,7 +91,11 @@ class Rounds:
         model, expansion = request.model, request.model.expansion
         work = partial(_picture_rows, expansion, plan, model.is_watched, kept)
         images, views = request.images, 0 if plan.is_plain else len(plan.views)
+        spans = request.trace.spans
+        started_s = 0.0 if spans is None else self._clock.now_s()
         results = await self.off_loop.decode(expansion.recipe, images, work, views)
+        if spans is not None:
+            spans.decoded.append(DecodedPictures(started_s, self._clock.now_s(), len(images)))
         self._check_deadline(request)
         return results
 
@@ -152,15 +157,15 @@ class Rounds:
             QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
         """
         batcher, deadline_s = request.model.batcher, request.deadline_s
-        request_id, caller = request.request_id, request.caller.peer
+        request_id, caller, spans = request.request_id, request.caller.peer, request.trace.spans
         largest = batcher.max_batch_rows
         if rows <= largest:
-            only = await batcher.submit(tensors, rows, deadline_s, request_id, caller)
+            only = await batcher.submit(tensors, rows, deadline_s, request_id, caller, spans)
             request.trace.queued_s = max(request.trace.queued_s, only.queue_delay_s)
             return ModelOutputs(only.outputs, (only,))
         batcher.check_room(rows, deadline_s, caller)
         executions = await all_or_none(
-            batcher.submit(part, count, deadline_s, request_id, caller)
+            batcher.submit(part, count, deadline_s, request_id, caller, spans)
             for part, count in _slices(tensors, rows, largest)
         )
         waited_s = max(execution.queue_delay_s for execution in executions)
