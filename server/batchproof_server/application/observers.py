@@ -4,12 +4,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchproof_server.application.capturing import Capturing, compose_capturing
 from batchproof_server.application.config import Config
 from batchproof_server.application.tracing import Tracing, compose_tracing
 from batchproof_server.base.clock import Clock, epoch_ms
 from batchproof_server.base.events import Observer
+from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import LogObserver
+from batchproof_server.observing.prometheus.captures import CaptureMetrics
 from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
@@ -43,6 +46,7 @@ class Observing:
         tallies: of shadows.
         truths: what was reported about answers.
         tracing: samples requests, and makes spans of events.
+        capturing: keeps answered rows.
     """
 
     observer: Observer
@@ -55,6 +59,7 @@ class Observing:
     tallies: Tallies
     truths: Truths
     tracing: Tracing
+    capturing: Capturing
 
 
 def compose_observing(
@@ -63,7 +68,8 @@ def compose_observing(
     """Puts them together.
 
     Raises:
-        ValueError: the keys of handles cannot be read, or see ``compose_tracing``.
+        ValueError: the keys of handles cannot be read, or see ``compose_tracing`` and
+            ``compose_capturing``.
     """
     outcome_metrics, settings = OutcomeMetrics(), config.outcomes
     shadow_metrics, tallies = ShadowMetrics(), Tallies()
@@ -72,12 +78,15 @@ def compose_observing(
     seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
     drift, spans = DriftMetrics(log.write_failure), SpanCounts()
     tracing = compose_tracing(config.tracing, build_version, clock, spans, log)
+    captures = CaptureCounts()
+    capturing = compose_capturing(config.capture, captures, log)
     others = (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
-    metrics = Metrics(build_version, (*others, TraceMetrics(spans)))
+    metrics = Metrics(build_version, (*others, TraceMetrics(spans), CaptureMetrics(captures)))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
-    observer = Observers((*subscribers, *tracing.subscribers), on_failure=log.write_failure)
+    asked_for = (*tracing.subscribers, *capturing.subscribers)
+    observer = Observers((*subscribers, *asked_for), on_failure=log.write_failure)
     return Observing(
         observer,
         metrics,
@@ -89,6 +98,7 @@ def compose_observing(
         tallies,
         outcome_metrics.answers,
         tracing,
+        capturing,
     )
 
 

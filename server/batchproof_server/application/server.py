@@ -16,7 +16,6 @@ from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
 from batchproof_server.application.rest import web_ports
 from batchproof_server.application.sources import Reloading, fixed_sources, with_labels
-from batchproof_server.application.tracing import Tracing
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
@@ -73,7 +72,7 @@ class Server:
     operations: HttpServer
     heartbeat: Heartbeat
     clock: Clock
-    tracing: Tracing
+    observing: Observing
 
     async def open(self) -> dict[str, str]:
         """Opens the ports that open at the start; health says NOT_SERVING.
@@ -142,7 +141,8 @@ class Server:
         self.drift.close()
         self.desk.close()
         self.core.close()
-        self.tracing.close()
+        self.observing.tracing.close()
+        self.observing.capturing.close()
 
 
 _PORTS_OF_CALLERS = frozenset({"grpc", "web"})
@@ -223,7 +223,7 @@ def compose(
         operations=operations,
         heartbeat=heartbeat,
         clock=clock,
-        tracing=observing.tracing,
+        observing=observing,
     )
 
 

@@ -333,6 +333,13 @@ class LogObserver:
         else:
             self._logger.info("traces exported again", **fields)
 
+    def write_capture(self, reason: str) -> None:
+        """Writes that rows cannot be captured, or can again; on any thread."""
+        if reason:
+            self._logger.error("capture failed", reason=short(reason))
+        else:
+            self._logger.info("capture works again")
+
     def write_failure(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
         self._logger.error("unforeseen failure", request_id=short(request_id), exc_info=failure)
