@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,18 +171,21 @@ async def test_a_request_over_http_brings_its_trace_in_headers(
     assert parts_of(collector, root) == ["intake", "queue", "execution", "encode"]
 
 
-async def test_a_collector_that_is_away_holds_nobody_up_and_is_told_once(
-    tmp_path: Path,
+@pytest.mark.parametrize("fault", ["away", "hangs"])
+async def test_a_collector_that_does_not_answer_holds_nobody_up_and_is_told_once(
+    tmp_path: Path, fault: str
 ) -> None:
-    with collecting() as gone:
-        pass
-    config = traced(gone, timeout_s=0.5, max_queued_spans=8)
-    async with serving(tmp_path, config) as started:
-        for _ in range(20):
-            await started.stub.Predict(request(model="logits"), metadata=SAMPLED)
-        await started.log.ended(20)
-        told = "traces not exported"
-        await until(lambda: any(each["event"] == told for each in started.log.events))
+    told = "traces not exported"
+    with ExitStack() as listening:
+        gone = listening.enter_context(collecting(answers=False))
+        if fault == "away":
+            listening.close()
+        config = traced(gone, timeout_s=0.5, max_queued_spans=8)
+        async with serving(tmp_path, config) as started:
+            for _ in range(20):
+                await started.stub.Predict(request(model="logits"), metadata=SAMPLED)
+            await started.log.ended(20)
+            await until(lambda: any(each["event"] == told for each in started.log.events))
 
     assert started.log.codes() == ["OK"] * 20
     (line,) = [each for each in started.log.events if each["event"] == told]
