@@ -100,7 +100,7 @@ async def test_what_waits_of_others_behind_its_turn_makes_no_deadline_hopeless()
     bench = Bench(BatchingSettings((2, 4), max_queued_rows=8))
     measured(bench)
     await filled(bench)
-    with pytest.raises(QueueFull, match="the answer would come in"):
+    with pytest.raises(QueueFull, match="the answer may take"):
         bench.batcher.check_room(0, bench.clock.now_s() + 2.5, "greedy")
     polite = ask(bench, "polite", 100, patience_s=2.5)
     await settle_loop()

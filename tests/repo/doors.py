@@ -32,8 +32,12 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof.v1",
         "batchproof_server.rpc.fronts",
         "batchproof_server.commands.ctl.command",
+        "batchproof_server.observing.traces.outlet",  # the certificates that it sends spans with
         "batchproof_client",
     ),
+    "opentelemetry.exporter.otlp.proto.grpc": ("batchproof_server.observing.traces.outlet",),
+    "opentelemetry.sdk": ("batchproof_server.observing.traces",),
+    "opentelemetry.trace": ("batchproof_server.observing.traces",),
     "grpc_health": ("batchproof_server.rpc.fronts", "batchproof_client"),
     "grpc_reflection": ("batchproof_server.rpc.fronts",),
     "google.protobuf": (
@@ -105,6 +109,9 @@ _PACKAGE_OF: Mapping[str, str] = {
     "grpcio-health-checking": "grpc_health",
     "grpcio-reflection": "grpc_reflection",
     "hdrhistogram": "hdrh",
+    "opentelemetry-api": "opentelemetry.trace",
+    "opentelemetry-exporter-otlp-proto-grpc": "opentelemetry.exporter.otlp.proto.grpc",
+    "opentelemetry-sdk": "opentelemetry.sdk",
     "pillow": "PIL",
     "protobuf": "google.protobuf",
     "tensorflow-cpu": "tensorflow",

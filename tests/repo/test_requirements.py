@@ -27,10 +27,13 @@ def test_every_line_is_a_pin_with_a_hash(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "sources"),
     [
-        ("cpu", ("", "server", "cpu", "load")),
-        ("dev", ("", "server", "cpu", "pictures", "plots", "load", "group build", "group dev")),
-        ("grpcio-oldest", ("", "server", "load", "group dev")),
-        ("openvino", ("", "server", "openvino")),
+        ("cpu", ("", "server", "cpu", "load", "otel")),
+        (
+            "dev",
+            ("", "server", "cpu", "otel", "pictures", "plots", "load", "group build", "group dev"),
+        ),
+        ("grpcio-oldest", ("", "server", "load", "otel", "group dev")),
+        ("openvino", ("", "server", "openvino", "otel")),
         ("build", ("group build",)),
         ("interop", ("", "group interop")),
         ("stubs", ("group stubs",)),
@@ -114,7 +117,18 @@ def test_the_cpu_extra_takes_the_one_tensorflow_that_is_published_for_the_machin
 def test_every_dependency_has_its_reason_in_decision_0010() -> None:
     page = (ROOT / "docs" / "decisions" / "0010-dependencies.md").read_text()
     groups = [f"group {name}" for name in ("build", "dev", "interop", "stubs")]
-    sources = ("", "server", "plots", "load", "cpu", "openvino", "tensorflow", "gpu", *groups)
+    sources = (
+        "",
+        "server",
+        "plots",
+        "load",
+        "otel",
+        "cpu",
+        "openvino",
+        "tensorflow",
+        "gpu",
+        *groups,
+    )
     names = {requirement.name for source in sources for requirement in _declared(source)}
 
     assert [name for name in sorted(names) if f"`{name}`" not in page] == []

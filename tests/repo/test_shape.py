@@ -20,6 +20,8 @@ LONG_MODULES: dict[str, str] = {
     "server/batchproof_server/batching/batcher.py": _ROAD,
     "server/batchproof_server/batching/device_work.py": _ROAD,
     "server/batchproof_server/rpc/calls.py": _ROAD,
+    "server/batchproof_server/serving/predictor.py": _ROAD,
+    "server/batchproof_server/base/events.py": "every event that may be told stands in one place",
     "server/batchproof_server/rpc/fronts/completion_queue/calls.py": _ROAD,
     "server/batchproof_server/models/versions.py": "every change of a state stands in one place",
     "server/batchproof_server/observing/logs.py": _ROAD,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from batchproof_server.application.core import Core
 from batchproof_server.base.events import Observer
+from batchproof_server.base.spans import BeginSpans
 from batchproof_server.observing.logs import LogObserver
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
@@ -22,13 +23,17 @@ class Calling:
 
 
 def compose_calling(
-    settings: RpcSettings, core: Core, observer: Observer, log: LogObserver
+    settings: RpcSettings,
+    core: Core,
+    observer: Observer,
+    log: LogObserver,
+    begin_spans: BeginSpans | None,
 ) -> Calling:
     """Puts together what every call goes through."""
     pressure = Pressure(settings.max_concurrent_requests, core.clock)
     return Calling(
         pressure,
         Streams(settings.max_streams, settings.stream_window),
-        Calls(pressure, core.clock, observer, log.write_failure),
+        Calls(pressure, core.clock, observer, log.write_failure, begin_spans),
         LoadShedder(core.predictor, core.versions, pressure),
     )

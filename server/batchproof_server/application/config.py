@@ -34,7 +34,9 @@ from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.models.policies import RepositorySettings
 from batchproof_server.models.weighted_versions import Target, read_target
+from batchproof_server.observing.capture.settings import CaptureSettings
 from batchproof_server.observing.logs import LogFormat, LogLevel
+from batchproof_server.observing.traces.settings import TracingSettings
 from batchproof_server.offline.diagnosing.settings import DiagnosisSettings
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.artefact.key_files import read_trusted_keys
@@ -143,6 +145,8 @@ class Config:
     outcomes: OutcomeSettings = field(default_factory=OutcomeSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
     repository: RepositorySettings = field(default_factory=RepositorySettings)
     management: ManagementSettings = field(default_factory=ManagementSettings)
     version_labels: Mapping[str, Mapping[str, Annotated[Target, read_by(read_target)]]] = field(

@@ -147,7 +147,14 @@ def build_core(  # noqa: PLR0913 - each is a plug
         shadows=config.shadow.versions,
     )
     off_loop = OffLoop(config.decoding, clock, told.observer)
-    predictor = Predictor(config.requests, off_loop, clock, told.observer, seal_rows=seal_rows)
+    predictor = Predictor(
+        config.requests,
+        off_loop,
+        clock,
+        told.observer,
+        seal_rows=seal_rows,
+        tells_inputs=bool(config.capture.directory),
+    )
     return Core(versions, loader, predictor, off_loop, clock, kept)
 
 

@@ -31,6 +31,7 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.recorded import load_warm
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import configure_logs
+from batchproof_server.observing.traces.settings import TracingSettings
 from batchproof_server.proof.settings import Progress
 
 DEVICE_COMMAND: Final = (sys.executable, "-P", "-m", "batchproof_server.application.device_process")
@@ -43,7 +44,10 @@ def device_request(config: Config, place: Place) -> bytes:
     """What a device process is asked to do; read by ``main``."""
     directory = str(place.directory)
     request = {
-        "config": dataclasses.asdict(dataclasses.replace(config, version_labels={})),
+        "config": dataclasses.asdict(
+            # Headers of a collector may hold a secret, and a device process traces nothing.
+            dataclasses.replace(config, version_labels={}, tracing=TracingSettings())
+        ),
         "place": {"name": place.name, "version": place.version, "directory": directory},
         "front": os.getpid(),
     }

@@ -12,11 +12,12 @@ from batchproof_server.base.events import FrontChosen, Observer
 from batchproof_server.base.listener import is_loopback
 from batchproof_server.models.orders import Orders
 from batchproof_server.observing.logs import LogObserver
-from batchproof_server.rpc.calls import Calls, Gate
+from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
 from batchproof_server.rpc.fronts.front import Front, Routes
 from batchproof_server.rpc.fronts.health import check_routes
 from batchproof_server.rpc.fronts.reflection import reflection_routes
+from batchproof_server.rpc.gate import Gate
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.management.service import ManagementService, limited_to
 from batchproof_server.rpc.methods import Service, unary_routes

@@ -4,17 +4,23 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchproof_server.application.capturing import Capturing, compose_capturing
 from batchproof_server.application.config import Config
+from batchproof_server.application.tracing import Tracing, compose_tracing
 from batchproof_server.base.clock import Clock, epoch_ms
 from batchproof_server.base.events import Observer
+from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import LogObserver
+from batchproof_server.observing.prometheus.captures import CaptureMetrics
 from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
+from batchproof_server.observing.prometheus.traces import TraceMetrics
 from batchproof_server.observing.statistics import Statistics
+from batchproof_server.observing.traces.counts import SpanCounts
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.outcomes.handle import Sealer, SealingKey
 from batchproof_server.outcomes.keys import process_key, read_keys
@@ -39,6 +45,8 @@ class Observing:
         health: follows the versions.
         tallies: of shadows.
         truths: what was reported about answers.
+        tracing: samples requests, and makes spans of events.
+        capturing: keeps answered rows.
     """
 
     observer: Observer
@@ -50,6 +58,8 @@ class Observing:
     health: Health
     tallies: Tallies
     truths: Truths
+    tracing: Tracing
+    capturing: Capturing
 
 
 def compose_observing(
@@ -58,21 +68,25 @@ def compose_observing(
     """Puts them together.
 
     Raises:
-        ValueError: the keys of handles cannot be read.
+        ValueError: the keys of handles cannot be read, or see ``compose_tracing`` and
+            ``compose_capturing``.
     """
     outcome_metrics, settings = OutcomeMetrics(), config.outcomes
     shadow_metrics, tallies = ShadowMetrics(), Tallies()
     keys = _handle_keys(settings, log)
     outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
     seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
-    drift = DriftMetrics(log.write_failure)
-    metrics = Metrics(
-        build_version, (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
-    )
+    drift, spans = DriftMetrics(log.write_failure), SpanCounts()
+    tracing = compose_tracing(config.tracing, build_version, clock, spans, log)
+    captures = CaptureCounts()
+    capturing = compose_capturing(config.capture, captures, log)
+    others = (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
+    metrics = Metrics(build_version, (*others, TraceMetrics(spans), CaptureMetrics(captures)))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
-    observer = Observers(subscribers, on_failure=log.write_failure)
+    asked_for = (*tracing.subscribers, *capturing.subscribers)
+    observer = Observers((*subscribers, *asked_for), on_failure=log.write_failure)
     return Observing(
         observer,
         metrics,
@@ -83,6 +97,8 @@ def compose_observing(
         health,
         tallies,
         outcome_metrics.answers,
+        tracing,
+        capturing,
     )
 
 

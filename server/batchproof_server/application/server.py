@@ -72,6 +72,7 @@ class Server:
     operations: HttpServer
     heartbeat: Heartbeat
     clock: Clock
+    observing: Observing
 
     async def open(self) -> dict[str, str]:
         """Opens the ports that open at the start; health says NOT_SERVING.
@@ -140,6 +141,8 @@ class Server:
         self.drift.close()
         self.desk.close()
         self.core.close()
+        self.observing.tracing.close()
+        self.observing.capturing.close()
 
 
 _PORTS_OF_CALLERS = frozenset({"grpc", "web"})
@@ -181,7 +184,7 @@ def compose(
     first = first_places(places, sources.settings, sources.labels, config.shadow.versions)
     core = _compose_core(config, first, plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
-    calling = compose_calling(config.rpc, core, observer, log)
+    calling = compose_calling(config.rpc, core, observer, log, observing.tracing.begin)
     reloading, orders = Reloading(reread, keeper), Orders(keeper)
     shadowing = Shadowing(
         core.versions, config.shadow, clock, observer, lambda: calling.pressure.is_idle
@@ -220,6 +223,7 @@ def compose(
         operations=operations,
         heartbeat=heartbeat,
         clock=clock,
+        observing=observing,
     )
 
 

@@ -44,6 +44,11 @@ def epoch_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def epoch_ns() -> int:
+    """Nanoseconds since the beginning of 1970, UTC."""
+    return time.time_ns()
+
+
 def epoch_s() -> float:
     """Seconds since the beginning of 1970, UTC."""
     return time.time()

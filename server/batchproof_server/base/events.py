@@ -4,13 +4,15 @@ The core tells one observer. A new event is its value here and a subscription of
 nothing between the two knows the events by name.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy.typing as npt
 
 from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.signature import Tensors
+from batchproof_server.base.spans import RequestSpans, SampledTask
 
 PREDICT_METHODS: Final = (
     "Predict",
@@ -57,6 +59,7 @@ class RequestRecord(Event):
         duration_s: from the arrival of the request to its answer.
         rows: rows of the request; 0 when it was refused before they were known.
         message: the error's text for the caller; empty on success.
+        spans: what a sampled request noted of its way; None of others.
     """
 
     method: str
@@ -67,6 +70,7 @@ class RequestRecord(Event):
     duration_s: float
     rows: int
     message: str
+    spans: RequestSpans | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class BatchRecord(Event):
         queue_delays_s: the measured wait of each task.
         execution_s: from the start of assembly to the end of the split, on the device thread.
         failed: whether the backend raised.
+        sampled: its tasks of sampled requests.
     """
 
     model: str
@@ -111,6 +116,7 @@ class BatchRecord(Event):
     queue_delays_s: tuple[float, ...]
     execution_s: float
     failed: bool
+    sampled: tuple[SampledTask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,7 @@ class SelfCheckRecord(Event):
         bucket_rows: of the second try; 0 when there was none, as is the next.
         answered_bucket_rows: of the answer.
         greatest_difference: absolute; None where it is infinite or the answers have other forms.
+        inputs: of the row, where its second try was ``different``; else None.
         reason: why it was skipped: ``busy``, ``no company``, ``too large``, ``failed`` or
             ``draining``; else empty.
     """
@@ -187,6 +194,7 @@ class SelfCheckRecord(Event):
     answered_bucket_rows: int = 0
     greatest_difference: float | None = 0.0
     reason: str = ""
+    inputs: Tensors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +275,23 @@ class PredictionRecord(Event):
     mutual_information: npt.NDArray[Any] | None = None
     handles: tuple[bytes, ...] = ()
     chosen: npt.NDArray[Any] | None = None
+
+
+# Contract: told only where somebody keeps inputs; the arrays never change, and whoever keeps the
+# event keeps a whole request alive.
+@dataclass(frozen=True, slots=True, eq=False)
+class InputsAnswered(Event):
+    """A request that was answered with class scores, with what it was asked with.
+
+    Attributes:
+        record: of the answer.
+        images: encoded pictures, each one row.
+        tensors: rows on axis 0; None for a request of pictures.
+    """
+
+    record: PredictionRecord
+    images: Sequence[bytes]
+    tensors: Tensors | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,11 +104,16 @@ class PrivateDirectory:
 
 
 def write_whole(file: Path, text: str, mode: int = 0o644) -> None:
-    """Writes a text file over an older one.
+    """Writes a text file over an older one; see ``write_bytes``."""
+    write_bytes(file, text.encode(), mode)
+
+
+def write_bytes(file: Path, content: bytes, mode: int = 0o644) -> None:
+    """Writes a file over an older one, which is there until the new one is whole and on the disk.
 
     Args:
         file: to write.
-        text: of it.
+        content: of it.
         mode: who may read and write it.
 
     Raises:
@@ -119,8 +124,10 @@ def write_whole(file: Path, text: str, mode: int = 0o644) -> None:
     except OSError as fault:  # it names a file that nobody asked for
         raise OSError(fault.errno, fault.strerror, str(file)) from fault
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
         Path(name).chmod(mode)
         Path(name).replace(file)
     except BaseException:

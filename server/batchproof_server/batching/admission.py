@@ -171,8 +171,7 @@ class Admission:
             wait_s = self._latency.wait_s(queue.turns.rows_until(caller, own_rows), now_s)
         if now_s + wait_s * CAUTION > deadline_s:
             raise QueueFull(
-                f"the answer would come in {wait_s:.3f} s and is wanted in "
-                f"{max(0.0, deadline_s - now_s):.3f} s",
+                f"the answer may take {wait_s * CAUTION:.3f} s, which is later than it is wanted",
                 self.retry_after_s(),
             )
 

@@ -19,6 +19,7 @@ def checked_record(model: str, version: int, check: Check, execution: Execution)
         bucket_rows=check.bucket_rows,
         answered_bucket_rows=check.answered_bucket_rows,
         greatest_difference=verdict.greatest_difference,
+        inputs=None if verdict.identical else check.parts[check.position],
     )
 
 

@@ -10,6 +10,7 @@ from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import ServingError
 from batchproof_server.base.events import Observer, QueueChanged
 from batchproof_server.base.signature import Signature, Tensors
+from batchproof_server.base.spans import RequestSpans
 from batchproof_server.batching.admission import Admission, LatencyModel, queue_limits
 from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.connections import Ahead
@@ -172,6 +173,7 @@ class Batcher:
         deadline_s: float | None = None,
         request_id: str = "",
         caller: Hashable = "",
+        spans: RequestSpans | None = None,
     ) -> BatchedRows:
         """Executes ``rows`` rows, others beside them or not, and returns their answers.
 
@@ -181,6 +183,7 @@ class Batcher:
             deadline_s: an instant of the clock; None waits as long as it takes.
             request_id: names the request should a self-check find its answer wrong.
             caller: has a share of the queue.
+            spans: of a sampled request.
 
         Raises:
             Draining: nothing new is accepted.
@@ -195,7 +198,7 @@ class Batcher:
         reply = asyncio.get_running_loop().create_future()
         open_inputs = self._open_inputs
         kind = tuple(inputs[name].shape[1:] for name in open_inputs) if open_inputs else None
-        task = Task(Member(inputs, reply, now_s, request_id), rows, deadline_s, kind, caller)
+        task = Task(Member(inputs, reply, now_s, request_id, spans), rows, deadline_s, kind, caller)
         try:
             displaced = self._admission.offer(task, now_s)
         except ServingError as refusal:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import BatchRecord, Observer
 from batchproof_server.base.signature import Tensors
+from batchproof_server.base.spans import SampledTask
 from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
 from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
@@ -94,6 +95,11 @@ class Batch:
 
     def record(self, model: str, version: int, execution: Execution) -> BatchRecord:
         """What observers are told."""
+        sampled: tuple[SampledTask, ...] = ()
+        for task in self.members:
+            if (spans := task.payload.spans) is not None:
+                queued_s = None if self.is_again else task.payload.arrival_s
+                sampled += (SampledTask(spans, queued_s, self.taken_s, task.rows),)
         return BatchRecord(
             model=model,
             version=version,
@@ -105,6 +111,7 @@ class Batch:
             else tuple([self.taken_s - task.payload.arrival_s for task in self.members]),
             execution_s=execution.execution_s,
             failed=isinstance(execution, NotExecuted),
+            sampled=sampled,
         )
 
 

@@ -17,6 +17,7 @@ from batchproof_server.base.errors import (
 )
 from batchproof_server.base.scores import Scores, Scoring
 from batchproof_server.base.signature import Tensors
+from batchproof_server.base.spans import RequestSpans
 from batchproof_server.batching.task import Task
 
 SHED_REASONS: Mapping[type[ServingError], str] = {
@@ -101,12 +102,14 @@ class Member:
         reply: settled once, unless its caller cancels it.
         arrival_s: when the task was accepted.
         request_id: for the log, should its answer be found wrong later.
+        spans: of a sampled request.
     """
 
     inputs: Tensors
     reply: asyncio.Future[Outcome]
     arrival_s: float
     request_id: str = ""
+    spans: RequestSpans | None = None
 
 
 Members: TypeAlias = tuple[Task[Member], ...]

@@ -140,6 +140,8 @@ def fields_of(record: RequestRecord) -> dict[str, Any]:
     }
     if record.message:
         fields["message"] = short(record.message)
+    if record.spans is not None:
+        fields["trace_id"] = record.spans.trace
     return fields
 
 
@@ -153,11 +155,12 @@ def json_line(record: RequestRecord, level: str, time: str) -> str:
     """
     text = _JSON.encode
     message = f'"message": {text(short(record.message))}, ' if record.message else ""
+    trace = "" if record.spans is None else f'"trace_id": "{record.spans.trace}", '
     return (
         f'{{"request_id": {text(short(record.request_id))}, "method": {text(record.method)}, '
         f'"model": {text(short(record.model))}, "version": {record.version}, '
         f'"code": {text(record.code)}, "rows": {record.rows}, '
-        f'"duration_ms": {milliseconds(record.duration_s)!r}, {message}'
+        f'"duration_ms": {milliseconds(record.duration_s)!r}, {message}{trace}'
         f'"event": "{REQUEST_EVENT}", "level": "{level}", "time": "{time}"}}'
     )
 
@@ -349,6 +352,22 @@ class LogObserver:
             consequence="another replica, or this one after a restart, takes no outcome of them",
             way_out="set [outcomes] key_file",
         )
+
+    def write_export(self, endpoint: str, is_failing: bool, lost_spans: int) -> None:  # noqa: FBT001 - for partial
+        """Writes that a collector takes no spans, or takes them again; on any thread."""
+        fields: dict[str, Any] = {"endpoint": endpoint, "lost_spans": lost_spans}
+        if is_failing:
+            way_out = "nobody waits for it; batchproof_trace_spans_total counts what is dropped"
+            self._logger.error("traces not exported", **fields, consequence=way_out)
+        else:
+            self._logger.info("traces exported again", **fields)
+
+    def write_capture(self, reason: str) -> None:
+        """Writes that rows cannot be captured, or can again; on any thread."""
+        if reason:
+            self._logger.error("capture failed", reason=short(reason))
+        else:
+            self._logger.info("capture works again")
 
     def write_failure(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import secrets
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -12,13 +11,13 @@ from google.protobuf.message import DecodeError
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.base.events import Observer, RefusedUnread, RequestRecord, ShedRecord
-from batchproof_server.batching.connections import LetIn, address_of
+from batchproof_server.base.spans import BeginSpans
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.cancellation import is_cancelled, is_late
 from batchproof_server.rpc.fronts.front import CallHead, Code, Metadata, Reply
 from batchproof_server.rpc.large_messages import QUICK_BYTES, LargeMessages
-from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure, failed, failure_of
 from batchproof_server.serving.request import NOBODY, Caller, Trace
 
@@ -105,6 +104,7 @@ class Calls:
         clock: for measuring; the clock of deadlines.
         observer: told of every finished request.
         report_unforeseen: told of every error that became INTERNAL.
+        begin_spans: asked of every request that is read; None where nothing is traced.
     """
 
     def __init__(
@@ -113,11 +113,13 @@ class Calls:
         clock: Clock,
         observer: Observer,
         report_unforeseen: ReportUnforeseen,
+        begin_spans: BeginSpans | None = None,
     ) -> None:
         self._pressure = pressure
         self._clock = clock
         self._observer = observer
         self._report_unforeseen = report_unforeseen
+        self._begin_spans = begin_spans
         self._large = LargeMessages()
 
     def refuse(
@@ -125,12 +127,11 @@ class Calls:
         name: str,
         error: ServingError,
         request_id: str = "",
-        model: str = "",
-        version: int = 0,
+        trace: Trace | None = None,
     ) -> Failure:
         """The failure of a request whose message nobody reads, recorded under the method's name."""
         failure = self._fail(_readable(request_id) or _new_id(), error)
-        call = Call(failure.request_id, None, trace=Trace(model, version))
+        call = Call(failure.request_id, None, trace=trace or Trace())
         self._record_shed(call, error)
         self._record(name, call, 0.0, failure.code.name, failure.text)
         return failure
@@ -188,16 +189,18 @@ class Calls:
             head: of its call.
             content: None when the call has no message.
         """
+        begin = self._begin_spans
+        trace = Trace() if begin is None else Trace(spans=begin(head.metadata))
         if content is None:
-            return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head))
+            return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head), trace)
         try:
             message = await self._read(method, content)
         except DecodeError:
-            return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head))
+            return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head), trace)
         except InvalidInput as too_much:
-            return self.refuse(method.name, too_much, _id_of(method, head))
+            return self.refuse(method.name, too_much, _id_of(method, head), trace)
         except asyncio.CancelledError as cancelled:
-            return self._give_up_unread(method, head, cancelled)
+            return self._give_up_unread(method, head, trace, cancelled)
         given_id = getattr(message, method.id_field) if method.id_field else ""
         request_id = given_id or _id_of(method, head)
         readable_id = _readable(request_id)
@@ -207,6 +210,7 @@ class Calls:
             readable_id or _new_id(),
             timeout_s,
             Caller(head.peer, head.grant),
+            trace,
             metadata=head.metadata,
             size_bytes=len(content),
         )
@@ -224,7 +228,8 @@ class Calls:
                 self._pressure.learn_refusal()
         else:
             # After the answer is on its way: nobody waits for the accounting.
-            duration_s, trace = self._clock.now_s() - started_s, call.trace
+            trace.ended_s = self._clock.now_s()
+            duration_s = trace.ended_s - started_s
             self._pressure.learn_answer(trace.model, trace.rows, duration_s - trace.queued_s)
             loop = asyncio.get_running_loop()
             loop.call_soon(self._record, method.name, call, duration_s, "OK", "")
@@ -241,9 +246,10 @@ class Calls:
         return await self._large.parse(method.parse, content)
 
     def _give_up_unread(
-        self, method: Method, head: CallHead, cancelled: asyncio.CancelledError
+        self, method: Method, head: CallHead, trace: Trace, cancelled: asyncio.CancelledError
     ) -> Failure:
-        call = Call(_readable(_id_of(method, head)) or _new_id(), self.timeout_s(head))
+        request_id = _readable(_id_of(method, head)) or _new_id()
+        call = Call(request_id, self.timeout_s(head), trace=trace)
         failure = self._fail_cancelled(call, head, cancelled, "")
         self._finish_failed(method.name, call, 0.0, failure)
         return failure
@@ -287,6 +293,9 @@ class Calls:
         return failure
 
     def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
+        spans = call.trace.spans
+        if spans is not None:
+            spans.ended_s = call.trace.ended_s or self._clock.now_s()
         self._observer.notify(
             RequestRecord(
                 method=method,
@@ -297,6 +306,7 @@ class Calls:
                 duration_s=duration_s,
                 rows=call.trace.rows,
                 message=message,
+                spans=spans,
             )
         )
 
@@ -325,79 +335,3 @@ def _from_metadata(head: CallHead) -> str:
 
 _NO_MESSAGE: Final = "the call has no message, expected one"
 _UNREADABLE: Final = "the message cannot be read, expected the one that the method takes"
-
-
-# Contract
-#
-# Which model a call is for stands in its message. So a call is refused unread only when no version
-# would accept a single row, whatever it asks for; its code, its record and its pushback are those
-# of a full queue, and its request id is the one of the metadata. All else goes on as without a
-# gate. Messages of streams are read before: HTTP/2 holds their callers back.
-class Gate:
-    """Has a look at the queues before a prediction is read.
-
-    Args:
-        shedder: knows the queues.
-        calls: refuses.
-        predictions: from the paths of the methods that ask for one prediction to their names in
-            records.
-    """
-
-    def __init__(self, shedder: LoadShedder, calls: Calls, predictions: Mapping[str, str]) -> None:
-        self._shedder = shedder
-        self._calls = calls
-        self._predictions = predictions
-
-    def wants(self, method: str) -> bool:
-        """Whether a call that came just now asks for a prediction of a server that is pressed."""
-        return method in self._predictions and self._shedder.is_pressed()
-
-    def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Failure | None]:
-        """Of each head how its call is refused; None lets it go on."""
-        refused: defaultdict[tuple[str, Hashable], _Refused] = defaultdict(_Refused)
-        for place, head in enumerate(heads):
-            if (name := self._predictions.get(head.method)) is None:
-                continue
-            alike = refused[name, address_of(head.peer)]
-            if not alike.is_as_hopeless(head):
-                try:
-                    ahead = let_in.ahead_of(head.peer)
-                    self._shedder.check(self._calls.timeout_s(head), head.peer, ahead)
-                except QueueFull as full:
-                    alike.full, alike.deadline_s = full, head.deadline_s
-                else:
-                    let_in.add(head.peer)
-                    continue
-            alike.places.append(place)
-        looked: list[Failure | None] = [None] * len(heads)
-        for (name, _), alike in refused.items():
-            if alike.full is not None:
-                refused_heads = [heads[place] for place in alike.places]
-                model = self._shedder.only_model()
-                failures = self._calls.refuse_all(name, alike.full, refused_heads, *model)
-                for place, failure in zip(alike.places, failures, strict=True):
-                    looked[place] = failure
-        return looked
-
-
-@dataclass(slots=True)
-class _Refused:
-    """The calls of one list, of one method and address, that are refused.
-
-    Attributes:
-        full: why the last one was that was looked at.
-        deadline_s: of that one.
-        places: in the list.
-    """
-
-    full: QueueFull | None = None
-    deadline_s: float | None = None
-    places: list[int] = field(default_factory=list)
-
-    def is_as_hopeless(self, head: CallHead) -> bool:
-        """Whether a further one need not be looked at: it has no more time than one before it."""
-        if self.full is None:
-            return False
-        if self.deadline_s is None:
-            return True
-        return head.deadline_s is not None and head.deadline_s <= self.deadline_s

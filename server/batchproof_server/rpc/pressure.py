@@ -218,9 +218,8 @@ class Pressure:
             if now_s - self._tried_s >= _TRIED_EVERY_S:
                 self._tried_s = now_s
                 return
-            left_s = max(0.0, timeout_s)
             raise QueueFull(
-                f"an answer takes {likely_s:.3f} s now and is wanted in {left_s:.3f} s",
+                f"an answer takes {likely_s:.3f} s now, which is later than it is wanted",
                 _RETRY_AFTER_S,
             )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.events import Observer, PredictionRecord
+from batchproof_server.base.events import InputsAnswered, Observer, PredictionRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors, check_finite
@@ -49,6 +49,7 @@ class Predictor:
         clock: for deadlines.
         observer: told of scores, and of requests that are shed while their pictures are decoded.
         seal_rows: makes the handles of an answer; None where nobody takes outcomes.
+        tells_inputs: whether the observer is told what was asked, too.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Predictor:
         observer: Observer,
         *,
         seal_rows: SealRows | None = None,
+        tells_inputs: bool = False,
     ) -> None:
         self._seal_rows = seal_rows
+        self._tells_inputs = tells_inputs
         self._limits = limits
         self._clock = clock
         self._observer = observer
@@ -80,6 +83,9 @@ class Predictor:
                 or views is refused.
             QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
         """
+        spans = request.trace.spans
+        if spans is not None:
+            spans.asked_s = self._clock.now_s()
         if request.tensors is not None:
             prediction, inputs = await self._predict_tensors(request, request.tensors)
         else:
@@ -91,6 +97,8 @@ class Predictor:
             # After the answer is on its way: nobody waits for the accounting.
             loop = asyncio.get_running_loop()
             loop.call_soon(self._tell, request, prediction, scores, inputs)
+        if spans is not None:
+            spans.answered_s = self._clock.now_s()
         return prediction
 
     async def _sealed(
@@ -241,6 +249,8 @@ class Predictor:
         if prediction.augmentation is not None:
             record = _augmented(record, prediction.augmentation)
         self._observer.notify(record)
+        if self._tells_inputs:
+            self._observer.notify(InputsAnswered(record, request.images, request.tensors))
 
 
 # Sealing a row takes as long as scoring so many numbers.

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from batchproof_server.base.errors import ServingError
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
+from batchproof_server.base.spans import RequestSpans
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.callers.grants import Grant
@@ -70,12 +71,16 @@ class Trace:
         version: its number; 0 until it is found.
         rows: 0 until they are counted.
         queued_s: how long its rows waited for a device; 0 until they were executed.
+        ended_s: when its answer was ready to be sent; 0 when there was none.
+        spans: of a sampled request; None of others.
     """
 
     model: str = ""
     version: int = 0
     rows: int = 0
     queued_s: float = 0.0
+    ended_s: float = 0.0
+    spans: RequestSpans | None = None
 
 
 NO_DEADLINE_S: Final = math.inf

@@ -14,6 +14,7 @@ from batchproof_server.base.errors import DeadlineExceeded, InvalidInput
 from batchproof_server.base.events import Observer, ShedRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_mean
+from batchproof_server.base.spans import DecodedPictures
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.imaging.decoded import (
     PictureStatistics,
@@ -90,8 +91,9 @@ class Rounds:
         model, expansion = request.model, request.model.expansion
         work = partial(_picture_rows, expansion, plan, model.is_watched, kept)
         images, views = request.images, 0 if plan.is_plain else len(plan.views)
+        started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
         results = await self.off_loop.decode(expansion.recipe, images, work, views)
-        self._check_deadline(request)
+        self._check_deadline(request, started_s, len(images))
         return results
 
     async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
@@ -99,8 +101,9 @@ class Rounds:
         expansion, image = request.model.expansion, request.images[row]
         work = partial(_picture_rows, expansion, plan, False, None)  # noqa: FBT003 - for partial
         views = 0 if plan.is_plain else len(plan.views)
+        started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
         (rows,) = await self.off_loop.decode(expansion.recipe, [image], work, views)
-        self._check_deadline(request)
+        self._check_deadline(request, started_s)
         return rows
 
     async def use_kept(
@@ -115,9 +118,10 @@ class Rounds:
         expansion, picture = request.model.expansion, kept.picture(place)
         wanted_bytes = expansion.recipe.rows_bytes(picture, len(plan.views))
         work = partial(expansion.rows, picture, plan)
+        started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
         rows = await self.off_loop.use_kept(work, wanted_bytes)
         kept.drop(place)
-        self._check_deadline(request)
+        self._check_deadline(request, started_s)
         return PictureRows(rows, None)
 
     async def stack(self, request: PredictRequest, pictures: list[PictureRows]) -> Tensors:
@@ -152,22 +156,25 @@ class Rounds:
             QueueFull, Draining, DeadlineExceeded, BackendFailed: as the batcher says.
         """
         batcher, deadline_s = request.model.batcher, request.deadline_s
-        request_id, caller = request.request_id, request.caller.peer
+        request_id, caller, spans = request.request_id, request.caller.peer, request.trace.spans
         largest = batcher.max_batch_rows
         if rows <= largest:
-            only = await batcher.submit(tensors, rows, deadline_s, request_id, caller)
+            only = await batcher.submit(tensors, rows, deadline_s, request_id, caller, spans)
             request.trace.queued_s = max(request.trace.queued_s, only.queue_delay_s)
             return ModelOutputs(only.outputs, (only,))
         batcher.check_room(rows, deadline_s, caller)
         executions = await all_or_none(
-            batcher.submit(part, count, deadline_s, request_id, caller)
+            batcher.submit(part, count, deadline_s, request_id, caller, spans)
             for part, count in _slices(tensors, rows, largest)
         )
         waited_s = max(execution.queue_delay_s for execution in executions)
         request.trace.queued_s = max(request.trace.queued_s, waited_s)
         return _joined(request.model, executions)
 
-    def _check_deadline(self, request: PredictRequest) -> None:
+    def _check_deadline(self, request: PredictRequest, started_s: float, pictures: int = 1) -> None:
+        """Notes a decoding that began at ``started_s`` and has ended; raises where it is late."""
+        if (spans := request.trace.spans) is not None:
+            spans.decoded.append(DecodedPictures(started_s, self._clock.now_s(), pictures))
         if self._clock.now_s() >= request.deadline_s:
             model = request.model
             self._observer.notify(ShedRecord(model.name, model.version, "deadline"))

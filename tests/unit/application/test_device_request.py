@@ -11,6 +11,7 @@ from batchproof_server.base.validation import parse_settings
 from batchproof_server.devices.settings import DeviceSettings, ExecutionSettings
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.weighted_versions import WeightedVersions
+from batchproof_server.observing.traces.settings import TracingSettings
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.proof.settings import ProofSettings
 from batchproof_server.rpc.settings import RpcSettings, TlsSettings
@@ -42,3 +43,11 @@ def test_labels_stay_with_the_server() -> None:
     config = Config(version_labels={"m": {"stable": WeightedVersions(((3, 95), (4, 5)))}})
     request = json.loads(device_request(config, Place("m", 3, Path("models/m/3"))))
     assert parse_settings(Config, request["config"]) == Config()
+
+
+def test_the_word_for_a_collector_stays_where_it_is_used() -> None:
+    tracing = TracingSettings("http://localhost:4317", headers={"x-api-key": "SECRET"})
+
+    asked = device_request(Config(tracing=tracing), Place("m", 3, Path("models/m/3")))
+
+    assert b"SECRET" not in asked

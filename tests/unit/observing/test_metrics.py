@@ -30,12 +30,16 @@ from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
+from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.fan_out import Observers
+from batchproof_server.observing.prometheus.captures import CaptureMetrics
 from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
+from batchproof_server.observing.prometheus.traces import TraceMetrics
+from batchproof_server.observing.traces.counts import SpanCounts
 from batchproof_server.outcomes.counting import class_bins
 from batchproof_server.shadowing.records import ShadowRecord
 from support.drift_fixtures import profile
@@ -462,8 +466,7 @@ def own_values(metrics: Metrics, labels: Mapping[str, str]) -> tuple[float, floa
         and sample.labels.get("code", "OK") == "OK"
         and "le" not in sample.labels
     }
-    duration = "batchproof_request_duration_seconds"
-    requests = found["batchproof_requests_total"]
+    duration, requests = "batchproof_request_duration_seconds", found["batchproof_requests_total"]
     return requests, found[f"{duration}_count"], found[f"{duration}_sum"]
 
 
@@ -474,7 +477,9 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     outcomes.expect_outcomes("digits", 3, class_bins(["0", "1"]))
     shadows = ShadowMetrics()
     shadows.count(ShadowRecord("digits", 2, 3, "same"))
-    metrics = Metrics("0.1.0", (outcomes, drift, shadows, CertificateEnds({"grpc": CERTIFICATE})))
+    left = (TraceMetrics(SpanCounts()), CaptureMetrics(CaptureCounts()))
+    ends = CertificateEnds({"grpc": CERTIFICATE})
+    metrics = Metrics("0.1.0", (outcomes, drift, shadows, ends, *left))
     metrics.follow_version(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")

@@ -12,8 +12,9 @@ from google.protobuf.message import DecodeError
 
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, QueueFull
 from batchproof_server.batching.connections import Ahead, LetIn
-from batchproof_server.rpc.calls import Call, Calls, Gate, Method
+from batchproof_server.rpc.calls import Call, Calls, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
+from batchproof_server.rpc.gate import Gate
 from batchproof_server.rpc.large_messages import QUICK_BYTES
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
 from batchproof_server.rpc.status import Failure

@@ -48,7 +48,7 @@ class Bench:
     def refused_below(self, needed_s: float) -> None:
         """Who has less time is refused, and who has more is not."""
         self.pressure.check_room(["m"], 0.0)  # one is tried
-        with pytest.raises(QueueFull, match=f"takes {needed_s:.3f} s now and is wanted in "):
+        with pytest.raises(QueueFull, match=f"takes {needed_s:.3f} s now, which is later"):
             self.pressure.check_room(["m"], needed_s * 0.9)
         self.pressure.check_room(["m"], needed_s * 1.1)
 

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from prometheus_client import metrics_core as core
+from prometheus_client.samples import Exemplar
 
 from batchproof_server.observing.prometheus.labels import LabelAdmission, Labels, ModelVersion
 
@@ -67,6 +68,7 @@ class Family:
         self._admission = admission
         self._rows = _SeriesRows(self._create)
         self._cells = np.zeros((_FEWEST_ROWS, len(spec.bounds) + 2 if spec.bounds else 1))
+        self._exemplars: dict[tuple[Labels, int], Exemplar] = {}
 
     def row(self, labels: Labels) -> int:
         """Returns the row of a series; creates it at zero when it is new and admitted."""
@@ -89,6 +91,9 @@ class Family:
         self._rows = _SeriesRows(self._create)
         self._rows.update((labels, row) for row, labels in enumerate(kept))
         self._cells = cells
+        gone = [place for place in self._exemplars if place[0][:2] == version]
+        for place in gone:
+            del self._exemplars[place]
 
     def add(self, labels: Labels, amount: float = 1.0) -> None:
         """Adds to a number."""
@@ -105,6 +110,11 @@ class Family:
         row = self._rows[labels]
         self._cells[row, bisect_left(self._bounds, value)] += 1.0
         self._cells[row, -1] += value
+
+    def keep_exemplar(self, labels: Labels, value: float, trace: str) -> None:
+        """Remembers of which trace the latest value in a bucket of a histogram was."""
+        place = self._admission.admit(self.labels, labels), bisect_left(self._bounds, value)
+        self._exemplars[place] = Exemplar({"trace_id": trace}, value)
 
     def observe_all(self, labels: Labels, values: tuple[float, ...]) -> None:
         """Adds values to a histogram."""
@@ -137,6 +147,11 @@ class Family:
         bounds = (*(repr(float(bound)) for bound in self._bounds), "+Inf")
         counts = cells[:, :-1].cumsum(axis=1).tolist()
         for labels, row, total in zip(series, counts, cells[:, -1].tolist(), strict=True):
-            buckets = list(zip(bounds, row, strict=True))
+            # Read without the lock: the latest one does as well. Only OpenMetrics has room for it.
+            latest = (self._exemplars.get((labels, column)) for column in range(len(bounds)))
+            buckets = [
+                (bound, count) if exemplar is None else (bound, count, exemplar)
+                for bound, count, exemplar in zip(bounds, row, latest, strict=True)
+            ]
             metric.add_metric(tuple(map(str, labels)), buckets, total)
         return metric

@@ -139,7 +139,10 @@ class Metrics(Collector):
         labels = (record.model, record.version, record.method)
         with self._lock:
             self._families["requests"].add((*labels, record.code))
-            self._families["request_duration_seconds"].observe(labels, record.duration_s)
+            durations = self._families["request_duration_seconds"]
+            durations.observe(labels, record.duration_s)
+            if record.spans is not None:
+                durations.keep_exemplar(labels, record.duration_s, record.spans.trace)
 
     def count_refused(self, refused: RefusedUnread) -> None:
         """Counts calls that were refused unread, which takes no time that is worth measuring."""

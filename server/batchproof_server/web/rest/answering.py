@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
+from batchproof_server.base.spans import TRACE_KEYS
 from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.access import AUTHORIZATION, Guard
-from batchproof_server.rpc.calls import Call, Calls, Gate, Method
+from batchproof_server.rpc.calls import Call, Calls, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code
+from batchproof_server.rpc.gate import Gate
 from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.pressure import LoadShedder
 from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure
@@ -29,7 +31,8 @@ from batchproof_server.web.rest.status import STATUSES, failed_answer
 
 RECORDS: Final = "rest."
 """Before the names of methods in records."""
-_GUARDED_KEYS: Final = (REQUEST_ID_KEY, KEY, AUTHORIZATION)
+_KEYS: Final = (REQUEST_ID_KEY, KEY, *TRACE_KEYS)
+_GUARDED_KEYS: Final = (*_KEYS, AUTHORIZATION)
 _SMALL_BODY_BYTES: Final = 1 << 20
 
 
@@ -214,7 +217,7 @@ class RestAnswers:
         return call if self._guard is None else self._guard.admit(call)
 
     def _head(self, route: Route, head: RestHead, deadline_s: float | None) -> CallHead:
-        names = (REQUEST_ID_KEY, KEY) if self._guard is None else _GUARDED_KEYS
+        names = _KEYS if self._guard is None else _GUARDED_KEYS
         metadata = tuple((name, head.headers[name]) for name in names if head.headers.get(name))
         return CallHead(0, route.endpoint.rpc, metadata, head.peer, deadline_s, head.subjects)
 
