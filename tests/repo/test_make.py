@@ -47,7 +47,14 @@ def test_make_test_runs_every_linter_and_then_pytest() -> None:
     assert -1 not in places
     assert places == sorted(places)
     assert "-m pytest" in planned.splitlines()[-1]
-    assert "--cov" in planned.splitlines()[-1]
+
+
+def test_coverage_is_measured_over_the_same_tests() -> None:
+    plain, covered = (
+        run(["make", "--dry-run", target]).stdout.splitlines()[-1].strip()
+        for target in ("pytest", "coverage")
+    )
+    assert covered == f"{plain} --cov"
 
 
 @pytest.mark.parametrize(

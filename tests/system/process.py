@@ -45,9 +45,19 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without settings of the server, and with ``changes``."""
+    """This process's environment without settings of the server, and with ``changes``.
+
+    The servers of one run share their certificates, so that each bundle is proven once; a test of
+    the proof sets ``PROVES_ANEW``.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BATCHPROOF_")}
-    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "2", **(changes or {})}
+    shared = {_CERTIFICATES: os.environ[SHARED_CERTIFICATES]} if SHARED_CERTIFICATES in kept else {}
+    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "2", **shared, **(changes or {})}
+
+
+SHARED_CERTIFICATES = "TESTS_SHARED_CERTIFICATES"
+_CERTIFICATES = "BATCHPROOF_PROOF__CERTIFICATE_DIRECTORY"
+PROVES_ANEW = {_CERTIFICATES: ""}
 
 
 def run(

@@ -8,7 +8,7 @@ import pytest
 
 from support.keys import write_keys
 from system.bundles import EMBEDDED, write_affine, write_image_model
-from system.process import own_lines, run, started
+from system.process import PROVES_ANEW, own_lines, run, started
 
 
 @pytest.mark.parametrize("command", ["certify", "repair"])
@@ -62,7 +62,8 @@ def test_a_fleet_proves_once_and_serves_what_its_key_signed(tmp_path: Path) -> N
         ([], ["certificate ignored", "probing"]),
     ):
         settings.write_text(f"[proof]\ntrusted_keys = {json.dumps(trusted)}\n")
-        with started(tmp_path / "models", "--config", str(settings)) as server:
+        flags = ("--config", str(settings))
+        with started(tmp_path / "models", *flags, variables=PROVES_ANEW) as server:
             server.wait_serving()
             told = [each["step"] for each in server.records("proof")]
         assert list(dict.fromkeys(told)) == steps

@@ -60,11 +60,13 @@ class WorkedOut(ManyRecipes):
 
     Attributes:
         refuses: digests of recipes that refuse the tenth picture.
-        asked: how many answers were asked for, by digest.
+        asked: the pictures that answers were asked for, by digest.
+        costs: what recipes cost the truth, by digest; worked out once, which takes long.
     """
 
     refuses: frozenset[str] = frozenset()
     asked: dict[str, list[int]] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
 
     async def probabilities(self, place: int, recipes: Sequence[Recipe]) -> Array:
         """Of class 0, which is true, and of class 1."""
@@ -73,18 +75,19 @@ class WorkedOut(ManyRecipes):
             raise Unfit(unfit)
         for each in recipes:
             self.asked.setdefault(each.digest, []).append(place)
-        logits = [_logit(place, each) for each in recipes]
+        logits = [self._logit(place, each) for each in recipes]
         true = 1 / (1 + np.exp(-np.array(logits)))
         return np.stack([true, 1 - true], axis=1).astype(np.float32)
 
+    def _logit(self, place: int, recipe: Recipe) -> float:
+        own = zlib.crc32(f"{place} {recipe.digest}".encode()) % 1000 / 2500 - 0.2
+        if (cost := self.costs.get(recipe.digest)) is None:
+            cost = sum(COSTS[part] for part in differing_parts(TRUE.plan, recipe.plan))
+            self.costs[recipe.digest] = cost
+        return float(SHARED[place] + own - 2 * cost)
+
 
 SHARED = np.random.default_rng(1).normal(1.2, 1, 400)
-
-
-def _logit(place: int, recipe: Recipe) -> float:
-    own = zlib.crc32(f"{place} {recipe.digest}".encode()) % 1000 / 2500 - 0.2
-    cost = sum(COSTS[part] for part in differing_parts(TRUE.plan, recipe.plan))
-    return float(SHARED[place] + own - 2 * cost)
 
 
 def _search(pictures: int, refuses: frozenset[str] = frozenset()) -> RecipeSearch:
