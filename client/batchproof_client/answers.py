@@ -62,7 +62,8 @@ class Prediction:
 
     Attributes:
         classes: the ``top_k`` best, best first; of independent labels whether they are above their
-            thresholds or not.
+            thresholds or not. None where the model gave NaN to the row, and the server is set to
+            answer it (``[requests] non_finite``).
         probabilities: float32 of shape [classes] when asked for.
         logits: float32 of shape [classes] when asked for.
         entropy: of the probabilities, in nats; of independent labels the sum of theirs.
@@ -101,7 +102,10 @@ class Prediction:
 
 def _best(classes: tuple[ScoredClass, ...]) -> ScoredClass:
     if not classes:
-        raise LocalInputError("the row has no classes, expected top_k of 1 or more")
+        raise LocalInputError(
+            "the row has no classes: top_k is 0, or the model gave NaN to it, which the server is "
+            "set to answer"
+        )
     return classes[0]
 
 

@@ -102,8 +102,9 @@ def check_finite(tensors: Tensors) -> None:
 
 
 def tensor_mean(row: Array) -> float:
-    """The mean of all elements, in float64."""
-    return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
+    """The mean of all elements, in float64; not finite where one of them is not."""
+    with np.errstate(invalid="ignore"):
+        return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
 
 
 def _check_one(name: str, array: Array) -> None:

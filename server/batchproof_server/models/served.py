@@ -28,6 +28,7 @@ class ServedModel:
         watches_inputs: whether observers are told what inputs are like, even where the version has
             no reference profile to compare them with.
         failing: tells when what executes it keeps failing.
+        answers_non_finite: whether rows that are not finite are executed, and answered with NaN.
         is_watched: whether somebody wants to know what its inputs are like.
     """
 
@@ -38,6 +39,7 @@ class ServedModel:
     max_request_views: int
     watches_inputs: bool = False
     failing: Failing = field(default_factory=Failing)
+    answers_non_finite: bool = False
     name: str = field(init=False)
     version: int = field(init=False)
     is_watched: bool = field(init=False)

@@ -13,7 +13,7 @@ from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.events import InputsAnswered, Observer, PredictionRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores
-from batchproof_server.base.signature import Tensors, check_finite
+from batchproof_server.base.signature import Tensors
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
 from batchproof_server.serving.off_loop import OffLoop
@@ -22,6 +22,7 @@ from batchproof_server.serving.rounds import (
     ModelOutputs,
     Rounds,
     check_and_measure,
+    check_numbers,
     statistics_of,
     tensor_statistics,
 )
@@ -107,14 +108,7 @@ class Predictor:
         work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
         values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
         handles = await self._off_loop.run(work, values=values)
-        return Prediction(
-            prediction.model,
-            scores,
-            prediction.outputs,
-            prediction.executions,
-            prediction.augmentation,
-            handles,
-        )
+        return replace(prediction, handles=handles)
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
@@ -165,7 +159,7 @@ class Predictor:
         for array in tensors.values():
             size_bytes += array.nbytes
         if size_bytes <= _READ_LATER_BYTES:
-            check_finite(tensors)
+            check_numbers(request.model, tensors)
             return None
         read = partial(check_and_measure, request.model, tensors)
         return await self._off_loop.run(read, read_bytes=size_bytes)
@@ -175,13 +169,15 @@ class Predictor:
     ) -> Prediction:
         """The answer whose rows are those of the model."""
         scoring, scores = request.model.loaded.scoring, None
+        answers_non_finite = request.model.answers_non_finite and request.tensors is not None
         if scoring is not None:
             only = executed.executions[0]
             if only.co_batched is not None and len(executed.executions) == 1:
                 scores = only.co_batched.scores(only.place, scoring, self._off_loop.is_quick)
             if scores is None:
                 array = executed.outputs[scoring.name]
-                work = partial(scoring.score, array)
+                score = scoring.score_finite_rows if answers_non_finite else scoring.score
+                work = partial(score, array)
                 scores = await self._off_loop.run(work, rows=rows, values=array.size)
         augmentation = None
         if request.names_views and scores is not None:
@@ -189,7 +185,12 @@ class Predictor:
             values = scores.probabilities.size
             augmentation = await self._off_loop.run(name_views, rows=rows, values=values)
         return Prediction(
-            request.model, scores, executed.outputs, executed.executions, augmentation
+            request.model,
+            scores,
+            executed.outputs,
+            executed.executions,
+            augmentation,
+            answers_non_finite=answers_non_finite,
         )
 
     async def _aggregate(

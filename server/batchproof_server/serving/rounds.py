@@ -199,13 +199,23 @@ def tensor_statistics(model: ServedModel, tensors: Tensors) -> InputStatistics |
     )
 
 
-def check_and_measure(model: ServedModel, tensors: Tensors) -> InputStatistics | None:
-    """``tensor_statistics`` of tensors that are finite.
+def check_numbers(model: ServedModel, tensors: Tensors) -> None:
+    """Returns when every number is one that the version answers.
 
     Raises:
         InvalidInput: see ``check_finite``.
     """
-    check_finite(tensors)
+    if not model.answers_non_finite:
+        check_finite(tensors)
+
+
+def check_and_measure(model: ServedModel, tensors: Tensors) -> InputStatistics | None:
+    """``tensor_statistics`` of tensors that may be executed.
+
+    Raises:
+        InvalidInput: see ``check_finite``.
+    """
+    check_numbers(model, tensors)
     return tensor_statistics(model, tensors)
 
 

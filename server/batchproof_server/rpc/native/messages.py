@@ -162,7 +162,7 @@ def _write_rows(
     """
     loaded = prediction.model.loaded
     labels, heads = loaded.bundle.labels, loaded.heads
-    scores_of_heads = [head.scores(prediction.outputs) for head in heads] if heads else ()
+    scores_of_heads = [prediction.scores_of(head) for head in heads] if heads else ()
     for row in range(len(scores.entropy)):
         message = response.rows.add()
         _write_scores(message, scores, row, labels, top_k)
