@@ -160,12 +160,15 @@ class PredictResult:
         outputs: the output arrays of a raw model by name, read-only; empty otherwise.
         provenance: who answered.
         request_id: as in the server's log.
+        warnings: what the caller should know, such as rows that are far from the model's reference
+            pictures and were most likely scaled in another way.
     """
 
     rows: tuple[Prediction, ...]
     outputs: Mapping[str, Array]
     provenance: Provenance
     request_id: str
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The result as values that JSON knows: ``request_id``, ``rows``, ``provenance``, ..."""

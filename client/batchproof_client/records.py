@@ -21,7 +21,7 @@ COLUMNS: Final = ("row", "rank", "index", "label", "score")
 def result_record(result: "PredictResult") -> dict[str, Any]:
     """A result as values that JSON knows: ``request_id``, ``rows``, ``outputs``, ``provenance``.
 
-    ``outputs`` is left out where there are none.
+    ``outputs`` and ``warnings`` are left out where there are none.
     """
     record: dict[str, Any] = {
         "request_id": result.request_id,
@@ -29,6 +29,8 @@ def result_record(result: "PredictResult") -> dict[str, Any]:
     }
     if result.outputs:
         record["outputs"] = {name: _array_record(each) for name, each in result.outputs.items()}
+    if result.warnings:
+        record["warnings"] = list(result.warnings)
     return record | {"provenance": asdict(result.provenance)}
 
 

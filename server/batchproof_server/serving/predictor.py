@@ -14,6 +14,7 @@ from batchproof_server.base.events import InputsAnswered, Observer, PredictionRe
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
+from batchproof_server.drift.far_rows import FarRows
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
 from batchproof_server.serving.off_loop import OffLoop
@@ -22,9 +23,7 @@ from batchproof_server.serving.rounds import (
     ModelOutputs,
     Rounds,
     check_and_measure,
-    check_numbers,
     statistics_of,
-    tensor_statistics,
 )
 from batchproof_server.tta.combining import Augmentation, answer, row_results, view_probabilities
 from batchproof_server.tta.plan import Plan
@@ -147,25 +146,27 @@ class Predictor:
         check_rows(request.model, rows)
         inputs = await self._read(request, tensors)
         executed = await self._rounds.execute(request, tensors, rows)
-        return await self._score(request, executed, rows), inputs
+        usual, far = request.model.usual_means, None
+        if usual is not None and inputs is not None:
+            far = usual.far(inputs.tensor_means)
+        return await self._score(request, executed, rows, far), inputs
 
     async def _read(self, request: PredictRequest, tensors: Tensors) -> InputStatistics | None:
-        """Checks every element; large tensors are read off the loop, which has others to serve.
-
-        Returns:
-            What was seen of them, unless that can wait until they are answered.
-        """
+        """Checks every element; large tensors are read off the loop, which has others to serve."""
         size_bytes = 0
         for array in tensors.values():
             size_bytes += array.nbytes
-        if size_bytes <= _READ_LATER_BYTES:
-            check_numbers(request.model, tensors)
-            return None
         read = partial(check_and_measure, request.model, tensors)
+        if size_bytes <= _READ_HERE_BYTES:
+            return read()
         return await self._off_loop.run(read, read_bytes=size_bytes)
 
     async def _score(
-        self, request: PredictRequest, executed: ModelOutputs, rows: int
+        self,
+        request: PredictRequest,
+        executed: ModelOutputs,
+        rows: int,
+        far: FarRows | None = None,
     ) -> Prediction:
         """The answer whose rows are those of the model."""
         scoring, scores = request.model.loaded.scoring, None
@@ -191,6 +192,7 @@ class Predictor:
             executed.executions,
             augmentation,
             answers_non_finite=answers_non_finite,
+            far=far,
         )
 
     async def _aggregate(
@@ -231,8 +233,6 @@ class Predictor:
         scores: Scores,
         inputs: InputStatistics | None,
     ) -> None:
-        if inputs is None and request.tensors is not None:
-            inputs = tensor_statistics(request.model, request.tensors)
         record = PredictionRecord(
             model=request.model.name,
             version=request.model.version,
@@ -246,6 +246,7 @@ class Predictor:
             chosen=scores.chosen,
             inputs=inputs,
             handles=prediction.handles,
+            far_rows=0 if prediction.far is None else prediction.far.rows,
         )
         if prediction.augmentation is not None:
             record = _augmented(record, prediction.augmentation)
@@ -256,8 +257,7 @@ class Predictor:
 
 # Sealing a row takes as long as scoring so many numbers.
 _VALUES_OF_A_SEAL: Final = 32
-# What is read on the loop is looked at again, for drift, once the answer is on its way.
-_READ_LATER_BYTES = 1 << 20
+_READ_HERE_BYTES: Final = 1 << 20
 
 
 def check_rows(model: ServedModel, rows: int) -> None:

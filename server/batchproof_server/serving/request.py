@@ -14,6 +14,7 @@ from batchproof_server.base.spans import RequestSpans
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.callers.grants import Grant
+from batchproof_server.drift.far_rows import FarRows
 from batchproof_server.models.heads import Head
 from batchproof_server.models.served import ServedModel
 from batchproof_server.tta.combining import Augmentation
@@ -134,6 +135,7 @@ class Prediction:
         handles: of the rows, with which their ground truth is reported; none where nobody takes it,
             or for a model whose output is raw; empty of a row without an answer.
         answers_non_finite: whether rows that are not finite are those without an answer.
+        far: rows of tensors that are far from the reference; None without any.
     """
 
     model: ServedModel
@@ -143,6 +145,12 @@ class Prediction:
     augmentation: Augmentation | None = None
     handles: tuple[bytes, ...] = ()
     answers_non_finite: bool = False
+    far: FarRows | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know of the whole answer."""
+        return () if self.far is None else (str(self.far),)
 
     def scores_of(self, head: Head) -> Scores:
         """What another output of the model answers; raises as ``Head.scores`` does."""

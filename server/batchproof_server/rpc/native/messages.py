@@ -134,6 +134,8 @@ def write_prediction(
     model = prediction.model
     response = _begun(model, prediction.executions)
     response.request_id = request_id
+    if prediction.far is not None:
+        response.warnings.extend(prediction.warnings)
     if prediction.augmentation is not None:
         write_augmentation(response.provenance.tta, prediction.augmentation)
     if prediction.scores is None:
