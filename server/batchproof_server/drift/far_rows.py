@@ -1,7 +1,7 @@
 """Rows of tensors so far from the reference that they were made in another way. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -46,10 +46,16 @@ class UsualMeans:
     Attributes:
         least: of the reference.
         greatest: of the reference.
+        limits: beyond which a row is far.
     """
 
     least: float
     greatest: float
+    limits: tuple[float, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        room = self.greatest - self.least
+        object.__setattr__(self, "limits", (self.least - room, self.greatest + room))
 
     @classmethod
     def of(cls, profile: ReferenceProfile) -> "UsualMeans | None":
@@ -65,9 +71,9 @@ class UsualMeans:
         Args:
             means: of the rows; NaN is nowhere.
         """
-        room = self.greatest - self.least
+        lowest, highest = self.limits
         values = np.asarray(means)
-        is_far = (values < self.least - room) | (values > self.greatest + room)
+        is_far = (values < lowest) | (values > highest)
         if not is_far.any():
             return None
         first = int(is_far.argmax())

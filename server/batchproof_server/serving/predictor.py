@@ -148,7 +148,9 @@ class Predictor:
         executed = await self._rounds.execute(request, tensors, rows)
         usual, far = request.model.usual_means, None
         if usual is not None and inputs is not None:
-            far = usual.far(inputs.tensor_means)
+            (lowest, highest), means = usual.limits, inputs.tensor_means
+            if not (lowest <= means.min() and means.max() <= highest):
+                far = usual.far(means)
         return await self._score(request, executed, rows, far), inputs
 
     async def _read(self, request: PredictRequest, tensors: Tensors) -> InputStatistics | None:
