@@ -62,7 +62,8 @@ class Prediction:
 
     Attributes:
         classes: the ``top_k`` best, best first; of independent labels whether they are above their
-            thresholds or not.
+            thresholds or not. None where the model gave NaN to the row, and the server is set to
+            answer it (``[requests] non_finite``).
         probabilities: float32 of shape [classes] when asked for.
         logits: float32 of shape [classes] when asked for.
         entropy: of the probabilities, in nats; of independent labels the sum of theirs.
@@ -101,7 +102,10 @@ class Prediction:
 
 def _best(classes: tuple[ScoredClass, ...]) -> ScoredClass:
     if not classes:
-        raise LocalInputError("the row has no classes, expected top_k of 1 or more")
+        raise LocalInputError(
+            "the row has no classes: top_k is 0, or the model gave NaN to it, which the server is "
+            "set to answer"
+        )
     return classes[0]
 
 
@@ -156,12 +160,15 @@ class PredictResult:
         outputs: the output arrays of a raw model by name, read-only; empty otherwise.
         provenance: who answered.
         request_id: as in the server's log.
+        warnings: what the caller should know, such as rows that are far from the model's reference
+            pictures and were most likely scaled in another way.
     """
 
     rows: tuple[Prediction, ...]
     outputs: Mapping[str, Array]
     provenance: Provenance
     request_id: str
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The result as values that JSON knows: ``request_id``, ``rows``, ``provenance``, ..."""

@@ -1,7 +1,7 @@
 """A list of any length, asked in as many requests as the model and the message limit want."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -100,4 +100,14 @@ def merged(results: Sequence[PredictResult]) -> PredictResult:
         outputs={name: np.concatenate([each.outputs[name] for each in results]) for name in names},
         provenance=replace(first.provenance, executions=tuple(executions)),
         request_id=first.request_id,
+        warnings=tuple(_warnings(results)),
     )
+
+
+def _warnings(results: Sequence[PredictResult]) -> Iterator[str]:
+    """Those of each; the rows that they name are counted from the first of their request."""
+    start = 0
+    for result in results:
+        end = start + len(result.rows)
+        yield from (f"rows {start} to {end - 1}: {each}" for each in result.warnings)
+        start = end

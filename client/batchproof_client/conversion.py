@@ -53,6 +53,7 @@ def result_of(response: pb.PredictResponse) -> PredictResult:
         outputs=outputs,
         provenance=_provenance(response.provenance),
         request_id=response.request_id,
+        warnings=tuple(response.warnings),
     )
 
 

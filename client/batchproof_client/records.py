@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ COLUMNS: Final = ("row", "rank", "index", "label", "score")
 def result_record(result: "PredictResult") -> dict[str, Any]:
     """A result as values that JSON knows: ``request_id``, ``rows``, ``outputs``, ``provenance``.
 
-    ``outputs`` is left out where there are none.
+    ``outputs`` and ``warnings`` are left out where there are none.
     """
     record: dict[str, Any] = {
         "request_id": result.request_id,
@@ -27,24 +29,26 @@ def result_record(result: "PredictResult") -> dict[str, Any]:
     }
     if result.outputs:
         record["outputs"] = {name: _array_record(each) for name, each in result.outputs.items()}
+    if result.warnings:
+        record["warnings"] = list(result.warnings)
     return record | {"provenance": asdict(result.provenance)}
 
 
 def row_record(row: "Prediction") -> dict[str, Any]:
     """A row as values that JSON knows; what was not asked for is left out."""
-    record = {
+    record: dict[str, Any] = {
         "classes": [asdict(each) for each in row.classes],
-        "entropy": row.entropy,
-        "margin": row.margin,
+        "entropy": _number(row.entropy),
+        "margin": _number(row.margin),
         "handle": row.handle,
         "labels": [asdict(each) for each in row.labels],
     }
     if row.heads:
         record["heads"] = {name: _head_record(head) for name, head in row.heads.items()}
     if row.probabilities is not None:
-        record["probabilities"] = row.probabilities.tolist()
+        record["probabilities"] = _numbers(row.probabilities)
     if row.logits is not None:
-        record["logits"] = row.logits.tolist()
+        record["logits"] = _numbers(row.logits)
     if row.tta is not None:
         record["tta"] = row.tta.record()
     return record
@@ -54,16 +58,29 @@ def _head_record(head: "HeadPrediction") -> dict[str, Any]:
     record: dict[str, Any] = {
         "classes": [asdict(each) for each in head.classes],
         "labels": [asdict(each) for each in head.labels],
-        "entropy": head.entropy,
-        "margin": head.margin,
+        "entropy": _number(head.entropy),
+        "margin": _number(head.margin),
     }
     if head.probabilities is not None:
-        record["probabilities"] = head.probabilities.tolist()
+        record["probabilities"] = _numbers(head.probabilities)
     return record
 
 
 def _array_record(array: npt.NDArray[Any]) -> dict[str, Any]:
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.tolist()}
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": _numbers(array)}
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _numbers(array: npt.NDArray[Any]) -> Any:
+    """Nested lists; None for NaN and infinity, for which JSON has no word."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    values = array.astype(object)
+    values[~np.isfinite(array)] = None
+    return values.tolist()
 
 
 def json_lines(result: "PredictResult") -> str:

@@ -82,7 +82,7 @@ def document(capsys: Captured) -> Any:
 def test_it_is_evaluated_with_the_figures_of_its_second_class(
     bundle: Path, data: Path, capsys: Captured
 ) -> None:
-    assert main(["evaluate", str(bundle), "--data", str(data), "--json"]) == 0
+    assert main(["evaluate", str(bundle), "--no-recipe-search", "--data", str(data), "--json"]) == 0
     result = document(capsys)
     assert (result["verdict"], result["subject"]["verdict"]) == ("same", "proven")
     assert result["subject"]["labels"] == ["other", "shoe"]
@@ -96,7 +96,10 @@ def test_it_is_evaluated_with_the_figures_of_its_second_class(
 
 
 def test_the_report_names_the_second_class(bundle: Path, data: Path, capsys: Captured) -> None:
-    assert main(["evaluate", str(bundle), "--data", str(data), "--limit", "40"]) == 0
+    assert (
+        main(["evaluate", str(bundle), "--no-recipe-search", "--data", str(data), "--limit", "40"])
+        == 0
+    )
     assert '  Class "shoe": precision ' in capsys.readouterr().out
 
 
@@ -131,7 +134,9 @@ def test_with_a_threshold_evaluation_and_profile_go_by_it(
     )
     found = []
     for each in (bundle, careful):
-        assert main(["evaluate", str(each), "--data", str(data), "--json"]) == 0
+        assert (
+            main(["evaluate", str(each), "--no-recipe-search", "--data", str(data), "--json"]) == 0
+        )
         found.append(document(capsys))
     plain, result = found
     assert result["verdict"] == "same"
@@ -148,5 +153,19 @@ def test_with_a_threshold_evaluation_and_profile_go_by_it(
     given = ["--data", str(data), "--limit", "60", "--policies", "flip", "--json"]
     assert main(["tta", "evaluate", str(careful), *given]) == 0
     limited = document(capsys)["plain"]["figures"]["accuracy"]
-    assert main(["evaluate", str(careful), "--data", str(data), "--limit", "60", "--json"]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                str(careful),
+                "--no-recipe-search",
+                "--data",
+                str(data),
+                "--limit",
+                "60",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert document(capsys)["paths"][0]["accuracy"] == limited

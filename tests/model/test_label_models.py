@@ -65,7 +65,7 @@ def bundle(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_evaluated_with_the_figures_of_each_label(
     bundle: Path, data: Path, capsys: Captured
 ) -> None:
-    assert main(["evaluate", str(bundle), "--data", str(data), "--json"]) == 0
+    assert main(["evaluate", str(bundle), "--no-recipe-search", "--data", str(data), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["verdict"], result["subject"]["verdict"]) == ("same", "proven")
     assert (result["confusion"], result["second_class"]) == ([], None)
@@ -76,7 +76,10 @@ def test_it_is_evaluated_with_the_figures_of_each_label(
     assert [each["pictures"] for each in found["labels"]] == there
     assert found["labels"][0]["figures"]["roc_auc"] > 0.95
     assert found["label_accuracy"] > result["paths"][0]["accuracy"] > 0.7
-    assert main(["evaluate", str(bundle), "--data", str(data), "--limit", "40"]) == 0
+    assert (
+        main(["evaluate", str(bundle), "--no-recipe-search", "--data", str(data), "--limit", "40"])
+        == 0
+    )
     assert "all, each alike (micro)" in capsys.readouterr().out
 
 
@@ -103,7 +106,7 @@ def test_data_of_one_class_a_picture_and_studies_of_augmentation_are_refused(
 ) -> None:
     classes = tmp_path / "classes.npz"
     np.savez(classes, images=np.zeros((3, 28, 28), np.uint8), labels=np.arange(3))
-    assert main(["evaluate", str(bundle), "--data", str(classes)]) == 2
+    assert main(["evaluate", str(bundle), "--no-recipe-search", "--data", str(classes)]) == 2
     assert "expected a CSV file with the columns file,labels" in capsys.readouterr().err
     assert main(["tta", "evaluate", str(bundle), "--data", str(data), "--policies", "flip"]) == 2
     assert "compare single classes" in capsys.readouterr().err

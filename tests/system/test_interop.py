@@ -1,8 +1,11 @@
 """The stock clients of Triton and TensorFlow Serving, unmodified, against the embedded model."""
 
+import argparse
 import fcntl
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -251,3 +254,55 @@ def test_the_programs_of_the_page_print_what_it_says(
         env=environment(),
     )
     assert (ended.returncode, ended.stdout) == (0, printed), ended.stderr
+
+
+def perf_analyzer_commands() -> list[list[str]]:
+    """Those of docs/interop.md."""
+    page = (ROOT / "docs" / "interop.md").read_text()
+    lines = re.findall(r"^perf_analyzer -.*$", page, re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+def perf_analyzer_options() -> argparse.ArgumentParser:
+    """The options of perf_analyzer that the page uses."""
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--service-kind", default="triton", choices=["triton", "tfserving"])
+    parser.add_argument("-i", choices=["grpc"], required=True)
+    parser.add_argument("-u", required=True)
+    parser.add_argument("-m", required=True)
+    parser.add_argument("-b", type=int)
+    parser.add_argument("--concurrency-range")
+    parser.add_argument("--shape", default="")
+    parser.add_argument("--input-data", required=True)
+    return parser
+
+
+def test_the_page_sends_perf_analyzer_finite_rows_of_the_shape_that_each_mode_asks_for() -> None:
+    parser = perf_analyzer_options()
+    asked = [parser.parse_args(command[1:]) for command in perf_analyzer_commands()]
+    assert [each.service_kind for each in asked] == ["triton", "tfserving"]
+    for each in asked:
+        # Its random bytes hold NaN, which is refused; only Triton's mode knows shapes by itself.
+        assert each.input_data == "zero"
+        assert each.m == MODEL
+        assert each.u in ADDRESSES_OF_THE_PAGE
+        assert each.shape == ("image:1,28,28,1" if each.service_kind == "tfserving" else "")
+
+
+@pytest.mark.skipif(not shutil.which("perf_analyzer"), reason="perf_analyzer is not installed")
+@pytest.mark.parametrize("mode", ["triton", "tfserving"])
+def test_perf_analyzer_measures_without_an_error(embedded: ServerProcess, mode: str) -> None:
+    (command,) = (
+        each for each in perf_analyzer_commands() if ("tfserving" in each) == (mode != "triton")
+    )
+    here = [embedded.grpc if word in ADDRESSES_OF_THE_PAGE else word for word in command]
+    here = ["1:1" if word == "1:16" else word for word in here]
+    ended = subprocess.run(
+        [*here, "--request-count", "32"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Throughput" in ended.stdout

@@ -154,6 +154,33 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path) -> None:
     assert completed_by_bash(tmp_path, "completion", "f") == ["fish"]
 
 
+# Who has neither shell is told so by the name of what was skipped.
+@pytest.mark.parametrize(
+    "shell",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(not shutil.which(name), reason=f"{name} is not installed"),
+        )
+        for name in ("bash", "zsh", "fish")
+    ],
+)
+@pytest.mark.parametrize("parser", [CLIENT, SERVER], ids=["client", "server"])
+def test_a_shell_reads_its_script_without_a_fault(
+    parser: argparse.ArgumentParser, shell: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text(completion_script(parser, shell))
+    done = subprocess.run(
+        [str(shutil.which(shell)), "-n", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("program", ["client", "server"])
 def test_the_script_is_printed(program: str, capsys: pytest.CaptureFixture[str]) -> None:
     main = batchproof_client.__main__.main if program == "client" else server_main

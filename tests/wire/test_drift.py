@@ -15,6 +15,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from batchproof.v1 import prediction_pb2 as pb
+from batchproof_client import AsyncClient
 from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
 from batchproof_server.base.input_statistics import InputStatistics
@@ -30,7 +31,7 @@ from batchproof_server.imaging.decoded import reduce_luma
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from support.bundles_on_disk import PICTURES, write_bundle
-from support.compat_requests import infer, open_inference
+from support.compat_requests import content, infer, open_inference, predict, prediction
 from support.fakes import PATIENCE_S
 from support.running import Running, refused, running, tensors
 
@@ -157,6 +158,38 @@ async def test_tensors_count_what_is_known_of_them(serving: Running, bundle: Pat
     expected_rows = expected(reference, rows.astype(np.uint8)).bins
     place = Ruler(reference).names.index("tensor_mean")
     assert shown_bins(shown, ["tensor_mean"])[0] == expected_rows[place].tolist()
+
+
+async def test_tensors_in_another_unit_are_answered_with_a_warning_and_counted(
+    serving: Running,
+) -> None:
+    usual, far = pictures(3, seed=4).astype(np.float32), np.full((2, 2, 2, 3), 2e4, np.float32)
+    rows = np.concatenate([usual, far])
+    said = "2 row(s) of the input are far from the reference pictures, the first is row 3"
+    native = await serving.stub.Predict(pb.PredictRequest(tensors=tensors(rows)))
+    (warning,) = native.warnings
+    assert warning.startswith(said)
+    triton = await open_inference(serving.channel).ModelInfer(infer(rows, "shoes"))
+    assert triton.parameters["warnings"].string_param == warning
+    call = prediction(serving.channel).Predict(predict(content(rows), "shoes"))
+    await call
+    assert dict(tuple(await call.trailing_metadata()))["x-warning"] == warning
+    async with AsyncClient(serving.address) as client:
+        result = await client.predict(rows)
+    assert result.warnings == (warning,)
+    assert result.to_dict()["warnings"] == [warning]
+    assert (await asyncio.to_thread(page, serving))["far_rows_total"] == {(): 8}
+
+
+async def test_usual_tensors_and_pictures_are_answered_without_a_warning(serving: Running) -> None:
+    rows = pictures(3, seed=4)
+    bright = np.full((1, 2, 2, 3), 255, np.uint8)
+    for asked in (
+        pb.PredictRequest(tensors=tensors(rows.astype(np.float32))),
+        request([*rows, *bright]),
+    ):
+        assert not (await serving.stub.Predict(asked)).warnings
+    assert (await asyncio.to_thread(page, serving))["far_rows_total"] == {(): 0}
 
 
 @pytest.fixture

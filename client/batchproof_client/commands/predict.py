@@ -193,8 +193,10 @@ def _show(
 
 
 def _warnings(outcomes: Iterable[Outcome]) -> Iterable[str]:
-    applied = (outcome.result.provenance.tta for outcome in outcomes if outcome.result)
-    return dict.fromkeys(warning for each in applied if each for warning in each.warnings)
+    answered = [outcome.result for outcome in outcomes if outcome.result]
+    applied = (each.provenance.tta for each in answered)
+    told = [warning for each in applied if each for warning in each.warnings]
+    return dict.fromkeys([*told, *(warning for each in answered for warning in each.warnings)])
 
 
 def _rows(

@@ -159,7 +159,7 @@ class Diagnosis(_message.Message):
     def __init__(self, enabled: bool = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("request_id", "rows", "outputs", "provenance")
+    __slots__ = ("request_id", "rows", "outputs", "provenance", "warnings")
     class OutputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -171,11 +171,13 @@ class PredictResponse(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     rows: _containers.RepeatedCompositeFieldContainer[RowPrediction]
     outputs: _containers.MessageMap[str, Tensor]
     provenance: Provenance
-    def __init__(self, request_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowPrediction, _Mapping]]] = ..., outputs: _Optional[_Mapping[str, Tensor]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowPrediction, _Mapping]]] = ..., outputs: _Optional[_Mapping[str, Tensor]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RowPrediction(_message.Message):
     __slots__ = ("classes", "probabilities", "logits", "entropy", "margin", "tta", "handle", "labels", "heads")

@@ -124,6 +124,7 @@ def build_core(  # noqa: PLR0913 - each is a plug
         max_request_rows=config.requests.max_request_rows,
         max_request_views=config.requests.max_request_views,
         watches_inputs=watches_inputs,
+        answers_non_finite=config.requests.non_finite == "answer",
     )
     loader: Loader = ThreadLoader(partial(plugs, config), told.progress, connector)
     kept = PrivateDirectory()

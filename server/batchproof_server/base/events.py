@@ -254,6 +254,7 @@ class PredictionRecord(Event):
         mutual_information: float64 [rows], disagreement of the views in nats; None without.
         handles: of the rows, with which their outcomes are reported; none where nobody takes any.
         chosen: bool [rows, labels], the labels that were the answer; None for exclusive classes.
+        far_rows: rows of tensors that are far from the reference.
     """
 
     model: str
@@ -275,6 +276,7 @@ class PredictionRecord(Event):
     mutual_information: npt.NDArray[Any] | None = None
     handles: tuple[bytes, ...] = ()
     chosen: npt.NDArray[Any] | None = None
+    far_rows: int = 0
 
 
 # Contract: told only where somebody keeps inputs; the arrays never change, and whoever keeps the

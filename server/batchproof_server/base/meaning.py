@@ -159,7 +159,8 @@ class AnyOfMany:
 
     def entropy(self, probabilities: Array) -> Array:
         """The sum of the labels' own."""
-        return _entropy(self.apart(probabilities).reshape(len(probabilities), -1))
+        rows, labels = probabilities.shape
+        return _entropy(self.apart(probabilities).reshape(rows, 2 * labels))
 
     def margin(self, probabilities: Array) -> Array:
         """The least distance of a label's probability from its limit."""

@@ -5,7 +5,7 @@ Every figure of a row is computed from that row alone, so it does not depend on 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from batchproof_server.base.meaning import MOST_PROBABLE, Limit, Meaning
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.output_forms import FORMS, ScoresForm, ScoresKind
 from batchproof_server.base.signature import Array
+
+NO_ANSWER: Final = -1
+"""In the place of a class, of a row to which the model gave NaN or infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class Scores:
         logits: float32 [rows, classes], or None when the model answers with probabilities.
         entropy: float64 [rows], Shannon entropy in nats.
         margin: float64 [rows], how far the row is from another answer: see ``Meaning.margin``.
-        decided: int64 [rows], the class that is the answer; of labels as ``Meaning.best`` says.
+        decided: int64 [rows], the class that is the answer; of labels as ``Meaning.best`` says;
+            ``NO_ANSWER`` of a row that has none.
         confidences: float32 [rows], the probability of the answer.
         best_first: int64 [rows, classes], the classes of each row by their probability, ties by
             their index; None where it is worked out for the rows that somebody asks for.
@@ -45,13 +49,16 @@ class Scores:
     def ranking(self, row: int, top_k: int) -> list[int]:
         """The classes of a row, at most ``top_k``: the answer, then the others, best first.
 
-        Ties go to the lower index. Labels stand by their probability alone.
+        Ties go to the lower index. Labels stand by their probability alone. A row without an answer
+        has none of either.
         """
+        first = self.decided[row]
+        if first == NO_ANSWER:
+            return []
         if self.best_first is None:
             order = _best_first(self.probabilities[row])
         else:
             order = self.best_first[row]
-        first = self.decided[row]
         if self.chosen is None and order[0] != first:
             order = np.array([first, *order[order != first]])
         ranking: list[int] = order[:top_k].tolist()
@@ -113,6 +120,36 @@ class Scoring:
         columns, form = _finite_columns(output, self.form), self.form
         logits = columns.astype(np.float32) if form.has_logits else None
         return score_probabilities(form.probabilities(columns), logits, self.meaning)
+
+    def score_finite_rows(self, output: Array) -> Scores:
+        """What ``score`` makes of each row that is finite; the others have no answer.
+
+        Every figure of such a row is NaN, its logits are as the model gave them.
+
+        Args:
+            output: of a floating dtype and in its form.
+        """
+        finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+        scores = self.score(output[finite])
+
+        def spread(values: Array, missing: Any = np.nan) -> Array:
+            everywhere = np.full((len(output), *values.shape[1:]), missing, values.dtype)
+            everywhere[finite] = values
+            return everywhere
+
+        logits = None
+        if scores.logits is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                logits = self.form.columns(output.astype(np.float64)).astype(np.float32)
+        return Scores(
+            probabilities=spread(scores.probabilities),
+            logits=logits,
+            entropy=spread(scores.entropy),
+            margin=spread(scores.margin),
+            decided=spread(scores.decided, NO_ANSWER),
+            confidences=spread(scores.confidences),
+            chosen=None if scores.chosen is None else spread(scores.chosen, missing=False),
+        )
 
     def score_together(self, outputs: Sequence[Array]) -> tuple[Scores, ...]:
         """Scores the rows of several outputs at once: of each exactly what ``score`` makes of it.

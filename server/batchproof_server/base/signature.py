@@ -102,8 +102,17 @@ def check_finite(tensors: Tensors) -> None:
 
 
 def tensor_mean(row: Array) -> float:
-    """The mean of all elements, in float64."""
-    return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
+    """The mean of all elements, in float64; not finite where one of them is not."""
+    with np.errstate(invalid="ignore"):
+        return float(np.add.reduce(row, axis=None, dtype=np.float64)) / row.size
+
+
+def tensor_means(rows: Array) -> Array:
+    """``tensor_mean`` of each row, but for the order of summation: float64 [rows]."""
+    flat = rows.reshape(len(rows), -1)
+    with np.errstate(invalid="ignore"):
+        means: Array = np.add.reduce(flat, axis=1, dtype=np.float64) / flat.shape[1]
+    return means
 
 
 def _check_one(name: str, array: Array) -> None:

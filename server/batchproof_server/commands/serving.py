@@ -11,11 +11,13 @@ from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.events import Subscriber
 from batchproof_server.commands.terminal import ProgressLine
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.served import ServedModel
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import LogObserver, configure_logs
+from batchproof_server.offline.recipe_search.candidates import RecipeInput
 from batchproof_server.proof.settings import Tell
 from batchproof_server.shadowing.settings import ShadowSettings
 
@@ -75,3 +77,16 @@ async def serve_version(
 
 def _unproving(config: Config, tell: Tell) -> LoadingPlugs:
     return replace(loading_plugs(config, tell), prove=None)
+
+
+def recipe_input(loaded: LoadedModel, config: Config) -> RecipeInput:
+    """What recipes for the model are compiled against.
+
+    Raises:
+        ValueError: the model has several inputs.
+    """
+    inputs = loaded.backend.signature.inputs
+    if len(inputs) != 1:
+        names = ", ".join(spec.name for spec in inputs)
+        raise ValueError(f"the model has the inputs {names}, expected one that takes pictures")
+    return RecipeInput(inputs[0], loading_plugs(config).imaging(loaded.bundle.kind), config.images)

@@ -27,6 +27,7 @@ class Connector:
         max_request_rows: of one request; a manifest and the queue may lower it.
         max_request_views: rows times views of one request; the queue may lower it.
         watches_inputs: see ``ServedModel``.
+        answers_non_finite: whether versions whose proof allows it answer rows that are not finite.
     """
 
     clock: Clock
@@ -36,6 +37,7 @@ class Connector:
     max_request_rows: int
     max_request_views: int
     watches_inputs: bool = False
+    answers_non_finite: bool = False
 
     def connect(
         self, place: Place, loaded: LoadedModel, device: Device, failing: Failing | None = None
@@ -71,4 +73,10 @@ class Connector:
             max_request_views=min(self.max_request_views, queued_rows),
             watches_inputs=self.watches_inputs,
             failing=failing or Failing(),
+            answers_non_finite=self.answers_non_finite and _keeps_rows_apart(loaded),
         )
+
+
+def _keeps_rows_apart(loaded: LoadedModel) -> bool:
+    """Whether a proof says that a row of NaN or infinities changes no other answer."""
+    return loaded.certificate is not None and loaded.certificate.verdict != "unproven"

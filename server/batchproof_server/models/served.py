@@ -8,6 +8,7 @@ from batchproof_server.base.errors import Draining, InvalidInput
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
 from batchproof_server.devices.failing import Failing
+from batchproof_server.drift.far_rows import UsualMeans
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.selfcheck.choosing import SelfChecks
 from batchproof_server.selfcheck.settings import SelfCheckSettings
@@ -28,7 +29,9 @@ class ServedModel:
         watches_inputs: whether observers are told what inputs are like, even where the version has
             no reference profile to compare them with.
         failing: tells when what executes it keeps failing.
+        answers_non_finite: whether rows that are not finite are executed, and answered with NaN.
         is_watched: whether somebody wants to know what its inputs are like.
+        usual_means: what rows of tensors are compared with; None without a profile that knows.
     """
 
     loaded: LoadedModel
@@ -38,13 +41,18 @@ class ServedModel:
     max_request_views: int
     watches_inputs: bool = False
     failing: Failing = field(default_factory=Failing)
+    answers_non_finite: bool = False
     name: str = field(init=False)
     version: int = field(init=False)
     is_watched: bool = field(init=False)
+    usual_means: UsualMeans | None = field(init=False)
 
     def __post_init__(self) -> None:
         is_watched = self.watches_inputs or self.loaded.profile is not None
         object.__setattr__(self, "is_watched", is_watched)
+        known = self.loaded.profile
+        usual_means = None if known is None else UsualMeans.of(known.profile)
+        object.__setattr__(self, "usual_means", usual_means)
         object.__setattr__(self, "name", self.loaded.bundle.name)
         object.__setattr__(self, "version", self.loaded.bundle.version)
 

@@ -24,6 +24,7 @@ class OutcomeRefusal(StrEnum):
     UNKNOWN = "unknown"
     AMBIGUOUS = "ambiguous"
     ROW_OUT_OF_RANGE = "row_out_of_range"
+    NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.base.scores import Scores
+from batchproof_server.base.scores import NO_ANSWER, Scores
 from batchproof_server.outcomes.answered import NONCE_BYTES, AnsweredRow, OutcomeRefusal
 
 FORM: Final = 1
@@ -125,6 +125,8 @@ class Sealer:
     def seal(self, model: str, version: int, scores: Scores) -> tuple[bytes, ...]:
         """The handle of each row; none for more labels than fit into one.
 
+        That of a row without an answer is empty: nothing can be right about it.
+
         Args:
             model: answered.
             version: its number.
@@ -133,8 +135,9 @@ class Sealer:
         nonce = self._random_bytes(NONCE_BYTES)
         confidences = scores.confidences.tolist()
         if scores.chosen is None:
-            rows = zip(scores.decided.tolist(), confidences, strict=True)
-            return seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)
+            rows = zip(np.maximum(scores.decided, 0).tolist(), confidences, strict=True)
+            handles = seal_rows(self._key, model, version, rows, self._epoch_ms(), nonce)
+            return _of_answers(handles, scores)
         labels = scores.chosen.shape[1]
         if labels > MAX_LABELS:
             return ()
@@ -143,7 +146,16 @@ class Sealer:
             (labels, confidence, row.tobytes())
             for row, confidence in zip(bits, confidences, strict=True)
         ]
-        return seal_rows(self._key, model, version, sets, self._epoch_ms(), nonce)
+        handles = seal_rows(self._key, model, version, sets, self._epoch_ms(), nonce)
+        return _of_answers(handles, scores)
+
+
+def _of_answers(handles: tuple[bytes, ...], scores: Scores) -> tuple[bytes, ...]:
+    decided = scores.decided.tolist()
+    if NO_ANSWER not in decided:
+        return handles
+    rows = zip(handles, decided, strict=True)
+    return tuple(b"" if best == NO_ANSWER else handle for handle, best in rows)
 
 
 # Contract: nothing in a handle is believed, and none of its fields is read, before its seal was

@@ -1,5 +1,6 @@
 """The recent answers, a few bytes for each row, until their labels arrive. Pure: knows no clock."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ class PredictedRows:
 
     Attributes:
         predicted: the most likely class of each row, uint32 [rows] as bytes.
-        confidences: its probability, float32 [rows] as bytes.
+        confidences: its probability, float32 [rows] as bytes; NaN of a row without an answer.
         rows: how many.
     """
 
@@ -85,7 +86,8 @@ class RecentAnswers:
                 without handles is of nobody who could report. Sets of labels are not kept: they
                 are in the handles.
         """
-        if (record.model, record.version) not in self._versions or not record.handles:
+        handle = next(filter(None, record.handles), None)
+        if (record.model, record.version) not in self._versions or handle is None:
             return
         if record.chosen is not None:
             return
@@ -95,7 +97,7 @@ class RecentAnswers:
             predicted=record.decided.astype(np.uint32).tobytes(),
             confidences=record.confidences.astype(np.float32).tobytes(),
         )
-        self.remember(record.request_id, answer, now_s(), nonce_of(record.handles[0]))
+        self.remember(record.request_id, answer, now_s(), nonce_of(handle))
 
     def remember(self, request_id: str, answer: PredictedRows, now_s: float, nonce: bytes) -> None:
         """Keeps an answer, and forgets the oldest ones for it.
@@ -136,9 +138,7 @@ class RecentAnswers:
             return OutcomeRefusal.ROW_OUT_OF_RANGE
         if known.reported[row]:
             return OutcomeRefusal.ALREADY_REPORTED
-        predicted = memoryview(answer.predicted).cast("I")[row]
-        confidence = memoryview(answer.confidences).cast("f")[row]
-        return AnsweredRow(answer.model, answer.version, row, predicted, confidence, known.nonce)
+        return _answered(known, row)
 
     def mark_reported(self, request_id: str, row: int) -> None:
         """The row that ``find`` gave has been counted."""
@@ -175,6 +175,15 @@ class RecentAnswers:
         forgotten = self._answers.pop(request_id)
         self._rows -= forgotten.answer.rows
         self._bytes -= _size_bytes(request_id, forgotten.answer)
+
+
+def _answered(known: _Remembered, row: int) -> AnsweredRow | OutcomeRefusal:
+    answer = known.answer
+    predicted = memoryview(answer.predicted).cast("I")[row]
+    confidence = memoryview(answer.confidences).cast("f")[row]
+    if math.isnan(confidence):
+        return OutcomeRefusal.NO_ANSWER
+    return AnsweredRow(answer.model, answer.version, row, predicted, confidence, known.nonce)
 
 
 def _size_bytes(request_id: str, answer: PredictedRows) -> int:

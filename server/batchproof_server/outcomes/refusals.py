@@ -121,4 +121,8 @@ _IDS: Final[dict[OutcomeRefusal, tuple[type[ServingError], str]]] = {
         "{request}: different answers were given under this id",
     ),
     OutcomeRefusal.ROW_OUT_OF_RANGE: (InvalidInput, "{request}: its answer has no row {row}"),
+    OutcomeRefusal.NO_ANSWER: (
+        InvalidInput,
+        "{request}: row {row} was answered with NaN, about which nothing can be right or wrong",
+    ),
 }

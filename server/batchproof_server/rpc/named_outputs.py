@@ -73,7 +73,7 @@ def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
     head, _, wanted = name.rpartition(".")
     for other in model.loaded.heads:
         if other.name == head:
-            theirs = other.scores(prediction.outputs)
+            theirs = prediction.scores_of(other)
             if wanted == PROBABILITIES:
                 return theirs.probabilities
             return _labels(theirs, other.label, top_k)
@@ -83,20 +83,26 @@ def output(prediction: Prediction, name: str, top_k: int = 1) -> Array:
 def _labels(scores: Scores, label_of: Callable[[int], str], top_k: int) -> Array:
     """The best labels [rows, top_k]; of independent ones [rows, labels], with "" after the answer.
 
+    A row without an answer has "" in the place of each.
+
     A row has as many strings as there are labels, so its shape says nothing of the other rows.
     """
     rows = range(len(scores.probabilities))
     if scores.chosen is None:
-        return _byte_strings(
-            [[label_of(each) for each in scores.ranking(row, top_k)] for row in rows]
-        )
+        width = min(top_k, scores.probabilities.shape[1])
+        named = [[label_of(each) for each in scores.ranking(row, top_k)] for row in rows]
+        return _byte_strings([_filled(texts, width) for texts in named])
     width = scores.chosen.shape[1]
     named = [[label_of(each) for each in scores.labels(row)] for row in rows]
-    return _byte_strings([[*texts, *[""] * (width - len(texts))] for texts in named])
+    return _byte_strings([_filled(texts, width) for texts in named])
+
+
+def _filled(texts: list[str], width: int) -> list[str]:
+    return [*texts, *[""] * (width - len(texts))]
 
 
 def handle_texts(prediction: Prediction) -> list[str]:
-    """The handle of each row as text; empty where the server takes no outcomes."""
+    """The handle of each row as text; empty where the server takes no outcomes, or none of it."""
     handles = prediction.handles or [b""] * len(next(iter(prediction.outputs.values())))
     return [handle_to_text(handle) for handle in handles]
 
@@ -114,7 +120,7 @@ def classified(prediction: Prediction, name: str, top_k: int) -> Array:
     labels = () if head is None else head.labels
     if head is not None and head.output.is_binary:  # one value would name one class of two
         watched = prediction.scores if name == loaded.output.name else None
-        values = (watched or head.scores(prediction.outputs)).probabilities
+        values = (watched or prediction.scores_of(head)).probabilities
     order = np.argsort(-values.astype(np.float64), axis=1, kind="stable")[:, :top_k]
     return _byte_strings(
         [

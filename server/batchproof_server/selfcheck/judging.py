@@ -5,6 +5,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.proof.probing.answers import difference, same_bits
 
@@ -65,7 +67,7 @@ class Verdict:
     """What a check found.
 
     Attributes:
-        identical: bit for bit: 0 is not -0, and NaN is NaN when its bits agree.
+        identical: bit for bit: 0 is not -0; NaN is NaN, whatever its bits.
         greatest_difference: absolute, over all outputs; None where only one of two answers is
             finite, or they differ in shape or element type.
     """
@@ -86,9 +88,21 @@ def judge(check: Check, outputs: Tensors) -> Verdict:
         return Verdict(identical=False, greatest_difference=None)
     if same_bits(expected, outputs):
         return Verdict(identical=True, greatest_difference=0.0)
+    if same_bits(_with_one_nan(expected), _with_one_nan(outputs)):
+        return Verdict(identical=True, greatest_difference=0.0)
     greatest = difference(expected, outputs)
     finite = greatest if math.isfinite(greatest) else None
     return Verdict(identical=False, greatest_difference=finite)
+
+
+def _with_one_nan(tensors: Tensors) -> Tensors:
+    # Which NaN a sum gives depends on the order of its operands, and says nothing.
+    return {
+        name: np.where(np.isnan(array), array.dtype.type(np.nan), array)
+        if array.dtype.kind == "f"
+        else array
+        for name, array in tensors.items()
+    }
 
 
 def _form(array: Array) -> tuple[str, tuple[int, ...]]:

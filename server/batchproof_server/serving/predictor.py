@@ -13,7 +13,8 @@ from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.events import InputsAnswered, Observer, PredictionRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores
-from batchproof_server.base.signature import Tensors, check_finite
+from batchproof_server.base.signature import Tensors
+from batchproof_server.drift.far_rows import FarRows
 from batchproof_server.models.served import ServedModel
 from batchproof_server.serving.early_exit import predict_with_early_exit
 from batchproof_server.serving.off_loop import OffLoop
@@ -23,7 +24,6 @@ from batchproof_server.serving.rounds import (
     Rounds,
     check_and_measure,
     statistics_of,
-    tensor_statistics,
 )
 from batchproof_server.tta.combining import Augmentation, answer, row_results, view_probabilities
 from batchproof_server.tta.plan import Plan
@@ -107,14 +107,7 @@ class Predictor:
         work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
         values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
         handles = await self._off_loop.run(work, values=values)
-        return Prediction(
-            prediction.model,
-            scores,
-            prediction.outputs,
-            prediction.executions,
-            prediction.augmentation,
-            handles,
-        )
+        return replace(prediction, handles=handles)
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""
@@ -153,35 +146,41 @@ class Predictor:
         check_rows(request.model, rows)
         inputs = await self._read(request, tensors)
         executed = await self._rounds.execute(request, tensors, rows)
-        return await self._score(request, executed, rows), inputs
+        usual, far = request.model.usual_means, None
+        if usual is not None and inputs is not None:
+            (lowest, highest), means = usual.limits, inputs.tensor_means
+            if not (lowest <= means.min() and means.max() <= highest):
+                far = usual.far(means)
+        return await self._score(request, executed, rows, far), inputs
 
     async def _read(self, request: PredictRequest, tensors: Tensors) -> InputStatistics | None:
-        """Checks every element; large tensors are read off the loop, which has others to serve.
-
-        Returns:
-            What was seen of them, unless that can wait until they are answered.
-        """
+        """Checks every element; large tensors are read off the loop, which has others to serve."""
         size_bytes = 0
         for array in tensors.values():
             size_bytes += array.nbytes
-        if size_bytes <= _READ_LATER_BYTES:
-            check_finite(tensors)
-            return None
         read = partial(check_and_measure, request.model, tensors)
+        if size_bytes <= _READ_HERE_BYTES:
+            return read()
         return await self._off_loop.run(read, read_bytes=size_bytes)
 
     async def _score(
-        self, request: PredictRequest, executed: ModelOutputs, rows: int
+        self,
+        request: PredictRequest,
+        executed: ModelOutputs,
+        rows: int,
+        far: FarRows | None = None,
     ) -> Prediction:
         """The answer whose rows are those of the model."""
         scoring, scores = request.model.loaded.scoring, None
+        answers_non_finite = request.model.answers_non_finite and request.tensors is not None
         if scoring is not None:
             only = executed.executions[0]
             if only.co_batched is not None and len(executed.executions) == 1:
                 scores = only.co_batched.scores(only.place, scoring, self._off_loop.is_quick)
             if scores is None:
                 array = executed.outputs[scoring.name]
-                work = partial(scoring.score, array)
+                score = scoring.score_finite_rows if answers_non_finite else scoring.score
+                work = partial(score, array)
                 scores = await self._off_loop.run(work, rows=rows, values=array.size)
         augmentation = None
         if request.names_views and scores is not None:
@@ -189,7 +188,13 @@ class Predictor:
             values = scores.probabilities.size
             augmentation = await self._off_loop.run(name_views, rows=rows, values=values)
         return Prediction(
-            request.model, scores, executed.outputs, executed.executions, augmentation
+            request.model,
+            scores,
+            executed.outputs,
+            executed.executions,
+            augmentation,
+            answers_non_finite=answers_non_finite,
+            far=far,
         )
 
     async def _aggregate(
@@ -230,8 +235,6 @@ class Predictor:
         scores: Scores,
         inputs: InputStatistics | None,
     ) -> None:
-        if inputs is None and request.tensors is not None:
-            inputs = tensor_statistics(request.model, request.tensors)
         record = PredictionRecord(
             model=request.model.name,
             version=request.model.version,
@@ -245,6 +248,7 @@ class Predictor:
             chosen=scores.chosen,
             inputs=inputs,
             handles=prediction.handles,
+            far_rows=0 if prediction.far is None else prediction.far.rows,
         )
         if prediction.augmentation is not None:
             record = _augmented(record, prediction.augmentation)
@@ -255,8 +259,7 @@ class Predictor:
 
 # Sealing a row takes as long as scoring so many numbers.
 _VALUES_OF_A_SEAL: Final = 32
-# What is read on the loop is looked at again, for drift, once the answer is on its way.
-_READ_LATER_BYTES = 1 << 20
+_READ_HERE_BYTES: Final = 1 << 20
 
 
 def check_rows(model: ServedModel, rows: int) -> None:

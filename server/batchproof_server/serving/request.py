@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict
 
@@ -14,6 +14,8 @@ from batchproof_server.base.spans import RequestSpans
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.callers.grants import Grant
+from batchproof_server.drift.far_rows import FarRows
+from batchproof_server.models.heads import Head
 from batchproof_server.models.served import ServedModel
 from batchproof_server.tta.combining import Augmentation
 from batchproof_server.tta.plan import PLAIN, Plan
@@ -27,6 +29,9 @@ class RequestLimits:
         max_request_rows: images or rows of the input tensors; a manifest may lower it.
         max_timeout_s: a request without a deadline, or with a later one, gets this.
         max_request_views: rows times views of one request with test-time augmentation.
+        non_finite: what a request of tensors gets that hold NaN or infinity, or for which the model
+            gives them: ``refuse`` names the row; ``answer`` answers every row, this one with NaN.
+            Only versions whose proof shows that such a row touches no other answer so.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -34,6 +39,7 @@ class RequestLimits:
     max_request_rows: int = 256
     max_timeout_s: float = 60.0
     max_request_views: int = 256
+    non_finite: Literal["refuse", "answer"] = "refuse"
 
     def __post_init__(self) -> None:
         if self.max_request_rows < 1:
@@ -127,7 +133,9 @@ class Prediction:
         executions: the slices of the request, in its order.
         augmentation: what was done to the rows; None where nothing was, and nothing was asked for.
         handles: of the rows, with which their ground truth is reported; none where nobody takes it,
-            or for a model whose output is raw.
+            or for a model whose output is raw; empty of a row without an answer.
+        answers_non_finite: whether rows that are not finite are those without an answer.
+        far: rows of tensors that are far from the reference; None without any.
     """
 
     model: ServedModel
@@ -136,6 +144,17 @@ class Prediction:
     executions: tuple[BatchedRows, ...]
     augmentation: Augmentation | None = None
     handles: tuple[bytes, ...] = ()
+    answers_non_finite: bool = False
+    far: FarRows | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know of the whole answer."""
+        return () if self.far is None else (str(self.far),)
+
+    def scores_of(self, head: Head) -> Scores:
+        """What another output of the model answers; raises as ``Head.scores`` does."""
+        return head.scores(self.outputs, answers_non_finite=self.answers_non_finite)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, InvalidInput
 from batchproof_server.base.events import Observer, ShedRecord
 from batchproof_server.base.input_statistics import InputStatistics
-from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_mean
+from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_means
 from batchproof_server.base.spans import DecodedPictures
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.imaging.decoded import (
@@ -195,17 +195,27 @@ def tensor_statistics(model: ServedModel, tensors: Tensors) -> InputStatistics |
     return InputStatistics(
         lumas=(None,) * len(array),
         aspect_ratios=np.full(len(array), np.nan),
-        tensor_means=np.array([tensor_mean(row) for row in array]),
+        tensor_means=tensor_means(array),
     )
 
 
-def check_and_measure(model: ServedModel, tensors: Tensors) -> InputStatistics | None:
-    """``tensor_statistics`` of tensors that are finite.
+def check_numbers(model: ServedModel, tensors: Tensors) -> None:
+    """Returns when every number is one that the version answers.
 
     Raises:
         InvalidInput: see ``check_finite``.
     """
-    check_finite(tensors)
+    if not model.answers_non_finite:
+        check_finite(tensors)
+
+
+def check_and_measure(model: ServedModel, tensors: Tensors) -> InputStatistics | None:
+    """``tensor_statistics`` of tensors that may be executed.
+
+    Raises:
+        InvalidInput: see ``check_finite``.
+    """
+    check_numbers(model, tensors)
     return tensor_statistics(model, tensors)
 
 

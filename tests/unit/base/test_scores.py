@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.scores import Scores, score
+from batchproof_server.base.output_forms import FORMS, ScoresKind
+from batchproof_server.base.scores import NO_ANSWER, Scores, score
 from batchproof_server.base.signature import Array
 from support.scorings import scoring
 
@@ -167,3 +168,35 @@ def test_an_output_that_is_not_finite_names_its_row(kind: Kind, bad: float) -> N
     came[2, 1] = bad
     with pytest.raises(InvalidInput, match="output for row 2 is not finite; expected an input"):
         score(came, kind)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+@pytest.mark.parametrize("kind", sorted(FORMS))
+@given(
+    logits=hnp.arrays(np.float32, (5, 1), elements=st.floats(0.125, 0.875, width=32)),
+    bad=hnp.arrays(np.bool_, 5),
+    poison=st.sampled_from([np.nan, np.inf, -np.inf]),
+)
+def test_a_row_that_is_not_finite_has_no_answer_and_the_others_have_theirs(
+    kind: ScoresKind, logits: Array, bad: Array, poison: float
+) -> None:
+    binary = FORMS[kind].is_binary
+    given_rows = logits if binary else np.concatenate([logits, 1 - logits], axis=1)
+    came = np.where(bad[:, np.newaxis], np.float32(poison), given_rows)
+    scores = scoring(kind).score_finite_rows(came)
+    for row in range(len(came)):
+        of_row = scores.part(slice(row, row + 1))
+        if not bad[row]:
+            assert_same(of_row, scoring(kind).score(came[row : row + 1]))
+            continue
+        assert of_row.decided == NO_ANSWER
+        figures = (of_row.probabilities, of_row.entropy, of_row.margin, of_row.confidences)
+        assert all(np.isnan(each).all() for each in figures)
+        assert not scores.ranking(row, 2)
+        assert not scores.labels(row)
+
+
+def assert_same(one: Scores, other: Scores) -> None:
+    for name in ("probabilities", "logits", "entropy", "margin", "decided", "confidences"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.ranking(0, 2), other.ranking(0, 2))

@@ -1,6 +1,7 @@
 """``evaluate`` in this process, on exact arithmetic: data, exit codes and what is printed."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from PIL import Image
 from batchproof_server.__main__ import main
 from batchproof_server.base.errors import ServingError
 from batchproof_server.commands.bars import show_bars
+from batchproof_server.commands.evaluate import command
+from batchproof_server.commands.evaluate.recipe_check import check_recipe
 from batchproof_server.offline.evaluation import plots
 from batchproof_server.serving.predictor import Predictor
 from batchproof_server.serving.request import Prediction, PredictRequest
@@ -42,6 +45,11 @@ def data(tmp_path: Path) -> Path:
 
 
 def evaluate(bundle: Path, data: Path, *more: str) -> int:
+    """Without the search, which has tests of its own below."""
+    return searching(bundle, data, "--no-recipe-search", *more)
+
+
+def searching(bundle: Path, data: Path, *more: str) -> int:
     return main(["evaluate", str(bundle), "--data", str(data), *more])
 
 
@@ -217,3 +225,65 @@ def test_bars_are_told_and_write_nothing_where_there_is_no_terminal(capsys: Capt
         assert (task.description, task.completed, task.total) == ("one step", 2, 3)
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
+
+
+@pytest.fixture
+def calibrated(tmp_path: Path) -> Path:
+    """As sure as it is right on ``many``."""
+    directory = write_bundle(tmp_path / "sure" / "1", PICTURES, shape=(2, 2, 3), scale=0.0145)
+    (directory / "labels.txt").write_text(LABELS)
+    return directory
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Ninety pictures, of which every tenth is labelled wrong."""
+    random = np.random.default_rng(2)
+    images = random.integers(0, 40, (90, 2, 2, 3)).astype(np.uint8)
+    labels = np.arange(90) % 3
+    images[np.arange(90), :, :, labels] = 200
+    labels[::10] = (labels[::10] + 1) % 3
+    np.savez(tmp_path / "many.npz", images=images, labels=labels)
+    return tmp_path / "many.npz"
+
+
+def test_a_right_recipe_is_said_to_be_beaten_by_none(
+    calibrated: Path, many: Path, capsys: Captured
+) -> None:
+    assert searching(calibrated, many) == 0
+    said = capsys.readouterr()
+    (line,) = [each for each in said.out.splitlines() if each.startswith("  recipe  ")]
+    assert "beaten by none of " in line
+    assert line.endswith("others on 90 pictures")
+    assert said.err == ""
+
+
+def test_a_wrong_recipe_is_warned_of_and_changes_no_verdict(
+    calibrated: Path, many: Path, capsys: Captured
+) -> None:
+    manifest = calibrated / "batchproof.toml"
+    manifest.write_text(manifest.read_text() + 'color = "bgr"\n')
+    assert searching(calibrated, many, "--json") == 0
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    assert document["recipe_check"]["is_beaten"]
+    assert "it has bgr, not rgb" in document["recipe_check"]["note"]
+    assert said.err.startswith(
+        "batchproof-server: warning: the manifest's recipe is BEATEN beyond doubt"
+    )
+
+
+def test_too_few_pictures_are_said_to_be_too_few(
+    bundle: Path, data: Path, capsys: Captured
+) -> None:
+    assert searching(bundle, data, "--limit", "6") == 0
+    assert "not compared with others: 6 pictures, expected 20 or more" in capsys.readouterr().out
+
+
+def test_the_search_ends_when_its_time_is_over(
+    calibrated: Path, many: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "check_recipe", partial(check_recipe, time_limit_s=0.0))
+    assert searching(calibrated, many) == 0
+    assert "not compared with others: the search takes longer than 0 s" in capsys.readouterr().out

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from batchproof_server.base.events import InputsAnswered, SelfCheckRecord
+from batchproof_server.base.scores import NO_ANSWER
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
-from batchproof_server.observing.capture.captured import far_signals, row_signals
+from batchproof_server.observing.capture.captured import answer_of, far_signals, row_signals
 from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.capture.observer import CaptureObserver
 from batchproof_server.observing.capture.redaction import Redact, load_hook
@@ -215,3 +216,12 @@ def test_a_hook_is_found_by_its_path() -> None:
     assert load_hook("") is None
     found: Any = load_hook("json:loads")
     assert found is json.loads
+
+
+def test_a_row_to_which_the_model_gave_nan_is_written_without_a_class() -> None:
+    whole = record(2)
+    decided = np.array([NO_ANSWER, whole.decided[1]])
+    poisoned = replace(whole, decided=decided)
+    nothing: dict[str, Any] = {"class": None, "label": None, "confidence": None, "best": []}
+    assert answer_of(poisoned, 0, LABELS) == nothing
+    assert answer_of(poisoned, 1, LABELS)["label"] in LABELS

@@ -100,6 +100,7 @@ TOLD = [
     (OutcomeRefusal.UNKNOWN, ID, AnswerUnknown),
     (OutcomeRefusal.AMBIGUOUS, ID, InvalidInput),
     (OutcomeRefusal.ROW_OUT_OF_RANGE, ID, InvalidInput),
+    (OutcomeRefusal.NO_ANSWER, ID, InvalidInput),
 ]
 
 

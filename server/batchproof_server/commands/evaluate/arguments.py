@@ -27,6 +27,11 @@ def add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "--batch-sizes", default="1,2,8,32", metavar="N,N", help="pictures together (1,2,8,32)"
     )
+    evaluate.add_argument(
+        "--no-recipe-search",
+        action="store_true",
+        help="do not compare the manifest's recipe with others at the end (60 s at most)",
+    )
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     evaluate.add_argument(
         "--plots", type=Path, metavar="DIR", help="write confusion.png and reliability.png"

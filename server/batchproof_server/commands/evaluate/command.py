@@ -2,6 +2,7 @@
 
 import asyncio
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
@@ -12,6 +13,7 @@ from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
+from batchproof_server.commands.evaluate.recipe_check import check_recipe
 from batchproof_server.commands.evaluate.report import evaluation_report
 from batchproof_server.commands.serving import serve_version
 from batchproof_server.commands.terminal import write, write_error
@@ -141,7 +143,11 @@ async def _evaluate(
                 batch_sizes=sizes,
                 begin=bars.begin,
             )
-            return await evaluator.evaluate(chosen, str(arguments.data), there)
+            evaluation = await evaluator.evaluate(chosen, str(arguments.data), there)
+            if arguments.no_recipe_search:
+                return evaluation
+            check = await check_recipe(serving, config, chosen, evaluation.subject, bars)
+            return replace(evaluation, recipe_check=check)
 
 
 def open_keras_source(bundle: Bundle, settings: EngineSettings) -> tuple[LayeredSource | None, str]:
@@ -164,6 +170,9 @@ def open_keras_source(bundle: Bundle, settings: EngineSettings) -> tuple[Layered
 
 def _tell(evaluation: Evaluation, arguments: Namespace) -> int:
     write(evaluation.to_json() if arguments.json else evaluation_report(evaluation))
+    check = evaluation.recipe_check
+    if check is not None and check.is_beaten:
+        write_error(f"warning: the manifest's recipe is {check.note}")
     if arguments.plots is not None:
         try:
             files = plots.draw(evaluation, arguments.plots)

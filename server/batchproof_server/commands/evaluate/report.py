@@ -26,6 +26,7 @@ def evaluation_report(evaluation: Evaluation) -> str:
         f"  model         {subject.model_digest}",
         f"  certificate   {subject.verdict}, {subject.consistency}, {subject.certificate_digest}",
         f"  engine        {subject.engine}",
+        *([f"  recipe        {check.note}"] if (check := evaluation.recipe_check) else []),
         "",
         *table([_HEADINGS, *map(_cells, evaluation.paths)]),
         "",

@@ -15,8 +15,7 @@ from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import Proof
 from batchproof_server.commands.profile.build import profiled_model, profiling_config
-from batchproof_server.commands.recipe.find import recipe_input
-from batchproof_server.commands.serving import Serving, serve_version
+from batchproof_server.commands.serving import Serving, recipe_input, serve_version
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.summarising import MIN_PICTURES, summarise
 from batchproof_server.imaging.recipe import Recipe, compile_recipe

@@ -1,11 +1,11 @@
 """A profile as a few tables for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from batchproof.text import joined
 from batchproof_server.commands.tables import table
-from batchproof_server.drift.profile import ReferenceProfile
+from batchproof_server.drift.profile import ClassReference, ReferenceProfile
 from batchproof_server.drift.profile_form import profile_digest
 from batchproof_server.drift.tta_reference import TtaReference
 
@@ -34,8 +34,8 @@ def profile_report(title: str, profile: ReferenceProfile) -> str:
         "",
         *table([_LABELS if profile.is_multi_label else _CLASSES, *_class_rows(profile)]),
     ]
-    if (more := len(profile.classes) - _SHOWN_CLASSES) > 0:
-        lines.append(f"  and {more} more classes")
+    if len(profile.classes) > _SHOWN_CLASSES:
+        lines.append("  The classes with the most wrong answers first.")
     return joined(lines)
 
 
@@ -61,7 +61,29 @@ def _signal_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
 
 
 def _class_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
-    for each in profile.classes[:_SHOWN_CLASSES]:
-        whole = each.answered if profile.is_multi_label else each.pictures
-        recall = f"{each.right / whole:.1%}" if whole else "-"
-        yield each.label, str(each.pictures), recall, str(each.answered)
+    """Every class; of many those that are wrong most often, and the others together."""
+    classes = profile.classes
+    if len(classes) <= _SHOWN_CLASSES:
+        yield from (_cells(profile, each.label, [each]) for each in classes)
+        return
+    by_errors = sorted(classes, key=lambda each: each.right - _whole(profile, each))
+    yield from (_cells(profile, each.label, [each]) for each in by_errors[:_SHOWN_CLASSES])
+    others = by_errors[_SHOWN_CLASSES:]
+    yield _cells(profile, f"the {len(others):,} others", others)
+
+
+def _whole(profile: ReferenceProfile, each: ClassReference) -> int:
+    """Of how many pictures ``right`` is a part."""
+    return each.answered if profile.is_multi_label else each.pictures
+
+
+def _cells(
+    profile: ReferenceProfile, label: str, classes: Sequence[ClassReference]
+) -> tuple[str, ...]:
+    whole = sum(_whole(profile, each) for each in classes)
+    right = sum(each.right for each in classes)
+    pictures, answered = (
+        str(sum(counts))
+        for counts in zip(*((each.pictures, each.answered) for each in classes), strict=True)
+    )
+    return label, pictures, f"{right / whole:.1%}" if whole else "-", answered

@@ -4,7 +4,6 @@ import asyncio
 from argparse import Namespace
 
 from batchproof_server.application.config import Config, prepare_engines
-from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import show_bars
@@ -15,16 +14,14 @@ from batchproof_server.commands.evaluate.command import (
     tell_fault,
 )
 from batchproof_server.commands.recipe.report import found_report, hint_report
-from batchproof_server.commands.serving import serve_version
+from batchproof_server.commands.serving import recipe_input, serve_version
 from batchproof_server.commands.terminal import write
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.offline.datasets.folder import read_unlabelled
 from batchproof_server.offline.datasets.pictures import LabelledPicture
 from batchproof_server.offline.evaluation.evaluating import class_count, subject_of
 from batchproof_server.offline.evaluation.paths import EvaluationFailed
 from batchproof_server.offline.recipe_search.answering import ManyRecipes
-from batchproof_server.offline.recipe_search.candidates import RecipeInput
 from batchproof_server.offline.recipe_search.hint import Hint, hint_at
 from batchproof_server.offline.recipe_search.result import FoundRecipes, found_recipes
 from batchproof_server.offline.recipe_search.searching import mixed
@@ -88,16 +85,3 @@ async def _find(
         first = search.tried[own.digest]
         has_recipe = loaded.recipe is not None
         return found_recipes(search, best, first, subject, has_recipe=has_recipe)
-
-
-def recipe_input(loaded: LoadedModel, config: Config) -> RecipeInput:
-    """What recipes for the model are compiled against.
-
-    Raises:
-        ValueError: the model has several inputs.
-    """
-    inputs = loaded.backend.signature.inputs
-    if len(inputs) != 1:
-        names = ", ".join(spec.name for spec in inputs)
-        raise ValueError(f"the model has the inputs {names}, expected one that takes pictures")
-    return RecipeInput(inputs[0], loading_plugs(config).imaging(loaded.bundle.kind), config.images)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from batchproof_server.base.events import PredictionRecord
+from batchproof_server.base.scores import NO_ANSWER
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.recorded import signals_of_records
 
@@ -63,8 +64,11 @@ def far_signals(
 def answer_of(record: PredictionRecord, row: int, labels: Sequence[str]) -> dict[str, Any]:
     """What a row was answered with: the class, and the most probable ones.
 
-    Of independent labels ``labels`` are those that are the answer.
+    Of independent labels ``labels`` are those that are the answer. A row to which the model gave
+    NaN has no answer.
     """
+    if record.decided[row] == NO_ANSWER:
+        return {"class": None, "label": None, "confidence": None, "best": []}
     probabilities = record.probabilities[row]
     best = probabilities.argsort()[::-1][:_MOST_CLASSES].tolist()
     answer: dict[str, Any] = {

@@ -24,6 +24,7 @@ from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.drift_series import (
     ReferenceSeries,
     confidence_family,
+    far_family,
     uncounted_family,
     version_families,
 )
@@ -45,6 +46,7 @@ class _Watched:
     confidence_sum: float = 0.0
     confidence_count: int = 0
     uncounted_rows: int = 0
+    far_rows: int = 0
     labels: tuple[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class _Watched:
             self.counts = self.counts + self.ruler.counted(signals, not_finite)
         self.confidence_sum += total
         self.confidence_count += len(confidence)
+        self.far_rows += sum(record.far_rows for record in records)
 
 
 # Contract: what is subscribed is called on the loop thread; ``collect`` on any thread.
@@ -175,6 +178,7 @@ class DriftMetrics(Collector):
             watched = list(self._watched.values())
             confidences = [(w.labels, w.confidence_count, w.confidence_sum) for w in watched]
             uncounted = [(w.labels, w.uncounted_rows) for w in watched]
+            far = [(w.labels, w.far_rows) for w in watched if w.ruler is not None]
             profiled = [
                 (w.series, w.counts)
                 for w in watched
@@ -183,6 +187,7 @@ class DriftMetrics(Collector):
         self._tell(failures)
         yield confidence_family(confidences)
         yield uncounted_family(uncounted)
+        yield far_family(far)
         yield from version_families(profiled)
 
     def describe(self) -> Iterable[core.Metric]:

@@ -119,6 +119,15 @@ def uncounted_family(uncounted: Iterable[tuple[Labels, int]]) -> core.Metric:
     return family
 
 
+def far_family(far: Iterable[tuple[Labels, int]]) -> core.Metric:
+    """The family of every version that has a profile: labels and rows."""
+    text = "Rows of tensors that are far from those of the reference."
+    family = core.CounterMetricFamily("batchproof_far_rows", text, labels=_VERSION)
+    for labels, rows in far:
+        family.add_metric(labels, rows)
+    return family
+
+
 def version_families(
     profiled: Sequence[tuple[ReferenceSeries, DriftCounts]],
 ) -> Iterable[core.Metric]:

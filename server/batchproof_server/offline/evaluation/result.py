@@ -104,6 +104,19 @@ class EvaluatedModel:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RecipeComparison:
+    """How the manifest's recipe stands against the plausible others.
+
+    Attributes:
+        is_beaten: whether another one is better beyond doubt.
+        note: what was found, or why nothing was; never empty.
+    """
+
+    is_beaten: bool
+    note: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
     """The whole result.
@@ -117,6 +130,7 @@ class Evaluation:
         second_class: of the single pictures, for a model with two classes.
         several_labels: of the single pictures, for a model with independent labels, which has an
             empty confusion.
+        recipe_check: of the manifest's recipe; None where it was not asked for.
     """
 
     subject: EvaluatedModel
@@ -126,6 +140,7 @@ class Evaluation:
     keras_note: str
     second_class: TwoClasses | None = None
     several_labels: SeveralLabels | None = None
+    recipe_check: RecipeComparison | None = None
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -210,6 +225,7 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
         "subject": dataclasses.asdict(evaluation.subject),
         "paths": [dataclasses.asdict(path) for path in evaluation.paths],
         "keras_note": evaluation.keras_note,
+        "recipe_check": evaluation.recipe_check and dataclasses.asdict(evaluation.recipe_check),
         "second_class": evaluation.second_class and dataclasses.asdict(evaluation.second_class),
         "several_labels": (
             evaluation.several_labels and dataclasses.asdict(evaluation.several_labels)

@@ -134,6 +134,8 @@ def write_prediction(
     model = prediction.model
     response = _begun(model, prediction.executions)
     response.request_id = request_id
+    if prediction.far is not None:
+        response.warnings.extend(prediction.warnings)
     if prediction.augmentation is not None:
         write_augmentation(response.provenance.tta, prediction.augmentation)
     if prediction.scores is None:
@@ -162,7 +164,7 @@ def _write_rows(
     """
     loaded = prediction.model.loaded
     labels, heads = loaded.bundle.labels, loaded.heads
-    scores_of_heads = [head.scores(prediction.outputs) for head in heads] if heads else ()
+    scores_of_heads = [prediction.scores_of(head) for head in heads] if heads else ()
     for row in range(len(scores.entropy)):
         message = response.rows.add()
         _write_scores(message, scores, row, labels, top_k)

@@ -245,6 +245,8 @@ def _write_prediction(
         response.parameters["recipe_digest"].string_param = model.loaded.recipe.digest
     if prediction.handles:
         response.parameters["handles"].string_param = ",".join(handle_texts(prediction))
+    if prediction.far is not None:
+        response.parameters["warnings"].string_param = "; ".join(prediction.warnings)
     if prediction.augmentation is not None:
         write_tta(response, prediction.augmentation)
     for output in wanted:

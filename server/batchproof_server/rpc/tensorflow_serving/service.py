@@ -93,6 +93,7 @@ class TensorFlowServing:
             prediction = await self._predictor.predict(asked)
             call.trailers.extend(_who_answered(model, call))
             call.trailers.extend(_handles(prediction))
+            call.trailers.extend(("x-warning", text) for text in prediction.warnings)
             write = partial(_write_prediction, prediction, names, named)
             return await self._predictor.write(prediction, write)
 

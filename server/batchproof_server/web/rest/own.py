@@ -164,6 +164,8 @@ def write_predict(response: pb.PredictResponse) -> Written:
         "outputs": {name: from_proto(response.outputs[name]) for name in sorted(response.outputs)},
         "provenance": plain(response.provenance),
     }
+    if response.warnings:
+        body["warnings"] = list(response.warnings)
     return Written(write_json({key: value for key, value in body.items() if value != {}}) + b"\n")
 
 
