@@ -25,6 +25,7 @@ LONG_MODULES: dict[str, str] = {
     "server/batchproof_server/rpc/fronts/completion_queue/calls.py": _ROAD,
     "server/batchproof_server/models/versions.py": "every change of a state stands in one place",
     "server/batchproof_server/observing/logs.py": _ROAD,
+    "server/batchproof_server/observing/prometheus/serving.py": "every series of serving in a row",
 }
 
 

@@ -19,7 +19,6 @@ from batchproof_server.base.events import (
     FrontChosen,
     PredictionRecord,
     QueueChanged,
-    RefusedUnread,
     RepositoryLooked,
     RequestRecord,
     SelfCheckRecord,
@@ -121,20 +120,6 @@ def label_values(metrics: Metrics, family: str, label: str) -> set[str]:
     text, _ = metrics.exposition("application/openmetrics-text")
     samples = own_families(text.decode())[f"batchproof_{family}"].samples
     return {sample.labels[label] for sample in samples}
-
-
-def test_those_that_were_refused_unread_are_counted_one_by_one(metrics: Metrics) -> None:
-    code, reason = "RESOURCE_EXHAUSTED", "queue_full"
-    ids = tuple(map(str, range(70)))
-    for request_ids in (ids, ids[:2]):
-        metrics.count_refused(
-            RefusedUnread("Predict", request_ids, "digits", 3, code, "full", reason)
-        )
-    predict = DIGITS | {"method": "Predict"}
-    assert value(metrics, "requests_total", predict | {"code": code}) == 72.0
-    assert value(metrics, "request_duration_seconds_count", predict) == 72.0
-    assert value(metrics, "request_duration_seconds_sum", predict) == 0.0
-    assert value(metrics, "shed_total", DIGITS | {"reason": reason}) == 72.0
 
 
 def everything_once(metrics: Metrics) -> None:
