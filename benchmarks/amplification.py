@@ -1,12 +1,14 @@
 """How long a message that is nearly nothing, very often, keeps another caller waiting.
 
-    python benchmarks/amplification.py [--bytes 4000000] [--rounds 3]
+    python benchmarks/amplification.py [--bytes 4000000] [--rounds 3] [--plain] [--only TEXT]
+    python benchmarks/amplification.py --tensor [--bytes 60000000] [--rounds 3] [--plain]
 
-One caller sends messages in which one field comes as often as fits into so many bytes, compressed,
-for every repeated field of every method of the port. Another asks for the list of models all the
-time, from a process of its own with a higher priority. Prints the longest wait of that other caller
-while each message was read and refused (the median of the rounds and the greatest), the fields with
-the longest, and the server's memory before, at its peak and after.
+One caller sends messages in which one field comes as often as fits into so many bytes, compressed
+unless ``--plain`` is given, for every repeated field of every method of the port, or for those in
+whose line TEXT stands; with ``--tensor``, one tensor that is answered. Another asks for the list of
+models all the time, from a process of its own with a higher priority. Prints the longest wait of
+that other caller while each message was read and refused (the median of the rounds and the
+greatest), the messages with the longest, and the server's memory before, at its peak and after.
 """
 
 import argparse
@@ -15,23 +17,28 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
+from batchproof.v1 import prediction_pb2 as pb
 from processes import Server, served
-from subjects import affine_small
+from subjects import affine_floats, affine_small
 from support.every_method import Often, methods, repeated
 
 WATCH: Final = "--watch"
 _PAUSE_S: Final = 0.002
 _SETTLED_S: Final = 0.05
 _SHOWN: Final = 5
+
+# Its line, which begins with the path of its method; its bytes; whether its method is a stream.
+Message: TypeAlias = tuple[str, Callable[[], bytes], bool]
 
 
 def watch(address: str) -> None:
@@ -83,22 +90,45 @@ def content_of(often: Often, size_bytes: int) -> bytes:
     return often.content(max(1, size_bytes // max(one, 2)))
 
 
+def fields(arguments: argparse.Namespace) -> Iterator[Message]:
+    """A message for every field that repeats."""
+    for path, method in methods().items():
+        for often in repeated(method.input_type):
+            name = f"{path} {often}"
+            if arguments.only in name:
+                yield (
+                    name,
+                    partial(content_of, often, arguments.size_bytes),
+                    method.server_streaming,
+                )
+
+
+def tensor(arguments: argparse.Namespace) -> Iterator[Message]:
+    """One tensor of as many rows as fit."""
+    request = pb.PredictRequest.FromString(affine_floats().message.read_bytes())
+    (rows,) = request.tensors.tensors.values()
+    count = max(1, arguments.size_bytes // len(rows.content))
+    rows.shape[0], rows.content = count, rows.content * count
+    content = request.SerializeToString()
+    yield "/batchproof.v1.PredictionService/Predict tensors", lambda: content, False
+
+
 def measure(
-    server: Server, size_bytes: int, rounds: int
+    server: Server, arguments: argparse.Namespace
 ) -> dict[str, list[tuple[float, float, str]]]:
     """The instants between which each field was sent, and how that ended."""
     sent: dict[str, list[tuple[float, float, str]]] = {}
     options = [("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
-    gzip = grpc.Compression.Gzip
-    with grpc.insecure_channel(server.grpc, options=options, compression=gzip) as channel:
-        for _ in range(rounds):
-            for path, method in methods().items():
-                for often in repeated(method.input_type):
-                    content = content_of(often, size_bytes)
-                    began_s = time.monotonic()
-                    code = send(channel, path, content, is_stream=method.server_streaming)
-                    time.sleep(_SETTLED_S)  # so that each wait is one message's
-                    sent.setdefault(f"{path} {often}", []).append((began_s, time.monotonic(), code))
+    form = grpc.Compression.NoCompression if arguments.plain else grpc.Compression.Gzip
+    messages = tuple(tensor(arguments) if arguments.tensor else fields(arguments))
+    with grpc.insecure_channel(server.grpc, options=options, compression=form) as channel:
+        for _ in range(arguments.rounds):
+            for name, make, is_stream in messages:
+                content = make()
+                began_s = time.monotonic()
+                code = send(channel, name.split()[0], content, is_stream=is_stream)
+                time.sleep(_SETTLED_S)  # so that each wait is one message's
+                sent.setdefault(name, []).append((began_s, time.monotonic(), code))
     return sent
 
 
@@ -113,13 +143,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Waits of others beside very repetitive messages.")
     parser.add_argument("--bytes", type=int, default=4_000_000, dest="size_bytes")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="not compressed")
+    parser.add_argument("--tensor", action="store_true", help="one that is answered")
+    parser.add_argument("--only", default="", help="of the fields in whose line this stands")
     arguments = parser.parse_args()
-    subject = affine_small()
+    subject = affine_floats() if arguments.tensor else affine_small()
     file = subject.message.with_name("waits.txt")
     with served(subject) as server:
         before_mb = server.memory_mb("VmRSS")
         with watching(server.grpc, file):
-            sent = measure(server, arguments.size_bytes, arguments.rounds)
+            sent = measure(server, arguments)
         peak_mb, after_mb = server.memory_mb("VmHWM"), server.memory_mb("VmRSS")
     lines = [line.split() for line in file.read_text().splitlines()]
     waits = [(float(line[0]), float(line[1])) for line in lines if len(line) == len(("at", "took"))]
@@ -129,7 +162,7 @@ def main() -> None:
     }
     medians = {field: statistics.median(each) for field, each in worst.items()}
     codes = sorted({code for spans in sent.values() for _, _, code in spans})
-    print(f"{len(sent)} repeated fields, {arguments.size_bytes} bytes each, {', '.join(codes)}")
+    print(f"{len(sent)} messages of {arguments.size_bytes} bytes each, {', '.join(codes)}")
     print(f"longest wait: {max(medians.values()):.3f} s (median of the rounds of the worst field),")
     print(f"              {max(max(each) for each in worst.values()):.3f} s at all")
     for field in sorted(medians, key=medians.__getitem__, reverse=True)[:_SHOWN]:

@@ -14,6 +14,7 @@ from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
 from batchproof_server.commands.diagnose.arguments import add_diagnose
 from batchproof_server.commands.drift.arguments import add_drift
+from batchproof_server.commands.ending import end_if_hanging
 from batchproof_server.commands.evaluate.arguments import add_evaluate
 from batchproof_server.commands.inspect.arguments import add_inspect
 from batchproof_server.commands.pack.arguments import add_pack
@@ -83,9 +84,12 @@ def main(argv: list[str] | None = None) -> int:
     is_whole_process = argv is None and arguments.command in _OPENS_ENGINES
     try:
         with engine_lines_apart() if is_whole_process else nullcontext():
-            return _command(arguments.command)(arguments)
+            code = _command(arguments.command)(arguments)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
+    if is_whole_process:
+        end_if_hanging(code)
+    return code
 
 
 def _command(name: str) -> Command:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from batchproof_server.base.signature import Tensors
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.examination import Examined
 from batchproof_server.proof.findings import Finding, Severity
@@ -216,6 +217,22 @@ def test_progress_is_told_from_start_to_end() -> None:
     counted = [(progress.done, progress.total) for progress in bench.told]
     assert counted == [(done, 18) for done in range(19)]
     assert {(p.model, p.version, p.step) for p in bench.told} == {("pictures", 3, "probing")}
+
+
+class GivesUp(Good):
+    """Is left at the first row that it executes."""
+
+    def execute(self, inputs: Tensors) -> Tensors:
+        """Does not come back."""
+        del inputs
+        raise KeyboardInterrupt
+
+
+def test_the_first_row_is_executed_when_the_step_was_told_so_that_a_hang_has_a_name() -> None:
+    bench = Bench()
+    with pytest.raises(KeyboardInterrupt):
+        bench.prove(candidate(GivesUp()))
+    assert [(progress.step, progress.done) for progress in bench.told] == [("probing", 0)]
 
 
 def test_what_the_audit_leaves_undecided_is_probed_with_more_rows_and_the_verdict_says_so() -> None:

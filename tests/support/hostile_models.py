@@ -63,6 +63,39 @@ class Table(tf.saved_model.experimental.TrackableResource):  # type: ignore[misc
         self._write_in("destroy")
 
 
+def endless(value: Any, when: Any) -> Any:
+    """The value, after a loop of hours when something holds."""
+    rounds = tf.where(when, 2_000_000_000, 1)
+    return tf.while_loop(
+        lambda turn, _: turn < rounds, lambda turn, kept: (turn + 1, kept * 1.0000001), (0, value)
+    )[1]
+
+
+def hanging(directory: Path) -> None:
+    """Answers, but for a row with a large number, of which its loop makes no end."""
+    save(
+        directory,
+        lambda vector: tf.map_fn(lambda row: endless(row, tf.reduce_max(row) > 1000.0), vector),
+    )
+
+
+def hanging_when_opened(directory: Path) -> None:
+    """Never ends to initialise its table."""
+
+    class Endless(Table):
+        @_function
+        def _initialize(self) -> Any:
+            return endless(tf.constant(1.0), tf.constant(True))  # noqa: FBT003 - a tensor
+
+    table = Endless(directory, "none")
+
+    def answer(vector: Any) -> Any:
+        _ = table.resource_handle
+        return vector * 2
+
+    save(directory, answer, table=table)
+
+
 def with_table(step: str) -> Save:
     """Writes when its table is created, initialised or destroyed."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from support.patience import PATIENCE_S
 
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _GOAWAY = 0, 1, 3, 4, 7
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _STREAM: Final = 1
@@ -24,6 +24,26 @@ def _literal(name: str, value: str) -> bytes:
     return b"\0" + b"".join(bytes((len(text),)) + text for text in texts)
 
 
+def settings_frame() -> bytes:
+    """What a client says first: that it has nothing to set."""
+    return _frame(_SETTINGS, 0, 0)
+
+
+def headers_frame(method: str, stream: int, headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The headers of a call, on a stream with an odd number."""
+    fields = (
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", method),
+        (":authority", "here"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        *headers,
+    )
+    block = b"".join(_literal(*field) for field in fields)
+    return _frame(_HEADERS, _END_HEADERS, stream, block)
+
+
 class RawCall:
     """One call on a connection of its own.
 
@@ -38,18 +58,7 @@ class RawCall:
 
     async def begin(self, method: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Sends the headers of a call."""
-        fields = (
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", method),
-            (":authority", "here"),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-            *headers,
-        )
-        block = b"".join(_literal(*field) for field in fields)
-        settings = _frame(_SETTINGS, 0, 0)
-        self._writer.write(_PREFACE + settings + _frame(_HEADERS, _END_HEADERS, _STREAM, block))
+        self._writer.write(PREFACE + settings_frame() + headers_frame(method, _STREAM, headers))
         await self._writer.drain()
 
     async def send(self, content: bytes, *, announced_bytes: int, is_last: bool) -> None:

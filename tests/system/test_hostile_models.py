@@ -1,6 +1,7 @@
-"""No command loads or executes a model that would act, whatever it is allowed."""
+"""No command loads or executes a model that would act, and none waits for one that hangs."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,27 @@ def test_a_model_that_acts_when_it_is_loaded_is_never_loaded(saved: Path, comman
     assert "BP206 " in said
     assert "WriteFile would be executed while it is loaded" in said
     assert not (saved / "witness").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "save"),
+    [
+        (("certify", "BUNDLE"), hostile.hanging),
+        (("evaluate", "BUNDLE", "--data", "DATA"), hostile.hanging),
+        (("inspect", "BUNDLE"), hostile.hanging_when_opened),
+    ],
+    ids=["certify", "evaluate", "inspect"],
+)
+def test_a_command_ends_although_the_model_hangs(
+    saved: Path, tmp_path: Path, command: tuple[str, ...], save: Callable[[Path], None]
+) -> None:
+    bundle = tmp_path / "hanging" / "1"
+    save(bundle)
+    (bundle / "batchproof.toml").write_text('format = 1\n[output]\nkind = "logits"\n')
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[execution]\nmax_load_step_s = 3\n")
+    places = {"BUNDLE": bundle, "DATA": saved / "data"}
+    words = (places.get(word, word) for word in command)
+    ended = run(*words, "--config", settings)
+    assert ended.returncode == 1
+    assert "no progress within 3 s" in ended.stdout + ended.stderr

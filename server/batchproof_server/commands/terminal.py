@@ -3,10 +3,9 @@
 Labels, names of files and texts of errors come from outside: everything is made printable here.
 """
 
-import os
 import sys
 from dataclasses import dataclass
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 from batchproof.text import printable, printable_lines
 from batchproof_server.proof.settings import Progress
@@ -15,13 +14,6 @@ from batchproof_server.proof.settings import Progress
 def write(text: str) -> None:
     """Writes lines to standard output."""
     sys.stdout.write(printable_lines(text) + "\n")
-
-
-def end_process(code: int) -> NoReturn:
-    """Ends the process without waiting for threads that hang, in an engine or elsewhere."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def write_error(text: str) -> None:

@@ -3,22 +3,22 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TypeAlias
+from typing import TypeVar
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.stall import Stall
 from batchproof_server.proof.settings import Progress, Tell
 
-# Loads a version, and tells of its progress.
-Load: TypeAlias = Callable[[Tell], LoadedModel]
+Loaded = TypeVar("Loaded")
 
 
-def load_within(load: Load, max_step_s: float, tell: Tell, clock: Clock) -> LoadedModel:
+def load_within(
+    load: Callable[[Tell], Loaded], max_step_s: float, tell: Tell, clock: Clock
+) -> Loaded:
     """What ``load`` loads, as long as there is progress.
 
     Args:
-        load: runs on a thread of its own.
+        load: runs on a thread of its own, and tells of its progress.
         max_step_s: until the next progress.
         tell: learns of the progress too, on that thread.
         clock: says what time it is.
@@ -28,7 +28,7 @@ def load_within(load: Load, max_step_s: float, tell: Tell, clock: Clock) -> Load
             the process should end without waiting for it.
     """
     stall = Stall(max_step_s, clock)
-    loading: Future[LoadedModel] = Future()
+    loading: Future[Loaded] = Future()
 
     def note(progress: Progress) -> None:
         stall.note(progress.step)

@@ -183,6 +183,45 @@ def test_a_function_that_is_not_served_may_do_what_it_likes(tmp_path: Path) -> N
     check_safe(KIND, tmp_path / "model")
 
 
+def _size_that_a_file_says(vector: Any, witness: Path) -> Any:
+    size = tf.strings.to_number(tf.io.read_file(str(witness)), tf.int32)
+    return vector + tf.reduce_sum(tf.fill([size], 1.0))
+
+
+def _size_that_the_old_debugger_writes(vector: Any, witness: Path) -> Any:
+    size = tf.raw_ops.DebugIdentity(input=tf.constant([3]), debug_urls=[f"file://{witness}"])
+    return vector + tf.reduce_sum(tf.fill(size, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer"),
+    [("ReadFile", _size_that_a_file_says), ("DebugIdentity", _size_that_the_old_debugger_writes)],
+)
+def test_what_tensorflow_would_compute_to_know_a_shape_is_refused_although_nobody_calls_it(
+    tmp_path: Path, operation: str, answer: Answer
+) -> None:
+    witness = tmp_path / "witness"
+    witness.write_text("3")
+    training = tf.Module()
+    training.step = tf.function(
+        lambda vector: answer(vector, witness), input_signature=[hostile.VECTOR], autograph=False
+    )
+    hostile.save(tmp_path / "model", lambda vector: vector * 2, training=training)
+    (finding,) = refusal(tmp_path / "model").findings
+    assert finding.startswith("BP206 ")
+    assert f"{operation} of constants would be executed while its shapes are inferred" in finding
+
+
+def test_a_function_that_is_not_served_may_read_the_files_that_it_is_told(tmp_path: Path) -> None:
+    training = tf.Module()
+    path = tf.TensorSpec((), tf.string, name="path")
+    training.read = tf.function(
+        lambda path: tf.io.decode_png(tf.io.read_file(path)), input_signature=[path]
+    )
+    hostile.save(tmp_path / "model", lambda vector: vector * 2, training=training)
+    check_safe(KIND, tmp_path / "model")
+
+
 def test_what_the_files_did_not_tell_is_refused_before_it_is_executed(tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     hostile.save(tmp_path / "model", lambda vector: hostile.after(hostile.writing(witness), vector))

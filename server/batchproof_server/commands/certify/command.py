@@ -15,7 +15,7 @@ from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import reason_of
 from batchproof_server.commands.report import field, report
-from batchproof_server.commands.terminal import ProgressLine, end_process, write, write_error
+from batchproof_server.commands.terminal import ProgressLine, write, write_error
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place, discover
 from batchproof_server.models.limited_loading import load_within
@@ -50,7 +50,7 @@ def certify(arguments: Namespace) -> int:
             return _certify(arguments, config, place, key, Path(scratch))
     except LoadingHangs as hangs:
         _write_refused(place, hangs, "failed", as_json=arguments.json)
-        end_process(FINDINGS)
+        return FINDINGS
 
 
 def _certify(

@@ -8,6 +8,7 @@ from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import TensorSpec
+from batchproof_server.commands.opening import open_within
 from batchproof_server.commands.report import field, summed_repairs
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.models.manifest import MANIFEST_NAME
@@ -31,7 +32,8 @@ def inspect(arguments: Namespace) -> int:
         return USAGE
     prepare_engines()
     try:
-        found = inspect_model(arguments.model.resolve(), config.engine)
+        path = arguments.model.resolve()
+        found = open_within(config, lambda: inspect_model(path, config.engine))
     except ModelRefused as refused:
         for finding in refused.findings or (str(refused),):
             write_error(finding)

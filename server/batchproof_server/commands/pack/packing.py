@@ -11,6 +11,7 @@ from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import write_whole
 from batchproof_server.base.output_forms import FORMS
 from batchproof_server.base.spread import spread
+from batchproof_server.commands.opening import open_within
 from batchproof_server.commands.pack.asking import (
     answers_of,
     compiled,
@@ -84,7 +85,8 @@ class Packing:
         """
         self.tell.begin(self.work.model.name, self.work.name, self.work.version)
         self._bring()
-        found = inspect_model(self.fresh, self.work.config.engine)
+        config = self.work.config
+        found = open_within(config, lambda: inspect_model(self.fresh, config.engine))
         self._tell_model(found)
         draft = self._draft(found)
         pictures = self._pictures(draft)

@@ -16,6 +16,7 @@ from batchproof_server.base.errors import InvalidInput, ModelRefused
 from batchproof_server.base.files import read_named, reason_of
 from batchproof_server.commands.certify.command import FINDINGS, OK, only_bundle
 from batchproof_server.commands.evaluate.command import tell_fault
+from batchproof_server.commands.opening import open_within
 from batchproof_server.commands.report import field
 from batchproof_server.commands.terminal import write
 from batchproof_server.imaging.encoding import encode_png
@@ -62,7 +63,8 @@ def _open(arguments: Namespace, config: Config) -> Explainer:
         raise ValueError(f"{arguments.bundle}: the manifest has no [recipe], so nothing is shown")
     prepare_engines()
     plugs = loading_plugs(config).imaging(bundle.kind)
-    signature = open_audited(bundle.kind, bundle.artefact, config.engine).source.signature((2,))
+    opened = open_within(config, lambda: open_audited(bundle.kind, bundle.artefact, config.engine))
+    signature = opened.source.signature((2,))
     recipe = fit_recipe(bundle, signature, plugs, config.images)
     if recipe is None:
         raise ValueError(f"{arguments.bundle}: the manifest has no [recipe], so nothing is shown")

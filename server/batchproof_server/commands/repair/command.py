@@ -12,12 +12,12 @@ from batchproof_server.backends.source import LayeredSource
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import reason_of
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle, prove
+from batchproof_server.commands.opening import open_within
 from batchproof_server.commands.report import report
-from batchproof_server.commands.terminal import end_process, write, write_error
+from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.drift.profile_form import PROFILE_NAME
 from batchproof_server.models.bundle import read_bundle
 from batchproof_server.models.discovery import Place
-from batchproof_server.models.stall import LoadingHangs
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME
 
@@ -43,8 +43,6 @@ def repair(arguments: Namespace) -> int:
     except ModelRefused as refused:
         for finding in refused.findings or (str(refused),):
             write_error(finding)
-        if isinstance(refused, LoadingHangs):
-            end_process(FINDINGS)
         return FINDINGS
     except OSError as fault:
         write_error(f"{out}: cannot be written ({reason_of(fault)})")
@@ -57,7 +55,8 @@ def _repair(place: Place, out: Path, config: Config) -> int:
         reasons = (bundle.kind.unalterable,) if bundle.kind.unalterable else ()
         raise ModelRefused(f"{bundle.artefact.name} has nothing to repair", reasons)
     check_safe(bundle.kind, bundle.artefact)
-    source = bundle.kind.open(bundle.artefact, config.engine)
+    kind = bundle.kind
+    source = open_within(config, lambda: kind.open(bundle.artefact, config.engine))
     repairs = source.repair()
     _write_bundle(source, bundle.artefact.name, place.directory, out)
     for each in repairs:

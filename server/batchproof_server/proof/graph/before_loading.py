@@ -18,6 +18,7 @@ from batchproof_server.proof.artefact.saved_model_files import GRAPH_NAME, LARGE
 from batchproof_server.proof.effects import UNSAFE, belongs_to_loading
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.graph.flatten import reachable
+from batchproof_server.proof.graph.folding import computed_at_once
 from batchproof_server.proof.graph.operations import broken_rule
 from batchproof_server.proof.rules import found
 
@@ -43,7 +44,8 @@ _TEXT_FILE_TABLE: Final = "InitializeTableFromTextFile"
 #     begin with an underscore (creating, initialising and destroying a resource are among them),
 #     functions that save and restore an object, and the signatures;
 #   - of one without, as TensorFlow 1 wrote it: the operations that initialise tables, local
-#     variables and all that the main operation does, those that restore, and the signatures.
+#     variables and all that the main operation does, those that restore, and the signatures;
+#   - of both: what TensorFlow computes while it infers the shapes of any function (``folding``).
 #
 # Restoring variables and filling tables belong to loading. Reading a vocabulary does too, when it
 # is a file of the artefact. The graph that is served is audited again once it is compiled, before
@@ -63,6 +65,8 @@ def audit_before_loading(directory: Path) -> tuple[Finding, ...]:
             findings.update(dict.fromkeys(_assets(graph)))
         for program in _programs(model.meta_graphs):
             findings.update(dict.fromkeys(_unsafe(program)))
+        for graph in model.meta_graphs:
+            findings.update(dict.fromkeys(_folded(graph.graph_def)))
     except DecodeError:
         return (found("BP015", GRAPH_NAME, "is no message of TensorFlow"),)
     return tuple(findings)
@@ -94,6 +98,16 @@ def _unsafe(program: _Program) -> Iterator[Finding]:
         when = "while it is loaded" if program.when == _LOADING else "to answer"
         where = f"{inside or program.what}/{node.name}"
         yield found(rule_id, where, f"{node.op} would be executed {when} ({program.what})")
+
+
+def _folded(graph_def: Any) -> Iterator[Finding]:
+    bodies = [(each.signature.name, each.node_def) for each in graph_def.library.function]
+    for inside, nodes in (("graph", graph_def.node), *bodies):
+        unsafe = {node.name for node in nodes if broken_rule(node) in UNSAFE}
+        for node in computed_at_once(nodes) if unsafe else ():
+            if node.name in unsafe:
+                detail = f"{node.op} of constants would be executed while its shapes are inferred"
+                yield found(str(broken_rule(node)), f"{inside}/{node.name}", detail)
 
 
 def _is_right(program: _Program, inside: str, node: Any) -> bool:

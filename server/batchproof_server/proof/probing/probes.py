@@ -71,7 +71,6 @@ def probe(
     """
     state = state_digest(backend)
     prober = _Prober(backend)
-    kept = prober.execute_alone(rows, buckets_rows[0])
     steps: list[_Step] = [
         prober.execute_co_batched,
         *(partial(prober.execute_permuted, order) for order in range(permutations)),
@@ -79,11 +78,15 @@ def probe(
         prober.execute_poisoned,
         prober.execute_again,
     ]
-    work = list(itertools.product(steps, buckets_rows if kept else ()))
-    for done, (step, bucket) in enumerate(work):
-        count(done, len(work))
+    total = len(steps) * len(buckets_rows)
+    count(0, total)  # a row of which the model makes no end may be the first
+    kept = prober.execute_alone(rows, buckets_rows[0])
+    work = itertools.product(steps, buckets_rows if kept else ())
+    for done, (step, bucket) in enumerate(work, 1):
         prober.attempt(step, bucket, kept)
-    count(len(work), len(work))
+        if done < total:
+            count(done, total)
+    count(total, total)
     explained = prober.explain(kept)
     findings = [*prober.findings, *itertools.chain.from_iterable(explained.values())]
     findings.extend(_powerless(prober, kept))

@@ -77,7 +77,8 @@ class _Inflating:
 
     def __init__(self, content: bytes, max_bytes: int) -> None:
         self._stream: Any = zlib.decompressobj(_GZIP_OR_ZLIB)
-        self._left = content
+        self._content = memoryview(content)
+        self._given_bytes = 0
         self._max_bytes = max_bytes
         self._parts: list[bytes] = []
         self._size_bytes = 0
@@ -86,27 +87,37 @@ class _Inflating:
     def go_on(self, most_bytes: int) -> bool:
         """Makes so many bytes of it at most; whether that was all."""
         try:
-            part = self._stream.decompress(self._left, most_bytes)
+            part = self._stream.decompress(self._stream.unconsumed_tail or self._next(), most_bytes)
         except zlib.error:
             raise CannotInflate(_BROKEN) from None
-        self._left = self._stream.unconsumed_tail
         self._parts.append(part)
         self._size_bytes += len(part)
         if self._size_bytes > self._max_bytes:
             text = f"the message has more than {self._max_bytes} bytes after decompression"
             raise CannotInflate(Status(Code.RESOURCE_EXHAUSTED, text))
         if self._stream.eof:
-            if self._stream.unused_data:
+            if self._stream.unused_data or not self._is_given_all:
                 raise CannotInflate(_BROKEN)
             return True
-        if not part:
+        if not part and not self._stream.unconsumed_tail and self._is_given_all:
             raise CannotInflate(_BROKEN)
         return False
 
+    # zlib copies what it did not come to, each time: all that is left, if it were given all.
+    def _next(self) -> memoryview:
+        begins = self._given_bytes
+        self._given_bytes += _QUICK_BYTES
+        return self._content[begins : self._given_bytes]
+
+    @property
+    def _is_given_all(self) -> bool:
+        return self._given_bytes >= len(self._content)
+
     def finish(self) -> None:
-        """Makes all that is left."""
+        """Makes all that is left, and puts it together: Python frees its lock for that too."""
         while not self._is_given_up and not self.go_on(_SLICE_BYTES):
             pass
+        self._parts = [b"".join(self._parts)]
 
     def give_up(self) -> None:
         """Nobody wants it any more: whoever makes it stops after the slice at hand."""

@@ -156,7 +156,8 @@ class Patience:
 
     def giving_way(self, peer: str) -> int | None:
         """The call that gives way to one more of a connection; None when none does."""
-        most = self._holdings.more_than(peer)
+        if (most := self._holdings.more_than(peer)) is None:
+            return None
         return next((each for each, of in reversed(self._read_for.items()) if of == most), None)
 
     def run_out(self, now_s: float) -> list[int]:

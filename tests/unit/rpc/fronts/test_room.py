@@ -1,5 +1,8 @@
 """What the front on the completion queue counts: bytes, patience and reads, without a network."""
 
+from typing import NoReturn
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -201,3 +204,21 @@ def test_the_latest_of_whoever_is_read_the_most_gives_way_and_nobody_who_has_as_
     for call_id in (2, 3):
         patience.end(call_id)
     assert patience.giving_way("c:1") is None
+
+
+class NotWalkedThrough(dict[int, str]):
+    """Calls that nobody looks at one by one."""
+
+    def items(self) -> NoReturn:
+        """Fails."""
+        raise AssertionError("every call that waits was looked at for one that is refused")
+
+
+def test_a_call_for_which_nobody_gives_way_is_refused_without_a_look_at_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patience = Patience(5.0)
+    monkeypatch.setattr(patience, "_read_for", NotWalkedThrough())
+    for call_id in range(3):
+        patience.begin(call_id, 0.0, "a:1")
+    assert patience.giving_way("a:1") is None

@@ -1,0 +1,25 @@
+"""How the process of a command ends although a model hangs. Knows the standard library only."""
+
+import os
+import sys
+import threading
+from typing import Final
+
+# Threads that load and execute models; see `models.thread_loader` and `models.limited_loading`.
+_OF_MODELS: Final = ("load", "device-")
+# What is nearly over needs no more; what hangs never ends.
+_PATIENCE_S: Final = 1.0
+
+
+def end_if_hanging(code: int) -> None:
+    """Ends the process when a thread of a model hangs, because Python would wait for that thread.
+
+    Nothing can interrupt it: it may be in a kernel of an engine for ever.
+    """
+    threads = [each for each in threading.enumerate() if each.name.startswith(_OF_MODELS)]
+    for thread in threads:
+        thread.join(_PATIENCE_S)
+    if any(thread.is_alive() for thread in threads):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
