@@ -1,5 +1,7 @@
 """Calls that were refused together are counted one by one."""
 
+from collections import Counter
+
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from batchproof_server.base.events import RefusedUnread
@@ -27,12 +29,10 @@ def test_the_metrics_count_each_of_them_and_the_time_of_none() -> None:
             )
         )
     text, _ = metrics.exposition()
-    values = {
-        sample.name: sample.value
-        for family in parse(text.decode())
-        for sample in family.samples
-        if sample.labels.get("version") == "3"
-    }
+    values: Counter[str] = Counter()
+    for family in parse(text.decode()):
+        for sample in family.samples:
+            values[sample.name] += sample.value
     assert values["batchproof_requests_total"] == 72.0
     assert values["batchproof_request_duration_seconds_count"] == 72.0
     assert values["batchproof_request_duration_seconds_sum"] == 0.0
