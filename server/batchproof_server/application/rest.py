@@ -17,6 +17,9 @@ from batchproof_server.web.rest.own import own_endpoints
 from batchproof_server.web.rest.port import RestPort
 from batchproof_server.web.rest.tensorflow_serving import tensorflow_endpoints
 from batchproof_server.web.settings import read_token
+from batchproof_server.web.site.endpoints import Comparisons, site_endpoints
+from batchproof_server.web.site.front import SiteFront, site_files
+from batchproof_server.web.site.templates import make_render
 
 
 def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
@@ -26,6 +29,7 @@ def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     calls: Calls,
     shedder: LoadShedder,
     entrance: Entrance,
+    comparisons: Callable[[], Comparisons],
     report: Callable[[Exception], None],
 ) -> tuple[Port, ...]:
     """The web port where it is enabled; opens nothing.
@@ -36,22 +40,27 @@ def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     settings = config.web
     if not settings.enabled:
         return ()
+    scheme = settings.scheme if settings.site else ""
+    access = Access(read_token(settings.token_file), settings.allow_origins, scheme)
+    render = make_render()
     limits = RestLimits(config.rpc.max_message_bytes, ByteBudget(settings.max_bytes_in_flight))
     endpoints = (
         *open_inference_endpoints(),
         *tensorflow_endpoints(core.versions),
         *own_endpoints(config.requests.max_request_rows),
+        *(site_endpoints(render, comparisons) if settings.site else ()),
     )
-    work = RestAnswers(
+    rest = RestAnswers(
         endpoints,
         services,
         calls,
         shedder=shedder,
         guard=entrance.guard(calls, services, RECORDS),
-        access=Access(read_token(settings.token_file), settings.allow_origins),
+        access=access,
         off_loop=core.off_loop,
         clock=core.clock,
         limits=limits,
     )
+    work = SiteFront(rest, site_files(render), access) if settings.site else rest
     port = RestPort(settings, work, limits.bodies, core.clock, report)
     return (Port("web", settings.host, settings.port, port, answers_requests=True),)

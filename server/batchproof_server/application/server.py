@@ -217,7 +217,14 @@ def compose(
             *_ports(config.server, front, operations),
             *management.ports(config, foreign, calling.shedder, entrance),
             *web_ports(
-                config, core, public, calling.calls, calling.shedder, entrance, log.write_failure
+                config,
+                core,
+                public,
+                calling.calls,
+                calling.shedder,
+                entrance,
+                observing.drift.comparisons,
+                log.write_failure,
             ),
         ),
         operations=operations,

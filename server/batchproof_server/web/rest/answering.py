@@ -50,7 +50,8 @@ class RestLimits:
 
     def most_bytes(self, endpoint: Endpoint) -> int:
         """Of a body: few where it holds neither pictures nor tensors."""
-        return self.body_bytes if endpoint.predicts else min(self.body_bytes, _SMALL_BODY_BYTES)
+        is_large = endpoint.predicts or endpoint.takes_large
+        return self.body_bytes if is_large else min(self.body_bytes, _SMALL_BODY_BYTES)
 
 
 # Contract
@@ -178,6 +179,8 @@ class RestAnswers:
         async def behave(message: Any, call: Call) -> bytes:
             reply = await method.behaviour(message, call)
             copied_bytes = _WRITTEN_TIMES * reply.ByteSize()
+            if route.endpoint.takes_time:
+                copied_bytes += _APART_BYTES
             done = await self._off_loop.run(partial(write, reply), copied_bytes=copied_bytes)
             written.append(done)
             call.trailers.append((REQUEST_ID_KEY, call.request_id))
@@ -230,6 +233,8 @@ class RestAnswers:
 _PACKED_TIMES: Final = 16
 _PARSED_TIMES: Final = 4
 _WRITTEN_TIMES: Final = 4
+# More than is done on the loop thread.
+_APART_BYTES: Final = 1 << 20
 _RETRY_AFTER_S: Final = 1.0
 _NO_ROOM: Final = "the server holds too many bytes of requests; try again later"
 

@@ -66,6 +66,8 @@ class Endpoint:
         rpc: the method that answers, ``/package.Service/Method``.
         read: makes its request.
         predicts: whether it is a prediction, which may be refused unread.
+        takes_large: whether its body holds a picture though it is no prediction.
+        takes_time: whether its answer is written beside the loop, however small it is.
     """
 
     path: re.Pattern[str]
@@ -73,6 +75,8 @@ class Endpoint:
     rpc: str
     read: Read
     predicts: bool = False
+    takes_large: bool = False
+    takes_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
