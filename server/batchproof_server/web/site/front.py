@@ -8,6 +8,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
+from batchproof_server.base.files import read_text
 from batchproof_server.diagnosis.page import STYLE
 from batchproof_server.web.rest.access import Access
 from batchproof_server.web.rest.connection import RestWork
@@ -31,6 +32,7 @@ _HEADERS: Final[Headers] = MappingProxyType(
         "x-content-type-options": "nosniff",
     }
 )
+_MOST_FILE_BYTES: Final = 1 << 20
 _PREFIX: Final = "/site/"
 _VERBS: Final = ("GET", "HEAD")
 
@@ -38,11 +40,12 @@ _VERBS: Final = ("GET", "HEAD")
 def site_files(render: Render) -> Mapping[str, RestAnswer]:
     """The files of the site by their paths. None of them says anything about the server."""
     static = FOLDER / "static"
-    style = STYLE.encode() + (static / "site.css").read_bytes()
+    style = STYLE + read_text(static / "site.css", _MOST_FILE_BYTES)
+    script = read_text(static / "site.js", _MOST_FILE_BYTES)
     return {
         "/": _file("text/html", render("index.html")),
-        f"{_PREFIX}site.css": _file("text/css", style),
-        f"{_PREFIX}site.js": _file("text/javascript", (static / "site.js").read_bytes()),
+        f"{_PREFIX}site.css": _file("text/css", style.encode()),
+        f"{_PREFIX}site.js": _file("text/javascript", script.encode()),
     }
 
 
