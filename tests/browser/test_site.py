@@ -2,13 +2,10 @@
 
 import base64
 import io
-import random
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, expect
@@ -16,7 +13,6 @@ from playwright.sync_api import Page, ViewportSize, expect
 from browser.conftest import TOKEN, Look
 from support.patience import PATIENCE_S
 from system.bundles import SAMPLES
-from system.process import ServerProcess, until
 
 Shoot = Callable[[Page, str], None]
 BOOT = SAMPLES / "09-ankle-boot-1.png"
@@ -49,14 +45,6 @@ def png(width: int, height: int) -> bytes:
     """A grey picture."""
     content = io.BytesIO()
     Image.new("L", (width, height), 90).save(content, "png")
-    return content.getvalue()
-
-
-def noise(seed: str) -> bytes:
-    """A picture of which a server remembers nothing."""
-    content = io.BytesIO()
-    pixels = random.Random(seed).randbytes(30 * 40)  # noqa: S311 - a picture
-    Image.frombytes("L", (30, 40), pixels).save(content, "png")
     return content.getvalue()
 
 
@@ -133,7 +121,9 @@ def test_a_picture_of_almost_40_megapixels_is_answered(opened: Look) -> None:
 
 def test_the_keyboard_alone_does(unopened: Look) -> None:
     page = unopened()
+    page.on("filechooser", lambda _: None)  # so that they are looked for long before one opens
     keyboard = page.keyboard
+    expect(page.get_by_label("Token")).to_be_focused()
     keyboard.type(TOKEN)
     keyboard.press("Enter")
     page.get_by_label("Model", exact=True).wait_for()
@@ -181,41 +171,23 @@ def test_live_figures_come_from_the_counters_of_the_server(opened: Look) -> None
     expect(page.get_by_role("img", name="class: share of the pictures")).to_be_visible()
 
 
-@contextmanager
-def standing(server: ServerProcess) -> Iterator[None]:
-    """No model answers meanwhile."""
-    devices = psutil.Process(server.process.pid).children(recursive=True)
-    for each in devices:
-        each.suspend()
-    try:
-        yield
-    finally:
-        for each in devices:
-            each.resume()
-
-
 @pytest.mark.parametrize("way", ["leave", "cancel"])
-def test_who_leaves_or_cancels_ends_the_diagnosis(
-    opened: Look, server: ServerProcess, way: str
-) -> None:
-    def cancelled() -> int:
-        finished = server.records("request finished")
-        ends = [each["code"] for each in finished if each["method"] == "rest.Diagnose"]
-        return ends.count("CANCELLED")
-
-    before = cancelled()
+def test_who_leaves_or_cancels_hangs_up(opened: Look, way: str) -> None:
+    """What the server does then is in tests/wire/rest/test_site.py."""
     page = opened()
-    choose(page, "never-seen.png", noise(seed=way))
-    expect(page.get_by_role("status")).to_contain_text("The answer is")
-    with standing(server):
-        page.get_by_role("button", name="Why this answer?").click()
-        page.get_by_role("button", name="Cancel").wait_for()
+    drop(page, BOOT)
+    expect(page.get_by_role("status")).to_have_text("The answer is Ankle boot.")
+    page.route("**/site/diagnosis*", lambda _: None)  # is not answered
+    page.get_by_role("button", name="Why this answer?").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    cancel.wait_for()
+    with page.expect_event("requestfailed", lambda asked: "/site/diagnosis" in asked.url):
         if way == "leave":
-            page.goto("about:blank")
+            page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
         else:
-            page.get_by_role("button", name="Cancel").click()
-            expect(page.get_by_role("status")).to_have_text("Cancelled.")
-        until("the diagnosis was cancelled", lambda: cancelled() > before)
+            cancel.click()
+    expect(page.get_by_role("status")).to_have_text("Cancelled.")
+    expect(cancel).to_be_hidden()
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])

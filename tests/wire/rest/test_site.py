@@ -14,6 +14,7 @@ from batchproof_server.diagnosis.page import STYLE
 from batchproof_server.web.settings import WebSettings
 from support.bundles_on_disk import PICTURES, RAW, picture, write_bundle
 from support.callers import TokensOnDisk
+from support.fakes import until
 from support.rest import Reply, conversation, request_bytes
 from support.running import Running, running
 
@@ -245,3 +246,17 @@ async def test_a_picture_is_counted_as_everybodys(site: Running) -> None:
     assert colours["inference_stats"]["success"]["count"] == 1
     methods = [each["method"] for each in site.log.requests()]
     assert methods[0] == "rest.Predict"
+
+
+async def test_a_diagnosis_ends_when_its_page_is_left(site: Running) -> None:
+    pressure = site.server.pressure
+    pressure.begin_request("somebody else")  # so that it waits
+    content = request_bytes("/site/diagnosis?model=colours", picture(size=SIDE), "POST", {})
+    async with conversation(site.web) as talk:
+        await talk.send(content.replace(b"Host: test", f"Host: {site.web}".encode()))
+        await until(lambda: pressure.under_way == 2)
+    await until(lambda: bool(site.log.requests()))
+    pressure.end_request("somebody else")
+    (ended,) = site.log.requests()
+    assert (ended["method"], ended["code"]) == ("rest.Diagnose", "CANCELLED")
+    assert pressure.is_idle
