@@ -178,9 +178,7 @@ class RestAnswers:
 
         async def behave(message: Any, call: Call) -> bytes:
             reply = await method.behaviour(message, call)
-            copied_bytes = _WRITTEN_TIMES * reply.ByteSize()
-            if route.endpoint.takes_time:
-                copied_bytes += _APART_BYTES
+            copied_bytes = _WRITTEN_TIMES * reply.ByteSize() + route.endpoint.writing_bytes
             done = await self._off_loop.run(partial(write, reply), copied_bytes=copied_bytes)
             written.append(done)
             call.trailers.append((REQUEST_ID_KEY, call.request_id))
@@ -233,8 +231,6 @@ class RestAnswers:
 _PACKED_TIMES: Final = 16
 _PARSED_TIMES: Final = 4
 _WRITTEN_TIMES: Final = 4
-# More than is done on the loop thread.
-_APART_BYTES: Final = 1 << 20
 _RETRY_AFTER_S: Final = 1.0
 _NO_ROOM: Final = "the server holds too many bytes of requests; try again later"
 

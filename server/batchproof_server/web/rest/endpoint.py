@@ -67,7 +67,7 @@ class Endpoint:
         read: makes its request.
         predicts: whether it is a prediction, which may be refused unread.
         takes_large: whether its body holds a picture though it is no prediction.
-        takes_time: whether its answer is written beside the loop, however small it is.
+        writing_bytes: that writing its answer is worth, beside the answer itself.
     """
 
     path: re.Pattern[str]
@@ -76,7 +76,7 @@ class Endpoint:
     read: Read
     predicts: bool = False
     takes_large: bool = False
-    takes_time: bool = False
+    writing_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
