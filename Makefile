@@ -6,6 +6,7 @@ WORKERS ?= 2
 UPGRADE ?=
 SCENARIOS ?=
 MINUTES ?= 10
+SCREENSHOTS ?=
 
 VENV := .venv
 DEMO := .venv-demo
@@ -26,7 +27,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 .PHONY: help demo test test-long check format types layers lint-proto lint-image image-check pytest coverage venv interop system \
-        test-pythons test-grpcio-oldest fuzz soak bench generate monitor stubs lock clean
+        test-pythons test-grpcio-oldest test-browser fuzz soak bench generate monitor stubs lock clean
 
 help: ## list the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +89,11 @@ test-pythons: venv ## the fast tests on every Python from 3.11 to 3.13 that is f
 
 test-grpcio-oldest: ## the tests of the port with the oldest grpcio that is allowed
 	@scripts/test-grpcio-oldest "$(PYTHON)"
+
+test-browser: venv ## the server's own page in Chromium; SCREENSHOTS=docs/images keeps its pictures
+	@scripts/install-chromium
+	@echo "==> pytest: the page in Chromium"
+	@SCREENSHOTS="$(SCREENSHOTS)" $(PYTEST) --timeout=300 tests/browser
 
 venv: $(VENV)/.installed ## the development environment, in .venv
 

@@ -77,6 +77,8 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "simplejpeg": ("batchproof_server.imaging.turbo_flavour",),
     "hdrh": ("batchproof_client.loadtest.histogram",),
     "prometheus_client": ("batchproof_server.observing.prometheus",),
+    "jinja2": ("batchproof_server.web.site.templates",),
+    "markupsafe": ("batchproof_server.web.site.templates",),
     "httptools": ("batchproof_server.web.rest.parsing",),
     "orjson": ("batchproof_server.web.rest.json_text",),
     "structlog": ("batchproof_server.observing.logs",),

@@ -17,6 +17,7 @@ TARGETS = {
     "pytest",
     "test-pythons",
     "test-grpcio-oldest",
+    "test-browser",
     "fuzz",
     "soak",
     "stubs",

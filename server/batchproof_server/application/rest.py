@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from batchproof_server.application.access import Entrance
+from batchproof_server.application.calling import Calling
 from batchproof_server.application.config import Config
 from batchproof_server.application.core import Core
 from batchproof_server.application.ports import Port
-from batchproof_server.rpc.calls import Calls
+from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.rpc.methods import Service
-from batchproof_server.rpc.pressure import LoadShedder
 from batchproof_server.serving.off_loop import ByteBudget
 from batchproof_server.web.rest.access import Access
 from batchproof_server.web.rest.answering import RECORDS, RestAnswers, RestLimits
@@ -17,15 +17,18 @@ from batchproof_server.web.rest.own import own_endpoints
 from batchproof_server.web.rest.port import RestPort
 from batchproof_server.web.rest.tensorflow_serving import tensorflow_endpoints
 from batchproof_server.web.settings import read_token
+from batchproof_server.web.site.endpoints import site_endpoints
+from batchproof_server.web.site.front import SiteFront, site_files
+from batchproof_server.web.site.templates import make_render
 
 
 def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     config: Config,
     core: Core,
     services: tuple[Service, ...],
-    calls: Calls,
-    shedder: LoadShedder,
+    calling: Calling,
     entrance: Entrance,
+    drift: DriftMetrics,
     report: Callable[[Exception], None],
 ) -> tuple[Port, ...]:
     """The web port where it is enabled; opens nothing.
@@ -36,22 +39,27 @@ def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     settings = config.web
     if not settings.enabled:
         return ()
+    scheme = settings.scheme if settings.site else ""
+    access = Access(read_token(settings.token_file), settings.allow_origins, scheme)
+    render = make_render()
     limits = RestLimits(config.rpc.max_message_bytes, ByteBudget(settings.max_bytes_in_flight))
     endpoints = (
         *open_inference_endpoints(),
         *tensorflow_endpoints(core.versions),
         *own_endpoints(config.requests.max_request_rows),
+        *(site_endpoints(render, drift.comparisons) if settings.site else ()),
     )
-    work = RestAnswers(
+    rest = RestAnswers(
         endpoints,
         services,
-        calls,
-        shedder=shedder,
-        guard=entrance.guard(calls, services, RECORDS),
-        access=Access(read_token(settings.token_file), settings.allow_origins),
+        calling.calls,
+        shedder=calling.shedder,
+        guard=entrance.guard(calling.calls, services, RECORDS),
+        access=access,
         off_loop=core.off_loop,
         clock=core.clock,
         limits=limits,
     )
+    work = SiteFront(rest, site_files(render), access) if settings.site else rest
     port = RestPort(settings, work, limits.bodies, core.clock, report)
     return (Port("web", settings.host, settings.port, port, answers_requests=True),)

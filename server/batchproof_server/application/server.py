@@ -216,9 +216,7 @@ def compose(
         ports=(
             *_ports(config.server, front, operations),
             *management.ports(config, foreign, calling.shedder, entrance),
-            *web_ports(
-                config, core, public, calling.calls, calling.shedder, entrance, log.write_failure
-            ),
+            *web_ports(config, core, public, calling, entrance, observing.drift, log.write_failure),
         ),
         operations=operations,
         heartbeat=heartbeat,

@@ -14,7 +14,7 @@ from batchproof_server.diagnosis.occlusion import OcclusionMap
 from batchproof_server.diagnosis.text import measured, summary_text
 from batchproof_server.diagnosis.verdict import CheckReport, Diagnosis
 
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --line: #d5dae0;
   --card: #f6f8fa; --own: #0063a3; --reference: #6e7781; --bad: #b8400a; --unsure: #8a6d00;
   --good: #00755a }
@@ -55,6 +55,7 @@ td.level { white-space: nowrap } .likely .level { color: var(--bad); font-weight
 summary { cursor: pointer; font-weight: 600; padding: .3rem 0 }
 :focus-visible { outline: 3px solid var(--own); outline-offset: 2px }
 """
+"""Light and dark, of a report and of the server's own page."""
 _CLASSES: Final = {Level.FINE: "fine", Level.SUSPICIOUS: "suspicious", Level.LIKELY: "likely"}
 _READING: Final = (
     "Solid: the probability of the class that the unchanged picture gets; a large point is another"
@@ -83,7 +84,7 @@ def page(diagnoses: Sequence[Diagnosis], refused: Sequence[str]) -> str:
         '<html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{PAGE_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_shown(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<title>{_shown(title)}</title><style>{STYLE}</style></head><body>",
         f"<header><h1>{_shown(title)}</h1>",
         f'<p class="quiet">{_shown(about)}</p></header><main>',
         *_summary(diagnoses, refused),

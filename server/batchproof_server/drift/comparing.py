@@ -129,10 +129,22 @@ def compare(profile: ReferenceProfile, signals: Signals) -> DriftComparison:
         profile: the reference.
         signals: of one or more rows whose scores are finite.
     """
-    counts = Ruler(profile).counted(signals)
+    confidence = float(signals.values["confidence"].mean())
+    return compare_counts(profile, Ruler(profile).counted(signals), confidence)
+
+
+def compare_counts(
+    profile: ReferenceProfile, counts: DriftCounts, confidence: float
+) -> DriftComparison:
+    """Compares what was counted.
+
+    Args:
+        profile: the reference.
+        counts: of its ``Ruler``.
+        confidence: the mean of the rows that were counted; anything where there are none.
+    """
     found = tuple(_signals(profile, counts))
     rows = found[0].observations
-    confidence = float(signals.values["confidence"].mean())
     return DriftComparison(
         rows=rows,
         unusable=int(counts.unusable.sum()),

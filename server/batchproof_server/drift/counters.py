@@ -58,9 +58,13 @@ class Ruler:
 
     Args:
         profile: the reference.
+
+    Attributes:
+        profile: the same.
     """
 
     def __init__(self, profile: ReferenceProfile) -> None:
+        self.profile = profile
         groups = profile.class_groups()
         self._classes = groups.group_of
         self._scales = tuple(

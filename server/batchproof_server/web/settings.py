@@ -24,6 +24,7 @@ class WebSettings:
         token_file: holds the word that every request brings as ``Authorization: Bearer``; empty
             asks for none.
         allow_origins: of pages in browsers that may ask, such as ``https://app.example``.
+        site: whether the page for people is there too, under ``/``.
         max_connections: open at the same time, and half of the descriptors that the process may
             open at most; the slowest gives way to one more.
         max_head_bytes: of the request line and the headers together.
@@ -43,6 +44,7 @@ class WebSettings:
     port: int = 8501
     token_file: str = ""
     allow_origins: tuple[str, ...] = ()
+    site: bool = False
     max_connections: int = 1024
     max_head_bytes: int = 16_384
     max_bytes_in_flight: int = 268_435_456
@@ -61,6 +63,11 @@ class WebSettings:
             if not _SHORTEST_S <= getattr(self, name) <= _LONGEST_S:
                 expected = f"expected {_SHORTEST_S} to {_LONGEST_S:.0f}"
                 raise ValueError(f"{name} is {getattr(self, name)}, {expected}")
+
+    @property
+    def scheme(self) -> str:
+        """Of the port."""
+        return "http" if self.tls is None else "https"
 
     def check_asked(self, *, has_callers: bool) -> None:
         """Returns when whoever reaches the port is asked who they are.

@@ -15,6 +15,7 @@ from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
 from batchproof_server.base.events import PredictionRecord, Subscription
+from batchproof_server.drift.comparing import DriftComparison, compare_counts
 from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.drift.recorded import signals_of_records
@@ -189,6 +190,21 @@ class DriftMetrics(Collector):
         yield uncounted_family(uncounted)
         yield far_family(far)
         yield from version_families(profiled)
+
+    def comparisons(self) -> dict[tuple[str, int], DriftComparison]:
+        """What was counted of each version since it was loaded, against its profile."""
+        with self._lock:
+            failures = self._count_locked()
+            counted = {
+                key: (each.ruler.profile, each.counts, each.confidence_sum, each.confidence_count)
+                for key, each in self._watched.items()
+                if each.ruler is not None and each.counts is not None
+            }
+        self._tell(failures)
+        return {
+            key: compare_counts(profile, counts, total / max(1, rows))
+            for key, (profile, counts, total, rows) in counted.items()
+        }
 
     def describe(self) -> Iterable[core.Metric]:
         """The families are known by what ``collect`` yields; registering must not run it."""

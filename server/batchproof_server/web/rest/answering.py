@@ -50,7 +50,8 @@ class RestLimits:
 
     def most_bytes(self, endpoint: Endpoint) -> int:
         """Of a body: few where it holds neither pictures nor tensors."""
-        return self.body_bytes if endpoint.predicts else min(self.body_bytes, _SMALL_BODY_BYTES)
+        is_large = endpoint.predicts or endpoint.takes_large
+        return self.body_bytes if is_large else min(self.body_bytes, _SMALL_BODY_BYTES)
 
 
 # Contract
@@ -177,7 +178,7 @@ class RestAnswers:
 
         async def behave(message: Any, call: Call) -> bytes:
             reply = await method.behaviour(message, call)
-            copied_bytes = _WRITTEN_TIMES * reply.ByteSize()
+            copied_bytes = _WRITTEN_TIMES * reply.ByteSize() + route.endpoint.writing_bytes
             done = await self._off_loop.run(partial(write, reply), copied_bytes=copied_bytes)
             written.append(done)
             call.trailers.append((REQUEST_ID_KEY, call.request_id))

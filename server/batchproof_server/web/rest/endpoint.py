@@ -66,6 +66,8 @@ class Endpoint:
         rpc: the method that answers, ``/package.Service/Method``.
         read: makes its request.
         predicts: whether it is a prediction, which may be refused unread.
+        takes_large: whether its body holds a picture though it is no prediction.
+        writing_bytes: that writing its answer is worth, beside the answer itself.
     """
 
     path: re.Pattern[str]
@@ -73,6 +75,8 @@ class Endpoint:
     rpc: str
     read: Read
     predicts: bool = False
+    takes_large: bool = False
+    writing_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

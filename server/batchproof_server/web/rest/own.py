@@ -71,7 +71,12 @@ def _form_text(part: Part) -> str:
         raise InvalidInput(f'"{cut(part.name)}" is no UTF-8 text') from fault
 
 
-def _whole(name: str, text: str) -> int:
+def whole_number(name: str, text: str) -> int:
+    """The number of an option, 0 or more.
+
+    Raises:
+        InvalidInput: it is none.
+    """
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise InvalidInput(f'"{name}" is "{cut(text)}", expected a whole number')
     return int(text)
@@ -91,7 +96,7 @@ def _take_model(request: pb.PredictRequest, text: str) -> None:
 
 
 def _take_version(request: pb.PredictRequest, text: str) -> None:
-    request.model.version = _whole("version", text)
+    request.model.version = whole_number("version", text)
 
 
 def _take_label(request: pb.PredictRequest, text: str) -> None:
@@ -99,7 +104,7 @@ def _take_label(request: pb.PredictRequest, text: str) -> None:
 
 
 def _take_top_k(request: pb.PredictRequest, text: str) -> None:
-    top_k = _whole("top_k", text)
+    top_k = whole_number("top_k", text)
     if top_k > _MOST_UINT32:
         raise InvalidInput(f'"top_k" is {top_k}, expected {_MOST_UINT32} at most')
     request.options.top_k = top_k
@@ -137,7 +142,7 @@ def _take_early_exit(request: pb.PredictRequest, text: str) -> None:
 
 
 def _take_seed(request: pb.PredictRequest, text: str) -> None:
-    request.options.tta.seed = _whole("tta_seed", text)
+    request.options.tta.seed = whole_number("tta_seed", text)
 
 
 # As the Open Inference Protocol's parameters are called, where they are some.
