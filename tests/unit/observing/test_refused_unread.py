@@ -1,6 +1,6 @@
 """Calls that were refused together are counted one by one."""
 
-from collections import Counter
+from collections import defaultdict
 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
@@ -29,7 +29,7 @@ def test_the_metrics_count_each_of_them_and_the_time_of_none() -> None:
             )
         )
     text, _ = metrics.exposition()
-    values: Counter[str] = Counter()
+    values: defaultdict[str, float] = defaultdict(float)
     for family in parse(text.decode()):
         for sample in family.samples:
             values[sample.name] += sample.value
