@@ -352,10 +352,10 @@ def _end(
     call: CoreCall, outcome: Reply | Status, *, is_first: bool = True, is_watched: bool = True
 ) -> None:
     """Sends how a call ends; one that cannot be sent ends it too, and spoils no other."""
-    operations = end_of_call(outcome, is_first=is_first)
-    if not is_watched:  # what nobody has asked the core to close, it closes with the last word
-        operations = (*operations, receive_close())
+    # What nobody asked the core to tell the end of, it tells with the last word.
+    more = () if is_watched else (receive_close(),)
     try:
+        operations = (*end_of_call(outcome, is_first=is_first), *more)
         failed = call.start_server_batch(operations, (SENT, 0))
     except Exception as fault:  # noqa: BLE001 - whatever it cannot take, its caller is told
         told: dict[str, Any] = {"message": "an answer could not be sent", "exception": fault}
