@@ -79,7 +79,7 @@ class RefusedUnread(Event):
 
     Attributes:
         method: the short name of their RPC.
-        request_ids: the callers' or ours, one or more.
+        request_ids: the callers' or ours, of each call.
         model: the name, where only one could have been meant; else empty.
         version: what would have answered; 0 when that is not known.
         code: the gRPC code's name.

@@ -2,12 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
-from typing import Final
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.base.signature import Tensors
-from batchproof_server.batching.connections import Ahead
+from batchproof_server.batching.connections import NOBODY_AHEAD, Ahead
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.replies import Member
 from batchproof_server.batching.settings import BatchingSettings
@@ -83,9 +82,6 @@ class LatencyModel:
         return running_s + rows * self._row_s * self._slowness / self._width
 
 
-_NOBODY: Final = Ahead()
-
-
 # Contract: lives on the loop thread. A deadline is a reason to refuse only
 # while the device is busy: what is executed is what the latency model learns from, so a wrong one
 # mends itself. What a refusal says is computed only when there is one.
@@ -141,7 +137,7 @@ class Admission:
         return self._queue.offer(task, now_s)
 
     def check(
-        self, rows: int, deadline_s: float | None, caller: Hashable, ahead: Ahead = _NOBODY
+        self, rows: int, deadline_s: float | None, caller: Hashable, ahead: Ahead = NOBODY_AHEAD
     ) -> None:
         """Returns when a task would be accepted, and probably answered by its deadline.
 

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import Hashable
 from functools import partial
-from typing import Final
 
 from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.base.errors import ServingError
@@ -13,7 +12,7 @@ from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.base.spans import RequestSpans
 from batchproof_server.batching.admission import Admission, LatencyModel, queue_limits
 from batchproof_server.batching.apart import Apart
-from batchproof_server.batching.connections import Ahead
+from batchproof_server.batching.connections import NOBODY_AHEAD, Ahead
 from batchproof_server.batching.device_work import Accounts, Batch, DeviceWork, TellAnswered
 from batchproof_server.batching.isolation import Isolation
 from batchproof_server.batching.microbatch import MicroBatchQueue
@@ -24,8 +23,6 @@ from batchproof_server.batching.task import Task
 from batchproof_server.batching.watch import TellTrouble, Watch
 from batchproof_server.devices.device import Device, DeviceState, Execution, Finish
 from batchproof_server.selfcheck.choosing import SelfChecks
-
-_NOBODY: Final = Ahead()
 
 
 # Contract
@@ -230,7 +227,7 @@ class Batcher:
             raise
 
     def refusal(
-        self, deadline_s: float | None = None, caller: Hashable = "", ahead: Ahead = _NOBODY
+        self, deadline_s: float | None = None, caller: Hashable = "", ahead: Ahead = NOBODY_AHEAD
     ) -> ServingError | None:
         """What ``submit`` would raise for one row behind those ``ahead``; counts nothing."""
         try:

@@ -69,6 +69,9 @@ class Ahead(NamedTuple):
     own_rows: int = 0
 
 
+NOBODY_AHEAD: Final = Ahead()
+
+
 @dataclass(slots=True)
 class _Waiting(Generic[Payload]):
     """The tasks of one connection with the instants at which each would be done."""

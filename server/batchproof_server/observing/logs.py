@@ -213,30 +213,16 @@ class LogObserver:
         self._writer_of(record.code)(REQUEST_EVENT, **{_REQUEST: record})
 
     def write_refused(self, refused: RefusedUnread) -> None:
-        """Writes one line for all that came together; where it is one, as for any other request."""
-        if len(refused.request_ids) > 1:
-            self._writer_of(refused.code)(
-                "requests refused",
-                method=refused.method,
-                model=short(refused.model),
-                version=refused.version,
-                code=refused.code,
-                requests=len(refused.request_ids),
-                request_ids=[short(each) for each in refused.request_ids],
-                message=short(refused.message),
-            )
-            return
-        self.write_request(
-            RequestRecord(
-                method=refused.method,
-                request_id=refused.request_ids[0],
-                model=refused.model,
-                version=refused.version,
-                code=refused.code,
-                duration_s=0.0,
-                rows=0,
-                message=refused.message,
-            )
+        """Writes one line for all that came together, with the id of each."""
+        self._writer_of(refused.code)(
+            "requests refused",
+            method=refused.method,
+            model=short(refused.model),
+            version=refused.version,
+            code=refused.code,
+            requests=len(refused.request_ids),
+            request_ids=[short(each) for each in refused.request_ids],
+            message=short(refused.message),
         )
 
     def _writer_of(self, code: str) -> Callable[..., Any]:

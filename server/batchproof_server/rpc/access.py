@@ -210,17 +210,21 @@ class GuardGate:
 
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Of each head how its call is refused; None lets it go on."""
-        return [self._look(head, let_in) for head in heads]
-
-    def _look(self, head: CallHead, let_in: LetIn) -> Status | None:
-        try:
-            admitted = self._guard.admit_now(head)
-        except ServingError as refusal:
-            return self._guard.refuse(head, refusal)
-        if not self._gate.wants(head.method):
-            return None
-        (refused,) = self._gate.look((admitted,), let_in)
-        return refused
+        looked: list[Status | None] = [None] * len(heads)
+        wanted: dict[int, CallHead] = {}
+        for place, head in enumerate(heads):
+            try:
+                admitted = self._guard.admit_now(head)
+            except ServingError as refusal:
+                looked[place] = self._guard.refuse(head, refusal)
+            else:
+                if self._gate.wants(head.method):
+                    wanted[place] = admitted
+        if wanted:
+            refusals = self._gate.look(tuple(wanted.values()), let_in)
+            for place, refused in zip(wanted, refusals, strict=True):
+                looked[place] = refused
+        return looked
 
 
 def _authorization(head: CallHead) -> str | None:

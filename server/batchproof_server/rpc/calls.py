@@ -150,6 +150,8 @@ class Calls:
             model: of which they ask; empty where it is not known.
             version: of it; 0 where it is not known.
         """
+        if len(heads) == 1:
+            return [self.refuse(name, full, _from_metadata(heads[0]), Trace(model, version))]
         stem = secrets.token_hex(_REQUEST_ID_BYTES - _NUMBER_BYTES)
         ids = [
             _readable(_from_metadata(head)) or f"{stem}{number:0{2 * _NUMBER_BYTES}x}"
@@ -167,7 +169,7 @@ class Calls:
                 reason=SHED_REASONS[QueueFull],
             )
         )
-        return [first, *(first.of(request_id) for request_id in ids[1:])]
+        return [first, *(first.of_request(request_id) for request_id in ids[1:])]
 
     def timeout_s(self, head: CallHead) -> float | None:
         """What is left of the caller's time; None when there is no limit."""
@@ -227,12 +229,7 @@ class Calls:
             if isinstance(error, QueueFull):
                 self._pressure.learn_refusal()
         else:
-            # After the answer is on its way: nobody waits for the accounting.
-            trace.ended_s = self._clock.now_s()
-            duration_s = trace.ended_s - started_s
-            self._pressure.learn_answer(trace.model, trace.rows, duration_s - trace.queued_s)
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._record, method.name, call, duration_s, "OK", "")
+            self._finish(method.name, call, started_s)
             return reply
         finally:
             self._pressure.end_request(head.peer)
@@ -253,6 +250,15 @@ class Calls:
         failure = self._fail_cancelled(call, head, cancelled, "")
         self._finish_failed(method.name, call, 0.0, failure)
         return failure
+
+    def _finish(self, name: str, call: Call, started_s: float) -> None:
+        ended_s, trace = self._clock.now_s(), call.trace
+        duration_s = ended_s - started_s
+        if trace.spans is not None:
+            trace.spans.ended_s = ended_s
+        self._pressure.learn_answer(trace.model, trace.rows, duration_s - trace.queued_s)
+        # After the answer is on its way: nobody waits for the accounting.
+        asyncio.get_running_loop().call_soon(self._record, name, call, duration_s, "OK", "")
 
     def _finish_failed(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
         if failure.code is Code.DEADLINE_EXCEEDED:
@@ -294,8 +300,8 @@ class Calls:
 
     def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
         spans = call.trace.spans
-        if spans is not None:
-            spans.ended_s = call.trace.ended_s or self._clock.now_s()
+        if spans is not None and not spans.ended_s:
+            spans.ended_s = self._clock.now_s()
         self._observer.notify(
             RequestRecord(
                 method=method,

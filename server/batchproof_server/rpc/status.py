@@ -66,7 +66,7 @@ class Failure(Status):
     retry_after_s: float | None = None
     given_id: str = ""
 
-    def of(self, request_id: str) -> "Failure":
+    def of_request(self, request_id: str) -> "Failure":
         """The same of another request."""
         trailers = ((REQUEST_ID_KEY, request_id), *self.trailers[1:])
         return Failure(self.code, self.text, trailers, request_id, self.retry_after_s)

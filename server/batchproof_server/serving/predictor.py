@@ -148,6 +148,7 @@ class Predictor:
         executed = await self._rounds.execute(request, tensors, rows)
         usual, far = request.model.usual_means, None
         if usual is not None and inputs is not None:
+            # Usual rows are told here, so that their road has no file more.
             (lowest, highest), means = usual.limits, inputs.tensor_means
             if not (lowest <= means.min() and means.max() <= highest):
                 far = usual.far(means)

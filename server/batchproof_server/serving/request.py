@@ -77,7 +77,6 @@ class Trace:
         version: its number; 0 until it is found.
         rows: 0 until they are counted.
         queued_s: how long its rows waited for a device; 0 until they were executed.
-        ended_s: when its answer was ready to be sent; 0 when there was none.
         spans: of a sampled request; None of others.
     """
 
@@ -85,7 +84,6 @@ class Trace:
     version: int = 0
     rows: int = 0
     queued_s: float = 0.0
-    ended_s: float = 0.0
     spans: RequestSpans | None = None
 
 

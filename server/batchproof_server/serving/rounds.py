@@ -93,7 +93,7 @@ class Rounds:
         images, views = request.images, 0 if plan.is_plain else len(plan.views)
         started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
         results = await self.off_loop.decode(expansion.recipe, images, work, views)
-        self._check_deadline(request, started_s, len(images))
+        self._end_decoding(request, started_s, len(images))
         return results
 
     async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
@@ -103,7 +103,7 @@ class Rounds:
         views = 0 if plan.is_plain else len(plan.views)
         started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
         (rows,) = await self.off_loop.decode(expansion.recipe, [image], work, views)
-        self._check_deadline(request, started_s)
+        self._end_decoding(request, started_s)
         return rows
 
     async def use_kept(
@@ -121,7 +121,7 @@ class Rounds:
         started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
         rows = await self.off_loop.use_kept(work, wanted_bytes)
         kept.drop(place)
-        self._check_deadline(request, started_s)
+        self._end_decoding(request, started_s)
         return PictureRows(rows, None)
 
     async def stack(self, request: PredictRequest, pictures: list[PictureRows]) -> Tensors:
@@ -171,7 +171,7 @@ class Rounds:
         request.trace.queued_s = max(request.trace.queued_s, waited_s)
         return _joined(request.model, executions)
 
-    def _check_deadline(self, request: PredictRequest, started_s: float, pictures: int = 1) -> None:
+    def _end_decoding(self, request: PredictRequest, started_s: float, pictures: int = 1) -> None:
         """Notes a decoding that began at ``started_s`` and has ended; raises where it is late."""
         if (spans := request.trace.spans) is not None:
             spans.decoded.append(DecodedPictures(started_s, self._clock.now_s(), pictures))

@@ -112,17 +112,6 @@ def test_calls_that_are_refused_together_are_one_line_with_the_id_of_each(
     }
 
 
-def test_one_that_is_refused_unread_has_the_line_of_any_request(stream: io.StringIO) -> None:
-    observer(stream).write_refused(refused("a"))
-    (line,) = lines(stream)
-    assert (line["event"], line["request_id"], line["code"], line["message"]) == (
-        "request finished",
-        "a",
-        "RESOURCE_EXHAUSTED",
-        "full",
-    )
-
-
 @pytest.mark.parametrize("difference", [1.5e-7, 0.0, None])
 def test_another_answer_in_other_company_is_an_error_with_its_request(
     stream: io.StringIO, difference: float | None

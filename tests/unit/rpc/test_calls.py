@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, QueueFull
+from batchproof_server.base.events import ShedRecord
 from batchproof_server.batching.connections import Ahead, LetIn
 from batchproof_server.rpc.calls import Call, Calls, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
@@ -230,9 +231,9 @@ def test_the_gate_looks_at_a_list_of_heads_and_refuses_each_by_itself() -> None:
     assert looked == [None, refused, None]
     assert refused is not None
     assert refused.trailers == (("x-request-id", "beside"), ("grpc-retry-pushback-ms", "100"))
-    [record] = bench.recorder.refused
+    [record] = bench.recorder.requests
     assert (record.method, record.model, record.version) == ("C", "m", 3)
-    assert (record.request_ids, record.reason) == (("beside",), "queue_full")
+    assert bench.recorder.shed == [ShedRecord("m", 3, "queue_full")]
 
 
 def test_the_gate_counts_those_whom_it_let_in_before_any_queue_knows_of_them() -> None:
