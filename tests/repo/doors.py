@@ -58,6 +58,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_server.proof.graph",
     ),
     "keras": (
+        "batchproof.keras",
         "batchproof_server.backends.keras",
         "batchproof_server.proof.keras.model",
         "batchproof_server.proof.keras.repair",
@@ -100,6 +101,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_server.application.config",
         "batchproof_server.observing.engine_lines",  # TensorFlow's own setting, for its own lines
         "batchproof_client.connection",
+        "batchproof.keras",  # packs without the GPU, whose memory the training holds
     ),
     "os.getenv": ("batchproof_server.application.config",),
     "time": ("batchproof_server.base.clock", "batchproof_client"),

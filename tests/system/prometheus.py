@@ -16,8 +16,8 @@ from system.process import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus"
-# Prometheus gives every target and every group of rules its own place within an interval. With equal
-# intervals a scrape that is under way at one evaluation would be under way at every other one.
+# Prometheus gives every target and every group of rules its own place within an interval. With
+# equal intervals a scrape under way at one evaluation would be under way at every other one.
 _CONFIGURATION = """
 global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1300ms }
 rule_files: [ "*.yml" ]

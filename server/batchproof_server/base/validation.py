@@ -1,6 +1,7 @@
 """Checks untrusted configuration against frozen dataclasses and names every fault at once."""
 
 import difflib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
@@ -47,6 +48,25 @@ def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
                 for sentence in _sentences(fault, kind)
             )
         ) from invalid
+
+
+def parse_document(kind: type[Settings], text: str) -> Settings:
+    """The same from the text of a JSON file; numbers that are not finite are no JSON.
+
+    Raises:
+        InvalidSettings: it is no JSON, or has faults; one line for each, beginning with its path.
+    """
+    try:
+        values: Any = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as fault:  # no JSON, too large a number, too deep
+        raise InvalidSettings((f"(root): no JSON: {parser_says(fault)}",)) from fault
+    if not isinstance(values, Mapping):
+        raise InvalidSettings((f"(root): {type(values).__name__}, expected an object",))
+    return parse_settings(kind, values)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def parser_says(fault: Exception) -> str:

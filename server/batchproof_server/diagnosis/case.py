@@ -15,6 +15,7 @@ from batchproof_server.diagnosis.reference import (
     ReferenceMeasures,
     TurnGains,
 )
+from batchproof_server.diagnosis.training_curve import TrainingCurve
 from batchproof_server.drift.profile import ReferenceProfile
 
 
@@ -31,6 +32,7 @@ class DiagnosedModel:
         verdict: of the certificate; empty without one.
         profile: None where the bundle has none.
         training_profile: of the pictures that it was trained on; None where the bundle has none.
+        training_curve: how it was trained; None where the bundle does not say.
     """
 
     model: str
@@ -41,6 +43,7 @@ class DiagnosedModel:
     verdict: str
     profile: ReferenceProfile | None
     training_profile: ReferenceProfile | None = None
+    training_curve: TrainingCurve | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

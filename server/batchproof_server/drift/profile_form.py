@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from batchproof_server.base.validation import InvalidSettings, parse_settings, parser_says
+from batchproof_server.base.validation import parse_document
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.tta_reference import TtaReference, unfit_tta
 
@@ -24,17 +24,7 @@ def parse_profile(text: str) -> ReferenceProfile:
     Raises:
         InvalidSettings: it is no JSON, or has faults; one line for each, beginning with its path.
     """
-    try:
-        values: Any = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as fault:  # no JSON, too large a number, too deep
-        raise InvalidSettings((f"(root): no JSON: {parser_says(fault)}",)) from fault
-    if not isinstance(values, Mapping):
-        raise InvalidSettings((f"(root): {type(values).__name__}, expected an object",))
-    return parse_settings(ReferenceProfile, values)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
+    return parse_document(ReferenceProfile, text)
 
 
 def canonical_json(profile: ReferenceProfile) -> str:

@@ -10,6 +10,7 @@ from batchproof_server.diagnosis.case import Case, DiagnosedModel, Given
 from batchproof_server.diagnosis.checks.overfitting import OverfittingCheck, accuracy
 from batchproof_server.diagnosis.findings import CheckResult, Level
 from batchproof_server.diagnosis.reference import Looks, PlaceInReference, TurnGains
+from batchproof_server.diagnosis.training_curve import TrainingCurve
 from batchproof_server.drift.profile import ReferenceProfile, ece_ratio
 from batchproof_server.models.profiles import read_profile
 
@@ -30,11 +31,17 @@ PERFECT = replace(
 )
 
 
-def looked_at(reference: ReferenceProfile | None, training: ReferenceProfile | None) -> CheckResult:
+def looked_at(
+    reference: ReferenceProfile | None,
+    training: ReferenceProfile | None,
+    curve: TrainingCurve | None = None,
+) -> CheckResult:
     nothing = np.zeros((1, 0))
     one = ClassAnswers(np.ones((1, 1)), np.zeros((1, 1)), has_logits=True, decided=np.zeros(1, int))
     case = Case(
-        subject=DiagnosedModel("m", 1, "engine", ("a",), "{}", "proven", reference, training),
+        subject=DiagnosedModel(
+            "m", 1, "engine", ("a",), "{}", "proven", reference, training, curve
+        ),
         name="picture", size=(8, 8), orientation=1, thumbnail=b"", row=np.zeros((8, 8, 1)),
         answers=one, given=Given(), tried=(), framed=(), scalings=(), paths=(), modes=None,
         no_modes="", curves=(), agreement=1.0, looks=Looks(nothing, nothing),
@@ -50,6 +57,11 @@ def test_a_model_that_is_right_on_its_training_pictures_alone_is_overfitted() ->
     assert found.level is Level.SUSPICIOUS
     assert found.number == 1 - accuracy(PROFILE)
     assert found.evidence.startswith("Right on 100.0% of ")
+
+
+def test_how_the_training_went_is_part_of_the_evidence() -> None:
+    curve = TrainingCurve(1, "val_loss", "lowest", 1, ({"val_loss": 0.5}, {"val_loss": 0.75}))
+    assert looked_at(PROFILE, PERFECT, curve).evidence.endswith("at the last it was 0.75.")
 
 
 def test_a_model_that_is_as_good_on_others_is_not() -> None:

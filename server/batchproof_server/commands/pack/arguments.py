@@ -32,6 +32,20 @@ def add_pack(commands: Any) -> None:
         "there is no reference for drift",
     )
     pack.add_argument(
+        "--training-data",
+        type=Path,
+        metavar="LABELLED",
+        help="labelled pictures that the model was trained on, in the same form: their profile "
+        "lets a diagnosis say whether the model knows them by heart",
+    )
+    pack.add_argument(
+        "--training-curve",
+        type=Path,
+        metavar="FILE",
+        help="the figures of the training, epoch by epoch, as batchproof.keras.PackBundle writes "
+        "them",
+    )
+    pack.add_argument(
         "--out", type=Path, metavar="DIR", default=Path("models"), help="the repository (models)"
     )
     pack.add_argument("--name", help="of the model (that of the file)")

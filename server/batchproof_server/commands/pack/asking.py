@@ -130,14 +130,20 @@ class Proven:
     Attributes:
         proof: with the certificate.
         profile: None where there are too few pictures, or none.
+        training_profile: of the pictures that it was trained on; likewise.
     """
 
     proof: Proof
     profile: ReferenceProfile | None
+    training_profile: ReferenceProfile | None
 
 
 async def prove_and_profile(
-    place: Place, config: Config, scratch: Path, pictures: Sequence[LabelledPicture]
+    place: Place,
+    config: Config,
+    scratch: Path,
+    pictures: Sequence[LabelledPicture],
+    training_pictures: Sequence[LabelledPicture],
 ) -> Proven:
     """Serves the bundle as ``serve`` would, and has it answer the pictures.
 
@@ -146,6 +152,7 @@ async def prove_and_profile(
         config: as the server has it.
         scratch: an empty directory that lasts as long as the proof is used.
         pictures: for the profile.
+        training_pictures: for that of what it was trained on.
 
     Raises:
         ModelRefused: it failed its proof, which the configuration does not allow.
@@ -161,11 +168,20 @@ async def prove_and_profile(
             raise ModelRefused("no proof was made")  # unreachable: the plugs prove
         took_s = dict(zip(loaded.batching.buckets_rows, loaded.execution_s, strict=True))
         proven = Proof(loaded.certificate, took_s, scratch)
-        if len(pictures) < MIN_PICTURES:
-            return Proven(proven, None)
-        answering = Answering(serving.model, serving.core.predict, records)
-        with show_bars(len(pictures)) as bars:
-            signals = await answering.collect_signals(pictures, bars.begin("reference profile"))
-        is_multi_label = loaded.output.is_multi_label
-        truth = truth_of(pictures, loaded.classes, is_multi_label=is_multi_label)
-        return Proven(proven, summarise(profiled_model(loaded), signals, truth))
+        profile = await _profile(serving, records, pictures, "reference profile")
+        trained = await _profile(serving, records, training_pictures, "training profile")
+        return Proven(proven, profile, trained)
+
+
+async def _profile(
+    serving: Serving, records: RecordKeeper, pictures: Sequence[LabelledPicture], title: str
+) -> ReferenceProfile | None:
+    """Of the answers to these pictures; None where they are too few."""
+    if len(pictures) < MIN_PICTURES:
+        return None
+    loaded = serving.model.loaded
+    answering = Answering(serving.model, serving.core.predict, records)
+    with show_bars(len(pictures)) as bars:
+        signals = await answering.collect_signals(pictures, bars.begin(title))
+    truth = truth_of(pictures, loaded.classes, is_multi_label=loaded.output.is_multi_label)
+    return summarise(profiled_model(loaded), signals, truth)

@@ -22,6 +22,8 @@ from batchproof_server.commands.pack.telling import How, Telling, recipe_lines, 
 from batchproof_server.commands.pack.work import PackWork
 from batchproof_server.commands.report import summed_repairs
 from batchproof_server.commands.serving import serve_version
+from batchproof_server.diagnosis.training_curve import TRAINING_NAME, training_curve_json
+from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import PROFILE_NAME, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.summarising import MIN_PICTURES
@@ -32,6 +34,7 @@ from batchproof_server.models.discovery import Place
 from batchproof_server.models.manifest import MANIFEST_NAME
 from batchproof_server.offline.datasets.pictures import InvalidData, LabelledPicture
 from batchproof_server.offline.datasets.reading import read_labelled
+from batchproof_server.offline.diagnosing.training import TRAINING_PROFILE_NAME
 from batchproof_server.offline.inspection.draft import Draft, preset_text, watched_output
 from batchproof_server.offline.inspection.guesses import NO_SCALING, Guess, LikelyKind
 from batchproof_server.offline.inspection.inspecting import (
@@ -89,7 +92,8 @@ class Packing:
         found = open_within(config, lambda: inspect_model(self.fresh, config.engine))
         self._tell_model(found)
         draft = self._draft(found)
-        pictures = self._pictures(draft)
+        pictures = self._pictures(draft, "data", self.work.data)
+        trained = self._pictures(draft, "trained on", self.work.training_data)
         has_sets = any(each.labels is not None for each in pictures)
         kinds = {
             name: kind_of_data(guess, is_multi_label=has_sets and name == draft.watched)
@@ -103,7 +107,8 @@ class Packing:
             self._tell_outputs(draft)
             self.tell("recipe", "", f"none, so it takes tensors: {found.preset.reason}")
         self._write(draft)
-        self._finish(pictures if settings is not None else ())
+        takes_pictures = settings is not None
+        self._finish(*((pictures, trained) if takes_pictures else ((), ())))
 
     @property
     def _place(self) -> Place:
@@ -150,16 +155,16 @@ class Packing:
         )
         return Draft(title, found.kinds, watched)
 
-    def _pictures(self, draft: Draft) -> Pictures:
+    def _pictures(self, draft: Draft, name: str, data: Path | None) -> Pictures:
         work = self.work
-        if work.data is None:
+        if data is None:
             return ()
         if not draft.watched:
-            self.tell("data", "", "not used: the model has no class scores")
+            self.tell(name, "", "not used: the model has no class scores")
             return ()
-        there = read_labelled(work.data, work.labels.labels, work.config.images)
+        there = read_labelled(data, work.labels.labels, work.config.images)
         pictures = spread(there, work.limit)
-        self.tell("data", "found", f"{work.data}: {len(pictures)} of {len(there)} pictures")
+        self.tell(name, "found", f"{data}: {len(pictures)} of {len(there)} pictures")
         return pictures
 
     def _first_recipe(self, found: Inspection) -> RecipeSettings | None:
@@ -257,23 +262,39 @@ class Packing:
         if draft.watched and self.work.labels.labels:
             write_whole(self.fresh / LABELS_NAME, "\n".join(self.work.labels.labels) + "\n")
 
-    def _finish(self, pictures: Pictures) -> None:
-        """Samples, proof, certificate and profile, of the bundle as it is now."""
+    def _finish(self, pictures: Pictures, trained: Pictures) -> None:
+        """Samples, proof, certificate and profiles, of the bundle as it is now."""
         if pictures:
             count = write_samples(self.fresh, pictures, self.work.labels.labels)
             self.tell("samples", "", f"{count} of the pictures, for the proof and for people")
         with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
-            work = prove_and_profile(self._place, self.work.config, Path(scratch), pictures)
-            proven = asyncio.run(work)
-            certificate, profile = proven.proof.certificate, proven.profile
+            where = Path(scratch)
+            proven = asyncio.run(
+                prove_and_profile(self._place, self.work.config, where, pictures, trained)
+            )
+            certificate = proven.proof.certificate
             said = f"{certificate.verdict}, {certificate.consistency}"
             engine = certificate.subject.environment.engine
             self.tell("certificate", "", f"{said}, executed by {engine}")
             proven.proof.keep(self.fresh)
-        if profile is not None:
-            write_whole(self.fresh / PROFILE_NAME, profile_json(profile))
-            right = f"right on {profile.accuracy_ratio:.1%} of {profile.pictures} pictures"
-            self.tell("profile", "", f"{right}; what drift is measured against")
-        else:
+        self._keep_profile(
+            "profile", proven.profile, PROFILE_NAME, "what drift is measured against"
+        )
+        if self.work.training_data is not None:
+            trained_on = proven.training_profile
+            told = "what a diagnosis tells overfitting by"
+            self._keep_profile("training", trained_on, TRAINING_PROFILE_NAME, told)
+        if (curve := self.work.training_curve) is not None:
+            write_whole(self.fresh / TRAINING_NAME, training_curve_json(curve))
+            self.tell("curve", "", curve.summary)
+
+    def _keep_profile(
+        self, name: str, profile: ReferenceProfile | None, file: str, purpose: str
+    ) -> None:
+        if profile is None:
             expected = f"expected {MIN_PICTURES} labelled pictures or more"
-            self.tell("profile", "", f"none, so drift has no reference: {expected}")
+            self.tell(name, "", f"none, and it is {purpose}: {expected}")
+            return
+        write_whole(self.fresh / file, profile_json(profile))
+        right = f"right on {profile.accuracy_ratio:.1%} of {profile.pictures} pictures"
+        self.tell(name, "", f"{right}; {purpose}")

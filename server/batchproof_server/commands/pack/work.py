@@ -7,8 +7,10 @@ from typing import Final
 
 from batchproof_server.application.config import Config
 from batchproof_server.base.errors import cut
+from batchproof_server.diagnosis.training_curve import TrainingCurve
 from batchproof_server.imaging.presets import PRESETS
 from batchproof_server.models.manifest import MANIFEST_NAME
+from batchproof_server.offline.diagnosing.training import read_training_curve
 from batchproof_server.offline.packing.labelling import FoundLabels, labels_in, labels_of_data
 
 _NO_LABELS: Final = FoundLabels((), is_guessed=False, reason="none were given")
@@ -22,6 +24,8 @@ class PackWork:
         config: as the server has it.
         model: the file or directory.
         data: labelled pictures, if there are any.
+        training_data: labelled pictures that the model was trained on, if there are any.
+        training_curve: how it was trained, if that is known.
         out: the directory of the bundle, which is not there.
         name: of the model.
         version: of the model.
@@ -33,6 +37,8 @@ class PackWork:
     config: Config
     model: Path
     data: Path | None
+    training_data: Path | None
+    training_curve: TrainingCurve | None
     out: Path
     name: str
     version: int
@@ -63,10 +69,15 @@ def read_work(arguments: Namespace, config: Config) -> PackWork:
         )
     if (model / MANIFEST_NAME).exists():
         raise ValueError(f"{model}: is a bundle already, it holds a {MANIFEST_NAME}")
+    if arguments.training_data is not None and arguments.data is None:
+        raise ValueError("--training-data: expected --data too, pictures it has not seen")
+    curve = arguments.training_curve
     return PackWork(
         config=config,
         model=model,
         data=arguments.data,
+        training_data=arguments.training_data,
+        training_curve=None if curve is None else read_training_curve(curve),
         out=out,
         name=name,
         version=arguments.version,

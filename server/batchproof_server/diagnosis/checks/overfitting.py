@@ -21,7 +21,7 @@ class OverfittingCheck:
     question: str = "Does the model know its training pictures by heart?"
 
     def look(self, case: Case) -> tuple[CheckResult, ...]:
-        """Accuracy, calibration and confidence of both."""
+        """Accuracy, calibration and confidence of both, and how the training went."""
         reference, training = case.subject.profile, case.subject.training_profile
         if reference is None or training is None:
             text = (
@@ -29,10 +29,11 @@ class OverfittingCheck:
                 "and profile-training.json of those it was trained on."
             )
             return (CheckResult("overfitting", "overfitting", None, None, Level.FINE, text),)
-        return (_gap(training, reference),)
+        curve = case.subject.training_curve
+        return (_gap(training, reference, "" if curve is None else f" {curve.summary}"),)
 
 
-def _gap(training: ReferenceProfile, reference: ReferenceProfile) -> CheckResult:
+def _gap(training: ReferenceProfile, reference: ReferenceProfile, trained: str) -> CheckResult:
     of_training, of_reference = accuracy(training), accuracy(reference)
     gap = of_training - of_reference
     # Of a difference of two shares (Wald): both are counted on pictures of their own.
@@ -47,7 +48,7 @@ def _gap(training: ReferenceProfile, reference: ReferenceProfile) -> CheckResult
         f"Right on {of_training:.1%} of {training.pictures} training pictures and on "
         f"{of_reference:.1%} of {reference.pictures} others; mean confidence "
         f"{_confidence(training):.1%} and {_confidence(reference):.1%}, expected calibration error "
-        f"{training.calibration.ece_ratio:.3f} and {reference.calibration.ece_ratio:.3f}.",
+        f"{training.calibration.ece_ratio:.3f} and {reference.calibration.ece_ratio:.3f}.{trained}",
         "Train with more pictures, augmentation or regularisation, or stop earlier."
         if overfits else "", weight=0.2,
     )  # fmt: skip

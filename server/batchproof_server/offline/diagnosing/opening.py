@@ -7,6 +7,7 @@ from typing import Final
 from batchproof_server.diagnosis.case import DiagnosedModel
 from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
 from batchproof_server.diagnosis.mistakes import usual_mistakes
+from batchproof_server.diagnosis.training_curve import TRAINING_NAME, TrainingCurve
 from batchproof_server.diagnosis.views import ALL_VIEWS, BLUR_SHARES
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.imaging.recipe import pillow_plugs
@@ -22,9 +23,12 @@ from batchproof_server.offline.diagnosing.reference_pictures import (
     MOST_REFERENCE_PICTURES,
     reference_pictures,
 )
+from batchproof_server.offline.diagnosing.training import (
+    TRAINING_PROFILE_NAME,
+    read_training_curve,
+)
 from batchproof_server.offline.evaluation.evaluating import served_expansion
 
-TRAINING_PROFILE_NAME: Final = "profile-training.json"
 _REFERENCE_S: Final = 2.0
 """What the reference pictures may take to execute on this machine."""
 
@@ -79,6 +83,7 @@ async def open_measurer(
             verdict="" if certificate is None else certificate.verdict,
             profile=None if loaded.profile is None else loaded.profile.profile,
             training_profile=_training_profile(bundle, labels),
+            training_curve=_training_curve(bundle),
         ),
     )
 
@@ -100,6 +105,11 @@ def _training_profile(bundle: Path, labels: tuple[str, ...]) -> ReferenceProfile
     if tuple(each.label for each in profile.classes) != labels:
         raise InvalidData([f"{file.name}: its classes are not those of the model"])
     return profile
+
+
+def _training_curve(bundle: Path) -> TrainingCurve | None:
+    file = bundle / TRAINING_NAME
+    return read_training_curve(file) if file.exists() else None
 
 
 def _reference_limit(loaded: LoadedModel) -> int:
