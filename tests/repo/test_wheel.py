@@ -66,7 +66,7 @@ def test_the_bare_install_brings_the_client_and_nothing_of_the_server(bare: Path
 
 
 def test_every_module_of_the_client_loads_in_the_bare_install(bare: Path) -> None:
-    _import_all(bare / "python", "batchproof")
+    _import_all(bare / "python", "batchproof", but="batchproof.keras")  # whoever trains has Keras
     _import_all(bare / "python", "batchproof_client")
 
 
@@ -97,11 +97,12 @@ def test_the_lowest_versions_that_are_declared_run_the_client(wheel: Path, tmp_p
     run([python.parent / "batchproof", "--help"])
 
 
-def _import_all(python: Path, package: str) -> None:
+def _import_all(python: Path, package: str, but: str = "") -> None:
     program = (
         "import importlib, pkgutil, sys\n"
         "top = importlib.import_module(sys.argv[1])\n"
         "for found in pkgutil.walk_packages(top.__path__, top.__name__ + '.'):\n"
-        "    importlib.import_module(found.name)\n"
+        "    if found.name != sys.argv[2]:\n"
+        "        importlib.import_module(found.name)\n"
     )
-    run([python, "-W", "error", "-c", program, package])
+    run([python, "-W", "error", "-c", program, package, but])
