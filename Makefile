@@ -26,7 +26,7 @@ PYTEST := $(BIN)/python -m pytest
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
-.PHONY: help demo test test-long check format types layers lint-proto lint-image image-check pytest coverage venv interop system \
+.PHONY: help demo test test-long check format types layers lint-proto lint-image image-check pytest coverage venv interop perf-analyzer system \
         test-pythons test-grpcio-oldest test-browser fuzz soak bench generate monitor stubs lock clean
 
 help: ## list the jobs
@@ -99,6 +99,8 @@ venv: $(VENV)/.installed ## the development environment, in .venv
 
 interop: $(INTEROP)/.installed ## the stock clients of Triton and TensorFlow Serving, in .venv-interop
 
+perf-analyzer: interop $(INTEROP)/perf-analyzer/run ## Triton's load generator, in .venv-interop/perf-analyzer
+
 system:
 	@scripts/install-system-packages
 
@@ -114,6 +116,11 @@ $(DEMO)/.installed: requirements/build.txt requirements/cpu.txt pyproject.toml
 # tensorflow-serving-api asks for tensorflow, of which tensorflow-cpu is the part that it needs.
 $(INTEROP)/.installed: requirements/build.txt requirements/interop.txt
 	@scripts/make-venv "$(PYTHON)" $(INTEROP) requirements/interop.txt
+	@touch $@
+
+$(INTEROP)/perf-analyzer/run: requirements/perf-analyzer.txt scripts/install-perf-analyzer
+	@rm -rf $(@D)
+	@scripts/install-perf-analyzer $(INTEROP)/bin/python $(@D)
 	@touch $@
 
 fuzz: venv ## the fuzzing again and again with other examples; MINUTES=60 says for how long, 10 by default

@@ -5,7 +5,6 @@ import fcntl
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,18 +35,22 @@ RunClient = Callable[..., Answers]
 @pytest.fixture(scope="session")
 def interpreter() -> Path:
     """The interpreter of the environment that holds the stock clients, which is made if need be."""
+    made = _made("interop")
+    assert made.returncode == 0, made.stderr
+    return INTEROP / "bin" / "python"
+
+
+def _made(job: str) -> subprocess.CompletedProcess[str]:
     # Several workers may want it at the same time.
     with (Path(tempfile.gettempdir()) / "batchproof-interop.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = subprocess.run(
-            ["make", "--silent", "interop", f"PYTHON={sys.executable}"],  # noqa: S607 - the user's make
+        return subprocess.run(
+            ["make", "--silent", job, f"PYTHON={sys.executable}"],  # noqa: S607 - the user's make
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
-    assert made.returncode == 0, made.stderr
-    return INTEROP / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
@@ -273,6 +276,7 @@ def perf_analyzer_options() -> argparse.ArgumentParser:
     parser.add_argument("-b", type=int)
     parser.add_argument("--concurrency-range")
     parser.add_argument("--shape", default="")
+    parser.add_argument("--streaming", action="store_true")
     parser.add_argument("--input-data", required=True)
     return parser
 
@@ -280,7 +284,7 @@ def perf_analyzer_options() -> argparse.ArgumentParser:
 def test_the_page_sends_perf_analyzer_finite_rows_of_the_shape_that_each_mode_asks_for() -> None:
     parser = perf_analyzer_options()
     asked = [parser.parse_args(command[1:]) for command in perf_analyzer_commands()]
-    assert [each.service_kind for each in asked] == ["triton", "tfserving"]
+    assert [each.service_kind for each in asked] == ["triton", "triton", "tfserving"]
     for each in asked:
         # Its random bytes hold NaN, which is refused; only Triton's mode knows shapes by itself.
         assert each.input_data == "zero"
@@ -289,16 +293,24 @@ def test_the_page_sends_perf_analyzer_finite_rows_of_the_shape_that_each_mode_as
         assert each.shape == ("image:1,28,28,1" if each.service_kind == "tfserving" else "")
 
 
-@pytest.mark.skipif(not shutil.which("perf_analyzer"), reason="perf_analyzer is not installed")
-@pytest.mark.parametrize("mode", ["triton", "tfserving"])
-def test_perf_analyzer_measures_without_an_error(embedded: ServerProcess, mode: str) -> None:
-    (command,) = (
-        each for each in perf_analyzer_commands() if ("tfserving" in each) == (mode != "triton")
-    )
+@pytest.fixture(scope="session")
+def perf_analyzer() -> Path:
+    """Triton's load generator, brought beside the stock clients if need be."""
+    made = _made("perf-analyzer")
+    if made.returncode != 0:
+        pytest.skip(f"perf_analyzer cannot be brought here: {made.stderr.strip()}")
+    return INTEROP / "perf-analyzer" / "run"
+
+
+@pytest.mark.parametrize("number", range(3), ids=["triton", "streaming", "tfserving"])
+def test_perf_analyzer_measures_without_an_error(
+    embedded: ServerProcess, perf_analyzer: Path, number: int
+) -> None:
+    _, *command = perf_analyzer_commands()[number]
     here = [embedded.grpc if word in ADDRESSES_OF_THE_PAGE else word for word in command]
     here = ["1:1" if word == "1:16" else word for word in here]
     ended = subprocess.run(
-        [*here, "--request-count", "32"],
+        [perf_analyzer, *here, "--request-count", "32"],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
