@@ -16,6 +16,7 @@ from batchproof_server.observing.prometheus.captures import CaptureMetrics
 from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
+from batchproof_server.observing.prometheus.priorities import PriorityMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
 from batchproof_server.observing.prometheus.traces import TraceMetrics
@@ -80,12 +81,14 @@ def compose_observing(
     tracing = compose_tracing(config.tracing, build_version, clock, spans, log)
     captures = CaptureCounts()
     capturing = compose_capturing(config.capture, captures, log)
-    others = (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
+    priorities = PriorityMetrics()
+    others = (outcome_metrics, drift, shadow_metrics, priorities, _certificate_ends(config))
     metrics = Metrics(build_version, (*others, TraceMetrics(spans), CaptureMetrics(captures)))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
-    asked_for = (*tracing.subscribers, *capturing.subscribers)
+    by_priority = (priorities,) if config.access.is_on else ()
+    asked_for = (*tracing.subscribers, *capturing.subscribers, *by_priority)
     observer = Observers((*subscribers, *asked_for), on_failure=log.write_failure)
     return Observing(
         observer,

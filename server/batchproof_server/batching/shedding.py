@@ -1,6 +1,6 @@
 """What becomes of tasks that are not executed: their callers are told why, and observers too."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 
 from batchproof_server.base.errors import (
@@ -11,6 +11,7 @@ from batchproof_server.base.errors import (
     ServingError,
 )
 from batchproof_server.base.events import Observer, ShedRecord
+from batchproof_server.batching.priorities import priority_of
 from batchproof_server.batching.replies import SHED_REASONS, Member, settle
 from batchproof_server.batching.task import Task
 
@@ -64,10 +65,18 @@ class Shedding:
             )
             self._shed(task, partial(DeadlineExceeded, message), "deadline")
 
-    def displaced(self, tasks: Tasks, retry_after_s: float) -> None:
-        """The caller of these tasks held more of the queue than another, who needed the room."""
+    def displaced(self, tasks: Tasks, caller: Hashable, retry_after_s: float) -> None:
+        """These tasks made room for another.
+
+        Args:
+            tasks: less urgent ones, or those of whoever held more of the queue.
+            caller: who needed the room.
+            retry_after_s: when trying again makes sense.
+        """
         for task in tasks:
-            self._shed(task, partial(QueueFull, _DISPLACED, retry_after_s), "share")
+            is_alike = priority_of(task.caller) == priority_of(caller)
+            text, reason = (_DISPLACED, "share") if is_alike else (_LESS_URGENT, "priority")
+            self._shed(task, partial(QueueFull, text, retry_after_s), reason)
 
     def not_ready(self, tasks: Tasks, reason: str) -> None:
         """The version cannot answer any more."""
@@ -93,6 +102,7 @@ def not_ready(reason: str) -> ModelNotReady:
 
 
 _CLOSED = "the server or this version went away before the request was executed"
+_LESS_URGENT = "the queue is full, and this request gave way to one of a higher priority"
 _DISPLACED = (
     "the queue is full, and this request gave way to one of another caller, who holds less of it"
 )
