@@ -55,7 +55,7 @@ async def test_a_full_queue_gives_up_a_best_effort_row_for_a_critical_one() -> N
     assert 100 in bench.executed()[1]
 
 
-async def test_nothing_critical_gives_way_to_what_is_less_urgent() -> None:
+async def test_nothing_critical_gives_way_in_a_queue_too_small_to_keep_parts_of_it() -> None:
     bench = Bench()
     await busy(bench)
     urgent = ask(bench, "critical", *range(10, 18))
@@ -67,6 +67,22 @@ async def test_nothing_critical_gives_way_to_what_is_less_urgent() -> None:
     assert bench.recorder.shed_reasons == ["queue_full", "queue_full"]
     await bench.run_device()
     assert [values(await task) for task in urgent] == [[value] for value in range(10, 18)]
+
+
+async def test_each_priority_keeps_a_part_of_a_large_queue() -> None:
+    bench = Bench(BatchingSettings(buckets_rows=(2, 4), max_queued_rows=73))
+    await busy(bench)
+    urgent = ask(bench, "critical", *range(100, 173))
+    await settle_loop()
+    patient = ask(bench, "best_effort", 1, 2, caller="ipv4:10.0.0.2:1")
+    usual = ask(bench, "default", *range(10, 19), caller="ipv4:10.0.0.3:1")
+    await settle_loop()
+    assert [task.done() for task in (*patient, *usual)] == [False, True, *[False] * 8, True]
+    gave_way = [str(task.exception()) for task in urgent if task.done()]
+    assert len(gave_way) == 9
+    assert all("one of a lower priority, which keeps a part" in each for each in gave_way)
+    assert bench.recorder.shed_reasons.count("priority") == 9
+    await bench.run_device()
 
 
 async def test_what_is_most_urgent_is_in_the_next_micro_batch_and_nobody_waits_for_ever() -> None:

@@ -129,14 +129,17 @@ class Play:
         task = Task(next(self.numbers), offer.rows, deadline, None, caller)
         held = self.held()
         room_rows = self.limits.max_queued_rows - held.total()
+        kept = {each: kept_rows(each, self.limits.max_queued_rows) for each in PRIORITIES}
+        is_within = held[offer.priority] + offer.rows <= kept[offer.priority]
         spare_rows = {
-            each: held[each] - kept_rows(each, self.limits.max_queued_rows)
+            each: held[each] - kept[each]
             for each in PRIORITIES
-            if is_above(offer.priority, each)
+            if is_above(offer.priority, each) or (is_within and each != offer.priority)
         }
         try:
             displaced = self.queue.offer(task, self.now)
         except QueueFull:
+            assert not is_within, "a priority was refused what it keeps"
             missing_rows = offer.rows - room_rows
             assert missing_rows > sum(max(0, each) for each in spare_rows.values()), (
                 "a task was refused that less urgent ones would have given way to"
@@ -144,8 +147,8 @@ class Play:
             return
         for each in displaced:
             lower = priority_of(each.caller)
-            assert not is_above(lower, offer.priority), "a more urgent task gave way"
             if lower != offer.priority:
+                assert lower in spare_rows, "a more urgent task gave way beyond what is kept"
                 assert spare_rows[lower] > 0, "a priority lost what it keeps"
                 spare_rows[lower] -= each.rows
         self.accepted.append(task)

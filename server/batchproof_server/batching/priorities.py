@@ -33,12 +33,17 @@ def with_priority(peer: Hashable, priority: Priority | None) -> Hashable:
 
 
 def below(priority: Priority) -> tuple[Priority, ...]:
-    """The priorities that give way to this one, the least urgent first."""
+    """The less urgent priorities, the least urgent first."""
     return PRIORITIES[: PRIORITIES.index(priority) : -1]
 
 
+def above(priority: Priority) -> tuple[Priority, ...]:
+    """The more urgent priorities, the least urgent of them first."""
+    return PRIORITIES[: PRIORITIES.index(priority)][::-1]
+
+
 def kept_rows(priority: Priority, room_rows: int) -> int:
-    """How many waiting rows of a priority never give way to a more urgent one.
+    """How many waiting rows of a priority never give way to another priority.
 
     Args:
         priority: of the rows.

@@ -11,6 +11,7 @@ from batchproof_server.base.errors import (
     ServingError,
 )
 from batchproof_server.base.events import Observer, ShedRecord
+from batchproof_server.base.priorities import is_above
 from batchproof_server.batching.priorities import priority_of
 from batchproof_server.batching.replies import SHED_REASONS, Member, settle
 from batchproof_server.batching.task import Task
@@ -69,13 +70,15 @@ class Shedding:
         """These tasks made room for another.
 
         Args:
-            tasks: less urgent ones, or those of whoever held more of the queue.
+            tasks: of another priority, or of whoever held more of the queue.
             caller: who needed the room.
             retry_after_s: when trying again makes sense.
         """
+        new = priority_of(caller)
         for task in tasks:
-            is_alike = priority_of(task.caller) == priority_of(caller)
-            text, reason = (_DISPLACED, "share") if is_alike else (_LESS_URGENT, "priority")
+            gone, text, reason = priority_of(task.caller), _DISPLACED, "share"
+            if gone != new:
+                text, reason = _LESS_URGENT if is_above(new, gone) else _BEYOND_ITS_PART, "priority"
             self._shed(task, partial(QueueFull, text, retry_after_s), reason)
 
     def not_ready(self, tasks: Tasks, reason: str) -> None:
@@ -103,6 +106,10 @@ def not_ready(reason: str) -> ModelNotReady:
 
 _CLOSED = "the server or this version went away before the request was executed"
 _LESS_URGENT = "the queue is full, and this request gave way to one of a higher priority"
+_BEYOND_ITS_PART = (
+    "the queue is full, and this request gave way to one of a lower priority, which keeps a part "
+    "of the queue"
+)
 _DISPLACED = (
     "the queue is full, and this request gave way to one of another caller, who holds less of it"
 )

@@ -8,7 +8,13 @@ from typing import Generic, NamedTuple
 
 from batchproof_server.base.priorities import PRIORITIES, Priority
 from batchproof_server.batching.connections import Connections, address_of, gives_way
-from batchproof_server.batching.priorities import PriorityClock, below, kept_rows, priority_of
+from batchproof_server.batching.priorities import (
+    PriorityClock,
+    above,
+    below,
+    kept_rows,
+    priority_of,
+)
 from batchproof_server.batching.task import Payload, Task
 
 
@@ -56,13 +62,13 @@ class Turn(NamedTuple, Generic[Payload]):
 #             nothing taken, at most one row more than the larger of the two.
 # Memory      A caller without tasks is remembered only while it owes rounds to others that wait,
 #             as many as its last task had rows; and the last of all until another one comes.
-# Room        Less urgent tasks give way first, the least urgent before the others, but for what
-#             their priority keeps of the room; none gives way to a less urgent one. Then whoever
-#             holds the most gives way, latest task first, to a caller that would hold less. Among
-#             callers of one priority, a caller that holds no more than its equal share never gives
-#             way to another, nor does a connection that holds no more than its equal share of what
-#             its address has; and where no other priority waits, a caller whose rows fit into its
-#             equal share always finds room.
+# Room        Each priority keeps a part of the room. What the others hold beyond theirs gives way
+#             to a more urgent one, the least urgent first, and to one that stays within its part.
+#             Then, among the callers of one priority, whoever holds the most gives way, latest task
+#             first, to a caller that would hold less: one that holds no more than its equal share
+#             never gives way to another, nor does a connection that holds no more than its equal
+#             share of what its address has; and where no other priority waits, a caller whose rows
+#             fit into its equal share always finds room.
 class Turns(Generic[Payload]):
     """The callers of one queue.
 
@@ -168,13 +174,43 @@ class Turns(Generic[Payload]):
             room_rows: for how many there is room.
         """
         priority = priority_of(caller)
-        displaced = self._giving_way_below(priority, rows - room_rows)
+        others = list(below(priority))
+        if self._rows_of(priority) + rows <= kept_rows(priority, self._room_rows):
+            others += above(priority)
+        displaced = self._beyond_what_they_keep(others, rows - room_rows)
         room_rows += sum(task.rows for task in displaced)
+        if room_rows >= rows:
+            return displaced
+        alike = self._giving_way_alike(caller, rows, room_rows)
+        return [*displaced, *alike] if alike else []
+
+    def _beyond_what_they_keep(
+        self, priorities: Iterable[Priority], missing_rows: int
+    ) -> list[Task[Payload]]:
+        """The tasks of other priorities that give way, as many rows as there are and are needed."""
+        displaced: list[Task[Payload]] = []
+        for each in priorities:
+            held = {line: line.rows for line in self._lines_of(each)}
+            latest = {line: line.tasks.latest_first() for line in held}
+            spare_rows = sum(held.values()) - kept_rows(each, self._room_rows)
+            while missing_rows > 0 and spare_rows > 0:
+                largest = max(held, key=held.__getitem__)
+                task = next(latest[largest])
+                held[largest] -= task.rows
+                spare_rows -= task.rows
+                missing_rows -= task.rows
+                displaced.append(task)
+        return displaced
+
+    def _giving_way_alike(self, caller: Hashable, rows: int, room_rows: int) -> list[Task[Payload]]:
+        """The tasks of the same priority that give way; none when they are not enough."""
         own = self.lines.get(address_of(caller))
         own_rows = rows if own is None else own.rows + rows
-        held = {line: line.rows for line in self._lines_of(priority) if line is not own}
+        alike = self._lines_of(priority_of(caller))
+        held = {line: line.rows for line in alike if line is not own}
         latest = {line: line.tasks.latest_first() for line in held}
         beside = iter(()) if own is None else _beside(own, caller, rows)
+        displaced: list[Task[Payload]] = []
         while room_rows < rows:
             largest = gives_way(held, own_rows)
             if largest is not None:
@@ -187,22 +223,6 @@ class Turns(Generic[Payload]):
                 return []
             displaced.append(task)
             room_rows += task.rows
-        return displaced
-
-    def _giving_way_below(self, priority: Priority, missing_rows: int) -> list[Task[Payload]]:
-        """The less urgent tasks that give way, until ``missing_rows`` are there or none is left."""
-        displaced: list[Task[Payload]] = []
-        for lower in below(priority):
-            held = {line: line.rows for line in self._lines_of(lower)}
-            latest = {line: line.tasks.latest_first() for line in held}
-            spare_rows = sum(held.values()) - kept_rows(lower, self._room_rows)
-            while missing_rows > 0 and spare_rows > 0:
-                largest = max(held, key=held.__getitem__)
-                task = next(latest[largest])
-                held[largest] -= task.rows
-                spare_rows -= task.rows
-                missing_rows -= task.rows
-                displaced.append(task)
         return displaced
 
     def _all_in_turn(self) -> Iterator[Turn[Payload]]:
