@@ -31,7 +31,9 @@ def serving_dashboard() -> Dashboard:
             Section("Latency", panels(lines, _LATENCY, minimum=0, width=12)),
             Section("Micro-batches", panels(lines, _MICRO_BATCHES, minimum=0, width=6)),
             Section("Refusals and proofs", panels(lines, _REFUSALS, minimum=0)),
+            Section("Priorities", panels(lines, _PRIORITIES, minimum=0)),
             Section("Canary and shadow", panels(lines, _COMPARED, minimum=0, width=6)),
+            Section("Traces and capture", panels(lines, _KEPT, minimum=0, width=12)),
             Section("Process", panels(lines, _PROCESS, minimum=0, width=12)),
         ),
     )
@@ -217,6 +219,34 @@ _REFUSALS: tuple[Row, ...] = (
         {"unit": "ops", "overrides": colored(_RESULT_COLORS)},
     ),
 )
+_PRIORITY_COLORS = {"critical": "red", "default": "green", "best_effort": "blue"}
+_REFUSED = 'code=~"RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED"'
+_PRIORITIES: tuple[Row, ...] = (
+    (
+        "Requests by priority",
+        "Of callers with names; empty where everybody may call.",
+        _by("priority", "priority_requests_total"),
+        {"unit": "reqps", "is_stacked": True, "overrides": colored(_PRIORITY_COLORS)},
+    ),
+    (
+        "Wait in the queue: 95th percentiles",
+        "Of the requests that were answered.",
+        {
+            "{{priority}}": "histogram_quantile(0.95, sum by (priority, le) "
+            f"({_rate('priority_queue_delay_seconds_bucket')}))"
+        },
+        {"unit": "s", "overrides": colored(_PRIORITY_COLORS)},
+    ),
+    (
+        "Refused or late",
+        "Share of the requests of each priority. What is less urgent is refused first.",
+        {
+            "{{priority}}": f"sum by (priority) ({_rate('priority_requests_total', _REFUSED)}) / "
+            f"(sum by (priority) ({_rate('priority_requests_total')}) > 0)"
+        },
+        {"unit": "percentunit", "usual_maximum": 0.05, "overrides": colored(_PRIORITY_COLORS)},
+    ),
+)
 _SHADOW_COLORS = {"same": "green", "different": "orange", "skipped": "text"}
 _EXECUTED = 'result=~"same|different"'
 
@@ -260,6 +290,28 @@ _COMPARED: tuple[Row, ...] = (
             f" / on () group_left () ({_total('shadow_timed_rows_total')} > 0)"
         },
         {"unit": "s"},
+    ),
+)
+_LOST_COLORS = {
+    "exported": "green",
+    "kept": "green",
+    "queue_full": "orange",
+    "failed": "red",
+    "rate": "text",
+    "redacted": "blue",
+}
+_KEPT: tuple[Row, ...] = (
+    (
+        "Spans of traces",
+        "Exported, or lost because too many waited or the collector did not take them.",
+        {"{{result}}": f"sum by (result) (rate(batchproof_trace_spans_total{_RATE}))"},
+        {"unit": "ops", "is_stacked": True, "overrides": colored(_LOST_COLORS)},
+    ),
+    (
+        "Captured rows",
+        "Kept, or dropped: too many in a minute, by the redaction hook, not written, not looked at.",
+        {"{{result}}": f"sum by (result) (rate(batchproof_captured_rows_total{_RATE}))"},
+        {"unit": "ops", "is_stacked": True, "overrides": colored(_LOST_COLORS)},
     ),
 )
 _PROCESS: tuple[Row, ...] = (
