@@ -1,6 +1,7 @@
 """The dashboard of serving: traffic, latency, micro-batches, shedding, the self-check."""
 
 from monitoring.dashboard import Dashboard, Section, Variable
+from monitoring.drift_choices import PSI_LINES
 from monitoring.panels import Row, colored, lines, panels, stat
 from monitoring.serving_rules import ASKED
 from monitoring.thresholds import SHED_BUDGET, SLOW_BUDGET, SLOW_S
@@ -32,7 +33,7 @@ def serving_dashboard() -> Dashboard:
             Section("Micro-batches", panels(lines, _MICRO_BATCHES, minimum=0, width=6)),
             Section("Refusals and proofs", panels(lines, _REFUSALS, minimum=0)),
             Section("Priorities", panels(lines, _PRIORITIES, minimum=0)),
-            Section("Canary and shadow", panels(lines, _COMPARED, minimum=0, width=6)),
+            Section("Canary and shadow", panels(lines, _COMPARED, width=8)),
             Section("Traces and capture", panels(lines, _KEPT, minimum=0, width=12)),
             Section("Process", panels(lines, _PROCESS, minimum=0, width=12)),
         ),
@@ -260,13 +261,13 @@ _COMPARED: tuple[Row, ...] = (
         "Requests by version",
         "Who answers the callers of labels that versions share, and all others.",
         _by("version", "requests_total"),
-        {"unit": "reqps", "is_stacked": True},
+        {"unit": "reqps", "is_stacked": True, "minimum": 0},
     ),
     (
         "Rows of the shadow",
         "Answered rows that were selected for a version that answers nobody.",
         _by("result", "shadow_rows_total"),
-        {"unit": "ops", "is_stacked": True, "overrides": colored(_SHADOW_COLORS)},
+        {"unit": "ops", "is_stacked": True, "minimum": 0, "overrides": colored(_SHADOW_COLORS)},
     ),
     (
         "Shadow and answer disagree",
@@ -280,7 +281,7 @@ _COMPARED: tuple[Row, ...] = (
                 _total("shadow_distance_total"), _total("shadow_rows_total", _EXECUTED)
             ),
         },
-        {"unit": "percentunit", "usual_maximum": 0.05},
+        {"unit": "percentunit", "usual_maximum": 0.05, "minimum": 0},
     ),
     (
         "Execution of one row",
@@ -289,7 +290,16 @@ _COMPARED: tuple[Row, ...] = (
             "{{by}}": f"sum by (by) ({_rate('shadow_execution_seconds_total')})"
             f" / on () group_left () ({_total('shadow_timed_rows_total')} > 0)"
         },
-        {"unit": "s"},
+        {"unit": "s", "minimum": 0},
+    ),
+    (
+        "Drift of the shadow",
+        "What it answered in the last hour beside its own reference: PSI above its noise. The lines are where it drifts, and where it drifts severely.",
+        {
+            "{{signal}}": f"max by (signal) (model_signal:psi_above_noise:1h{{{_MODEL}}}"
+            " and on (model, version) batchproof_shadow_timed_rows_total)"
+        },
+        {"limits": PSI_LINES, "has_limit_lines": True},
     ),
 )
 _LOST_COLORS = {

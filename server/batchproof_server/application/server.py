@@ -200,7 +200,9 @@ def compose(
     front = make_front(config.rpc, entrance.guarded(routes, calls, public), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
-    shadow_orders = ShadowOrders(keeper, orders, shadowing, observing.tallies, observing.truths)
+    shadow_orders = ShadowOrders(
+        keeper, orders, shadowing, observing.tallies, observing.truths, observing.drift.comparisons
+    )
     management = Management(reloading, orders, shadow_orders, log, observer, clock, health)
     return Server(
         config=config,
