@@ -41,22 +41,17 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the only caller."""
-    return tmp_path_factory.mktemp("access") / "tokens"
-
-
-@pytest.fixture(scope="module")
-def token(tokens: Path) -> str:
-    """It bears this one."""
-    made = process.run("token", "add", tokens, "watch")
+def token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The file of the tokens, and what the only caller bears."""
+    file = tmp_path_factory.mktemp("access") / "tokens"
+    made = process.run("token", "add", file, "watch")
     assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
+    return file, made.stdout.strip()
 
 
 @pytest.fixture(scope="module")
 def servers(
-    tmp_path_factory: pytest.TempPathFactory, tokens: Path, token: str
+    tmp_path_factory: pytest.TempPathFactory, token: tuple[Path, str]
 ) -> Iterator[tuple[list[ServerProcess], Path]]:
     """Two servers on one bundle with a profile and a shadow, and the folder of that bundle.
 
@@ -69,7 +64,7 @@ def servers(
     _write_profile(other, tmp_path_factory.mktemp("data") / "reference.npz")
     variables = {
         "BATCHPROOF_SHADOW": "{ versions = { noise = 2 }, share = 1.0 }",
-        "BATCHPROOF_ACCESS__TOKENS_FILE": str(tokens),
+        "BATCHPROOF_ACCESS__TOKENS_FILE": str(token[0]),
         "BATCHPROOF_ACCESS__CALLERS": '{ watch = { methods = ["predict", "report"] } }',
     }
     with ExitStack() as running:
@@ -80,7 +75,7 @@ def servers(
 @pytest.fixture(scope="module")
 def watched(
     servers: tuple[list[ServerProcess], Path],
-    token: str,
+    token: tuple[Path, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Watched]:
     """A Prometheus that has seen all series at zero, then all answers, and evaluated the rules."""
@@ -90,10 +85,10 @@ def watched(
         zero = "count(batchproof_drift_observations_total{signal='class', version='1'} == 0)"
         until("every bin is known at zero", lambda: running.value(zero) == 2 * CLASSES)
         # A rate of what a shadow does needs what comes after its first row.
-        parts = [asyncio.run(_lone(both, token))]
+        parts = [asyncio.run(_lone(both, token[1]))]
         timed = "count(batchproof_shadow_timed_rows_total > 0)"
         until("the shadow is known", lambda: running.value(timed) == len(both))
-        parts += [asyncio.run(_traffic(both, token)), asyncio.run(_lone(both, token))]
+        parts += [asyncio.run(_traffic(both, token[1])), asyncio.run(_lone(both, token[1]))]
         rows = {
             target: [row for part in parts for row in part[place]]
             for place, target in enumerate(targets)
