@@ -40,7 +40,7 @@ async def connected(address: str, token: str = "") -> AsyncIterator[Any]:
         yield pb_grpc.PredictionServiceStub(channel)
 
 
-class _Bearing(aio.UnaryUnaryClientInterceptor):  # type: ignore[misc] # gRPC types it not
+class _Bearing(aio.UnaryUnaryClientInterceptor):
     """Brings a token."""
 
     def __init__(self, token: str) -> None:

@@ -133,7 +133,8 @@ async def test_a_full_queue_gives_up_best_effort_rows_and_loses_nothing(
 
         def send(name: str, value: float) -> "asyncio.Future[Any]":
             call = serving.stub.Predict(gated_request(value), metadata=tokens.bearing(name))
-            return asyncio.ensure_future(call)
+            sent: asyncio.Future[Any] = asyncio.ensure_future(call)
+            return sent
 
         first = send("nightly", 0.0)
         await slow.entered(WARM_UPS + 1)
