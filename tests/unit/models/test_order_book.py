@@ -1,7 +1,6 @@
 """The file of the orders: what is refused, and what is told of what can be followed no more."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,10 @@ from batchproof_server.models.kept_orders import (
 from batchproof_server.models.order_book import OrderBook, read_book
 
 ORDERS = KeptOrders(models={"m": ModelOrders(loaded=(3,), labels={"stable": MovedLabel(3, 4)})})
+
+
+def names_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir()]
 
 
 def test_a_file_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ async def test_what_changed_is_on_the_disk_when_it_is_kept_and_nobody_else_may_r
     await asyncio.gather(*(book.keep() for _ in range(5)))
     assert read_book(file) == ORDERS
     assert file.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["orders.json"]
+    assert names_in(tmp_path) == ["orders.json"]
 
 
 async def test_what_cannot_be_written_is_told_and_tried_again(tmp_path: Path) -> None:
