@@ -268,9 +268,9 @@ QUERIES = [
 def test_no_accuracy_is_estimated_of_pictures_that_are_not_like_the_reference(
     watched: Watched,
 ) -> None:
-    withheld = "model:estimates_withheld:5m"
+    withheld = "model:estimates_withheld:5m{version='1'}"
     # What was recorded before that is seen until the group of the estimates is evaluated again.
-    estimates = "{__name__=~'model:accuracy_estimate_(atc|doc):5m'}"
+    estimates = "{__name__=~'model:accuracy_estimate_(atc|doc):5m', version='1'}"
 
     assert until("they are withheld", lambda: watched.prometheus.value(withheld))
     assert until("none is left", lambda: not watched.prometheus.query(estimates))

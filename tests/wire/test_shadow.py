@@ -128,6 +128,7 @@ async def test_a_shadow_is_compared_with_its_own_reference_before_it_has_callers
     seen = {each.signal: (each.verdict, each.observations) for each in comparison.drift}
     assert seen["confidence"] == ("significant", rows)
     assert seen["brightness"] == ("not seen", 0)
+    assert seen["tensor_mean"] == ("significant", rows)
     told = [each for each in comparison.sentences if "own" in each]
     assert told[0].startswith(f"version 2 beside its own reference: significant in {rows} rows: ")
     assert "confidence significant (PSI +" in told[0]
