@@ -26,13 +26,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import psutil
 from grpc import RpcError
 
-from slopes import QUANTITIES, Sample, after, slopes_per_hour
+from slopes import Sample
 from soak_callers import cancelling, garbage, half_asking, vanishing
+from soak_judging import FAMILIES, Soaked, faults, report
 from soak_operators import diagnosing, operating
 from soak_protocols import STREAM_REQUESTS, Protocols, Served, Tally, connected
 from soak_setting import LABEL, Metadata, Setting, counted, everything_on
@@ -48,35 +49,6 @@ _ROUND_S: Final = 10.0
 _FEWEST_ROUNDS: Final = 4
 _REST_SHARE: Final = 0.2
 _DIAGNOSIS_PAUSE_S: Final = 30.0
-_LOG_MARKS: Final = ("Traceback", "unforeseen failure")
-# From families to the labels by which they are shown.
-_FAMILIES: Final = {
-    "batchproof_priority_requests_total": "priority",
-    "batchproof_shadow_rows_total": "result",
-    "batchproof_captured_rows_total": "result",
-    "batchproof_trace_spans_total": "result",
-    "batchproof_selfcheck_total": "result",
-    "batchproof_device_restarts_total": "reason",
-    "batchproof_shed_total": "reason",
-}
-_MUST_BE: Final = (
-    ("batchproof_priority_requests_total", "critical"),
-    ("batchproof_priority_requests_total", "best_effort"),
-    ("batchproof_shadow_rows_total", "same"),
-    ("batchproof_captured_rows_total", "kept"),
-    ("batchproof_trace_spans_total", "exported"),
-)
-_MUST_NOT_BE: Final = (
-    ("batchproof_shadow_rows_total", "different"),
-    ("batchproof_captured_rows_total", "failed"),
-    ("batchproof_trace_spans_total", "failed"),
-    ("batchproof_selfcheck_total", "different"),
-    ("batchproof_device_restarts_total", "crashed"),
-    ("batchproof_device_restarts_total", "hung"),
-    ("batchproof_device_restarts_total", "not_started"),
-)
-# Of each family its samples, by the values of the label.
-Done: TypeAlias = Mapping[str, Mapping[str, int]]
 
 
 @dataclass
@@ -226,42 +198,8 @@ class Soak:
             return text
 
 
-def report(soak: Soak, warm_up_s: float, rest: tuple[Sample, Sample], done: Done) -> None:
-    """Prints the tables."""
-    print(f"{'caller':<32} {'asked':>9} {'answered':>9} {'busy':>7} {'wrong':>6} {'lost':>5}")
-    for name, tally in soak.tallies.items():
-        print(
-            f"{name:<32} {tally.asked:>9} {tally.answered:>9} {tally.refused:>7} "
-            f"{tally.wrong:>6} {len(tally.lost):>5}"
-        )
-    print("came as well: " + ", ".join(f"{name} {n}" for name, n in sorted(soak.rounds.items())))
-    for name, by in done.items():
-        print(f"{name}: " + ", ".join(f"{key} {count}" for key, count in sorted(by.items())))
-    slopes = slopes_per_hour(after(soak.samples, warm_up_s))
-    print(f"\n{'':<14} {'at rest':>9} {'most':>9} {'at rest':>9} {'slope per hour':>15}")
-    for name in QUANTITIES:
-        before, later = (getattr(each, name) for each in rest)
-        most = max(getattr(each, name) for each in soak.samples)
-        print(f"{name:<14} {before:>9.1f} {most:>9.1f} {later:>9.1f} {slopes[name]:>+15.2f}")
-
-
-def faults(soak: Soak, log: str, done: Done) -> list[str]:
-    """What must not be, one sentence each."""
-    found = [f"{name}: lost, {how}" for name, each in soak.tallies.items() for how in each.lost]
-    found += [f"{name}: {each.wrong} wrong" for name, each in soak.tallies.items() if each.wrong]
-    found += [
-        f"{name}: no answer at all" for name, each in soak.tallies.items() if not each.answered
-    ]
-    found += soak.unforeseen
-    found += [f"no {name} {key}" for name, key in _MUST_BE if not done[name].get(key)]
-    found += [f"{name} {key}" for name, key in _MUST_NOT_BE if done[name].get(key)]
-    return found + [f"the log has: {mark}" for mark in _LOG_MARKS if mark in log]
-
-
-async def soaked(
-    soak: Soak, duration_s: float, rest_s: float
-) -> tuple[tuple[Sample, Sample], Done]:
-    """Runs it; what the server held at rest before and after, and what else it did."""
+async def soaked(soak: Soak, duration_s: float, rest_s: float) -> Soaked:
+    """Runs it."""
     await soak.learn()
     before = soak.sample(0)
     await soak.run(duration_s)
@@ -269,8 +207,8 @@ async def soaked(
     at_rest = soak.sample(0)
     await soak.learn()
     page = await asyncio.to_thread(soak.scrape)
-    done = {name: counted(page, [name], label)[name] for name, label in _FAMILIES.items()}
-    return (before, at_rest), done
+    done = {name: counted(page, [name], label)[name] for name, label in FAMILIES.items()}
+    return Soaked(soak.tallies, soak.rounds, soak.unforeseen, soak.samples, (before, at_rest), done)
 
 
 def main() -> int:
@@ -291,9 +229,9 @@ def main() -> int:
                 for name, bearing in setting.bearing.items()
             }
             soak = Soak(setting, served, random.Random(given.seed))  # noqa: S311 - a seed is wanted
-            rest, done = asyncio.run(soaked(soak, duration_s, min(_REST_S, duration_s)))
-        found = faults(soak, log.read_text(), done)
-    report(soak, _WARM_UP_SHARE * duration_s, rest, done)
+            seen = asyncio.run(soaked(soak, duration_s, min(_REST_S, duration_s)))
+        found = faults(seen, log.read_text())
+    report(seen, _WARM_UP_SHARE * duration_s)
     print("\n" + ("\n".join(found) or "nothing was lost"))
     return 1 if found else 0
 

@@ -14,6 +14,7 @@ from soak_protocols import PATIENCE_S, Served, connected
 from soak_setting import LABEL, SHADOW, SHARED, Metadata
 
 _PATIENT_CODES: Final = {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+_DIAGNOSIS_PATIENCE_S: Final = 240.0
 _OTHER, _STAYS = SHARED
 
 
@@ -59,7 +60,7 @@ async def diagnosing(served: Served, chance: random.Random) -> str:
         make: Any = prediction_grpc.PredictionServiceStub
         try:
             answer = await make(channel).Diagnose(
-                asked, metadata=served.metadata, timeout=PATIENCE_S
+                asked, metadata=served.metadata, timeout=_DIAGNOSIS_PATIENCE_S
             )
         except aio.AioRpcError as error:
             code = str(error.code().name)

@@ -19,7 +19,7 @@ SHADOW: Final = 3
 LABEL: Final = "stable"
 SHARED: Final = {1: 5, 2: 95}
 """The versions that share the label, which are copies of each other, as the shadow is one."""
-CALLERS: Final = {
+CALLERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "shop": {"methods": ["predict", "read"]},
     "door": {"priority": "critical"},
     "nightly": {"priority": "best_effort"},
@@ -54,15 +54,11 @@ def everything_on(bundle: Path, folder: Path, log: Path) -> Iterator[Setting]:
     bearing = {name: _bearing(folder / "tokens", name) for name in CALLERS}
     with ExitStack() as running:
         settings = _settings(model, folder, running.enter_context(_collecting()))
-        where, process = running.enter_context(_serving(folder / "models", settings, log))
-        wait = [sys.executable, "-m", "batchproof_client", "status", "--wait", "300"]
         token = bearing["shop"][0][1].partition(" ")[2]
-        subprocess.run(
-            [*wait, "--server", where["grpc"]],
-            check=True,
-            capture_output=True,
-            env=os.environ | {"BATCHPROOF_TOKEN": token},
+        started = serving(
+            folder / "models", settings, log, os.environ | {"BATCHPROOF_TOKEN": token}
         )
+        where, process = running.enter_context(started)
         yield Setting(where, psutil.Process(process.pid), bearing, model)
 
 
@@ -78,6 +74,7 @@ def _settings(model: str, folder: Path, collector: str) -> dict[str, str]:
         **{f"ACCESS__CALLERS__{name.upper()}": text for name, text in callers.items()},
         "CAPTURE": f"{{ directory = {json.dumps(str(folder / 'captured'))}, random_share = 0.01 }}",
         "TRACING": f'{{ endpoint = "{collector}", share = 0.02 }}',
+        "DIAGNOSIS__TIME_LIMIT_S": "240.0",
         "WEB": "{ enabled = true, port = 0 }",
         "MANAGEMENT": "{ enabled = true, port = 0, "
         f"state_file = {json.dumps(str(folder / 'orders.json'))} }}",
@@ -100,9 +97,17 @@ def _bearing(tokens: Path, name: str) -> Metadata:
 
 
 @contextmanager
-def _serving(
-    models: Path, settings: Mapping[str, str], log: Path
+def serving(
+    models: Path, settings: Mapping[str, str], log: Path, asking: Mapping[str, str]
 ) -> Iterator[tuple[Mapping[str, str], "subprocess.Popen[str]"]]:
+    """Addresses and process of a server that answers.
+
+    Args:
+        models: the repository.
+        settings: by their names in the environment, without the prefix.
+        log: gets its lines.
+        asking: the environment of whoever asks whether it answers.
+    """
     named = {f"BATCHPROOF_{name}": value for name, value in settings.items()}
     with (
         log.open("w") as errors,
@@ -119,7 +124,11 @@ def _serving(
             line = process.stdout.readline()
             if not line:
                 raise SystemExit(f"the server did not start:\n{log.read_text()}")
-            yield json.loads(line), process
+            where = json.loads(line)
+            wait = [sys.executable, "-m", "batchproof_client", "status", "--wait", "300"]
+            command = [*wait, "--server", where["grpc"]]
+            subprocess.run(command, check=True, capture_output=True, env=asking)
+            yield where, process
             process.terminate()
             process.wait()
         finally:

@@ -9,6 +9,8 @@ from batchproof_server.application.config import Config
 from batchproof_server.application.tracing import Tracing, compose_tracing
 from batchproof_server.base.clock import Clock, epoch_ms
 from batchproof_server.base.events import Observer
+from batchproof_server.models.keeper import Keeper
+from batchproof_server.models.orders import Orders
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import LogObserver
 from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
@@ -26,7 +28,8 @@ from batchproof_server.outcomes.keys import process_key, read_keys
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.rpc.health import Health
 from batchproof_server.serving.predictor import SealRows
-from batchproof_server.shadowing.orders import Truths
+from batchproof_server.shadowing.orders import ShadowOrders, Truths
+from batchproof_server.shadowing.shadow import Shadowing
 from batchproof_server.shadowing.tally import Tallies
 
 
@@ -59,6 +62,11 @@ class Observing:
     truths: Truths
     tracing: Tracing
     capturing: Capturing
+
+    def shadow_orders(self, keeper: Keeper, orders: Orders, shadowing: Shadowing) -> ShadowOrders:
+        """What operators may ask of shadows, with all that is known of them."""
+        drifts = self.drift.comparisons
+        return ShadowOrders(keeper, orders, shadowing, self.tallies, self.truths, drifts)
 
 
 def compose_observing(

@@ -23,6 +23,7 @@ from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.looking import Sources
 from batchproof_server.models.orders import Orders
+from batchproof_server.models.overview import is_as_ordered
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.offline.diagnosing.desk import DiagnosisDesk
@@ -42,7 +43,6 @@ from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
-from batchproof_server.shadowing.orders import ShadowOrders
 from batchproof_server.shadowing.shadow import Shadowing
 from batchproof_server.web.operations import HttpServer
 from batchproof_server.web.pages import Pages
@@ -111,7 +111,7 @@ class Server:
         """
         await self.reloading.begin()
         await self.health.end_loading()
-        return bool(self.core.versions.ready()) or self.reloading.keeper.is_as_ordered
+        return bool(self.core.versions.ready()) or is_as_ordered(self.reloading.keeper)
 
     async def drain(self) -> bool:
         """Answers what was accepted and refuses what is new; whether all was answered in time."""
@@ -206,9 +206,7 @@ def compose(
     front = make_front(config.rpc, entrance.guarded(routes, calls, public), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
-    shadow_orders = ShadowOrders(
-        keeper, orders, shadowing, observing.tallies, observing.truths, observing.drift.comparisons
-    )
+    shadow_orders = observing.shadow_orders(keeper, orders, shadowing)
     management = Management(reloading, orders, shadow_orders, log, observer, clock, health)
     return Server(
         config=config,

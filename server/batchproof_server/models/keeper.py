@@ -266,13 +266,6 @@ class Keeper:
             each.is_whole or each.lying.partial for each in self._seen.values()
         )
 
-    @property
-    def is_as_ordered(self) -> bool:
-        """Whether nothing answers because operators want nothing: no version failed."""
-        is_refused = bool(self.stopped) or any(self.said.values())
-        states = {each.state for each in self._known().values()}
-        return is_refused and VersionState.FAILED not in states
-
     def is_loading_of(self, model: str) -> bool:
         """Whether a version of a model is loaded now or waits for its turn."""
         known = self._known()
