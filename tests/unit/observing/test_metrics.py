@@ -462,6 +462,7 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     shadows = ShadowMetrics()
     shadows.count(ShadowRecord("digits", 2, 3, "same"))
     left, priorities = ResultMetrics(*map(ResultCounts, (SPANS, CAPTURED_ROWS))), PriorityMetrics()
+    priorities.follow_version(model())
     ends = CertificateEnds({"grpc": CERTIFICATE})
     metrics = Metrics("0.1.0", (outcomes, drift, shadows, ends, left, priorities))
     metrics.follow_version(model())
