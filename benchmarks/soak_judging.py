@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 from slopes import QUANTITIES, Sample, after, slopes_per_hour
 from soak_protocols import Tally
 
+_MOST_LINES: Final = 20
 _LOG_MARKS: Final = ("Traceback", "unforeseen failure")
 # From families to the labels by which they are shown.
 FAMILIES: Final = {
@@ -88,4 +89,5 @@ def faults(soak: Soaked, log: str) -> list[str]:
     found += soak.unforeseen
     found += [f"no {name} {key}" for name, key in _MUST_BE if not soak.done[name].get(key)]
     found += [f"{name} {key}" for name, key in _MUST_NOT_BE if soak.done[name].get(key)]
-    return found + [f"the log has: {mark}" for mark in _LOG_MARKS if mark in log]
+    marked = [line for line in log.splitlines() if any(mark in line for mark in _LOG_MARKS)]
+    return found + [f"the log has: {line}" for line in marked[:_MOST_LINES]]
