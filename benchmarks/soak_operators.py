@@ -64,6 +64,6 @@ async def diagnosing(served: Served, chance: random.Random) -> str:
             )
         except aio.AioRpcError as error:
             code = str(error.code().name)
-            return "" if code in _PATIENT_CODES else code
+            return "" if code in _PATIENT_CODES else f"{code}: {error.details()}"
     json.loads(answer.json)
     return "OK"
