@@ -6,8 +6,9 @@ The real micro-batch queue, and a device whose executions take 2 ms and half a m
 row of the bucket. The greedy caller asks anew whenever one of its requests ends, and again after
 the pushback whenever one is refused. The polite caller asks for one row every 20 ms. "One caller"
 is what the queue did without shares: it took all requests for those of one caller; and "each
-connection a caller" what it did while an address had as many shares as connections. Every run
-gives the same figures.
+connection a caller" what it did while an address had as many shares as connections. With priorities
+the polite caller's is named first, and greedy requests have 32 rows. Every run gives the same
+figures.
 """
 
 import argparse
@@ -15,14 +16,16 @@ import heapq
 import itertools
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from batchproof_server.base.errors import QueueFull
+from batchproof_server.base.priorities import Priority
 from batchproof_server.batching.admission import bucket_for
 from batchproof_server.batching.microbatch import MicroBatchQueue
+from batchproof_server.batching.priorities import with_priority
 from batchproof_server.batching.task import Limits, Task
 
 BUCKETS_ROWS: Final = (2, 4, 8, 16, 32)
@@ -35,7 +38,6 @@ LIMITS: Final = Limits(
 )
 GREEDY: Final = "greedy"
 POLITE: Final = "polite"
-_POLITE_EVERY_S: Final = 0.02
 _GREEDY_IN_FLIGHT: Final = 1_000
 _PUSHBACK_S: Final = 0.05
 
@@ -64,32 +66,37 @@ class _Request:
     asked_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How one caller asks.
+
+    Attributes:
+        peers: of its connections, which it uses in turn.
+        rows: of each request.
+        priority: of each request.
+        every_s: when it asks again, where it does not wait for its answers.
+    """
+
+    peers: Sequence[str]
+    rows: int = 1
+    priority: Priority = "default"
+    every_s: float = 0.02
+
+
 class Simulation:
     """One queue, one device and their callers.
 
     Args:
-        callers: of ``GREEDY`` and ``POLITE`` who asks.
+        callers: of ``GREEDY`` and ``POLITE`` who asks, and how.
         has_shares: whether the queue knows them apart.
-        greedy_rows: of each request of the greedy caller.
-        peers: of the connections of the greedy caller, which it uses in turn.
-        polite_peer: of the only connection of the polite one.
     """
 
-    def __init__(
-        self,
-        callers: tuple[str, ...],
-        *,
-        has_shares: bool,
-        greedy_rows: int = 1,
-        peers: Sequence[str] = (f"{GREEDY}:1",),
-        polite_peer: str = f"{POLITE}:1",
-    ) -> None:
+    def __init__(self, callers: Mapping[str, Habits], *, has_shares: bool = True) -> None:
         self.outcome = Outcome()
         self._queue: MicroBatchQueue[_Request] = MicroBatchQueue(LIMITS)
         self._callers = callers
         self._has_shares = has_shares
-        self._peers = {GREEDY: itertools.cycle(peers), POLITE: itertools.cycle([polite_peer])}
-        self._greedy_rows = greedy_rows
+        self._peers = {caller: itertools.cycle(each.peers) for caller, each in callers.items()}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._now_s = 0.0
@@ -99,10 +106,10 @@ class Simulation:
         """Plays so long, in no time."""
         if GREEDY in self._callers:
             for _ in range(_GREEDY_IN_FLIGHT):
-                self._at(0.0, partial(self._ask, GREEDY, self._greedy_rows))
-        if POLITE in self._callers:
-            for number in range(int(duration_s / _POLITE_EVERY_S)):
-                self._at(number * _POLITE_EVERY_S, partial(self._ask, POLITE, 1))
+                self._at(0.0, partial(self._ask, GREEDY))
+        if (polite := self._callers.get(POLITE)) is not None:
+            for number in range(int(duration_s / polite.every_s)):
+                self._at(number * polite.every_s, partial(self._ask, POLITE))
         while self._events and self._events[0][0] <= duration_s:
             self._now_s, _, happen = heapq.heappop(self._events)
             happen()
@@ -113,10 +120,11 @@ class Simulation:
     def _at(self, when_s: float, happen: Callable[[], None]) -> None:
         heapq.heappush(self._events, (when_s, next(self._numbers), happen))
 
-    def _ask(self, caller: str, rows: int) -> None:
+    def _ask(self, caller: str) -> None:
         self.outcome.asked[caller] += 1
-        request = _Request(caller, self._now_s)
-        task = Task(request, rows, caller=next(self._peers[caller]) if self._has_shares else "")
+        request, habits = _Request(caller, self._now_s), self._callers[caller]
+        peer = next(self._peers[caller]) if self._has_shares else ""
+        task = Task(request, habits.rows, caller=with_priority(peer, habits.priority))
         try:
             displaced = self._queue.offer(task, self._now_s)
         except QueueFull:
@@ -131,7 +139,7 @@ class Simulation:
 
     def _ask_again(self, task: Task[_Request], after_s: float) -> None:
         if task.payload.caller == GREEDY:
-            self._at(self._now_s + after_s, partial(self._ask, GREEDY, task.rows))
+            self._at(self._now_s + after_s, partial(self._ask, GREEDY))
 
     def _start(self) -> None:
         if taken := self._queue.take(self._now_s):
@@ -150,24 +158,44 @@ class Simulation:
             self._ask_again(task, 0.0)
 
 
+_PAIRS: Final[tuple[tuple[Priority, Priority], ...]] = (
+    ("default", "default"),
+    ("critical", "default"),
+    ("critical", "best_effort"),
+    ("default", "critical"),
+    ("best_effort", "critical"),
+)
+
+
 def cases() -> dict[str, Simulation]:
     """What is compared, by name."""
-    both = (GREEDY, POLITE)
+    greedy, polite = Habits([f"{GREEDY}:1"]), Habits([f"{POLITE}:1"])
+    large = replace(greedy, rows=32)
+    both = {GREEDY: greedy, POLITE: polite}
+    unknown = Habits([f"connection {number}" for number in range(200)])
+    crowd = Habits([f"{GREEDY}:{number}" for number in range(200)])
+    beside = Habits([f"{GREEDY}:polite"])
     return {
         "one caller": Simulation(both, has_shares=False),
-        "shares": Simulation(both, has_shares=True),
-        "shares, greedy requests of 32 rows": Simulation(both, has_shares=True, greedy_rows=32),
-        "each connection a caller, greedy 200": Simulation(
-            both, has_shares=True, peers=[f"connection {number}" for number in range(200)]
+        "shares": Simulation(both),
+        "shares, greedy requests of 32 rows": Simulation({**both, GREEDY: large}),
+        "each connection a caller, greedy 200": Simulation({**both, GREEDY: unknown}),
+        "shares, greedy 200 connections": Simulation({**both, GREEDY: crowd}),
+        "shares, both at one address": Simulation({**both, POLITE: beside}),
+        **{
+            f"{own}, greedy {other}": Simulation(
+                {GREEDY: replace(large, priority=other), POLITE: replace(polite, priority=own)}
+            )
+            for own, other in _PAIRS
+        },
+        "critical every ms, greedy best_effort": Simulation(
+            {
+                GREEDY: replace(greedy, priority="best_effort"),
+                POLITE: replace(polite, priority="critical", every_s=0.001),
+            }
         ),
-        "shares, greedy 200 connections": Simulation(
-            both, has_shares=True, peers=[f"{GREEDY}:{number}" for number in range(200)]
-        ),
-        "shares, both at one address": Simulation(
-            both, has_shares=True, polite_peer=f"{GREEDY}:polite"
-        ),
-        "shares, greedy alone": Simulation((GREEDY,), has_shares=True),
-        "shares, polite alone": Simulation((POLITE,), has_shares=True),
+        "shares, greedy alone": Simulation({GREEDY: greedy}),
+        "shares, polite alone": Simulation({POLITE: polite}),
     }
 
 
@@ -176,7 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A greedy and a polite caller at one queue.")
     parser.add_argument("--seconds", type=float, default=20.0, help="of virtual time")
     duration_s = parser.parse_args().seconds
-    print(f"{'':<36} {'caller':<7} answered/s refused  gave way  median ms  p99 ms  busy")
+    print(f"{'':<37} {'caller':<7} answered/s refused  gave way  median ms  p99 ms  busy")
     for name, simulation in cases().items():
         outcome = simulation.run(duration_s)
         for caller in sorted(outcome.asked):
@@ -188,7 +216,7 @@ def _print(name: str, caller: str, outcome: Outcome, duration_s: float) -> None:
     p99_ms = latencies_ms[int(0.99 * (len(latencies_ms) - 1))]
     refused = outcome.refused[caller] / outcome.asked[caller]
     print(
-        f"{name:<36} {caller:<7} {outcome.answered[caller] / duration_s:>10.1f} {refused:>7.1%} "
+        f"{name:<37} {caller:<7} {outcome.answered[caller] / duration_s:>10.1f} {refused:>7.1%} "
         f"{outcome.displaced[caller]:>9} {statistics.median(latencies_ms):>10.1f} {p99_ms:>7.1f} "
         f"{outcome.busy_s / duration_s:>5.0%}"
     )

@@ -2,35 +2,41 @@
 
     python benchmarks/soak.py [--minutes 10] [--bundle DIRECTORY]
 
-Good callers ask in every protocol, some of them read slowly, and each answer must have the bits
-that the same picture had before the load. Beside them others cancel, vanish in the midst of a
-message, send garbage, and half ask for the metrics. Prints what became of the requests, what the
-process held at rest before and after, and the slopes of its memory, descriptors and threads.
-Ends with 1 when something was lost or wrong, or the server met what it did not foresee.
+Everything is on at once: three versions of a model in processes of their own, of which two share a
+label and one is the shadow of the others; callers with names and priorities, traces, captured rows,
+REST, and a port for operators that keeps their orders. Good callers ask in every protocol, some of
+them read slowly, and each answer must have the bits that the same picture had before the load.
+Beside them others cancel, vanish in the midst of a message, send garbage, and half ask for the
+metrics; operators move shares, take versions away, bring them back and change the shadow; and some
+ask for diagnoses. Now and then all callers rest for a moment, since nobody else gives the shadow a
+turn. Prints what became of the requests, what else was done, what the server and its devices held
+at rest before and after, and the slopes of memory, descriptors and threads. Ends with 1 when
+something was lost or wrong, when the shadow gave another answer than its copy, when a part did
+nothing, or the server met what it did not foresee.
 """
 
 import argparse
 import asyncio
-import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 from grpc import RpcError
 
-from slopes import QUANTITIES, Sample, after, slopes_per_hour
+from slopes import Sample
 from soak_callers import cancelling, garbage, half_asking, vanishing
+from soak_judging import FAMILIES, Soaked, faults, report
+from soak_operators import diagnosing, operating
 from soak_protocols import STREAM_REQUESTS, Protocols, Served, Tally, connected
+from soak_setting import LABEL, Metadata, Setting, counted, everything_on
 from subjects import EMBEDDED
 
 UNFORESEEN: Final = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DATA_LOSS"}
@@ -39,7 +45,10 @@ _WARM_UP_SHARE: Final = 0.25
 _SLOW_READER_S: Final = 0.02
 _PAUSE_S: Final = 0.01
 _REST_S: Final = 10.0
-_LOG_MARKS: Final = ("Traceback", "unforeseen failure")
+_ROUND_S: Final = 10.0
+_FEWEST_ROUNDS: Final = 4
+_REST_SHARE: Final = 0.2
+_DIAGNOSIS_PAUSE_S: Final = 30.0
 
 
 @dataclass
@@ -47,24 +56,26 @@ class Soak:
     """One run: its callers and what they saw.
 
     Attributes:
+        served: as its callers ask it, by their names.
         truth: the bits of each picture by protocol, from before the load.
-        unforeseen: codes that no caller should ever see.
-        rounds: how often each unwanted caller came.
+        unforeseen: what no caller should ever see.
+        rounds: how often each of the others came.
     """
 
-    served: Served
-    http: str
-    process: psutil.Process
+    setting: Setting
+    served: Mapping[str, Served]
     chance: random.Random
     truth: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
     unforeseen: list[str] = field(default_factory=list)
     rounds: dict[str, int] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    may_ask: asyncio.Event = field(default_factory=asyncio.Event)
 
     def sample(self, at_s: float) -> Sample:
         """What the server and its children hold now."""
-        family = [self.process, *self.process.children(recursive=True)]
+        process = self.setting.process
+        family = [process, *process.children(recursive=True)]
         return Sample(
             at_s,
             sum(each.memory_info().rss for each in family) / 2**20,
@@ -75,9 +86,10 @@ class Soak:
     async def learn(self) -> None:
         """Asks for every picture in every way, once and alone."""
         truth: dict[str, list[bytes]] = {}
-        async with connected(self.served.address) as channel:
-            for name, ask in Protocols(channel, self.served).asks().items():
-                for number in range(len(self.served.pictures)):
+        served = self.served["shop"]
+        async with connected(served.address) as channel:
+            for name, ask in Protocols(channel, served).asks().items():
+                for number in range(len(served.pictures)):
                     (answer,) = await ask([number])
                     if isinstance(answer, str):
                         raise SystemExit(f"{name}: {answer} before the load, expected an answer")
@@ -88,28 +100,55 @@ class Soak:
         """Lets all callers ask for so long, and samples the process meanwhile."""
         began_s = time.monotonic()
         until_s = began_s + duration_s
-        callers = [
-            *(self._good(name, until_s, 0.0) for name in self.truth),
-            *(self._good(name, until_s, _SLOW_READER_S) for name in self.truth if "stream" in name),
-            self._unwanted("cancelling", until_s, lambda: cancelling(self.served, self.chance)),
-            self._unwanted("vanishing", until_s, lambda: vanishing(self.served, self.chance)),
-            self._unwanted("half asking", until_s, lambda: half_asking(self.http, self.chance)),
-            self._unwanted("garbage", until_s, self._garbage),
-            self._unwanted("metrics", until_s, lambda: asyncio.to_thread(self._scrape)),
-        ]
-        asking = asyncio.gather(*callers)
+        asking = asyncio.gather(*self._callers(until_s))
+        beside = [asyncio.create_task(each) for each in (self._rest(duration_s), self._diagnose())]
         while not asking.done():
-            self.samples.append(self.sample(time.monotonic() - began_s))
+            with suppress(psutil.NoSuchProcess):  # a device that ends just now
+                self.samples.append(self.sample(time.monotonic() - began_s))
             await asyncio.wait((asking,), timeout=duration_s / _SAMPLES)
+        for each in beside:
+            each.cancel()
         await asking
 
-    async def _good(self, name: str, until_s: float, pause_s: float) -> None:
+    def _callers(self, until_s: float) -> Iterator[Coroutine[Any, Any, None]]:
+        where, setting, shop = self.setting.where, self.setting, self.served["shop"]
+        for name in self.truth:
+            yield self._good("shop", name, until_s, 0.0)
+            if "stream" in name:
+                yield self._good("shop", name, until_s, _SLOW_READER_S)
+        for caller in ("door", "nightly"):
+            yield self._good(caller, "native", until_s, 0.0)
+        bearing = setting.bearing["operator"]
+        others: dict[str, Callable[[], Awaitable[object]]] = {
+            "cancelling": lambda: cancelling(shop, self.chance),
+            "vanishing": lambda: vanishing(shop, self.chance),
+            "half asking": lambda: half_asking(where["http"], self.chance),
+            "garbage": self._garbage,
+            "metrics": lambda: asyncio.to_thread(self.scrape),
+            "operating": lambda: self._operate(where["management"], bearing),
+        }
+        for name, come in others.items():
+            yield self._others(name, until_s, come)
+
+    async def _rest(self, duration_s: float) -> None:
+        """Has everybody rest for a part of each round."""
+        round_s = min(_ROUND_S, duration_s / _FEWEST_ROUNDS)
+        while True:
+            self.may_ask.set()
+            await asyncio.sleep(round_s * (1 - _REST_SHARE))
+            self.may_ask.clear()
+            await asyncio.sleep(round_s * _REST_SHARE)
+
+    async def _good(self, caller: str, name: str, until_s: float, pause_s: float) -> None:
         """Asks in one way, one batch after the other, over a connection that lives for some."""
-        tally = self.tallies.setdefault(name + (", slowly" if pause_s else ""), Tally())
+        served = self.served[caller]
+        suffix = (f", {caller}" if caller != "shop" else "") + (", slowly" if pause_s else "")
+        tally = self.tallies.setdefault(name + suffix, Tally())
         while time.monotonic() < until_s:
-            async with connected(self.served.address) as channel:
-                ask = Protocols(channel, self.served, pause_s).asks()[name]
+            async with connected(served.address) as channel:
+                ask = Protocols(channel, served, pause_s).asks()[name]
                 for _ in range(STREAM_REQUESTS):
+                    await self.may_ask.wait()
                     await self._batch(name, ask, tally)
                     if time.monotonic() >= until_s:
                         break
@@ -117,92 +156,59 @@ class Soak:
     async def _batch(
         self, name: str, ask: Callable[[Sequence[int]], Awaitable[list[bytes | str]]], tally: Tally
     ) -> None:
-        numbers = self.chance.choices(range(len(self.served.pictures)), k=STREAM_REQUESTS)
+        pictures = self.served["shop"].pictures
+        numbers = self.chance.choices(range(len(pictures)), k=STREAM_REQUESTS)
         tally.asked += len(numbers)
         for number, answer in zip(numbers, await ask(numbers), strict=True):
             tally.count(answer, self.truth[name][number])
         await asyncio.sleep(_PAUSE_S)
 
-    async def _unwanted(
+    async def _others(
         self, name: str, until_s: float, come: Callable[[], Awaitable[object]]
     ) -> None:
         while time.monotonic() < until_s:
+            await self.may_ask.wait()
             with suppress(OSError, RpcError):
                 await come()
             self.rounds[name] = self.rounds.get(name, 0) + 1
             await asyncio.sleep(_PAUSE_S)
 
     async def _garbage(self) -> None:
-        codes = await garbage(self.served, self.chance)
-        self.unforeseen.extend(code for code in codes if code in UNFORESEEN)
+        codes = await garbage(self.served["shop"], self.chance)
+        self.unforeseen.extend(f"garbage ended {code}" for code in codes if code in UNFORESEEN)
 
-    def _scrape(self) -> None:
-        with urllib.request.urlopen(f"http://{self.http}/metrics") as page:
-            page.read()
+    async def _operate(self, address: str, bearing: Metadata) -> None:
+        refused = await operating(address, self.setting.model, bearing, self.chance)
+        self.unforeseen.extend(f"operator: {each}" for each in refused)
 
+    async def _diagnose(self) -> None:
+        while True:
+            code = await diagnosing(self.served["shop"], self.chance)
+            if code == "OK":
+                self.rounds["diagnosing"] = self.rounds.get("diagnosing", 0) + 1
+            elif code:
+                self.unforeseen.append(f"diagnosis ended {code}")
+            # While one is under way the shadow has no turn.
+            await asyncio.sleep(_DIAGNOSIS_PAUSE_S)
 
-@contextmanager
-def server_of(bundle: Path, log: Path) -> Iterator[tuple[Mapping[str, str], psutil.Process]]:
-    """Addresses and process of a server that serves one bundle."""
-    ports = ("--grpc-port", "0", "--http-port", "0", "--log-level", "warning")
-    command = [sys.executable, "-m", "batchproof_server", "serve", str(bundle), *ports]
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
-        )
-    try:
-        with process:
-            assert process.stdout is not None  # noqa: S101 - it is a pipe
-            where = json.loads(process.stdout.readline())
-            wait = [sys.executable, "-m", "batchproof_client", "status", "--wait", "300"]
-            subprocess.run([*wait, "--server", where["grpc"]], check=True, capture_output=True)
-            yield where, psutil.Process(process.pid)
-            process.terminate()
-    finally:
-        process.kill()
+    def scrape(self) -> str:
+        """The page of metrics."""
+        with urllib.request.urlopen(f"http://{self.setting.where['http']}/metrics") as page:
+            text: str = page.read().decode()
+            return text
 
 
-def report(soak: Soak, warm_up_s: float, rest: tuple[Sample, Sample]) -> None:
-    """Prints the tables."""
-    print(f"{'caller':<32} {'asked':>9} {'answered':>9} {'busy':>7} {'wrong':>6} {'lost':>5}")
-    for name, tally in soak.tallies.items():
-        print(
-            f"{name:<32} {tally.asked:>9} {tally.answered:>9} {tally.refused:>7} "
-            f"{tally.wrong:>6} {len(tally.lost):>5}"
-        )
-    print("came as well: " + ", ".join(f"{name} {n}" for name, n in sorted(soak.rounds.items())))
-    slopes = slopes_per_hour(after(soak.samples, warm_up_s))
-    print(f"\n{'':<14} {'at rest':>9} {'most':>9} {'at rest':>9} {'slope per hour':>15}")
-    for name in QUANTITIES:
-        before, later = (getattr(each, name) for each in rest)
-        most = max(getattr(each, name) for each in soak.samples)
-        print(f"{name:<14} {before:>9.1f} {most:>9.1f} {later:>9.1f} {slopes[name]:>+15.2f}")
-
-
-def faults(soak: Soak, log: str) -> list[str]:
-    """What must not be, one sentence each."""
-    found = [f"{name}: lost, {how}" for name, each in soak.tallies.items() for how in each.lost]
-    found += [f"{name}: {each.wrong} wrong" for name, each in soak.tallies.items() if each.wrong]
-    found += [
-        f"{name}: no answer at all" for name, each in soak.tallies.items() if not each.answered
-    ]
-    found += [f"garbage: ended {code}" for code in soak.unforeseen]
-    return found + [f"the log has: {mark}" for mark in _LOG_MARKS if mark in log]
-
-
-async def soaked(soak: Soak, duration_s: float, rest_s: float) -> tuple[Sample, Sample]:
-    """Runs it; what the process held at rest before and after."""
+async def soaked(soak: Soak, duration_s: float, rest_s: float) -> Soaked:
+    """Runs it."""
     await soak.learn()
     before = soak.sample(0)
     await soak.run(duration_s)
     await asyncio.sleep(rest_s)
     at_rest = soak.sample(0)
     await soak.learn()
-    return before, at_rest
+    page = await asyncio.to_thread(soak.scrape)
+    done = {name: counted(page, [name], label)[name] for name, label in FAMILIES.items()}
+    return Soaked(soak.tallies, soak.rounds, soak.unforeseen, soak.samples, (before, at_rest), done)
 
 
 def main() -> int:
@@ -216,12 +222,16 @@ def main() -> int:
     pictures = [file.read_bytes() for file in sorted((EMBEDDED / "samples").glob("*.png"))]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        with server_of(given.bundle, log) as (where, process):
-            served = Served(where["grpc"], given.bundle.resolve().parent.name, pictures)
-            soak = Soak(served, where["http"], process, random.Random(given.seed))  # noqa: S311 - a seed is wanted
-            rest = asyncio.run(soaked(soak, duration_s, min(_REST_S, duration_s)))
-        found = faults(soak, log.read_text())
-    report(soak, _WARM_UP_SHARE * duration_s, rest)
+        with everything_on(given.bundle, Path(folder), log) as setting:
+            where = setting.where
+            served = {
+                name: Served(where["grpc"], setting.model, pictures, where["web"], LABEL, bearing)
+                for name, bearing in setting.bearing.items()
+            }
+            soak = Soak(setting, served, random.Random(given.seed))  # noqa: S311 - a seed is wanted
+            seen = asyncio.run(soaked(soak, duration_s, min(_REST_S, duration_s)))
+        found = faults(seen, log.read_text())
+    report(seen, _WARM_UP_SHARE * duration_s)
     print("\n" + ("\n".join(found) or "nothing was lost"))
     return 1 if found else 0
 

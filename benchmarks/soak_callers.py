@@ -9,6 +9,7 @@ from typing import Any, Final
 from grpc import aio
 
 from soak_protocols import PATHS, PATIENCE_S, STREAM_REQUESTS, Protocols, Served, connected
+from soak_setting import Metadata
 
 _CUT_AFTER_S: Final = 0.05
 _SLOWLY_S: Final = 0.05
@@ -73,19 +74,19 @@ async def garbage(served: Served, chance: random.Random) -> list[str]:
             content = bytearray(good if chance.random() < _GOOD_SHARE else chance.randbytes(60))
             for _ in range(chance.randrange(8)):
                 content[chance.randrange(len(content))] = chance.randrange(256)
-            codes.append(await _code(channel, path, bytes(content)))
+            codes.append(await _code(channel, path, bytes(content), served.metadata))
         return codes
 
 
-async def _code(channel: aio.Channel, path: str, content: bytes) -> str:
+async def _code(channel: aio.Channel, path: str, content: bytes, metadata: Metadata) -> str:
     try:
         if "Stream" in path:
             both_ways: Any = channel.stream_stream(path)
-            async for _ in both_ways(iter((content,)), timeout=PATIENCE_S):
+            async for _ in both_ways(iter((content,)), timeout=PATIENCE_S, metadata=metadata):
                 pass
         else:
             unary: Any = channel.unary_unary(path)
-            await unary(content, timeout=PATIENCE_S)
+            await unary(content, timeout=PATIENCE_S, metadata=metadata)
     except aio.AioRpcError as error:
         return str(error.code().name)
     return "OK"

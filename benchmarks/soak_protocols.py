@@ -1,9 +1,14 @@
-"""The same question in five ways, and what became of each: for soak.py."""
+"""The same question in seven ways, and what became of each: for soak.py."""
 
 import asyncio
+import base64
+import json
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -60,11 +65,20 @@ class Tally:
 
 @dataclass(frozen=True)
 class Served:
-    """A server, its model and what it is asked about."""
+    """A server, its model and what it is asked about.
+
+    Attributes:
+        web: the address of REST.
+        label: that versions share.
+        metadata: of each call.
+    """
 
     address: str
     model: str
     pictures: Sequence[bytes]
+    web: str
+    label: str
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 @asynccontextmanager
@@ -76,7 +90,7 @@ async def connected(address: str) -> AsyncIterator[aio.Channel]:
 
 @dataclass(frozen=True)
 class Protocols:
-    """The same question in five ways; each gives one answer a picture, in their order."""
+    """The same question in seven ways; each gives one answer a picture, in their order."""
 
     channel: aio.Channel
     served: Served
@@ -86,18 +100,50 @@ class Protocols:
         """By name."""
         return {
             "native": self._native,
+            "native by label": self._labelled,
             "native stream": self._native_stream,
             "open inference": self._open_inference,
             "open inference stream": self._open_inference_stream,
             "tensorflow serving": self._serving,
+            "rest": self._rest,
         }
 
     async def _native(self, numbers: Sequence[int]) -> list[Answer]:
         call: Any = self.channel.unary_unary(
             PREDICT, pb.PredictRequest.SerializeToString, pb.PredictResponse.FromString
         )
-        asked = [call(self.native(number), timeout=PATIENCE_S) for number in numbers]
+        asked = [
+            call(self.native(number), timeout=PATIENCE_S, metadata=self.served.metadata)
+            for number in numbers
+        ]
         return [await _answer(each, _native_bits) for each in asked]
+
+    async def _labelled(self, numbers: Sequence[int]) -> list[Answer]:
+        call: Any = self.channel.unary_unary(
+            PREDICT, pb.PredictRequest.SerializeToString, pb.PredictResponse.FromString
+        )
+        requests = [self.native(number, str(place)) for place, number in enumerate(numbers)]
+        for each in requests:
+            each.model.label = self.served.label
+        metadata = self.served.metadata
+        asked = [call(each, timeout=PATIENCE_S, metadata=metadata) for each in requests]
+        return [await _answer(each, _native_bits) for each in asked]
+
+    async def _rest(self, numbers: Sequence[int]) -> list[Answer]:
+        return [await asyncio.to_thread(self._post, number) for number in numbers]
+
+    def _post(self, number: int) -> Answer:
+        content = base64.b64encode(self.served.pictures[number]).decode()
+        request = urllib.request.Request(
+            f"http://{self.served.web}/v1/models/{self.served.model}:predict",
+            json.dumps({"instances": [{"b64": content}]}).encode(),
+            {"content-type": "application/json", **dict(self.served.metadata)},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - over http
+                return bytes(answer.read())
+        except urllib.error.HTTPError as refusal:
+            return BUSY if refusal.code == HTTPStatus.TOO_MANY_REQUESTS else f"HTTP {refusal.code}"
 
     async def _native_stream(self, numbers: Sequence[int]) -> list[Answer]:
         call: Any = self.channel.stream_stream(
@@ -109,14 +155,17 @@ class Protocols:
             pb.PredictStreamRequest(request=self.native(number, str(place)))
             for place, number in enumerate(numbers)
         )
-        stream = call(_sent(requests), timeout=PATIENCE_S)
+        stream = call(_sent(requests), timeout=PATIENCE_S, metadata=self.served.metadata)
         return await self._by_id(stream, len(numbers), _native_member)
 
     async def _open_inference(self, numbers: Sequence[int]) -> list[Answer]:
         call: Any = self.channel.unary_unary(
             MODEL_INFER, oip.ModelInferRequest.SerializeToString, oip.ModelInferResponse.FromString
         )
-        asked = [call(self._infer(number), timeout=PATIENCE_S) for number in numbers]
+        asked = [
+            call(self._infer(number), timeout=PATIENCE_S, metadata=self.served.metadata)
+            for number in numbers
+        ]
         return [await _answer(each, _infer_bits) for each in asked]
 
     async def _open_inference_stream(self, numbers: Sequence[int]) -> list[Answer]:
@@ -126,14 +175,17 @@ class Protocols:
             oip.ModelStreamInferResponse.FromString,
         )
         requests = (self._infer(number, str(place)) for place, number in enumerate(numbers))
-        stream = call(_sent(requests), timeout=PATIENCE_S)
+        stream = call(_sent(requests), timeout=PATIENCE_S, metadata=self.served.metadata)
         return await self._by_id(stream, len(numbers), _infer_member)
 
     async def _serving(self, numbers: Sequence[int]) -> list[Answer]:
         call: Any = self.channel.unary_unary(
             SERVING_PREDICT, tfs.PredictRequest.SerializeToString, tfs.PredictResponse.FromString
         )
-        asked = [call(self._serving_request(number), timeout=PATIENCE_S) for number in numbers]
+        asked = [
+            call(self._serving_request(number), timeout=PATIENCE_S, metadata=self.served.metadata)
+            for number in numbers
+        ]
         return [await _answer(each, _serving_bits) for each in asked]
 
     async def _by_id(

@@ -2,11 +2,11 @@
 
 from monitoring.dashboard import Dashboard, Section, Variable
 from monitoring.panels import Row, colored, lines, panels, stat
+from monitoring.serving_queries import MODEL, RATE, by_label, quantile, total
+from monitoring.serving_rows import COMPARED, KEPT, PRIORITIES
 from monitoring.serving_rules import ASKED
 from monitoring.thresholds import SHED_BUDGET, SLOW_BUDGET, SLOW_S
 
-_MODEL = 'model="$model", version=~"$version"'
-_RATE = "[$__rate_interval]"
 _FAILED = 'code=~"INTERNAL|UNAVAILABLE|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED|UNKNOWN"'
 
 
@@ -31,27 +31,12 @@ def serving_dashboard() -> Dashboard:
             Section("Latency", panels(lines, _LATENCY, minimum=0, width=12)),
             Section("Micro-batches", panels(lines, _MICRO_BATCHES, minimum=0, width=6)),
             Section("Refusals and proofs", panels(lines, _REFUSALS, minimum=0)),
-            Section("Canary and shadow", panels(lines, _COMPARED, minimum=0, width=6)),
+            Section("Priorities", panels(lines, PRIORITIES, minimum=0)),
+            Section("Canary and shadow", panels(lines, COMPARED, width=8)),
+            Section("Traces and capture", panels(lines, KEPT, minimum=0, width=12)),
             Section("Process", panels(lines, _PROCESS, minimum=0, width=12)),
         ),
     )
-
-
-def _rate(metric: str, *matchers: str) -> str:
-    return f"rate(batchproof_{metric}{{{', '.join((_MODEL, *matchers))}}}{_RATE})"
-
-
-def _quantile(q: float, metric: str, *matchers: str) -> str:
-    return f"histogram_quantile({q}, sum by (le) ({_rate(metric + '_bucket', *matchers)}))"
-
-
-def _total(metric: str, *matchers: str) -> str:
-    return f"sum({_rate(metric, *matchers)})"
-
-
-def _by(label: str, metric: str, legend: str = "") -> dict[str, str]:
-    """One series for each value of a label, which its legend is too unless it says more."""
-    return {legend or f"{{{{{label}}}}}": f"sum by ({label}) ({_rate(metric)})"}
 
 
 _RESULT_COLORS = {"identical": "green", "different": "red", "skipped": "yellow"}
@@ -64,16 +49,16 @@ _CODE_COLORS = {
     "UNAVAILABLE": "purple",
     "INTERNAL": "red",
 }
-_ROWS = _total("micro_batch_rows_sum")
-_PADDING = _total("padding_rows_total")
+_ROWS = total("micro_batch_rows_sum")
+_PADDING = total("padding_rows_total")
 _OURS = "and on (job, instance) batchproof_build_info"
 
 _NOW: tuple[Row, ...] = (
-    ("Requests", "Requests answered.", {"": _total("requests_total")}, {"unit": "reqps"}),
+    ("Requests", "Requests answered.", {"": total("requests_total")}, {"unit": "reqps"}),
     (
         "Failed",
         "Share of the requests that the server failed or refused.",
-        {"": f"{_total('requests_total', _FAILED)} / ({_total('requests_total')} > 0)"},
+        {"": f"{total('requests_total', _FAILED)} / ({total('requests_total')} > 0)"},
         {
             "unit": "percentunit",
             "decimals": 2,
@@ -83,31 +68,31 @@ _NOW: tuple[Row, ...] = (
     (
         "99th percentile",
         "Of what callers wait for a single request.",
-        {"": _quantile(0.99, "request_duration_seconds", ASKED)},
+        {"": quantile(0.99, "request_duration_seconds", ASKED)},
         {"unit": "s", "limits": ((None, "green"), (SLOW_S, "red"))},
     ),
     (
         "Rows waiting",
         "Rows in the queues now.",
-        {"": f"sum(batchproof_queue_rows{{{_MODEL}}})"},
+        {"": f"sum(batchproof_queue_rows{{{MODEL}}})"},
         {},
     ),
     (
         "Versions ready",
         "Versions that answer now, over all replicas.",
-        {"": f"sum(batchproof_model_ready{{{_MODEL}}})"},
+        {"": f"sum(batchproof_model_ready{{{MODEL}}})"},
         {"limits": ((None, "red"), (1, "green"))},
     ),
     (
         "Versions failed",
         "Versions that could not be loaded, over all replicas; others may answer in their place.",
-        {"": f"sum(batchproof_model_failed{{{_MODEL}}})"},
+        {"": f"sum(batchproof_model_failed{{{MODEL}}})"},
         {"decimals": 0, "limits": ((None, "green"), (1, "red"))},
     ),
     (
         "Answers found wrong",
         "By the self-check, in the last 24 hours. Anything but 0 is a fault of the proof.",
-        {"": f'sum(increase(batchproof_selfcheck_total{{{_MODEL}, result="different"}}[24h]))'},
+        {"": f'sum(increase(batchproof_selfcheck_total{{{MODEL}, result="different"}}[24h]))'},
         {"decimals": 0, "limits": ((None, "green"), (1, "red"))},
     ),
 )
@@ -115,13 +100,13 @@ _TRAFFIC: tuple[Row, ...] = (
     (
         "Requests by code",
         "The gRPC code of each answer.",
-        _by("code", "requests_total"),
+        by_label("code", "requests_total"),
         {"unit": "reqps", "is_stacked": True, "overrides": colored(_CODE_COLORS)},
     ),
     (
         "Requests by method",
         "Each request of a stream counts once.",
-        _by("method", "requests_total"),
+        by_label("method", "requests_total"),
         {"unit": "reqps", "is_stacked": True},
     ),
 )
@@ -130,7 +115,7 @@ _LATENCY: tuple[Row, ...] = (
         "What callers wait",
         f"Single requests, refusals included. The dashed line is the objective: {SLOW_S * 1000:g} ms.",
         {
-            name: _quantile(q, "request_duration_seconds", ASKED)
+            name: quantile(q, "request_duration_seconds", ASKED)
             for q, name in ((0.5, "median"), (0.95, "95th"), (0.99, "99th"))
         },
         {
@@ -143,7 +128,7 @@ _LATENCY: tuple[Row, ...] = (
         "Slow requests",
         f"Share above {SLOW_S * 1000:g} ms. More than {SLOW_BUDGET * 100:g} % spends the budget faster than it grows.",
         {
-            f"last {window}": f"max(model:slow_requests:ratio_rate{window}{{{_MODEL}}})"
+            f"last {window}": f"max(model:slow_requests:ratio_rate{window}{{{MODEL}}})"
             for window in ("5m", "1h")
         },
         {
@@ -157,8 +142,8 @@ _LATENCY: tuple[Row, ...] = (
         "Where the time goes: 95th percentiles",
         "Waiting for a micro-batch, on the device.",
         {
-            "queue delay": _quantile(0.95, "queue_delay_seconds"),
-            "execution": _quantile(0.95, "execution_seconds"),
+            "queue delay": quantile(0.95, "queue_delay_seconds"),
+            "execution": quantile(0.95, "execution_seconds"),
         },
         {"unit": "s"},
     ),
@@ -166,7 +151,7 @@ _LATENCY: tuple[Row, ...] = (
         "Decoding: 95th percentile",
         "From an encoded image to an input row. All models together.",
         {
-            "{{format}}": f"histogram_quantile(0.95, sum by (format, le) (rate(batchproof_decode_seconds_bucket{_RATE})))"
+            "{{format}}": f"histogram_quantile(0.95, sum by (format, le) (rate(batchproof_decode_seconds_bucket{RATE})))"
         },
         {"unit": "s"},
     ),
@@ -175,7 +160,7 @@ _MICRO_BATCHES: tuple[Row, ...] = (
     (
         "Rows in a micro-batch",
         "On average, before padding.",
-        {"rows": f"{_ROWS} / ({_total('micro_batch_rows_count')} > 0)"},
+        {"rows": f"{_ROWS} / ({total('micro_batch_rows_count')} > 0)"},
         {},
     ),
     (
@@ -187,13 +172,13 @@ _MICRO_BATCHES: tuple[Row, ...] = (
     (
         "Micro-batches by bucket",
         "Executions per second of each bucket.",
-        _by("bucket", "execution_seconds_count", "{{bucket}} rows"),
+        by_label("bucket", "execution_seconds_count", "{{bucket}} rows"),
         {"unit": "ops", "is_stacked": True},
     ),
     (
         "Device busy",
         "Share of the time in which the device executes; self-checks are not counted.",
-        _by("instance", "execution_seconds_sum"),
+        by_label("instance", "execution_seconds_sum"),
         {"unit": "percentunit", "usual_maximum": 1},
     ),
 )
@@ -201,65 +186,20 @@ _REFUSALS: tuple[Row, ...] = (
     (
         "Shed by reason",
         f"Requests answered without execution. The objective is at most {SHED_BUDGET * 100:g} % of all.",
-        _by("reason", "shed_total"),
+        by_label("reason", "shed_total"),
         {"unit": "reqps", "usual_maximum": 1, "is_stacked": True},
     ),
     (
         "Rows waiting",
         "Rows in the queue of each replica.",
-        {"{{instance}}": f"sum by (instance) (batchproof_queue_rows{{{_MODEL}}})"},
+        {"{{instance}}": f"sum by (instance) (batchproof_queue_rows{{{MODEL}}})"},
         {"usual_maximum": 10},
     ),
     (
         "Self-checks",
         "Served answers executed again beside other rows. One that is different is a fault.",
-        _by("result", "selfcheck_total"),
+        by_label("result", "selfcheck_total"),
         {"unit": "ops", "overrides": colored(_RESULT_COLORS)},
-    ),
-)
-_SHADOW_COLORS = {"same": "green", "different": "orange", "skipped": "text"}
-_EXECUTED = 'result=~"same|different"'
-
-
-def _per(numerator: str, denominator: str) -> str:
-    return f"{numerator} / ({denominator} > 0)"
-
-
-_COMPARED: tuple[Row, ...] = (
-    (
-        "Requests by version",
-        "Who answers the callers of labels that versions share, and all others.",
-        _by("version", "requests_total"),
-        {"unit": "reqps", "is_stacked": True},
-    ),
-    (
-        "Rows of the shadow",
-        "Answered rows that were selected for a version that answers nobody.",
-        _by("result", "shadow_rows_total"),
-        {"unit": "ops", "is_stacked": True, "overrides": colored(_SHADOW_COLORS)},
-    ),
-    (
-        "Shadow and answer disagree",
-        "Share of the compared rows with another class, and how far the probabilities are apart.",
-        {
-            "another class": _per(
-                _total("shadow_rows_total", 'result="different"'),
-                _total("shadow_rows_total", _EXECUTED),
-            ),
-            "distance": _per(
-                _total("shadow_distance_total"), _total("shadow_rows_total", _EXECUTED)
-            ),
-        },
-        {"unit": "percentunit", "usual_maximum": 0.05},
-    ),
-    (
-        "Execution of one row",
-        "On average, of rows that both versions executed in the smallest bucket.",
-        {
-            "{{by}}": f"sum by (by) ({_rate('shadow_execution_seconds_total')})"
-            f" / on () group_left () ({_total('shadow_timed_rows_total')} > 0)"
-        },
-        {"unit": "s"},
     ),
 )
 _PROCESS: tuple[Row, ...] = (
@@ -272,7 +212,7 @@ _PROCESS: tuple[Row, ...] = (
     (
         "Processor",
         "Cores in use.",
-        {"{{instance}}": f"rate(process_cpu_seconds_total{_RATE}) {_OURS}"},
+        {"{{instance}}": f"rate(process_cpu_seconds_total{RATE}) {_OURS}"},
         {},
     ),
 )

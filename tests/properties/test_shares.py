@@ -326,7 +326,7 @@ def test_a_caller_is_forgotten_with_its_last_task_and_its_debt(
         assert set(held) <= set(map(str, lines))
         owing = [line for caller, line in lines.items() if not held[str(caller)]]
         if held.total() and len(lines) > 1:
-            debts = [line.round - play.queue.turns.round for line in owing]
+            debts = [line.round - play.queue.turns.rounds["default"] for line in owing]
             assert all(2 <= debt <= LARGEST_TASK_ROWS for debt in debts)
         else:
             assert len(lines) <= 1

@@ -41,41 +41,62 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[ServerProcess], Path]]:
-    """Two servers on one bundle with a profile and a shadow, and the folder of that bundle."""
+def token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The file of the tokens, and what the only caller bears."""
+    file = tmp_path_factory.mktemp("access") / "tokens"
+    made = process.run("token", "add", file, "watch")
+    assert made.returncode == 0, made.stderr
+    return file, made.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, token: tuple[Path, str]
+) -> Iterator[tuple[list[ServerProcess], Path]]:
+    """Two servers on one bundle with a profile and a shadow, and the folder of that bundle.
+
+    Who asks has to show who it is, so that there is something to see of priorities.
+    """
     folder = tmp_path_factory.mktemp("models")
     bundle = write_affine(folder / "noise" / "1", (28, 28, 1), IMAGE_MANIFEST, scale=0.02)
     _write_profile(bundle, tmp_path_factory.mktemp("data") / "reference.npz")
-    write_affine(folder / "noise" / "2", (28, 28, 1), IMAGE_MANIFEST, scale=0.03)
-    shadow = {"BATCHPROOF_SHADOW": "{ versions = { noise = 2 }, share = 1.0 }"}
+    other = write_affine(folder / "noise" / "2", (28, 28, 1), IMAGE_MANIFEST, scale=0.03)
+    _write_profile(other, tmp_path_factory.mktemp("data") / "reference.npz")
+    variables = {
+        "BATCHPROOF_SHADOW": "{ versions = { noise = 2 }, share = 1.0 }",
+        "BATCHPROOF_ACCESS__TOKENS_FILE": str(token[0]),
+        "BATCHPROOF_ACCESS__CALLERS": '{ watch = { methods = ["predict", "report"] } }',
+    }
     with ExitStack() as running:
-        both = [running.enter_context(started(folder, variables=shadow)) for _ in range(2)]
+        both = [running.enter_context(started(folder, variables=variables)) for _ in range(2)]
         yield [server.wait_serving() for server in both], bundle
 
 
 @pytest.fixture(scope="module")
 def watched(
-    servers: tuple[list[ServerProcess], Path], tmp_path_factory: pytest.TempPathFactory
+    servers: tuple[list[ServerProcess], Path],
+    token: tuple[Path, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Watched]:
     """A Prometheus that has seen all series at zero, then all answers, and evaluated the rules."""
     both, bundle = servers
     targets = [server.addresses()["http"] for server in both]
     with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as running:
-        zero = "count(batchproof_drift_observations_total{signal='class'} == 0)"
+        zero = "count(batchproof_drift_observations_total{signal='class', version='1'} == 0)"
         until("every bin is known at zero", lambda: running.value(zero) == 2 * CLASSES)
         # A rate of what a shadow does needs what comes after its first row.
-        parts = [asyncio.run(_lone(both))]
+        parts = [asyncio.run(_lone(both, token[1]))]
         timed = "count(batchproof_shadow_timed_rows_total > 0)"
         until("the shadow is known", lambda: running.value(timed) == len(both))
-        parts += [asyncio.run(_traffic(both)), asyncio.run(_lone(both))]
+        parts += [asyncio.run(_traffic(both, token[1])), asyncio.run(_lone(both, token[1]))]
         rows = {
             target: [row for part in parts for row in part[place]]
             for place, target in enumerate(targets)
         }
         answered = sum(map(len, rows.values()))
-        total = "sum(batchproof_drift_observations_total{signal='class'})"
+        total = "sum(batchproof_drift_observations_total{signal='class', version='1'})"
         until("every answer is scraped", lambda: running.value(total) == answered)
-        counted = "min(model_signal:drift_observations:increase5m{signal!~'tta_.+'})"
+        counted = "min(model_signal:drift_observations:increase5m{signal!~'tta_.+', version='1'})"
         until("the rules know it", lambda: (running.value(counted) or 0) >= answered)
         profile = json.loads((bundle / "profile.json").read_text())
         yield Watched(running, time.time(), profile, rows)
@@ -93,25 +114,27 @@ def _pixels(random: np.random.Generator, count: int, brightest: int) -> NDArray[
     return pixels
 
 
-async def _lone(servers: list[ServerProcess]) -> list[list[pb.RowPrediction]]:
+async def _lone(servers: list[ServerProcess], token: str) -> list[list[pb.RowPrediction]]:
     """One picture for each server, whose micro-batch is as small as the shadow's."""
     random = np.random.default_rng(2)
-    return [await _rows(server, _pixels(random, 1, brightest=255)) for server in servers]
+    return [await _rows(server, token, _pixels(random, 1, brightest=255)) for server in servers]
 
 
-async def _traffic(servers: list[ServerProcess]) -> list[list[pb.RowPrediction]]:
+async def _traffic(servers: list[ServerProcess], token: str) -> list[list[pb.RowPrediction]]:
     """Unequal shares, of which the second server's pictures are darker than the reference."""
     random = np.random.default_rng(1)
     return [
-        await _rows(server, _pixels(random, rows, brightest))
+        await _rows(server, token, _pixels(random, rows, brightest))
         for server, rows, brightest in zip(servers, (200, 320), (255, 120), strict=True)
     ]
 
 
-async def _rows(server: ServerProcess, pixels: NDArray[np.uint8]) -> list[pb.RowPrediction]:
+async def _rows(
+    server: ServerProcess, token: str, pixels: NDArray[np.uint8]
+) -> list[pb.RowPrediction]:
     """Asks about each picture, and reports what it truly was."""
     rows: list[pb.RowPrediction] = []
-    async with connected(server.grpc) as stub:
+    async with connected(server.grpc, token) as stub:
         for part in np.array_split(pixels, max(1, len(pixels) // 40)):
             answer = (await ask(stub, images(map(_png, part)))).answer
             assert answer is not None
@@ -151,7 +174,7 @@ def test_distances_over_two_servers_are_those_of_all_predictions_together(
 
 def _agrees(watched: Watched, signal: str, instant_s: float) -> bool:
     """Whether the evaluation of an instant is what numpy computes of the same answers."""
-    selected = f"{{signal='{signal}'}}"
+    selected = f"{{signal='{signal}', version='1'}}"
     # The last rule of the group: those before it have their values of that instant.
     evaluated_s = watched.prometheus.value(
         f"timestamp(model_signal:drift_significant:5m{selected})", instant_s
@@ -184,11 +207,9 @@ def test_psi_in_promql_over_any_window_is_exact(watched: Watched, signal: str) -
 
 def _psi_agrees(watched: Watched, signal: str) -> bool:
     """Whether PSI is now what numpy computes of the same increases."""
-    now_s = time.time()
-    increases = (
-        f"sum by (bin) (increase(batchproof_drift_observations_total{{signal='{signal}'}}[1h]))"
-    )
-    share = f"max by (bin) (batchproof_drift_reference_share_ratio{{signal='{signal}'}})"
+    now_s, selected = time.time(), f"{{signal='{signal}', version='1'}}"
+    increases = f"sum by (bin) (increase(batchproof_drift_observations_total{selected}[1h]))"
+    share = f"max by (bin) (batchproof_drift_reference_share_ratio{selected})"
     smoothed_share = f"(({increases}) + 10 * {share}) / scalar(sum({increases}) + 10)"
     n = watched.prometheus.by("bin", increases, now_s)
 
@@ -223,7 +244,7 @@ def _all_of(reported: int, by_correct: str, watched: Watched) -> dict[str, float
 
 
 def test_a_shift_of_two_thirds_of_the_pictures_is_significant(watched: Watched) -> None:
-    rule = "model_signal:drift_significant:5m"
+    rule = "model_signal:drift_significant:5m{version='1'}"
     evaluated = f"{rule} and timestamp({rule}) > {watched.since_s}"
     judged = until("the rule", lambda: watched.prometheus.ever(evaluated, watched.since_s))
     significant = {each["metric"]["signal"]: float(each["values"][0][1]) for each in judged}
@@ -247,9 +268,9 @@ QUERIES = [
 def test_no_accuracy_is_estimated_of_pictures_that_are_not_like_the_reference(
     watched: Watched,
 ) -> None:
-    withheld = "model:estimates_withheld:5m"
+    withheld = "model:estimates_withheld:5m{version='1'}"
     # What was recorded before that is seen until the group of the estimates is evaluated again.
-    estimates = "{__name__=~'model:accuracy_estimate_(atc|doc):5m'}"
+    estimates = "{__name__=~'model:accuracy_estimate_(atc|doc):5m', version='1'}"
 
     assert until("they are withheld", lambda: watched.prometheus.value(withheld))
     assert until("none is left", lambda: not watched.prometheus.query(estimates))
@@ -257,7 +278,7 @@ def test_no_accuracy_is_estimated_of_pictures_that_are_not_like_the_reference(
 
 @pytest.mark.parametrize("expression", QUERIES)
 def test_every_query_of_every_panel_returns_data(watched: Watched, expression: str) -> None:
-    info = "count by (profile) (batchproof_drift_bin_info)"
+    info = "count by (profile) (batchproof_drift_bin_info{version='1'})"
     (profile,) = until("the profile", lambda: _labels_of(watched, "profile", info))
     variables = {
         "model": "noise",

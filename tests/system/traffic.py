@@ -33,10 +33,23 @@ class Outcome:
 
 
 @asynccontextmanager
-async def connected(address: str) -> AsyncIterator[Any]:
-    """A stub on a connection of its own."""
-    async with aio.insecure_channel(address, options=_OPTIONS) as channel:
+async def connected(address: str, token: str = "") -> AsyncIterator[Any]:
+    """A stub on a connection of its own, whose single calls bear the token."""
+    bearing = [_Bearing(token)] if token else None
+    async with aio.insecure_channel(address, options=_OPTIONS, interceptors=bearing) as channel:
         yield pb_grpc.PredictionServiceStub(channel)
+
+
+class _Bearing(aio.UnaryUnaryClientInterceptor):
+    """Brings a token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        metadata = aio.Metadata(*(details.metadata or ()))
+        metadata.add("authorization", f"Bearer {self._token}")
+        return await continuation(details._replace(metadata=metadata), request)
 
 
 def images(

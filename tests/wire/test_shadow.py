@@ -4,22 +4,27 @@ import asyncio
 import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from grpc import aio
+from PIL import Image
 
 from batchproof.compat import inference_pb2 as oip
 from batchproof.compat import tensorflow_serving_pb2 as tfs
 from batchproof.v1 import management_pb2 as management
 from batchproof.v1 import management_pb2_grpc as management_grpc
 from batchproof.v1 import prediction_pb2 as pb
+from batchproof_server.__main__ import main
 from batchproof_server.application.config import Config
+from batchproof_server.base.signature import Array
 from batchproof_server.rpc.management.settings import ManagementSettings
 from batchproof_server.shadowing.settings import ShadowSettings
-from support.bundles_on_disk import LOGITS, write_bundle
+from support.bundles_on_disk import LOGITS, PICTURES, write_bundle
 from support.compat_requests import model_service, open_inference
 from support.running import Running, failure, refused, request, running
 
@@ -80,6 +85,62 @@ async def test_a_shadow_answers_nobody_and_is_compared(serving: Running, stub: A
     listed = await stub.ListVersions(management.ListVersionsRequest())
     shown = {each.version: (each.is_shadow, each.is_default) for each in listed.versions}
     assert shown == {1: (False, True), 2: (True, False)}
+
+
+@pytest.fixture
+def profiled(tmp_path: Path) -> Path:
+    """Both versions with profiles; that of the shadow is of much darker pictures."""
+    models = tmp_path / "models"
+    random = np.random.default_rng(1)
+    for version, brightest in ((1, 255), (2, 40)):
+        images = random.integers(0, brightest + 1, (300, 2, 2, 3), np.uint8)
+        data = models.with_name(f"{version}.npz")
+        np.savez(data, images=images, labels=images[:, 0, 0].argmax(axis=1))
+        bundle = write_bundle(models / "m" / str(version), PICTURES, shape=(2, 2, 3), scale=0.02)
+        assert main(["profile", str(bundle), "--data", str(data)]) == 0
+    return models
+
+
+def png(pixels: Array) -> bytes:
+    """A picture of these pixels."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_a_shadow_is_compared_with_its_own_reference_before_it_has_callers(
+    profiled: Path,
+) -> None:
+    random, rows = np.random.default_rng(2), 60
+    async with (
+        running(profiled, CONFIG) as serving,
+        aio.insecure_channel(serving.addresses["management"]) as channel,
+    ):
+        make: Any = management_grpc.ManagementServiceStub
+        for number in range(rows):
+            pixels = random.integers(0, 256, (2, 2, 3), np.uint8)
+            asked = pb.PredictRequest(images=pb.EncodedImages(contents=[png(pixels)]))
+            await serving.stub.Predict(asked)
+            await compared(make(channel), number + 1)
+        comparison = await compared(make(channel), rows)
+        page = await _metrics(serving)
+
+    seen = {each.signal: (each.verdict, each.observations) for each in comparison.drift}
+    assert seen["confidence"] == ("significant", rows)
+    assert seen["brightness"] == ("not seen", 0)
+    assert seen["tensor_mean"] == ("significant", rows)
+    told = [each for each in comparison.sentences if "own" in each]
+    assert told[0].startswith(f"version 2 beside its own reference: significant in {rows} rows: ")
+    assert "confidence significant (PSI +" in told[0]
+    assert told[1] == f"version 1 beside its own: none in {rows} rows"
+    counts = [
+        float(line.rpartition(" ")[2])
+        for line in page.splitlines()
+        if line.startswith("batchproof_drift_observations_total{")
+        and 'signal="confidence"' in line
+        and 'version="2"' in line
+    ]
+    assert sum(counts) == rows
 
 
 async def test_whoever_names_the_shadow_is_told(serving: Running) -> None:

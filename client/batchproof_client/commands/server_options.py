@@ -42,6 +42,11 @@ def add_server_options(parser: argparse.ArgumentParser, default_server: str) -> 
     parser.add_argument(
         "--token-file", metavar="FILE", help="holds the token to bring; else $BATCHPROOF_TOKEN"
     )
+    parser.add_argument(
+        "--priority",
+        choices=("critical", "default", "best_effort"),
+        help="of the requests, at a server that asks who calls; default: the caller's own",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
         "--tls", action="store_true", help="speak TLS, also without the options below"
@@ -67,8 +72,12 @@ def server_of(parsed: argparse.Namespace, default_token: str) -> ServerArguments
         tls=_tls(parsed),
         timeout_s=parsed.timeout_s,
         json=parsed.json,
-        metadata=_bearing(parsed.token_file, default_token),
+        metadata=(*_bearing(parsed.token_file, default_token), *_asking(parsed.priority)),
     )
+
+
+def _asking(priority: str | None) -> Metadata:
+    return () if priority is None else (("x-batchproof-priority", priority),)
 
 
 def _bearing(file: str | None, default_token: str) -> Metadata:

@@ -189,7 +189,7 @@ class CompareVersionsRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class VersionComparison(_message.Message):
-    __slots__ = ("version", "judged", "by_ground_truth", "rows", "different", "estimate", "low", "high", "judgement", "sentences", "skipped")
+    __slots__ = ("version", "judged", "by_ground_truth", "rows", "different", "estimate", "low", "high", "judgement", "sentences", "skipped", "drift")
     class SkippedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -208,6 +208,7 @@ class VersionComparison(_message.Message):
     JUDGEMENT_FIELD_NUMBER: _ClassVar[int]
     SENTENCES_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
     version: int
     judged: int
     by_ground_truth: bool
@@ -219,7 +220,24 @@ class VersionComparison(_message.Message):
     judgement: str
     sentences: _containers.RepeatedScalarFieldContainer[str]
     skipped: _containers.ScalarMap[str, int]
-    def __init__(self, version: _Optional[int] = ..., judged: _Optional[int] = ..., by_ground_truth: bool = ..., rows: _Optional[int] = ..., different: _Optional[int] = ..., estimate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judgement: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., skipped: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    drift: _containers.RepeatedCompositeFieldContainer[SignalDrift]
+    def __init__(self, version: _Optional[int] = ..., judged: _Optional[int] = ..., by_ground_truth: bool = ..., rows: _Optional[int] = ..., different: _Optional[int] = ..., estimate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judgement: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., skipped: _Optional[_Mapping[str, int]] = ..., drift: _Optional[_Iterable[_Union[SignalDrift, _Mapping]]] = ...) -> None: ...
+
+class SignalDrift(_message.Message):
+    __slots__ = ("signal", "verdict", "observations", "psi_above_noise", "significance", "tv_distance")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    PSI_ABOVE_NOISE_FIELD_NUMBER: _ClassVar[int]
+    SIGNIFICANCE_FIELD_NUMBER: _ClassVar[int]
+    TV_DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    verdict: str
+    observations: int
+    psi_above_noise: float
+    significance: float
+    tv_distance: float
+    def __init__(self, signal: _Optional[str] = ..., verdict: _Optional[str] = ..., observations: _Optional[int] = ..., psi_above_noise: _Optional[float] = ..., significance: _Optional[float] = ..., tv_distance: _Optional[float] = ...) -> None: ...
 
 class CompareVersionsResponse(_message.Message):
     __slots__ = ("comparisons",)

@@ -107,7 +107,7 @@ class ManagementServiceServicer(object):
 
     def UnloadVersion(self, request, context):
         """Drains a version, or with no version the whole model, and gives its memory back. It stays
-        unloaded until it is loaded again or the server starts anew.
+        unloaded until it is loaded again or, where no state_file keeps orders, the server starts anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +141,7 @@ class ManagementServiceServicer(object):
 
     def SetShadow(self, request, context):
         """Makes a version the shadow of its model: it answers nobody, and executes a share of the answered
-        rows while nobody waits. Ends when the server starts anew.
+        rows while nobody waits. Ends when the server starts anew and no state_file keeps it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -287,7 +287,7 @@ class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _
 
     UnloadVersion: _ManagementServiceUnloadVersionType
     """Drains a version, or with no version the whole model, and gives its memory back. It stays
-    unloaded until it is loaded again or the server starts anew.
+    unloaded until it is loaded again or, where no state_file keeps orders, the server starts anew.
     """
 
     RollBack: _ManagementServiceRollBackType
@@ -309,7 +309,7 @@ class ManagementServiceStub(typing.Generic[_ManagementServiceListVersionsType, _
 
     SetShadow: _ManagementServiceSetShadowType
     """Makes a version the shadow of its model: it answers nobody, and executes a share of the answered
-    rows while nobody waits. Ends when the server starts anew.
+    rows while nobody waits. Ends when the server starts anew and no state_file keeps it.
     """
 
     CompareVersions: _ManagementServiceCompareVersionsType
@@ -393,7 +393,7 @@ class ManagementServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[batchproof.v1.management_pb2.UnloadVersionResponse, collections.abc.Awaitable[batchproof.v1.management_pb2.UnloadVersionResponse]]:
         """Drains a version, or with no version the whole model, and gives its memory back. It stays
-        unloaded until it is loaded again or the server starts anew.
+        unloaded until it is loaded again or, where no state_file keeps orders, the server starts anew.
         """
 
     @abc.abstractmethod
@@ -435,7 +435,7 @@ class ManagementServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[batchproof.v1.management_pb2.SetShadowResponse, collections.abc.Awaitable[batchproof.v1.management_pb2.SetShadowResponse]]:
         """Makes a version the shadow of its model: it answers nobody, and executes a share of the answered
-        rows while nobody waits. Ends when the server starts anew.
+        rows while nobody waits. Ends when the server starts anew and no state_file keeps it.
         """
 
     @abc.abstractmethod

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from batchproof_server.base.clock import epoch_s
 from batchproof_server.base.events import Subscriber
 from batchproof_server.base.files import reason_of
-from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.capture.observer import CaptureObserver
 from batchproof_server.observing.capture.redaction import load_hook
 from batchproof_server.observing.capture.settings import CaptureSettings
 from batchproof_server.observing.capture.store import CaptureStore
 from batchproof_server.observing.logs import LogObserver
+from batchproof_server.observing.result_counts import ResultCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Capturing:
 
 
 def compose_capturing(
-    settings: CaptureSettings, counts: CaptureCounts, log: LogObserver
+    settings: CaptureSettings, counts: ResultCounts, log: LogObserver
 ) -> Capturing:
     """Puts together what keeps rows, on a thread of its own from now on; opens their directory.
 

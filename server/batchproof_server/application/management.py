@@ -19,6 +19,7 @@ from batchproof_server.rpc.fronts.health import check_routes
 from batchproof_server.rpc.fronts.reflection import reflection_routes
 from batchproof_server.rpc.gate import Gate
 from batchproof_server.rpc.health import Health
+from batchproof_server.rpc.management.keeping import keeping
 from batchproof_server.rpc.management.service import ManagementService, limited_to
 from batchproof_server.rpc.methods import Service, unary_routes
 from batchproof_server.rpc.pressure import LoadShedder, Pressure
@@ -96,7 +97,8 @@ class Management:
             self.log.set_level,
             _End(self.reloading),
         ).published()
-        services = entrance.metered((own, *(limited_to(service, _FOREIGN) for service in foreign)))
+        limited = (limited_to(service, _FOREIGN) for service in foreign)
+        services = entrance.metered(keeping((own, *limited), self.reloading.keep))
         # Of its own: an operator is answered while callers fill the other port.
         pressure = Pressure(settings.max_concurrent_requests, self.clock)
         calls = Calls(pressure, self.clock, self.observer, self.log.write_failure)

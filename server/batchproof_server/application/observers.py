@@ -9,25 +9,27 @@ from batchproof_server.application.config import Config
 from batchproof_server.application.tracing import Tracing, compose_tracing
 from batchproof_server.base.clock import Clock, epoch_ms
 from batchproof_server.base.events import Observer
-from batchproof_server.observing.capture.counts import CaptureCounts
+from batchproof_server.models.keeper import Keeper
+from batchproof_server.models.orders import Orders
 from batchproof_server.observing.fan_out import Observers
 from batchproof_server.observing.logs import LogObserver
-from batchproof_server.observing.prometheus.captures import CaptureMetrics
 from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
+from batchproof_server.observing.prometheus.priorities import PriorityMetrics
+from batchproof_server.observing.prometheus.results import ResultMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
-from batchproof_server.observing.prometheus.traces import TraceMetrics
+from batchproof_server.observing.result_counts import CAPTURED_ROWS, SPANS, ResultCounts
 from batchproof_server.observing.statistics import Statistics
-from batchproof_server.observing.traces.counts import SpanCounts
 from batchproof_server.outcomes.desk import OutcomeDesk
 from batchproof_server.outcomes.handle import Sealer, SealingKey
 from batchproof_server.outcomes.keys import process_key, read_keys
 from batchproof_server.outcomes.settings import OutcomeSettings
 from batchproof_server.rpc.health import Health
 from batchproof_server.serving.predictor import SealRows
-from batchproof_server.shadowing.orders import Truths
+from batchproof_server.shadowing.orders import ShadowOrders, Truths
+from batchproof_server.shadowing.shadow import Shadowing
 from batchproof_server.shadowing.tally import Tallies
 
 
@@ -61,6 +63,11 @@ class Observing:
     tracing: Tracing
     capturing: Capturing
 
+    def shadow_orders(self, keeper: Keeper, orders: Orders, shadowing: Shadowing) -> ShadowOrders:
+        """What operators may ask of shadows, with all that is known of them."""
+        drifts = self.drift.comparisons
+        return ShadowOrders(keeper, orders, shadowing, self.tallies, self.truths, drifts)
+
 
 def compose_observing(
     config: Config, build_version: str, clock: Clock, log: LogObserver
@@ -76,16 +83,18 @@ def compose_observing(
     keys = _handle_keys(settings, log)
     outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
     seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
-    drift, spans = DriftMetrics(log.write_failure), SpanCounts()
+    drift, spans = DriftMetrics(log.write_failure), ResultCounts(SPANS)
     tracing = compose_tracing(config.tracing, build_version, clock, spans, log)
-    captures = CaptureCounts()
-    capturing = compose_capturing(config.capture, captures, log)
-    others = (outcome_metrics, drift, shadow_metrics, _certificate_ends(config))
-    metrics = Metrics(build_version, (*others, TraceMetrics(spans), CaptureMetrics(captures)))
+    captured = ResultCounts(CAPTURED_ROWS)
+    capturing = compose_capturing(config.capture, captured, log)
+    priorities = PriorityMetrics()
+    others = (outcome_metrics, drift, shadow_metrics, priorities, _certificate_ends(config))
+    metrics = Metrics(build_version, (*others, ResultMetrics(spans, captured)))
     statistics = Statistics(epoch_ms)
     health = Health()
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
-    asked_for = (*tracing.subscribers, *capturing.subscribers)
+    by_priority = (priorities,) if config.access.is_on else ()
+    asked_for = (*tracing.subscribers, *capturing.subscribers, *by_priority)
     observer = Observers((*subscribers, *asked_for), on_failure=log.write_failure)
     return Observing(
         observer,

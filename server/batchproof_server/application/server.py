@@ -10,19 +10,20 @@ from batchproof_server.application.access import make_entrance
 from batchproof_server.application.calling import compose_calling
 from batchproof_server.application.config import Config, ServerSettings
 from batchproof_server.application.core import Core, Told, build_core
+from batchproof_server.application.kept_orders import read_beginning
 from batchproof_server.application.management import Management
 from batchproof_server.application.observers import Observing, compose_observing
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.application.ports import Port, drain_ports, open_ports
 from batchproof_server.application.rest import web_ports
-from batchproof_server.application.sources import Reloading, fixed_sources, with_labels
+from batchproof_server.application.sources import Reloading, fixed_sources
 from batchproof_server.base.clock import Clock, Heartbeat, MonotonicClock
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.looking import Sources
 from batchproof_server.models.orders import Orders
-from batchproof_server.models.planning import first_places
+from batchproof_server.models.overview import is_as_ordered
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.offline.diagnosing.desk import DiagnosisDesk
@@ -30,6 +31,7 @@ from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
 from batchproof_server.rpc.fronts.front import Front, MakeFront
 from batchproof_server.rpc.health import Health
+from batchproof_server.rpc.management.keeping import keeping
 from batchproof_server.rpc.methods import Service
 from batchproof_server.rpc.native.diagnoses import Diagnoses
 from batchproof_server.rpc.native.outcomes import OutcomeReports
@@ -41,7 +43,6 @@ from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.streams import Streams
 from batchproof_server.rpc.tensorflow_serving.reloading import ConfigReloads
 from batchproof_server.rpc.tensorflow_serving.service import TensorFlowServing
-from batchproof_server.shadowing.orders import ShadowOrders
 from batchproof_server.shadowing.shadow import Shadowing
 from batchproof_server.web.operations import HttpServer
 from batchproof_server.web.pages import Pages
@@ -101,13 +102,16 @@ class Server:
         return self.listens_late and port.name in _PORTS_OF_CALLERS
 
     async def load(self) -> bool:
-        """Loads every version that is wanted, one after the other; whether any of them answers now.
+        """Loads every version that is wanted, one after the other.
+
+        Returns:
+            Whether any of them answers now, or operators ordered that none does.
 
         Cancelling it abandons the version at hand: its thread goes on until that is loaded.
         """
-        await self.reloading.keeper.begin()
+        await self.reloading.begin()
         await self.health.end_loading()
-        return bool(self.core.versions.ready())
+        return bool(self.core.versions.ready()) or is_as_ordered(self.reloading.keeper)
 
     async def drain(self) -> bool:
         """Answers what was accepted and refuses what is new; whether all was answered in time."""
@@ -172,20 +176,22 @@ def compose(
 
     Raises:
         ValueError: a version label stands for a version that does not exist, or the keys of
-            handles or the tokens of callers cannot be read.
+            handles, the tokens of callers or the orders of operators cannot be read.
     """
     reread = reread or partial(fixed_sources, config, places)
     sources = reread()
-    config = with_labels(config, sources)
+    beginning = read_beginning(config, sources, places)
+    config = beginning.configured(config)
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
     log = LogObserver(logger)
     observing = compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
-    first = first_places(places, sources.settings, sources.labels, config.shadow.versions)
-    core = _compose_core(config, first, plugs, observing, log)
+    log.write_ignored(beginning.restored.ignored)
+    core = _compose_core(config, beginning.places(places, sources), plugs, observing, log)
     keeper = Keeper(core.versions, sources, clock=clock, observer=observer)
+    keep = beginning.keep_with(keeper)
     calling = compose_calling(config.rpc, core, observer, log, observing.tracing.begin)
-    reloading, orders = Reloading(reread, keeper), Orders(keeper)
+    reloading, orders = Reloading(reread, keeper, keep, log.write_unkept), Orders(keeper)
     shadowing = Shadowing(
         core.versions, config.shadow, clock, observer, lambda: calling.pressure.is_idle
     )
@@ -193,14 +199,14 @@ def compose(
     public, foreign = _services(config, core, observing, build_version, orders, desk)
     make_front = make_front or partial(FrontOfChoice, config.server.front, observer.notify)
     entrance = make_entrance(config.access, clock, log.write_failure)
-    public = entrance.metered(public)
+    public = entrance.metered(keeping(public, keep))
     shown = config.server.shows_methods
     calls, streams, shedder = calling.calls, calling.streams, calling.shedder
     routes = make_routes(public, calls, streams, shedder, health, shows_methods=shown)
     front = make_front(config.rpc, entrance.guarded(routes, calls, public), clock)
     heartbeat = Heartbeat(clock)
     operations = _operations(observing, heartbeat, log)
-    shadow_orders = ShadowOrders(keeper, orders, shadowing, observing.tallies, observing.truths)
+    shadow_orders = observing.shadow_orders(keeper, orders, shadowing)
     management = Management(reloading, orders, shadow_orders, log, observer, clock, health)
     return Server(
         config=config,

@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from batchproof_server.application.config import Config
+from batchproof_server.base.errors import OrderNotKept
 from batchproof_server.base.validation import InvalidSettings
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.looking import Sources, found_at, look_at, look_at_models
+from batchproof_server.rpc.management.keeping import Keep
 from batchproof_server.rpc.tensorflow_serving.model_config import read_config_file
 
 
@@ -45,12 +47,6 @@ def fixed_sources(config: Config, places: tuple[Place, ...]) -> Sources:
     return Sources(partial(found_at, places), config.repository, config.version_labels)
 
 
-def with_labels(config: Config, sources: Sources) -> Config:
-    """The configuration with the labels that the sources have, from wherever they come."""
-    labels = {name: dict(of_model) for name, of_model in sources.labels.items()}
-    return replace(config, version_labels=labels)
-
-
 @dataclass(frozen=True, slots=True)
 class Reloading:
     """Reads the sources again while the server serves.
@@ -58,20 +54,40 @@ class Reloading:
     Attributes:
         reread: reads them; raises ValueError where it cannot.
         keeper: goes by them.
+        keep: writes what was ordered, as far as the configuration says something else; None where
+            orders end with the server.
+        tell_unkept: told why that was not possible at the start.
     """
 
     reread: Callable[[], Sources]
     keeper: Keeper
+    keep: Keep | None
+    tell_unkept: Callable[[str], None]
+
+    async def begin(self) -> None:
+        """Loads what is wanted."""
+        await self.keeper.begin()
+        if unkept := await self._keep():
+            self.tell_unkept(unkept)
 
     async def reload(self) -> str:
         """Reads, looks, and sets about what follows.
 
         Returns:
-            Why the sources or the repository cannot be read, wholly or in part; empty where they
-            can.
+            Why the sources or the repository cannot be read, wholly or in part, or orders not be
+            kept; empty where all is well.
         """
         try:
             sources = self.reread()
         except ValueError as fault:
             return await self.keeper.refuse_sources(str(fault))
-        return await self.keeper.take_sources(sources)
+        failures = await self.keeper.take_sources(sources), await self._keep()
+        return "; ".join(filter(None, failures))
+
+    async def _keep(self) -> str:
+        try:
+            if self.keep is not None:
+                await self.keep()
+        except OrderNotKept as unkept:
+            return str(unkept)
+        return ""

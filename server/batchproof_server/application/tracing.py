@@ -8,7 +8,7 @@ from batchproof_server.base.clock import Clock, epoch_ns
 from batchproof_server.base.events import Subscriber
 from batchproof_server.base.spans import BeginSpans
 from batchproof_server.observing.logs import LogObserver
-from batchproof_server.observing.traces.counts import SpanCounts
+from batchproof_server.observing.result_counts import ResultCounts
 from batchproof_server.observing.traces.settings import TracingSettings
 
 
@@ -31,7 +31,7 @@ def compose_tracing(
     settings: TracingSettings,
     build_version: str,
     clock: Clock,
-    counts: SpanCounts,
+    counts: ResultCounts,
     log: LogObserver,
 ) -> Tracing:
     """Puts together what traces; a thread of its own sends spans from now on.

@@ -11,6 +11,7 @@
     ├── OutcomeReported     an outcome for a row that has one
     ├── ModelNotReady       loading or warming up; another replica may answer
     ├── ModelRefused        failed to load; carries the findings
+    ├── OrderNotKept        what an operator ordered is done, and is lost at the next start
     ├── Draining            the server is going away; another replica may answer
     ├── QueueFull           busy; the same request may succeed after ``retry_after_s``
     ├── QuotaExceeded       the caller has as much as it may; others may have more
@@ -67,6 +68,10 @@ class ModelRefused(ServingError):
     def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
+
+
+class OrderNotKept(ServingError):
+    """The order was carried out and could not be written where orders are kept."""
 
 
 class Draining(ServingError):

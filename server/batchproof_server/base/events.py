@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy.typing as npt
 
 from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.priorities import Priority
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.spans import RequestSpans, SampledTask
 
@@ -60,6 +61,8 @@ class RequestRecord(Event):
         rows: rows of the request; 0 when it was refused before they were known.
         message: the error's text for the caller; empty on success.
         spans: what a sampled request noted of its way; None of others.
+        priority: of the caller; None where nobody asks who calls.
+        queued_s: how long its rows waited for a device; 0 where they were not executed.
     """
 
     method: str
@@ -71,6 +74,8 @@ class RequestRecord(Event):
     rows: int
     message: str
     spans: RequestSpans | None = None
+    priority: Priority | None = None
+    queued_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class RefusedUnread(Event):
         code: the gRPC code's name.
         message: the error's text for the callers.
         reason: as in ``ShedRecord``.
+        priority: of all of them; None where nobody asks who calls.
     """
 
     method: str
@@ -94,6 +100,7 @@ class RefusedUnread(Event):
     code: str
     message: str
     reason: str
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,8 @@ class ShedRecord(Event):
     """One request that was answered without execution.
 
     Attributes:
-        reason: ``queue_full``, ``share``, ``deadline``, ``draining`` or ``not_ready``.
+        reason: ``queue_full``, ``share``, ``priority``, ``deadline``, ``draining`` or
+            ``not_ready``.
     """
 
     model: str

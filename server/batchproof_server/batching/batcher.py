@@ -202,7 +202,7 @@ class Batcher:
             self._shedding.count(refusal)
             raise
         if displaced:
-            self._shedding.displaced(displaced, self._admission.retry_after_s())
+            self._shedding.displaced(displaced, caller, self._admission.retry_after_s())
         self._schedule_pump()
         try:
             outcome = await reply

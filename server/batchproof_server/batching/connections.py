@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from batchproof_server.batching.priorities import WithPriority
 from batchproof_server.batching.task import Payload, Task
 
 Holder = TypeVar("Holder", bound=Hashable)
@@ -23,7 +24,10 @@ def address_of(peer: Hashable) -> Hashable:
     Args:
         peer: as gRPC writes it, such as ``ipv4:10.0.0.7:50123`` or ``ipv6:%5B2001:db8::1%5D:80``.
             Of IPv6 the first 64 bits count, because one host has as many addresses as it likes.
+            What a peer asks for with a priority of its own counts apart.
     """
+    if isinstance(peer, WithPriority):
+        return peer._replace(peer=address_of(peer.peer))
     if not isinstance(peer, str):
         return peer
     address, colon, _ = peer.rpartition(":")

@@ -61,7 +61,7 @@ class MicroBatchQueue(Generic[Payload]):
         self._limits = limits
         self._costs = limits.buckets_cost or assumed_costs(limits.buckets_rows)
         self._waiting: OrderedDict[Task[Payload], _QueueEntry[Payload]] = OrderedDict()
-        self.turns: Turns[Payload] = Turns()
+        self.turns: Turns[Payload] = Turns(limits.max_queued_rows)
         self._lines = self.turns.lines
         # What take returns once due, and whose turns those are when several callers wait.
         self._next: tuple[_Batch[Payload], Sequence[Turn[Payload]]] | None = None

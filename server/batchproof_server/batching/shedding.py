@@ -1,6 +1,6 @@
 """What becomes of tasks that are not executed: their callers are told why, and observers too."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 
 from batchproof_server.base.errors import (
@@ -11,6 +11,8 @@ from batchproof_server.base.errors import (
     ServingError,
 )
 from batchproof_server.base.events import Observer, ShedRecord
+from batchproof_server.base.priorities import is_above
+from batchproof_server.batching.priorities import priority_of
 from batchproof_server.batching.replies import SHED_REASONS, Member, settle
 from batchproof_server.batching.task import Task
 
@@ -64,10 +66,20 @@ class Shedding:
             )
             self._shed(task, partial(DeadlineExceeded, message), "deadline")
 
-    def displaced(self, tasks: Tasks, retry_after_s: float) -> None:
-        """The caller of these tasks held more of the queue than another, who needed the room."""
+    def displaced(self, tasks: Tasks, caller: Hashable, retry_after_s: float) -> None:
+        """These tasks made room for another.
+
+        Args:
+            tasks: of another priority, or of whoever held more of the queue.
+            caller: who needed the room.
+            retry_after_s: when trying again makes sense.
+        """
+        new = priority_of(caller)
         for task in tasks:
-            self._shed(task, partial(QueueFull, _DISPLACED, retry_after_s), "share")
+            gone, text, reason = priority_of(task.caller), _DISPLACED, "share"
+            if gone != new:
+                text, reason = _LESS_URGENT if is_above(new, gone) else _BEYOND_ITS_PART, "priority"
+            self._shed(task, partial(QueueFull, text, retry_after_s), reason)
 
     def not_ready(self, tasks: Tasks, reason: str) -> None:
         """The version cannot answer any more."""
@@ -93,6 +105,11 @@ def not_ready(reason: str) -> ModelNotReady:
 
 
 _CLOSED = "the server or this version went away before the request was executed"
+_LESS_URGENT = "the queue is full, and this request gave way to one of a higher priority"
+_BEYOND_ITS_PART = (
+    "the queue is full, and this request gave way to one of a lower priority, which keeps a part "
+    "of the queue"
+)
 _DISPLACED = (
     "the queue is full, and this request gave way to one of another caller, who holds less of it"
 )

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from batchproof_server.base.errors import Forbidden, Unauthenticated
+from batchproof_server.base.errors import Forbidden, InvalidInput, Unauthenticated, cut
+from batchproof_server.base.priorities import PRIORITIES, Priority, is_above
 from batchproof_server.callers.quotas import Quota, QuotaLimits
 from batchproof_server.callers.settings import CallerSettings, MethodKind
 
@@ -47,6 +48,32 @@ class Grant:
                 f'caller "{self.name}" asked for the model "{model}" and may use {may}; '
                 f"access.callers.{self.name}.models says so"
             )
+
+    def priority(self, asked: str | None) -> Priority:
+        """The priority of a request.
+
+        Args:
+            asked: what the request says; None where it says nothing.
+
+        Raises:
+            InvalidInput: it is no priority.
+            Forbidden: it is higher than the caller may ask for.
+        """
+        settings = self.settings
+        if asked is None:
+            return settings.priority
+        wanted = next((each for each in PRIORITIES if each == asked), None)
+        if wanted is None:
+            raise InvalidInput(
+                f'the priority is "{cut(asked)}", expected one of {", ".join(PRIORITIES)}'
+            )
+        if is_above(wanted, settings.most_urgent):
+            raise Forbidden(
+                f'caller "{self.name}" asked for the priority {wanted} and may have '
+                f"{settings.most_urgent} at most; access.callers.{self.name}.highest_priority says "
+                "so"
+            )
+        return wanted
 
     def peer(self, peer: str) -> str:
         """The connection as one of the caller's, so that its connections share what it is given."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.priorities import Priority, is_above
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 
 MethodKind: TypeAlias = Literal["predict", "read", "report", "manage"]
@@ -29,6 +30,8 @@ class CallerSettings:
         max_concurrent: requests that are answered at the same time; 0: any number.
         requests_per_s: on average, a second's worth at once; 0: any number.
         rows_per_s: of answered requests, on average; 0: any number.
+        priority: of requests that ask for none.
+        highest_priority: that a request may ask for; None: ``priority``.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -39,6 +42,8 @@ class CallerSettings:
     max_concurrent: int = 0
     requests_per_s: float = 0.0
     rows_per_s: float = 0.0
+    priority: Priority = "default"
+    highest_priority: Priority | None = None
 
     def __post_init__(self) -> None:
         for subject in self.subjects:
@@ -50,6 +55,16 @@ class CallerSettings:
             rate = getattr(self, name)
             if not 0 <= rate < math.inf:
                 raise ValueError(f"{name} is {rate}, expected 0 or more, and finite")
+        if is_above(self.priority, self.most_urgent):
+            raise ValueError(
+                f"priority is {self.priority} and highest_priority {self.highest_priority}, which "
+                "is less, expected none or one that is higher"
+            )
+
+    @property
+    def most_urgent(self) -> Priority:
+        """The highest priority that a request may ask for."""
+        return self.highest_priority or self.priority
 
 
 @dataclass(frozen=True, slots=True)

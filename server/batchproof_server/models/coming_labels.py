@@ -8,6 +8,8 @@ from batchproof_server.models.versions import Versions
 from batchproof_server.models.weighted_versions import Target, versions_in, weights_of
 
 _MOST_LABEL_CHARACTERS: Final = 64
+MOST_LABELS: Final = 64
+"""Of one model."""
 
 
 # Contract: a label that stood in the configuration before moves only where the configuration
@@ -34,6 +36,10 @@ class ComingLabels:
             kept = self._versions.labels.of(model)
             if gone.intersection(kept):
                 self._versions.labels.move(model, {k: kept[k] for k in kept.keys() - gone})
+
+    def names(self, model: str) -> frozenset[str]:
+        """The labels of a model that are yet to move."""
+        return frozenset(self._coming.get(model, {}))
 
     def of(self, model: str) -> frozenset[int]:
         """The versions that labels of a model are to stand for."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from batchproof_server.base.errors import (
     InvalidInput,
@@ -11,7 +10,7 @@ from batchproof_server.base.errors import (
     ModelRefused,
     cut,
 )
-from batchproof_server.models.coming_labels import check_label
+from batchproof_server.models.coming_labels import MOST_LABELS, check_label
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.looking import Seen
 from batchproof_server.models.overview import refuses
@@ -19,8 +18,6 @@ from batchproof_server.models.policies import VersionPolicy
 from batchproof_server.models.selection import Labels
 from batchproof_server.models.version_states import AT_WORK, IN_MEMORY, VersionState
 from batchproof_server.models.weighted_versions import Target, replaced, weights_of
-
-_MOST_LABELS: Final = 64
 
 
 # Contract
@@ -219,8 +216,8 @@ class Orders:
                     )
         labels = {**self._versions.labels.of(model), **changes}
         kept = {label: target for label, target in labels.items() if target is not None}
-        if len(kept) > _MOST_LABELS:
-            raise InvalidInput(f"{len(kept)} labels, expected {_MOST_LABELS} at most")
+        if len(kept) > MOST_LABELS:
+            raise InvalidInput(f"{len(kept)} labels, expected {MOST_LABELS} at most")
         self._versions.labels.move(model, kept)
         self._keeper.coming_labels.drop(model, frozenset(changes))
         self._keeper.act()

@@ -69,3 +69,12 @@ def _default(keeper: Keeper, model: str) -> Key | None:
     is_shadow = keeper.versions.shadows.has(model, status.version)
     is_ready = status.state is VersionState.READY and not is_shadow
     return (model, status.version) if is_ready else None
+
+
+def is_as_ordered(keeper: Keeper) -> bool:
+    """Whether nothing answers because operators want nothing: no version failed."""
+    is_refused = bool(keeper.stopped) or any(
+        False in each.values() for each in keeper.said.values()
+    )
+    failed = [s for s in keeper.versions.statuses() if s.state is VersionState.FAILED]
+    return is_refused and not failed

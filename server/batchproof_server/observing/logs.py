@@ -355,6 +355,15 @@ class LogObserver:
         else:
             self._logger.info("capture works again")
 
+    def write_ignored(self, orders: Iterable[str]) -> None:
+        """Writes which orders of operators can be followed no more, at the start."""
+        for order in orders:
+            self._logger.warning("order ignored", reason=short(order))
+
+    def write_unkept(self, reason: str) -> None:
+        """Writes that orders of operators will be forgotten at the next start."""
+        self._logger.error("orders not kept", reason=short(reason))
+
     def write_failure(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
         self._logger.error("unforeseen failure", request_id=short(request_id), exc_info=failure)

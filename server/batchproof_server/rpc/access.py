@@ -26,6 +26,8 @@ from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure
 
 AUTHORIZATION: Final = "authorization"
 """The key under which a call brings its token."""
+PRIORITY: Final = "x-batchproof-priority"
+"""The key under which a call asks for another priority than its caller's."""
 _MANAGEMENT: Final = "/batchproof.v1.ManagementService/"
 KINDS: Final[Mapping[MethodKind, frozenset[str]]] = {
     "predict": frozenset(
@@ -110,21 +112,23 @@ class Guard:
         """The call as its caller's.
 
         Raises:
-            Unauthenticated, Forbidden: it is not let in.
+            Unauthenticated, Forbidden, InvalidInput: it is not let in.
         """
         kind = kind_of(head.method)
         if kind is None or head.grant is not None:
             return head
-        grant = self._grants.of(_authorization(head), head.subjects)
+        grant = self._grants.of(_text(head, AUTHORIZATION), head.subjects)
         grant.check_method(kind)
+        priority = grant.priority(_text(head, PRIORITY))
         metadata = tuple((key, value) for key, value in head.metadata if key != AUTHORIZATION)
-        return head._replace(metadata=metadata, peer=grant.peer(head.peer), grant=grant)
+        peer = grant.peer(head.peer)
+        return head._replace(metadata=metadata, peer=peer, grant=grant, priority=priority)
 
     def admit_now(self, head: CallHead) -> CallHead:
         """As ``admit``, and its caller may have one more request now.
 
         Raises:
-            Unauthenticated, Forbidden, QuotaExceeded: it is not let in.
+            Unauthenticated, Forbidden, InvalidInput, QuotaExceeded: it is not let in.
         """
         admitted = self.admit(head)
         if admitted.grant is not None:
@@ -227,9 +231,9 @@ class GuardGate:
         return looked
 
 
-def _authorization(head: CallHead) -> str | None:
+def _text(head: CallHead, wanted: str) -> str | None:
     for key, value in head.metadata:
-        if key == AUTHORIZATION:
+        if key == wanted:
             return value if isinstance(value, str) else value.decode("latin-1")
     return None
 

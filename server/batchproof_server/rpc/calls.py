@@ -11,7 +11,9 @@ from google.protobuf.message import DecodeError
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.base.events import Observer, RefusedUnread, RequestRecord, ShedRecord
+from batchproof_server.base.priorities import Priority
 from batchproof_server.base.spans import BeginSpans
+from batchproof_server.batching.priorities import with_priority
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.cancellation import is_cancelled, is_late
@@ -128,10 +130,12 @@ class Calls:
         error: ServingError,
         request_id: str = "",
         trace: Trace | None = None,
+        priority: Priority | None = None,
     ) -> Failure:
         """The failure of a request whose message nobody reads, recorded under the method's name."""
         failure = self._fail(_readable(request_id) or _new_id(), error)
-        call = Call(failure.request_id, None, trace=trace or Trace())
+        caller = Caller(priority=priority)
+        call = Call(failure.request_id, None, caller, trace or Trace())
         self._record_shed(call, error)
         self._record(name, call, 0.0, failure.code.name, failure.text)
         return failure
@@ -146,12 +150,13 @@ class Calls:
         Args:
             name: of their method, in records.
             full: what is true of all of them.
-            heads: one or more.
+            heads: one or more, of the same priority.
             model: of which they ask; empty where it is not known.
             version: of it; 0 where it is not known.
         """
         if len(heads) == 1:
-            return [self.refuse(name, full, _from_metadata(heads[0]), Trace(model, version))]
+            trace, request_id = Trace(model, version), _from_metadata(heads[0])
+            return [self.refuse(name, full, request_id, trace, heads[0].priority)]
         stem = secrets.token_hex(_REQUEST_ID_BYTES - _NUMBER_BYTES)
         ids = [
             _readable(_from_metadata(head)) or f"{stem}{number:0{2 * _NUMBER_BYTES}x}"
@@ -167,6 +172,7 @@ class Calls:
                 code=first.code.name,
                 message=first.text,
                 reason=SHED_REASONS[QueueFull],
+                priority=heads[0].priority,
             )
         )
         return [first, *(first.of_request(request_id) for request_id in ids[1:])]
@@ -208,15 +214,16 @@ class Calls:
         readable_id = _readable(request_id)
         started_s = self._clock.now_s()
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
+        caller = Caller(head.peer) if head.priority is None else _known(head)
         call = Call(
             readable_id or _new_id(),
             timeout_s,
-            Caller(head.peer, head.grant),
+            caller,
             trace,
             metadata=head.metadata,
             size_bytes=len(content),
         )
-        is_full = self._pressure.is_full_for(head.peer)
+        is_full = self._pressure.is_full_for(head.peer, head.priority)
         self._pressure.begin_request(head.peer)
         try:
             if is_full or (request_id and not readable_id):
@@ -313,8 +320,15 @@ class Calls:
                 rows=call.trace.rows,
                 message=message,
                 spans=spans,
+                priority=call.caller.priority,
+                queued_s=call.trace.queued_s,
             )
         )
+
+
+def _known(head: CallHead) -> Caller:
+    """A caller who had to show who it is."""
+    return Caller(with_priority(head.peer, head.priority), head.grant, head.priority)
 
 
 def _new_id() -> str:

@@ -39,15 +39,16 @@ class Gate:
 
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Failure | None]:
         """Of each head how its call is refused; None lets it go on."""
-        refused: defaultdict[tuple[str, Hashable], _Refused] = defaultdict(_Refused)
+        refused: defaultdict[Hashable, _Refused] = defaultdict(_Refused)
         for place, head in enumerate(heads):
             if (name := self._predictions.get(head.method)) is None:
                 continue
-            alike = refused[name, address_of(head.peer)]
+            alike = refused[name, address_of(head.peer), head.priority]
             if not alike.is_as_hopeless(head):
                 try:
                     ahead = let_in.ahead_of(head.peer)
-                    self._shedder.check(self._calls.timeout_s(head), head.peer, ahead)
+                    timeout_s = self._calls.timeout_s(head)
+                    self._shedder.check(timeout_s, head.peer, ahead, head.priority)
                 except QueueFull as full:
                     alike.full, alike.deadline_s = full, head.deadline_s
                 else:
@@ -55,9 +56,10 @@ class Gate:
                     continue
             alike.places.append(place)
         looked: list[Failure | None] = [None] * len(heads)
-        for (name, _), alike in refused.items():
+        for alike in refused.values():
             if alike.full is not None:
                 refused_heads = [heads[place] for place in alike.places]
+                name = self._predictions[refused_heads[0].method]
                 model = self._shedder.only_model()
                 failures = self._calls.refuse_all(name, alike.full, refused_heads, *model)
                 for place, failure in zip(alike.places, failures, strict=True):
@@ -67,7 +69,7 @@ class Gate:
 
 @dataclass(slots=True)
 class _Refused:
-    """The calls of one list, of one method and address, that are refused.
+    """The calls of one list, of one method, address and priority, that are refused.
 
     Attributes:
         full: why the last one was that was looked at.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import QueueFull
+from batchproof_server.base.priorities import Priority
 from batchproof_server.batching.connections import Ahead, Holdings
+from batchproof_server.batching.priorities import with_priority
 from batchproof_server.models.versions import Versions
 from batchproof_server.serving.predictor import Predictor
 
@@ -105,9 +107,9 @@ _UNKNOWN_MEAN_S = 0.03
 # Lives on the loop thread. Of those that have too little time ten a second are let through all the
 # same, so that a wrong idea of what an answer takes mends itself. Shares: what is being answered
 # cannot be taken back, so a caller that would have fewer requests under way than another (by
-# address, and by connection within its own) is let in
-# beyond the limit too, an eighth more at most. As many as end then are refused to those that have
-# more, until the caller has as many as they. A caller is remembered while it has any.
+# address, and by connection within its own) is let in beyond the limit too, an eighth more at most;
+# so is what is critical. As many as end then are refused to those that have more, until the caller
+# has as many as they. A caller is remembered while it has any.
 class Pressure:
     """Counts the calls that are being answered and knows how long answers take.
 
@@ -140,14 +142,14 @@ class Pressure:
         """Whether one more request would be refused to those that have the most."""
         return self._running >= self._max_concurrent_requests
 
-    def is_full_for(self, caller: str) -> bool:
+    def is_full_for(self, caller: str, priority: Priority | None = None) -> bool:
         """Whether one more request of this caller would be refused."""
         if self._running < self._max_concurrent_requests:
             return False
         spare = max(1, self._max_concurrent_requests // _SPARE_SHARE)
         if self._running >= self._max_concurrent_requests + spare:
             return True
-        return self._holdings.more_than(caller) is None
+        return priority != "critical" and self._holdings.more_than(caller) is None
 
     @property
     def is_pressed(self) -> bool:
@@ -194,7 +196,13 @@ class Pressure:
         if model:
             self._paces[model].learn_late(duration_s, self._pressed_s)
 
-    def check_room(self, models: Iterable[str], timeout_s: float | None, caller: str = "") -> None:
+    def check_room(
+        self,
+        models: Iterable[str],
+        timeout_s: float | None,
+        caller: str = "",
+        priority: Priority | None = None,
+    ) -> None:
         """Returns when one more request may be answered in time.
 
         What waits inside gRPC has no other sign of having waited than how little time is left.
@@ -203,12 +211,13 @@ class Pressure:
             models: of which it may ask one.
             timeout_s: what is left of the caller's time; None when there is no limit.
             caller: who asks.
+            priority: of the request; None where nobody asks who calls.
 
         Raises:
             QueueFull: too many are being answered; or of each model an answer to a single row
                 takes longer now than the caller has.
         """
-        if self.is_full_for(caller):
+        if self.is_full_for(caller, priority):
             raise self.too_many()
         if timeout_s is None:
             return
@@ -253,21 +262,28 @@ class LoadShedder:
                 return True
         return False
 
-    def check(self, timeout_s: float | None, caller: str, ahead: Ahead) -> None:
+    def check(
+        self,
+        timeout_s: float | None,
+        caller: str,
+        ahead: Ahead,
+        priority: Priority | None = None,
+    ) -> None:
         """Returns when some version would accept one row.
 
         Args:
             timeout_s: what is left of the caller's time; None when there is no limit.
             caller: who asks.
             ahead: what was let in before and is in no queue yet.
+            priority: of the request; None where nobody asks who calls.
 
         Raises:
             QueueFull: none would.
         """
         models = self._versions.ready()
-        self._pressure.check_room((model.name for model in models), timeout_s, caller)
-        deadline_s = self._predictor.deadline_s(timeout_s)
-        refusals = [model.batcher.refusal(deadline_s, caller, ahead) for model in models]
+        self._pressure.check_room((model.name for model in models), timeout_s, caller, priority)
+        deadline_s, asking = self._predictor.deadline_s(timeout_s), with_priority(caller, priority)
+        refusals = [model.batcher.refusal(deadline_s, asking, ahead) for model in models]
         full = [each for each in refusals if isinstance(each, QueueFull)]
         # Where a version drains, the call goes on to be told so.
         if full and len(full) == len(models):

@@ -1,13 +1,14 @@
 """One request, what it may ask for, and its answer, as values."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict
 
 from batchproof_server.base.errors import ServingError
+from batchproof_server.base.priorities import Priority
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.spans import RequestSpans
@@ -56,12 +57,15 @@ class Caller:
 
     Attributes:
         peer: the address that the transport names, or the caller's name and address where there is
-            a name; empty for a request of this process.
+            a name, with the priority where that is not the default; empty for a request of this
+            process.
         grant: what the caller may do; None where nobody asks.
+        priority: of the request; None where nobody asks.
     """
 
-    peer: str = ""
+    peer: Hashable = ""
     grant: Grant | None = None
+    priority: Priority | None = None
 
 
 NOBODY: Final = Caller()

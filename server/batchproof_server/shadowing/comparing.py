@@ -17,10 +17,12 @@ class Comparison:
     Attributes:
         agrees: whether they give the same class, or the same set of labels.
         distance: 0 to 1, between their probabilities: see ``compare``.
+        scores: of the shadow.
     """
 
     agrees: bool
     distance: float
+    scores: Scores
 
 
 def incomparable(one: LoadedModel, other: LoadedModel) -> str:
@@ -71,8 +73,9 @@ def compare(
     difference = np.abs(one.probabilities[0].astype(np.float64) - other.probabilities[0])
     if one.chosen is not None and other.chosen is not None:
         is_same = bool((one.chosen[0] == other.chosen[0]).all())
-        return Comparison(is_same, float(difference.mean()))
-    return Comparison(bool(one.decided[0] == other.decided[0]), float(difference.sum() / 2))
+        return Comparison(is_same, float(difference.mean()), other)
+    is_same = bool(one.decided[0] == other.decided[0])
+    return Comparison(is_same, float(difference.sum() / 2), other)
 
 
 def _scores(outputs: Tensors, model: LoadedModel) -> Scores:

@@ -1,13 +1,15 @@
 """What operators ask of shadows: begin, end, compare."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
 from batchproof_server.base.errors import InvalidInput, ModelNotFound
+from batchproof_server.drift.comparing import DriftComparison
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.orders import Orders
+from batchproof_server.shadowing.drifting import Drifts, tell_drift
 from batchproof_server.shadowing.intervals import Interval, share_interval
 from batchproof_server.shadowing.shadow import Shadowing
 from batchproof_server.shadowing.tally import PairTally, Tallies
@@ -36,6 +38,7 @@ class Compared:
         interval: of the share of rows with different answers; or of how much more often the one
             that is judged is right.
         assessed: what that means.
+        drift: of the one that is judged, where it is a shadow with a profile.
     """
 
     version: int
@@ -44,6 +47,7 @@ class Compared:
     rows: int
     interval: Interval
     assessed: Assessed
+    drift: DriftComparison | None = None
 
 
 class ShadowOrders:
@@ -55,6 +59,7 @@ class ShadowOrders:
         shadowing: executes them.
         tallies: what they were found to do.
         truths: what was reported about answers.
+        drifts: what the answers of versions are like beside their reference profiles.
     """
 
     def __init__(
@@ -64,12 +69,14 @@ class ShadowOrders:
         shadowing: Shadowing,
         tallies: Tallies,
         truths: Truths,
+        drifts: Drifts,
     ) -> None:
         self._keeper = keeper
         self._orders = orders
         self._shadowing = shadowing
         self._tallies = tallies
         self._truths = truths
+        self._drifts = drifts
 
     def set(self, model: str, version: int | None) -> None:
         """Makes a version the shadow of its model; None ends it.
@@ -122,20 +129,28 @@ class ShadowOrders:
             if wrong + right
         ]
         return (
-            *(_beside(version, shadow or 0, each, tolerance) for version, each in tallies.items()),
+            *(
+                self._beside(model, version, shadow or 0, each, tolerance)
+                for version, each in tallies.items()
+            ),
             *(_by_truth(base, newer, tolerance) for base, newer in pairwise(known)),
         )
 
-
-def _beside(version: int, shadow: int, tally: PairTally, tolerance: float) -> Compared:
-    return Compared(
-        version,
-        shadow,
-        tally,
-        tally.compared,
-        share_interval(tally.different, tally.compared),
-        assess_shadow(version, shadow, tally, tolerance),
-    )
+    def _beside(
+        self, model: str, version: int, shadow: int, tally: PairTally, tolerance: float
+    ) -> Compared:
+        drifts = self._drifts()
+        assessed = assess_shadow(version, shadow, tally, tolerance)
+        told = tell_drift(model, shadow, version, drifts) if tally.compared else ()
+        return Compared(
+            version,
+            shadow,
+            tally,
+            tally.compared,
+            share_interval(tally.different, tally.compared),
+            replace(assessed, sentences=(*assessed.sentences, *told)),
+            drifts.get((model, shadow)),
+        )
 
 
 def _by_truth(base: ReportedTruth, newer: ReportedTruth, tolerance: float) -> Compared:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from batchproof_server.base.events import Event
+from batchproof_server.base.events import Event, PredictionRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class ShadowRecord(Event):
         shadow_s: the shadow's execution; 0 where it was skipped.
         reason: why it was skipped: ``busy``, ``too_large``, ``not_ready``, ``not_comparable`` or
             ``failed``; else empty.
+        scored: what the shadow answered; None where the row was skipped.
     """
 
     model: str
@@ -29,6 +30,7 @@ class ShadowRecord(Event):
     answered_s: float | None = None
     shadow_s: float = 0.0
     reason: str = ""
+    scored: PredictionRecord | None = None
 
 
 RESULTS = ("same", "different", "skipped")

@@ -4,8 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
+
 from batchproof_server.base.clock import Alarm, Clock
-from batchproof_server.base.events import Observer
+from batchproof_server.base.events import Observer, PredictionRecord
+from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.scores import Scores
+from batchproof_server.base.signature import tensor_means
 from batchproof_server.devices.device import Execution, NotExecuted
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.versions import Versions
@@ -137,9 +142,31 @@ class Shadowing:
                 found.distance,
                 row.execution_s if is_timed else None,
                 execution.execution_s,
+                scored=_scored(shadow, row, found.scores),
             )
         )
 
     def _tell_skipped(self, model: str, version: int, reason: str, shadow: int = 0) -> None:
         number = shadow or self._versions.shadows.of(model) or 0
         self._observer.notify(ShadowRecord(model, version, number, "skipped", reason=reason))
+
+
+def _scored(shadow: ServedModel, row: HeldRow, scores: Scores) -> PredictionRecord:
+    """What a shadow answered, as its own answers would be told; the picture is not there."""
+    inputs = None
+    if shadow.is_watched:
+        array = row.inputs[shadow.loaded.backend.signature.inputs[0].name]
+        inputs = InputStatistics((None,), np.full(1, np.nan), tensor_means(array))
+    return PredictionRecord(
+        model=shadow.name,
+        version=shadow.version,
+        request_id="",
+        probabilities=scores.probabilities,
+        logits=scores.logits,
+        entropy=scores.entropy,
+        margin=scores.margin,
+        decided=scores.decided,
+        confidences=scores.confidences,
+        chosen=scores.chosen,
+        inputs=inputs,
+    )

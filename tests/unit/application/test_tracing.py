@@ -5,14 +5,14 @@ import sys
 import pytest
 
 from batchproof_server.application.tracing import Tracing, compose_tracing
-from batchproof_server.observing.traces.counts import SpanCounts
+from batchproof_server.observing.result_counts import SPANS, ResultCounts
 from batchproof_server.observing.traces.settings import TracingSettings
 from support.fakes import FakeClock
 
 
 def composed(endpoint: str) -> Tracing:
     log = None  # told of nothing here
-    return compose_tracing(TracingSettings(endpoint), "0", FakeClock(), SpanCounts(), log)  # type: ignore[arg-type]
+    return compose_tracing(TracingSettings(endpoint), "0", FakeClock(), ResultCounts(SPANS), log)  # type: ignore[arg-type]
 
 
 def test_without_an_endpoint_nothing_is_sampled_and_nothing_is_imported(

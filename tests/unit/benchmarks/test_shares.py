@@ -2,7 +2,9 @@
 
 import pytest
 
-from shares import GREEDY, LIMITS, POLITE, Outcome, Simulation
+from batchproof_server.base.priorities import PRIORITIES, Priority
+from batchproof_server.batching.priorities import WEIGHTS
+from shares import GREEDY, LIMITS, POLITE, Habits, Outcome, Simulation
 
 DURATION_S = 4.0
 LONGEST_EXECUTION_S = max(LIMITS.buckets_cost)
@@ -14,14 +16,14 @@ def played(
     greedy_rows: int = 1,
     polite_peer: str = f"{POLITE}:1",
     connections: int = 1,
+    priorities: tuple[Priority, Priority] = ("default", "default"),
 ) -> Outcome:
-    simulation = Simulation(
-        callers,
-        has_shares=has_shares,
-        greedy_rows=greedy_rows,
-        polite_peer=polite_peer,
-        peers=[f"{GREEDY}:{number}" for number in range(connections)],
-    )
+    peers = [f"{GREEDY}:{number}" for number in range(connections)]
+    habits = {
+        GREEDY: Habits(peers, greedy_rows, priorities[0]),
+        POLITE: Habits([polite_peer], priority=priorities[1]),
+    }
+    simulation = Simulation({each: habits[each] for each in callers}, has_shares=has_shares)
     return simulation.run(DURATION_S)
 
 
@@ -58,3 +60,22 @@ def test_the_device_is_never_idle_for_the_sake_of_shares() -> None:
     assert outcome.busy_s >= DURATION_S
     rows = outcome.answered.total()
     assert rows >= played(GREEDY).answered.total() - 2 * LIMITS.max_batch_rows
+
+
+@pytest.mark.parametrize("greedy_rows", [1, 32])
+@pytest.mark.parametrize("greedy", PRIORITIES[1:])
+def test_a_critical_request_is_in_the_next_micro_batch_whatever_waits(
+    greedy_rows: int, greedy: Priority
+) -> None:
+    outcome = played(GREEDY, POLITE, greedy_rows=greedy_rows, priorities=(greedy, "critical"))
+    assert outcome.refused[POLITE] == outcome.displaced[POLITE] == 0
+    assert max(outcome.latencies_s[POLITE]) <= 2 * LONGEST_EXECUTION_S + 1e-9
+    assert outcome.busy_s >= DURATION_S
+
+
+@pytest.mark.parametrize("polite", PRIORITIES[1:])
+def test_no_greedy_critical_caller_starves_who_is_less_urgent(polite: Priority) -> None:
+    outcome = played(GREEDY, POLITE, priorities=("critical", polite))
+    rows = outcome.answered[GREEDY] * WEIGHTS[polite] // WEIGHTS["critical"]
+    assert outcome.answered[POLITE] >= min(outcome.asked[POLITE], rows) - 8
+    assert outcome.displaced[POLITE] == 0

@@ -23,6 +23,14 @@ def test_a_file_is_taken_before_the_environment_and_neither_is_needed(tmp_path: 
     assert parsed(["models"]).server.metadata == ()
 
 
+def test_a_priority_goes_beside_the_token() -> None:
+    arguments = parsed(["models", "--priority", "best_effort"], "secret")
+    assert arguments.server.metadata == (
+        ("authorization", "Bearer secret"),
+        ("x-batchproof-priority", "best_effort"),
+    )
+
+
 def parsed(words: list[str], token: str = "") -> ModelsArguments:
     arguments = parse(words, SERVER, token)
     assert isinstance(arguments, ModelsArguments)

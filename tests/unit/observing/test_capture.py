@@ -18,11 +18,11 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.capture.captured import answer_of, far_signals, row_signals
-from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.capture.observer import CaptureObserver
 from batchproof_server.observing.capture.redaction import Redact, load_hook
 from batchproof_server.observing.capture.settings import CaptureSettings
 from batchproof_server.observing.capture.store import CaptureStore
+from batchproof_server.observing.result_counts import CAPTURED_ROWS, ResultCounts
 from support.bundles_on_disk import picture
 from support.drift_fixtures import profile, record
 
@@ -40,7 +40,7 @@ class Bench:
         settings = replace(settings, directory=str(folder))
         store = CaptureStore(settings)
         store.open(0.0)
-        self.folder, self.counts = folder, CaptureCounts()
+        self.folder, self.counts = folder, ResultCounts(CAPTURED_ROWS)
         self.told: list[str] = []
         self.observer = CaptureObserver(settings, store, redact, self.counts, self.told.append)
         facts = VersionFacts(class_labels=LABELS, profile=KnownProfile.of(REFERENCE))
@@ -135,7 +135,7 @@ def test_what_is_too_much_is_dropped_and_counted_on_the_spot(tmp_path: Path) -> 
     for _ in range(3):  # nobody writes yet
         bench.answer(1)
 
-    assert bench.counts.rows("queue_full") == 2
+    assert bench.counts.of("queue_full") == 2
     assert len(bench.written()) == 1
 
 
@@ -146,7 +146,7 @@ def test_no_more_than_so_many_of_a_sample_are_kept_in_a_minute(tmp_path: Path) -
 
     kept = len(bench.written())
     assert kept in {2, 4}  # a minute may end meanwhile
-    assert bench.counts.rows("rate") == 12 - kept
+    assert bench.counts.of("rate") == 12 - kept
 
 
 def hooked(tmp_path: Path, hook: Any) -> Bench:
@@ -172,7 +172,7 @@ def test_the_hook_may_keep_nothing(tmp_path: Path) -> None:
     bench = hooked(tmp_path, lambda _said, _content: None)
 
     assert bench.written() == []
-    assert bench.counts.rows("redacted") == 2
+    assert bench.counts.of("redacted") == 2
 
 
 @pytest.mark.parametrize("answer", ["raises", "nonsense"])
@@ -187,7 +187,7 @@ def test_a_hook_that_fails_lets_nothing_be_written_and_is_told_once(
     bench = hooked(tmp_path, failing)
 
     assert bench.written() == []
-    assert bench.counts.rows("failed") == 2
+    assert bench.counts.of("failed") == 2
     assert len(bench.told) == 1
     assert "SECRET" not in bench.told[0]
 

@@ -29,16 +29,15 @@ from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
-from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.fan_out import Observers
-from batchproof_server.observing.prometheus.captures import CaptureMetrics
 from batchproof_server.observing.prometheus.certificate_ends import CertificateEnds
 from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.outcomes import OutcomeMetrics
+from batchproof_server.observing.prometheus.priorities import PriorityMetrics
+from batchproof_server.observing.prometheus.results import ResultMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
-from batchproof_server.observing.prometheus.traces import TraceMetrics
-from batchproof_server.observing.traces.counts import SpanCounts
+from batchproof_server.observing.result_counts import CAPTURED_ROWS, SPANS, ResultCounts
 from batchproof_server.outcomes.counting import class_bins
 from batchproof_server.shadowing.records import ShadowRecord
 from support.drift_fixtures import profile
@@ -462,9 +461,10 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     outcomes.expect_outcomes("digits", 3, class_bins(["0", "1"]))
     shadows = ShadowMetrics()
     shadows.count(ShadowRecord("digits", 2, 3, "same"))
-    left = (TraceMetrics(SpanCounts()), CaptureMetrics(CaptureCounts()))
+    left, priorities = ResultMetrics(*map(ResultCounts, (SPANS, CAPTURED_ROWS))), PriorityMetrics()
+    priorities.follow_version(model())
     ends = CertificateEnds({"grpc": CERTIFICATE})
-    metrics = Metrics("0.1.0", (outcomes, drift, shadows, ends, *left))
+    metrics = Metrics("0.1.0", (outcomes, drift, shadows, ends, left, priorities))
     metrics.follow_version(model())
     everything_once(metrics)
     text, _ = metrics.exposition("application/openmetrics-text")

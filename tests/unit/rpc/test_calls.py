@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from batchproof_server.base.errors import InvalidInput, ModelNotFound, QueueFull
 from batchproof_server.base.events import ShedRecord
+from batchproof_server.base.priorities import Priority
 from batchproof_server.batching.connections import Ahead, LetIn
 from batchproof_server.rpc.calls import Call, Calls, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
@@ -198,10 +199,18 @@ class Queues(LoadShedder):
         """As the test says."""
         return self._is_pressed_now
 
-    def check(self, timeout_s: float | None, caller: str, ahead: Ahead) -> None:
-        """Lets who has time and room go on."""
+    def check(
+        self,
+        timeout_s: float | None,
+        caller: str,
+        ahead: Ahead,
+        priority: Priority | None = None,
+    ) -> None:
+        """Lets who has time and room go on, and what is critical."""
         del caller
         self.asked += 1
+        if priority == "critical":
+            return
         if ahead.rows > self._most_ahead or (timeout_s is not None and timeout_s < 1.0):
             raise QueueFull("full", 0.1)
 
@@ -272,6 +281,17 @@ def test_calls_that_come_together_are_refused_together() -> None:
             ("x-request-id", each.request_id),
             ("grpc-retry-pushback-ms", "100"),
         )
+
+
+def test_a_more_urgent_call_of_the_same_address_is_not_refused_with_the_others() -> None:
+    bench = Bench()
+    gate = Gate(Queues(is_pressed=True), bench.calls, {"/a.B/C": "C"})
+    soon = HEAD._replace(deadline_s=bench.clock.now_s() + 0.5)
+    priorities: tuple[Priority, ...] = ("best_effort", "critical", "best_effort", "default")
+    looked = gate.look([soon._replace(priority=each) for each in priorities], LetIn())
+    assert [each is None for each in looked] == [False, True, False, False]
+    assert [each.priority for each in bench.recorder.refused] == ["best_effort"]
+    assert [each.priority for each in bench.recorder.requests] == ["default"]
 
 
 class HeldParse:

@@ -173,3 +173,15 @@ def test_a_caller_without_requests_is_forgotten() -> None:
         pressure.end_request(f"peer {number}")
     assert pressure.is_idle
     assert not pressure._holdings._of
+
+
+def test_what_is_critical_is_let_in_beyond_the_limit_an_eighth_more_at_most() -> None:
+    pressure = Pressure(16, FakeClock())
+    under_way(pressure, "a" * 16)
+    assert pressure.is_full_for("a", "default")
+    assert pressure.is_full_for("a", "best_effort")
+    assert not pressure.is_full_for("a", "critical")
+    pressure.check_room([], None, "a", "critical")
+    for _ in range(2):
+        pressure.begin_request("a")
+    assert pressure.is_full_for("a", "critical")

@@ -154,7 +154,7 @@ def _show(arguments: Namespace, answer: Any) -> int:
     return 0
 
 
-def _plain(entry: pb.VersionEntry | pb.VersionComparison) -> dict[str, Any]:
+def _plain(entry: pb.VersionEntry | pb.VersionComparison | pb.SignalDrift) -> dict[str, Any]:
     return {
         field.name: _plain_value(getattr(entry, field.name), is_repeated=field.is_repeated)
         for field in entry.DESCRIPTOR.fields
@@ -164,7 +164,9 @@ def _plain(entry: pb.VersionEntry | pb.VersionComparison) -> dict[str, Any]:
 def _plain_value(value: Any, *, is_repeated: bool) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    return list(value) if is_repeated else value
+    if not is_repeated:
+        return value
+    return [_plain(each) if isinstance(each, pb.SignalDrift) else each for each in value]
 
 
 def _comparisons(comparisons: Iterable[pb.VersionComparison]) -> str:

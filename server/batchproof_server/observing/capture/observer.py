@@ -29,10 +29,10 @@ from batchproof_server.observing.capture.captured import (
     far_signals,
     row_signals,
 )
-from batchproof_server.observing.capture.counts import CaptureCounts
 from batchproof_server.observing.capture.redaction import Redact, RedactionFailed, redacted
 from batchproof_server.observing.capture.settings import CaptureSettings
 from batchproof_server.observing.capture.store import CaptureStore, capture_id
+from batchproof_server.observing.result_counts import ResultCounts
 
 
 # Contract: what is subscribed is called on the loop thread; it copies and computes nothing, and
@@ -55,7 +55,7 @@ class CaptureObserver:
         settings: CaptureSettings,
         store: CaptureStore,
         redact: Redact | None,
-        counts: CaptureCounts,
+        counts: ResultCounts,
         tell: Callable[[str], None],
     ) -> None:
         self._settings = settings

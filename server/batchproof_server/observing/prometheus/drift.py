@@ -29,6 +29,7 @@ from batchproof_server.observing.prometheus.drift_series import (
     uncounted_family,
     version_families,
 )
+from batchproof_server.shadowing.records import ShadowRecord
 
 _ROWS_A_COUNT: Final = 256
 _MAX_PENDING_ROWS: Final = 4096
@@ -92,6 +93,7 @@ class DriftMetrics(Collector):
         return (
             Subscription(VersionChanged, self.follow_version),
             Subscription(PredictionRecord, self.keep_prediction),
+            Subscription(ShadowRecord, self.keep_shadow),
         )
 
     def follow_version(self, change: VersionChanged) -> None:
@@ -137,6 +139,11 @@ class DriftMetrics(Collector):
             self._count()
         else:
             self._thread.submit(self._count)
+
+    def keep_shadow(self, record: ShadowRecord) -> None:
+        """Keeps what a shadow answered: it drifts from its own profile before it has callers."""
+        if record.scored is not None:
+            self.keep_prediction(record.scored)
 
     def close(self) -> None:
         """Ends the thread; a scrape still counts what waits."""

@@ -55,7 +55,7 @@ _USUAL_CODES = (
 # The values of the last label of families whose series stand at 0 from the start of a version.
 _ALWAYS_THERE = (
     ("isolated_tasks", ("refused", "failed")),
-    ("shed", ("queue_full", "deadline", "draining", "not_ready", "share")),
+    ("shed", ("queue_full", "deadline", "draining", "not_ready", "share", "priority")),
     ("device_restarts", ("crashed", "hung", "memory", "not_started")),
     ("selfcheck", ("identical", "different", "skipped")),
 )

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from batchproof_server.base.files import read_start
-from batchproof_server.observing.traces.counts import SpanCounts
+from batchproof_server.observing.result_counts import ResultCounts
 from batchproof_server.observing.traces.settings import CollectorTls, TracingSettings
 
 # Told when the collector takes no spans, and when it does again, with how many were lost so far.
@@ -28,7 +28,7 @@ class CountedExporter(SpanExporter):
         tell: called on the thread that sends.
     """
 
-    def __init__(self, exporter: SpanExporter, counts: SpanCounts, tell: TellExport) -> None:
+    def __init__(self, exporter: SpanExporter, counts: ResultCounts, tell: TellExport) -> None:
         self._exporter = exporter
         self._counts = counts
         self._tell = tell
@@ -42,12 +42,12 @@ class CountedExporter(SpanExporter):
             result = SpanExportResult.FAILURE
         is_failing = result is not SpanExportResult.SUCCESS
         if is_failing:
-            self._counts.failed += len(spans)
+            self._counts.add("failed", len(spans))
         else:
-            self._counts.exported += len(spans)
+            self._counts.add("exported", len(spans))
         if is_failing is not self._is_failing:
             self._is_failing = is_failing
-            self._tell(is_failing, self._counts.failed + self._counts.queue_full)
+            self._tell(is_failing, self._counts.of("failed", "queue_full"))
         return result
 
     def shutdown(self) -> None:
@@ -67,11 +67,12 @@ class SpanOutlet:
     """
 
     def __init__(
-        self, exporter: CountedExporter, counts: SpanCounts, max_queued_spans: int
+        self, exporter: CountedExporter, counts: ResultCounts, max_queued_spans: int
     ) -> None:
         self._exporter = exporter
         self._counts = counts
         self._max_queued_spans = max_queued_spans
+        self._queued = 0
         _library_lines(propagate=False)
         self._processor = BatchSpanProcessor(
             exporter,
@@ -82,10 +83,11 @@ class SpanOutlet:
 
     def send(self, span: ReadableSpan) -> None:
         """Takes a span, or drops it where too many wait."""
-        if self._counts.waiting >= self._max_queued_spans:
-            self._counts.queue_full += 1
+        waiting = self._queued - self._counts.of("exported", "failed")
+        if waiting >= self._max_queued_spans:
+            self._counts.add("queue_full")
         else:
-            self._counts.queued += 1
+            self._queued += 1
             self._processor.on_end(span)
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ def _library_lines(*, propagate: bool) -> None:
         lines.addHandler(logging.NullHandler())
 
 
-def open_outlet(settings: TracingSettings, counts: SpanCounts, tell: TellExport) -> SpanOutlet:
+def open_outlet(settings: TracingSettings, counts: ResultCounts, tell: TellExport) -> SpanOutlet:
     """The way out to a collector; a connection is made when the first spans leave.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.listener import Listener
+from batchproof_server.base.priorities import Priority
 from batchproof_server.batching.connections import LetIn
 from batchproof_server.callers.grants import Grant
 from batchproof_server.rpc.settings import RpcSettings
@@ -51,6 +52,7 @@ class CallHead(NamedTuple):
         deadline_s: an instant of the clock; None when the caller waits for ever.
         subjects: of the client's certificate, which was verified; see ``CallerSettings``.
         grant: what the caller may do; None where nobody asks.
+        priority: of the call; None where nobody asks who calls.
     """
 
     id: int
@@ -60,6 +62,7 @@ class CallHead(NamedTuple):
     deadline_s: float | None
     subjects: tuple[str, ...] = ()
     grant: Grant | None = None
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

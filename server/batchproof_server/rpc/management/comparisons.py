@@ -1,6 +1,7 @@
 """Comparisons of versions as messages."""
 
 from batchproof.v1 import management_pb2 as pb
+from batchproof_server.drift.comparing import SignalDrift
 from batchproof_server.shadowing.orders import Compared
 
 
@@ -19,4 +20,16 @@ def write_comparison(compared: Compared) -> pb.VersionComparison:
         judgement=compared.assessed.judgement,
         sentences=compared.assessed.sentences,
         skipped={} if tally is None else tally.skipped,
+        drift=() if compared.drift is None else map(_write_signal, compared.drift.signals),
+    )
+
+
+def _write_signal(signal: SignalDrift) -> pb.SignalDrift:
+    return pb.SignalDrift(
+        signal=signal.name,
+        verdict=signal.verdict,
+        observations=signal.observations,
+        psi_above_noise=signal.psi_above_noise,
+        significance=signal.significance,
+        tv_distance=signal.tv_distance,
     )

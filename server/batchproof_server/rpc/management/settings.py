@@ -24,6 +24,8 @@ class ManagementSettings:
         tls: None serves in plain text.
         on_grpc_port: whether the calls of the Open Inference Protocol and of TensorFlow Serving
             that change what is served are answered on the gRPC port too, to whoever asks there.
+        state_file: keeps what operators ordered from one start of the server to the next; empty
+            forgets it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -33,6 +35,7 @@ class ManagementSettings:
     host: str = "127.0.0.1"
     tls: TlsSettings | None = None
     on_grpc_port: bool = False
+    state_file: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= _MAX_PORT:

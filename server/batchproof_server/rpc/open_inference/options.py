@@ -24,7 +24,7 @@ _US_PER_S = 1_000_000
 # that it does not know is passed over, as Triton passes it on to a backend that does not read it.
 _REFUSED = {
     "diagnosis": "a diagnosis takes seconds, ask for it with batchproof.v1's Diagnose",
-    "priority": "every request has the same priority, expected 0",
+    "priority": "a priority is asked for in the metadata, as x-batchproof-priority, expected 0",
     "sequence_id": "models here keep no state, expected no sequence",
 }
 _SHARED_MEMORY = "shared_memory_region"

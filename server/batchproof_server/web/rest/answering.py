@@ -13,7 +13,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
 from batchproof_server.base.spans import TRACE_KEYS
 from batchproof_server.batching.connections import LetIn
-from batchproof_server.rpc.access import AUTHORIZATION, Guard
+from batchproof_server.rpc.access import AUTHORIZATION, PRIORITY, Guard
 from batchproof_server.rpc.calls import Call, Calls, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code
 from batchproof_server.rpc.gate import Gate
@@ -32,7 +32,7 @@ from batchproof_server.web.rest.status import STATUSES, failed_answer
 RECORDS: Final = "rest."
 """Before the names of methods in records."""
 _KEYS: Final = (REQUEST_ID_KEY, KEY, *TRACE_KEYS)
-_GUARDED_KEYS: Final = (*_KEYS, AUTHORIZATION)
+_GUARDED_KEYS: Final = (*_KEYS, AUTHORIZATION, PRIORITY)
 _SMALL_BODY_BYTES: Final = 1 << 20
 
 
@@ -210,7 +210,7 @@ class RestAnswers:
 
         Raises:
             InvalidInput: its timeout is none.
-            Unauthenticated, Forbidden: its caller may not make it.
+            Unauthenticated, Forbidden, InvalidInput: its caller may not make it.
         """
         timeout_s = read_timeout_s(head)
         deadline_s = None if timeout_s is None else self._clock.now_s() + timeout_s
