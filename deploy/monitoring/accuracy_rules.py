@@ -84,12 +84,13 @@ def _truth(window: str) -> tuple[Rule, ...]:
     classes = f"{VERSION}, bin, label"
     return (
         Record(total, f"sum by ({VERSION}) (increase(batchproof_outcomes_total[{window}]))"),
+        # Of one query: what another rule recorded may be from before a scrape.
         Record(
             f"model:accuracy:{window}",
             f"""
             sum by ({VERSION}) (increase(batchproof_outcomes_total{{correct="true"}}[{window}]))
               /
-            ({total} > 0)
+            (sum by ({VERSION}) (increase(batchproof_outcomes_total[{window}])) > 0)
             """,
         ),
         Record(
