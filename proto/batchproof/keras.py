@@ -155,8 +155,8 @@ class PackBundle(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
         """Writes the files that ``pack`` takes, and says how to call it."""
         model = folder / "model.keras"
         self._save_best(model)
-        (folder / "training.json").write_text(json.dumps(self._curve()))
-        options = {**self._options, "--training-curve": str(folder / "training.json")}
+        (folder / "training-curve.json").write_text(json.dumps(self._curve()))
+        options = {**self._options, "--training-curve": str(folder / "training-curve.json")}
         for option, pictures in self._pictures.items():
             options[option] = _file_of(pictures, folder / f"{option.removeprefix('--')}.npz")
         if self._labels:

@@ -99,7 +99,7 @@ def test_the_model_is_left_as_fit_leaves_it(trained: Trained) -> None:
 
 
 def test_the_figures_of_every_epoch_are_in_the_bundle(trained: Trained) -> None:
-    curve = parse_training_curve((trained.bundle / "training.json").read_text())
+    curve = parse_training_curve((trained.bundle / "training-curve.json").read_text())
 
     assert curve.monitor == "val_loss"
     assert curve.kept == int(np.argmin(trained.history["val_loss"])) + 1
@@ -109,7 +109,7 @@ def test_the_figures_of_every_epoch_are_in_the_bundle(trained: Trained) -> None:
 
 def test_both_profiles_and_the_labels_are_in_the_bundle(trained: Trained) -> None:
     reference = read_profile(trained.bundle / "profile.json")
-    training = read_profile(trained.bundle / "profile-training.json")
+    training = read_profile(trained.bundle / "profile-training-curve.json")
 
     assert (reference.pictures, training.pictures) == (150, 400)
     assert [each.label for each in reference.classes] == list(COLOURS)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, InvalidSettings, parse_document
 
-TRAINING_NAME: Final = "training.json"
+TRAINING_NAME: Final = "training-curve.json"
 MAX_TRAINING_BYTES: Final = 16 * 2**20
 
 _MOST_NAMES: Final = 1_000
@@ -61,7 +61,7 @@ class TrainingCurve:
 
 
 def parse_training_curve(text: str) -> TrainingCurve:
-    """Reads the text of a ``training.json``.
+    """Reads the text of a ``training-curve.json``.
 
     Raises:
         InvalidSettings: it is no JSON, or has faults; one line for each, beginning with its path.

@@ -12,12 +12,12 @@ from batchproof_server.diagnosis.training_curve import (
 )
 from batchproof_server.offline.datasets.pictures import InvalidData
 
-TRAINING_PROFILE_NAME: Final = "profile-training.json"
+TRAINING_PROFILE_NAME: Final = "profile-training-curve.json"
 """The profile of the pictures that the model was trained on."""
 
 
 def read_training_curve(file: Path) -> TrainingCurve:
-    """The figures of a training, from a file like ``training.json``.
+    """The figures of a training, from a file like ``training-curve.json``.
 
     Raises:
         InvalidData: it cannot be read, or is none.
