@@ -40,7 +40,13 @@ def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     if not settings.enabled:
         return ()
     scheme = settings.scheme if settings.site else ""
-    access = Access(read_token(settings.token_file), settings.allow_origins, scheme)
+    access = Access(
+        read_token(settings.token_file),
+        settings.allow_origins,
+        scheme,
+        hosts=settings.allow_hosts,
+        asks_callers=settings.asks_callers(has_callers=config.access.is_on),
+    )
     render = make_render()
     limits = RestLimits(config.rpc.max_message_bytes, ByteBudget(settings.max_bytes_in_flight))
     endpoints = (
