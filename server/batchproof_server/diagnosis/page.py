@@ -65,8 +65,8 @@ _READING: Final = (
 
 _MAP: Final = (
     "The model's view. What is bright matters: there a cover of a quarter of each side costs most"
-    " of what any does, inside the line half of it or more. A ring is another class. Without a line no"
-    " place matters."
+    " of what any does, inside the line half of it or more. A ring is another class. Without a line"
+    " no place matters."
 )
 
 

@@ -239,6 +239,7 @@ async def test_a_picture_is_counted_as_everybodys(site: Running) -> None:
     live = (await get(site.web, "/site/live")).json()["model_stats"]
     (colours,) = [each for each in live if each["name"] == "colours"]
     assert colours["inference_stats"]["success"]["count"] == 1
+    assert sum(colours["answer_times"]) == 1
     methods = [each["method"] for each in site.log.requests()]
     assert methods[0] == "rest.Predict"
 

@@ -170,7 +170,8 @@ async def test_work_on_pictures_waits_for_the_last_caller_too() -> None:
 
 @pytest.mark.parametrize(("leaves", "error"), [(True, ModelNotReady), (False, Draining)])
 async def test_a_version_that_goes_ends_its_diagnosis(
-    leaves: bool, error: type[Exception]
+    leaves: bool,  # noqa: FBT001 - a parameter of the test
+    error: type[Exception],
 ) -> None:
     server = Server()
     server.queue.has_work = True

@@ -125,9 +125,7 @@ def _subject(pictures: int) -> EvaluatedModel:
     )
 
 
-async def _found(
-    own: Recipe, pictures: int, kind: type[WorkedOut] = WorkedOut
-) -> FoundRecipes:
+async def _found(own: Recipe, pictures: int, kind: type[WorkedOut] = WorkedOut) -> FoundRecipes:
     search = _search(pictures, kind=kind)
     best = await search.run(own)
     first = search.tried[own.digest]
