@@ -77,7 +77,7 @@ def _json(**members: object) -> bytes:
 
 
 def _http(path: str, body: bytes, headers: str = "") -> Form:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: [::1]\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
     return Form(HTTP, head.encode() + body)
 
 

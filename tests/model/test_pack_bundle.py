@@ -109,7 +109,7 @@ def test_the_figures_of_every_epoch_are_in_the_bundle(trained: Trained) -> None:
 
 def test_both_profiles_and_the_labels_are_in_the_bundle(trained: Trained) -> None:
     reference = read_profile(trained.bundle / "profile.json")
-    training = read_profile(trained.bundle / "profile-training-curve.json")
+    training = read_profile(trained.bundle / "profile-training.json")
 
     assert (reference.pictures, training.pictures) == (150, 400)
     assert [each.label for each in reference.classes] == list(COLOURS)

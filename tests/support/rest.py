@@ -86,7 +86,8 @@ class RestConversation:
 
 def request_bytes(target: str, content: bytes, verb: str, headers: Mapping[str, str]) -> bytes:
     """A request of HTTP/1.1."""
-    lines = [f"{verb} {target} HTTP/1.1", "Host: test"]
+    lines = [f"{verb} {target} HTTP/1.1"]
+    lines += [] if "Host" in headers else ["Host: localhost"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(content)}"] if content else []
     return "\r\n".join((*lines, "", "")).encode("latin-1") + content

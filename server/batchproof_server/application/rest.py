@@ -6,8 +6,8 @@ from batchproof_server.application.access import Entrance
 from batchproof_server.application.calling import Calling
 from batchproof_server.application.config import Config
 from batchproof_server.application.core import Core
+from batchproof_server.application.observers import Observing
 from batchproof_server.application.ports import Port
-from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.rpc.methods import Service
 from batchproof_server.serving.off_loop import ByteBudget
 from batchproof_server.web.rest.access import Access
@@ -28,7 +28,7 @@ def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     services: tuple[Service, ...],
     calling: Calling,
     entrance: Entrance,
-    drift: DriftMetrics,
+    observing: Observing,
     report: Callable[[Exception], None],
 ) -> tuple[Port, ...]:
     """The web port where it is enabled; opens nothing.
@@ -40,14 +40,20 @@ def web_ports(  # noqa: PLR0913, PLR0917 - each is a plug
     if not settings.enabled:
         return ()
     scheme = settings.scheme if settings.site else ""
-    access = Access(read_token(settings.token_file), settings.allow_origins, scheme)
-    render = make_render()
+    access = Access(
+        read_token(settings.token_file),
+        settings.allow_origins,
+        scheme,
+        hosts=settings.allow_hosts,
+        asks_callers=settings.asks_callers(has_callers=config.access.is_on),
+    )
+    render, times = make_render(), observing.metrics.answer_times
     limits = RestLimits(config.rpc.max_message_bytes, ByteBudget(settings.max_bytes_in_flight))
     endpoints = (
         *open_inference_endpoints(),
         *tensorflow_endpoints(core.versions),
         *own_endpoints(config.requests.max_request_rows),
-        *(site_endpoints(render, drift.comparisons) if settings.site else ()),
+        *(site_endpoints(render, observing.drift.comparisons, times) if settings.site else ()),
     )
     rest = RestAnswers(
         endpoints,

@@ -222,7 +222,7 @@ def compose(
         ports=(
             *_ports(config.server, front, operations),
             *management.ports(config, foreign, calling.shedder, entrance),
-            *web_ports(config, core, public, calling, entrance, observing.drift, log.write_failure),
+            *web_ports(config, core, public, calling, entrance, observing, log.write_failure),
         ),
         operations=operations,
         heartbeat=heartbeat,

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.case import Curve
 from batchproof_server.diagnosis.document import reference_kept
 from batchproof_server.diagnosis.occlusion import OcclusionMap
@@ -78,7 +79,7 @@ _MAP_SIDE: Final = 160
 
 
 def occlusion_svg(occlusion: OcclusionMap, confidence: float) -> str:
-    """The model's view with a spot for each cover, the darker the more of the answer it costs."""
+    """The model's view, dimmed where covers cost little, with a line round where they cost most."""
     return "".join(_spots(occlusion, confidence))
 
 
@@ -91,15 +92,52 @@ def _spots(occlusion: OcclusionMap, confidence: float) -> Iterator[str]:
         f'<image href="data:image/png;base64,{source}" width="{_MAP_SIDE}" height="{_MAP_SIDE}" '
         'preserveAspectRatio="none" class="seen"/>'
     )
-    lines, columns = occlusion.left.shape
-    step_x, step_y = _MAP_SIDE / columns, _MAP_SIDE / lines
-    for place, left in np.ndenumerate(occlusion.left):
-        lost = min(1.0, max(0.0, (confidence - float(left)) / max(confidence, 1e-9)))
-        x, y = (place[1] + 0.5) * step_x, (place[0] + 0.5) * step_y
-        yield (
-            f'<rect class="lost" x="{x - step_x / 2:.1f}" y="{y - step_y / 2:.1f}" '
-            f'width="{step_x:.1f}" height="{step_y:.1f}" fill-opacity="{0.85 * lost:.2f}"/>'
-        )
-        if not occlusion.kept[place]:
-            yield f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="{step_x / 3:.1f}"/>'
+    lost = _lost(occlusion, confidence)
+    for place, share in np.ndenumerate(lost):
+        if lost.max() and share < 1:
+            veil = _VEIL * (1 - share)
+            yield f'<rect class="veil" {_cell(place, lost.shape)} fill-opacity="{veil:.2f}"/>'
+    outline = "".join(_borders(lost >= _MATTERS))
+    for name in ("under", "over"):
+        if outline:
+            yield f'<path class="{name}" d="{outline}"/>'
+        yield from _rings(occlusion, name)
     yield "</svg>"
+
+
+def _lost(occlusion: OcclusionMap, confidence: float) -> Array:
+    """The share of the greatest loss, 0 to 1: [places, places]; 0 where nothing is lost."""
+    lost = np.clip(confidence - occlusion.left, 0, None)
+    most = float(lost.max())
+    shares: Array = lost / most if most >= _LEAST_LOST * confidence else np.zeros_like(lost)
+    return shares
+
+
+def _cell(place: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    width, height = _MAP_SIDE / shape[1], _MAP_SIDE / shape[0]
+    return (
+        f'x="{place[1] * width:g}" y="{place[0] * height:g}" width="{width:g}" height="{height:g}"'
+    )
+
+
+def _borders(inside: Array) -> Iterator[str]:
+    """Lines between what is inside and what is not, as a path."""
+    width, height = _MAP_SIDE / inside.shape[1], _MAP_SIDE / inside.shape[0]
+    around = np.pad(inside, 1)
+    for top, left in np.argwhere(around[:-1, 1:-1] != around[1:, 1:-1]):
+        yield f"M{left * width:g} {top * height:g}h{width:g}"
+    for top, left in np.argwhere(around[1:-1, :-1] != around[1:-1, 1:]):
+        yield f"M{left * width:g} {top * height:g}v{height:g}"
+
+
+def _rings(occlusion: OcclusionMap, name: str) -> Iterator[str]:
+    height, width = (_MAP_SIDE / count for count in occlusion.kept.shape)
+    for top, left in np.argwhere(~occlusion.kept):
+        x, y = (left + 0.5) * width, (top + 0.5) * height
+        yield f'<circle class="{name}" cx="{x:g}" cy="{y:g}" r="{width / 3.5:.1f}"/>'
+
+
+_VEIL: Final = 0.75
+_MATTERS: Final = 0.5
+_LEAST_LOST: Final = 0.05
+"""Of the confidence; a map of less would show noise."""

@@ -43,8 +43,8 @@ svg .grid { stroke: var(--line) } svg path { fill: none; stroke-width: 2 }
 svg .own { stroke: var(--own) }
 svg .reference { stroke: var(--reference); stroke-dasharray: 5 4 }
 svg .seen { image-rendering: pixelated }
-svg .lost { fill: var(--bad); stroke: none }
-svg .ring { fill: none; stroke: var(--bad); stroke-width: 2 }
+svg .veil { fill: #000 } svg .under, svg .over { fill: none; stroke-linecap: square }
+svg .under { stroke: #000; stroke-width: 4 } svg .over { stroke: #fff; stroke-width: 1.6 }
 svg .kept { fill: var(--own) } svg .flipped { fill: var(--bad) }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }
@@ -64,8 +64,9 @@ _READING: Final = (
 
 
 _MAP: Final = (
-    "The model's view. The stronger the orange, the more of the answer is lost when a quarter of"
-    " each side is covered there; a ring is another class."
+    "The model's view. What is bright matters: there a cover of a quarter of each side costs most"
+    " of what any does, inside the line half of it or more. A ring is another class. Without a line"
+    " no place matters."
 )
 
 

@@ -24,6 +24,9 @@ class WebSettings:
         token_file: holds the word that every request brings as ``Authorization: Bearer``; empty
             asks for none.
         allow_origins: of pages in browsers that may ask, such as ``https://app.example``.
+        allow_hosts: names under which callers may ask, such as ``models.example``, beside IP
+            addresses, ``localhost`` and the names of ``allow_origins``; they matter to the page,
+            and to every path where nobody is asked who they are.
         site: whether the page for people is there too, under ``/``.
         max_connections: open at the same time, and half of the descriptors that the process may
             open at most; the slowest gives way to one more.
@@ -44,6 +47,7 @@ class WebSettings:
     port: int = 8501
     token_file: str = ""
     allow_origins: tuple[str, ...] = ()
+    allow_hosts: tuple[str, ...] = ()
     site: bool = False
     max_connections: int = 1024
     max_head_bytes: int = 16_384
@@ -57,6 +61,12 @@ class WebSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= _MAX_PORT:
             raise ValueError(f"port is {self.port}, expected 0 to {_MAX_PORT}")
+        for name in self.allow_hosts:
+            if not re.fullmatch(_HOST_NAME, name):
+                raise ValueError(
+                    f'allow_hosts: "{name}" is no name, expected one like "models.example", '
+                    "without scheme, port and path"
+                )
         if min(self.max_connections, self.max_head_bytes, self.max_bytes_in_flight) < 1:
             raise ValueError("every limit must be 1 or more")
         for name in ("head_timeout_s", "body_timeout_s", "send_timeout_s", "idle_timeout_s"):
@@ -69,6 +79,11 @@ class WebSettings:
         """Of the port."""
         return "http" if self.tls is None else "https"
 
+    def asks_callers(self, *, has_callers: bool) -> bool:
+        """Whether whoever reaches the port is asked who they are."""
+        has_authority = self.tls is not None and bool(self.tls.client_ca)
+        return has_callers or bool(self.token_file) or has_authority
+
     def check_asked(self, *, has_callers: bool) -> None:
         """Returns when whoever reaches the port is asked who they are.
 
@@ -80,8 +95,7 @@ class WebSettings:
         """
         if has_callers and self.token_file:
             raise ValueError("web.token_file and access.callers are set, expected one of them")
-        asks = has_callers or self.token_file or (self.tls and self.tls.client_ca)
-        if not (asks or is_loopback(self.host)):
+        if not (self.asks_callers(has_callers=has_callers) or is_loopback(self.host)):
             raise ValueError(
                 f"web.host is {self.host}, which others reach, and nobody is asked who they are: "
                 "expected access.callers, web.token_file, web.tls with client_ca, or 127.0.0.1"
@@ -89,6 +103,7 @@ class WebSettings:
 
 
 _MAX_PORT: Final = 65_535
+_HOST_NAME: Final = r"[A-Za-z0-9.-]+"
 _SHORTEST_S: Final = 0.001
 _LONGEST_S: Final = 86_400.0
 

@@ -31,6 +31,8 @@ def test_others_reach_the_port_only_if_they_show_who_they_are(settings: dict[str
         ({"host": "::", "tls": TlsSettings(Path("c"), Path("k"))}, "expected access.callers"),
         ({"port": 70_000}, "port is 70000"),
         ({"max_connections": 0}, "1 or more"),
+        ({"allow_hosts": ("https://models.example",)}, "without scheme"),
+        ({"allow_hosts": ("models.example:80",)}, "without scheme"),
         ({"head_timeout_s": 0.0}, "head_timeout_s is 0.0"),
         ({"idle_timeout_s": float("inf")}, "idle_timeout_s is inf"),
     ],

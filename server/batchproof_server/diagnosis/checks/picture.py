@@ -27,9 +27,10 @@ _TURN: Final = Threshold(
 _LIKE_ENOUGH: Final = 0.88
 _STRANGE: Final = Threshold(
     1.0,
-    "as far out, in the mean of three measures, as the outermost tenth of the reference; plus"
-    " 1.1 by the root of their number, which is how badly they tell where that begins",
+    "as far out, in the mean of three measures, as the outermost tenth of the reference; plus 7 by"
+    " their number, for few tell that badly; one clean picture in a hundred is beyond it",
 )
+_FEW_REFERENCES: Final = 7.0
 _CALM: Final = Threshold(
     0.25, "usual pictures have 0.6 of the grain of the calmest reference picture and more"
 )
@@ -170,7 +171,7 @@ def _calm(case: Case, reference: ReferenceMeasures) -> CheckResult:
 
 def _unknown(case: Case, reference: ReferenceMeasures) -> CheckResult:
     number = strangeness(case.place, reference)
-    limit = Threshold(_STRANGE.value + 1.1 * reference.count**-0.5, _STRANGE.reason)
+    limit = Threshold(_STRANGE.value + _FEW_REFERENCES / reference.count, _STRANGE.reason)
     is_unknown = number > limit.value
     return CheckResult(
         "picture:unknown", "nothing that the model knows", number, limit,

@@ -14,9 +14,9 @@ _RARE: Final = Threshold(
 )
 _RECALL: Final = Threshold(0.8, "of five such answers one is wrong where the share is lower")
 _CONFIDENCE: Final = Threshold(
-    1 / 3,
-    "two other classes may then be as likely; of a model that is right on 84 % a clean picture in"
-    " fifty is below it",
+    0.3,
+    "two other classes may then be more likely; of a model that is right on 84 % a clean picture in"
+    " a hundred is below it",
 )
 _PIXEL_SIGNALS: Final = ("brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean")
 

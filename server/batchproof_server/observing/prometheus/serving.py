@@ -33,6 +33,7 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_labels import ShareDiverted
 from batchproof_server.models.version_states import IN_MEMORY, VersionState
+from batchproof_server.observing.prometheus.answer_times import AnswerTimes, answer_times_of
 from batchproof_server.observing.prometheus.families import PREFIX, Family, Spec
 from batchproof_server.observing.prometheus.labels import LabelAdmission, ModelVersion
 
@@ -265,6 +266,12 @@ class Metrics(Collector):
         for name, values in _ALWAYS_THERE:
             for each in values:
                 families[name].row((*version, each))
+
+    def answer_times(self) -> AnswerTimes:
+        """How long predictions took so far, by version."""
+        with self._lock:
+            counted = self._families["request_duration_seconds"].snapshot()
+        return answer_times_of(_LONG_BOUNDS_S, *counted)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Writes every series.

@@ -21,7 +21,7 @@ from batchproof_server.diagnosis.case import (
 )
 from batchproof_server.diagnosis.mistakes import FramingMistake, Mistakes
 from batchproof_server.diagnosis.occlusion import PLACES, OcclusionMap, covered_rows
-from batchproof_server.diagnosis.reference import ReferenceMeasures, TurnGains
+from batchproof_server.diagnosis.reference import ReferenceMeasures
 from batchproof_server.drift.pictures import input_values
 from batchproof_server.drift.signals import prediction_signals
 from batchproof_server.imaging.decoded import input_statistics, picture_statistics
@@ -38,14 +38,10 @@ from batchproof_server.offline.diagnosing.modes import ModeAsker
 from batchproof_server.offline.diagnosing.perturbing import (
     Perturber,
     agreement,
-    curves_of,
-    rotation,
-    turns_of,
 )
 from batchproof_server.offline.diagnosing.reference import (
     THUMBNAIL_PIXELS,
     ReferenceFigures,
-    empty_place,
 )
 
 _WORKING_SIDE_PIXELS: Final = 512
@@ -94,7 +90,7 @@ class Measurer:
         small = await run(partial(small_picture, picture))
         perturbed = await self.perturber.perturb(small)
         framed = await self._framed(encoded)
-        others = self.reference.others() if self.reference.pictures else None
+        compared = await run(partial(self.reference.compared, perturbed))
         return Case(
             subject=self.subject,
             name=name,
@@ -110,14 +106,14 @@ class Measurer:
             paths=await ask_beside(self.asker, row),
             modes=None if self.modes is None else self.modes.modes(row),
             no_modes=self.no_modes,
-            curves=curves_of(perturbed, list(self.reference.perturbed)),
+            curves=compared.curves,
             agreement=agreement(perturbed),
             looks=perturbed.looks,
-            turns=_no_turns() if others is None else turns_of(perturbed, others),
-            place=empty_place(perturbed) if others is None else self.reference.place(perturbed),
+            turns=compared.turns,
+            place=compared.place,
             reference=self.measures,
             signals=await run(partial(_signals, scores, picture, row)),
-            neighbours=() if others is None else self.reference.neighbours(perturbed.plain),
+            neighbours=compared.neighbours,
             occlusion=await self._occlusion(row, answers, framed[0].levels if framed else None),
         )
 
@@ -133,9 +129,9 @@ class Measurer:
             return None
         plain = np.repeat(answers.decided, len(rows))
         shape = (PLACES, PLACES)
-        seen = np.clip(self._last(row) if levels is None else levels, 0, 255).astype(np.uint8)
+        seen = self._last(row) if levels is None else levels
         return OcclusionMap(
-            thumbnail_png(seen, THUMBNAIL_PIXELS),
+            await self.asker.run(partial(_thumbnail, seen)),
             covered.probability_of(plain).reshape(shape),
             (covered.decided == plain).reshape(shape),
         )
@@ -165,12 +161,14 @@ class Measurer:
     async def _tried(self, framed: Sequence[Framed], row: Array) -> list[Tried]:
         """Declared scaling of other levels, then other scalings of the declared ones."""
         declared, *others = self.mistakes.scalings
-        made = [(each.cause, each.title, declared.row(each.levels)) for each in framed[1:]]
-        made += [(each.cause, each.title, each.row(framed[0].levels)) for each in others]
-        return [
-            Tried(cause, title, values, await self.asker.answers_or_none(self._input(values, row)))
-            for cause, title, values in made
-        ]
+        made = [(each.cause, each.title, partial(declared.row, each.levels)) for each in framed[1:]]
+        made += [(each.cause, each.title, partial(each.row, framed[0].levels)) for each in others]
+        tried: list[Tried] = []
+        for cause, title, make in made:
+            values = await self.asker.run(make)
+            answers = await self.asker.answers_or_none(self._input(values, row))
+            tried.append(Tried(cause, title, values, answers))
+        return tried
 
     def _input(self, values: Array, row: Array) -> Array:
         """Values with their channels last as the model takes them."""
@@ -189,6 +187,10 @@ class Measurer:
 def small_picture(picture: Picture) -> Picture:
     """The picture at the size in which it is changed."""
     return reduced(picture, _WORKING_SIDE_PIXELS)
+
+
+def _thumbnail(levels: Array) -> bytes:
+    return thumbnail_png(np.clip(levels, 0, 255).astype(np.uint8), THUMBNAIL_PIXELS)
 
 
 def _decoded(recipe: Recipe, encoded: bytes) -> tuple[ImageHeader, Picture, Array]:
@@ -228,9 +230,3 @@ def _scaling_ends(mistakes: Mistakes, channels: int) -> Iterator[ScalingEnds]:
             tuple(black.tolist()) if known else (),
             tuple(white.tolist()) if known else (),
         )
-
-
-def _no_turns() -> TurnGains:
-    degrees = tuple(step.strength for step in rotation().steps)
-    nothing = np.zeros((1, len(degrees)))
-    return TurnGains(degrees, nothing, nothing)

@@ -73,10 +73,10 @@ class Perturber:
         """
         pixels = as_array(picture)
         views = [view for view in ALL_VIEWS if view.name != "jpeg" or pixels.dtype == np.uint8]
-        rows = await self._rows(self.expansion, picture, (IDENTITY, *views))
+        parts = await self._rows(self.expansion, picture, (IDENTITY, *views))
         side, run = min(pixels.shape[:2]), self.asker.run
         blurs = [await run(partial(self._blurred, pixels, share * side)) for share in BLUR_SHARES]
-        answers = await self.asker.answers(np.concatenate([rows, np.stack(blurs)]))
+        answers = await self.asker.answers(await run(partial(np.concatenate, [*parts, *blurs])))
         shown = await self._levels(picture)
         count = 1 + len(views)
         return Perturbed(
@@ -86,14 +86,16 @@ class Perturber:
                 for place, view in enumerate(views, start=1)
             },
             blurs=answers.part(slice(count, None)),
-            looks=looks(shown[:1]),
-            signatures=signatures(np.stack([shown[0], shown[0][:, ::-1]])),
-            turned=signatures(shown[1:]),
+            looks=await run(partial(looks, shown[:1])),
+            signatures=await run(partial(_signatures, shown[0])),
+            turned=await run(partial(signatures, shown[1:])),
         )
 
-    async def _rows(self, expansion: Expansion, picture: Picture, views: tuple[View, ...]) -> Array:
+    async def _rows(
+        self, expansion: Expansion, picture: Picture, views: tuple[View, ...]
+    ) -> list[Array]:
         """A few views at a time, so that others get their turn."""
-        parts = [
+        return [
             await self.asker.run(
                 partial(
                     expansion.rows, picture, Plan(CUSTOM, views[start : start + _VIEWS_AT_ONCE])
@@ -101,19 +103,24 @@ class Perturber:
             )
             for start in range(0, len(views), _VIEWS_AT_ONCE)
         ]
-        return np.concatenate(parts)
 
     def _blurred(self, pixels: Array, deviation_pixels: float) -> Array:
-        return self.expansion.recipe.row(blurred(pixels, deviation_pixels))
+        return self.expansion.recipe.row(blurred(pixels, deviation_pixels))[np.newaxis]
 
     async def _levels(self, picture: Picture) -> Array:
         """The picture as it is, and turned."""
         turns = tuple(step.views[0] for step in rotation().steps)
         expansion = Expansion(self.levels, self.expansion.deviates)
-        rows = await self._rows(expansion, picture, (IDENTITY, *turns))
+        parts = await self._rows(expansion, picture, (IDENTITY, *turns))
+        rows = await self.asker.run(partial(np.concatenate, parts))
         if self.levels.plan.layout == "channels_first":
             return np.moveaxis(rows, 1, -1)
         return rows
+
+
+def _signatures(shown: Array) -> Array:
+    """Of a picture as it is and mirrored."""
+    return signatures(np.stack([shown, shown[:, ::-1]]))
 
 
 def rotation() -> ChangeFamily:
@@ -140,6 +147,13 @@ def turns_of(perturbed: Perturbed, others: Array) -> TurnGains:
     return TurnGains(
         tuple(step.strength for step in steps), likeness[np.newaxis], np.array([typical])
     )
+
+
+def no_turns() -> TurnGains:
+    """What turning gains where nothing is compared."""
+    degrees = tuple(step.strength for step in rotation().steps)
+    nothing = np.zeros((1, len(degrees)))
+    return TurnGains(degrees, nothing, nothing)
 
 
 def agreement(perturbed: Perturbed) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers
+from batchproof_server.diagnosis.case import Curve
 from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
 from batchproof_server.diagnosis.reference import (
     Looks,
@@ -16,11 +17,26 @@ from batchproof_server.diagnosis.reference import (
     TurnGains,
 )
 from batchproof_server.imaging.thumbnail import thumbnail_png
-from batchproof_server.offline.diagnosing.perturbing import Perturbed, turns_of
+from batchproof_server.offline.diagnosing.perturbing import (
+    Perturbed,
+    curves_of,
+    no_turns,
+    turns_of,
+)
 from batchproof_server.offline.diagnosing.reference_pictures import ReferencePicture
 
 THUMBNAIL_PIXELS: Final = 96
 _NEIGHBOURS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """A picture beside the reference pictures; the attributes are those of ``Case``."""
+
+    curves: tuple[Curve, ...]
+    turns: TurnGains
+    place: PlaceInReference
+    neighbours: tuple[Neighbour, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +77,16 @@ class ReferenceFigures:
             ),
         )
 
+    def compared(self, perturbed: Perturbed) -> "Compared":
+        """A picture compared with all of them."""
+        others = self.others() if self.pictures else None
+        return Compared(
+            curves=curves_of(perturbed, list(self.perturbed)),
+            turns=no_turns() if others is None else turns_of(perturbed, others),
+            place=_empty_place(perturbed) if others is None else self.place(perturbed),
+            neighbours=() if others is None else self._neighbours(perturbed.plain),
+        )
+
     def place(self, perturbed: Perturbed, but: int | None = None) -> PlaceInReference:
         """Where a picture lies among all of them but one."""
         likeness = (self.others(but) @ perturbed.signatures[0]).max()
@@ -71,7 +97,7 @@ class ReferenceFigures:
             np.array([likeness]), np.array([distance.min()]), perturbed.plain.typicality
         )
 
-    def neighbours(self, answers: ClassAnswers) -> tuple[Neighbour, ...]:
+    def _neighbours(self, answers: ClassAnswers) -> tuple[Neighbour, ...]:
         """The nearest in the model's scores."""
         distance = self._distances(answers)
         return tuple(
@@ -101,7 +127,7 @@ def _centred(scores: Array) -> Array:
     return centred
 
 
-def empty_place(perturbed: Perturbed) -> PlaceInReference:
+def _empty_place(perturbed: Perturbed) -> PlaceInReference:
     """The place among no pictures."""
     nothing = np.array([np.nan])
     return PlaceInReference(nothing, nothing, perturbed.plain.typicality)

@@ -12,7 +12,7 @@ from batchproof_server.diagnosis.training_curve import (
 )
 from batchproof_server.offline.datasets.pictures import InvalidData
 
-TRAINING_PROFILE_NAME: Final = "profile-training-curve.json"
+TRAINING_PROFILE_NAME: Final = "profile-training.json"
 """The profile of the pictures that the model was trained on."""
 
 

@@ -20,6 +20,7 @@ from batchproof_server.offline.recipe_search.searching import CONFIDENCE, Recipe
 FORMAT: Final = 1
 
 _MANY_PICTURES: Final = 10_000
+_ONLY_SURER: Final = "the leader is surer, and not better beyond doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,9 @@ def _standing(
     seen = tried.answered
     ahead = lead(best.logs[:seen], tried.logs)
     right = int(tried.hits.sum())
-    is_tied = seen == best.answered and not ahead.is_beyond_doubt(tail)
+    is_beaten = ahead.is_beyond_doubt(tail)
+    is_unsure = is_beaten and is_manifests and not _is_better_calibrated(best, tried, tail)
+    is_tied = seen == best.answered and (is_unsure or not is_beaten)
     return Standing(
         plan=tried.plan,
         digest=tried.recipe.digest,
@@ -205,8 +208,15 @@ def _standing(
         behind=ahead.mean,
         behind_interval=ahead.interval(tail),
         is_tied=is_tied,
-        reason=_reason(tried, best, ahead, tail, is_tied=is_tied),
+        reason=_ONLY_SURER if is_unsure else _reason(tried, best, ahead, tail, is_tied=is_tied),
     )
+
+
+def _is_better_calibrated(best: TriedRecipe, own: TriedRecipe, tail: float) -> bool:
+    """Whether the lead is there too when neither is surer than it should be."""
+    if best.calibrated is None or own.calibrated is None:
+        return True
+    return lead(best.calibrated, own.calibrated).is_beyond_doubt(tail)
 
 
 def _reason(

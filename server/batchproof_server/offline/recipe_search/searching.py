@@ -20,6 +20,7 @@ from batchproof_server.offline.recipe_search.paired import (
     log_likelihoods,
     tail_of_each,
 )
+from batchproof_server.offline.recipe_search.sureness import calibrated_logs
 
 FEWEST_PICTURES: Final = 20
 """Under which nothing is found out."""
@@ -56,12 +57,15 @@ class TriedRecipe:
         logs: float64 [pictures], of the first pictures of the search so far.
         hits: bool [pictures], whether the answer is right.
         refusal: of a picture that others take; empty where there is none.
+        calibrated: like ``logs``, no surer than it should be; see ``calibrated_logs``. Of the
+            manifest's recipe and of the best, where the one is beaten by the other.
     """
 
     recipe: Recipe
     logs: Array = field(default_factory=lambda: np.zeros(0))
     hits: Array = field(default_factory=lambda: np.zeros(0, bool))
     refusal: str = ""
+    calibrated: Array | None = None
 
     @property
     def answered(self) -> int:
@@ -122,7 +126,21 @@ class RecipeSearch:
             raise InvalidData([first.refusal])
         self._add(coarse(own.plan, self.model))
         await self._refine("coarse")
-        return await self._finish(first)
+        best = await self._finish(first)
+        if self._is_beaten(first, tail_of_each(1 - (1 - CONFIDENCE) / 2, len(self.tried) - 1)):
+            await self._calibrate((first, best))
+        return best
+
+    async def _calibrate(self, pair: tuple[TriedRecipe, TriedRecipe]) -> None:
+        """Asks both once more, for all that they answer."""
+        count, rows = self.begin("calibrated, 2 recipes", self.pictures), []
+        for place in range(self.pictures):
+            rows.append(await self.asker.probabilities(place, [each.recipe for each in pair]))
+            count(place + 1)
+        answers = as_answers(self.truth)
+        known = np.nan_to_num(np.stack(rows, axis=1), nan=0.0)
+        for each, probabilities in zip(pair, known, strict=True):
+            each.calibrated = calibrated_logs(probabilities, answers, self.meaning)
 
     @property
     def _sizes(self) -> tuple[int, ...]:

@@ -1,10 +1,12 @@
-"""Who may ask: callers with the token, and pages of the origins that are allowed."""
+"""Who may ask: callers with the token, pages of the origins that are allowed, known names."""
 
 import hmac
 import ipaddress
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 from batchproof_server.web.rest.exchange import Headers, RestAnswer, RestHead, refusal
 
@@ -19,6 +21,10 @@ _KEPT_S: Final = "600"
 # is refused, and a page that a person visits can do nothing with a port of the person's machine,
 # also where it reads no answers. The port's own page may ask, where there is one. Callers that are
 # no browsers name none.
+# A page may also come under a name that was made to point to this address (DNS rebinding): its
+# browser takes it for the port's own and names no origin when it reads. So where nobody is asked
+# who they are, no request may name another host than an address, localhost, or a name that was
+# configured. What names none comes from no browser.
 class Access:
     """Lets requests in.
 
@@ -26,15 +32,30 @@ class Access:
         token: that each must bring; empty asks for none.
         origins: of pages; ``*`` is every page.
         own_scheme: of the port where it has a page of its own, which may ask; else empty.
+        hosts: names of this server, beside those of the origins.
+        asks_callers: whether callers are asked who they are, here or further on.
     """
 
-    def __init__(self, token: str, origins: tuple[str, ...], own_scheme: str = "") -> None:
+    def __init__(
+        self,
+        token: str,
+        origins: tuple[str, ...],
+        own_scheme: str = "",
+        *,
+        hosts: tuple[str, ...] = (),
+        asks_callers: bool = True,
+    ) -> None:
         self._token = token.encode()
         self._origins = origins
         self._own_scheme = own_scheme
+        self._names = frozenset(each.lower() for each in (*hosts, *_names_of(origins)))
+        self._asks_callers = asks_callers
 
     def refuse(self, head: RestHead) -> RestAnswer | None:
         """How a request is refused, or answered for a browser that asks what it may; else None."""
+        names_other = "host" in head.headers and not self.knows_host(head)
+        if names_other and not self._asks_callers:
+            return refusal(HTTPStatus.MISDIRECTED_REQUEST, OTHER_HOST)
         origin = head.headers.get("origin", "")
         if origin and not (self._allows(origin) or self._is_own(origin, head)):
             sentence = "pages of this origin may not ask here (web.allow_origins)"
@@ -58,13 +79,13 @@ class Access:
         }
 
     def knows_host(self, head: RestHead) -> bool:
-        """Whether a request names a host that is this server beyond doubt, or was allowed.
+        """Whether a request names a host that is this server beyond doubt, or was configured.
 
         Anybody can make a name that points to this address, and a browser takes the page under that
         name for this server's. Nobody can do so with an address, or with ``localhost``.
         """
         host = head.headers.get("host", "")
-        return _is_beyond_doubt(host) or self._allows(f"{self._own_scheme}://{host}")
+        return ANY in self._origins or _is_beyond_doubt(host) or _name_of(host) in self._names
 
     def _is_own(self, origin: str, head: RestHead) -> bool:
         """Whether a page asks that came from this port."""
@@ -94,15 +115,31 @@ _HOST: Final = re.compile(
 )
 
 
-def _is_beyond_doubt(host: str) -> bool:
+def _name_of(host: str) -> str | None:
+    """The host without its port, in small letters; None where it is none."""
     found = _HOST.fullmatch(host)
-    if found is None:
+    return None if found is None else (found["six"] or found["name"]).lower()
+
+
+def _names_of(origins: Iterable[str]) -> list[str]:
+    return [name for each in origins if (name := _name_of(urlsplit(each).netloc))]
+
+
+def _is_beyond_doubt(host: str) -> bool:
+    name = _name_of(host)
+    if name is None:
         return False
-    name = found["six"] or found["name"]
-    if name.lower() == "localhost":
+    if name == "localhost":
         return True
     try:
         ipaddress.ip_address(name)
     except ValueError:
         return False
     return True
+
+
+OTHER_HOST: Final = (
+    "the request names a host that is not known to be this server; ask under its IP address or as "
+    "localhost, or add the name to web.allow_hosts"
+)
+"""Why a request is refused that came under a name which anybody can make."""

@@ -10,6 +10,7 @@ from batchproof.compat import inference_pb2 as oip
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.drift.comparing import DriftComparison
+from batchproof_server.observing.prometheus.answer_times import AnswerTimes
 from batchproof_server.web.rest.endpoint import Endpoint, ReadRequest, RestAsked, Written
 from batchproof_server.web.rest.json_text import write_json
 from batchproof_server.web.rest.own import read_predict, whole_number
@@ -29,12 +30,15 @@ Comparisons: TypeAlias = Mapping[tuple[str, int], DriftComparison]
 """What was counted of the predictions of versions, against their profiles."""
 
 
-def site_endpoints(render: Render, comparisons: Callable[[], Comparisons]) -> tuple[Endpoint, ...]:
+def site_endpoints(
+    render: Render, comparisons: Callable[[], Comparisons], times: Callable[[], AnswerTimes]
+) -> tuple[Endpoint, ...]:
     """The paths of the page.
 
     Args:
         render: writes HTML.
         comparisons: of all versions that have a profile; called on any thread.
+        times: of predictions.
     """
     return (
         Endpoint(
@@ -43,7 +47,7 @@ def site_endpoints(render: Render, comparisons: Callable[[], Comparisons]) -> tu
         Endpoint(
             re.compile("/site/model"), ("GET",), f"{_NATIVE}GetModel", partial(_model, render)
         ),
-        Endpoint(re.compile("/site/live"), ("GET",), _STATISTICS, _live),
+        Endpoint(re.compile("/site/live"), ("GET",), _STATISTICS, partial(_live, times)),
         Endpoint(
             re.compile("/site/drift"),
             ("GET",),
@@ -102,11 +106,18 @@ def _model(render: Render, asked: RestAsked) -> ReadRequest:
     return ReadRequest(pb.GetModelRequest(model=selector), write)
 
 
-def _live(asked: RestAsked) -> ReadRequest:
+def _live(times: Callable[[], AnswerTimes], asked: RestAsked) -> ReadRequest:
     _options(asked, ())
-    return ReadRequest(
-        oip.ModelStatisticsRequest(), lambda reply: Written(write_json(plain(reply)))
-    )
+
+    def write(reply: oip.ModelStatisticsResponse) -> Written:
+        values, known = plain(reply), times()
+        # Of what the caller may see, and of nothing else.
+        for each in values["model_stats"]:
+            counts = known.counts.get((each["name"], int(each["version"])), ())
+            each["answer_times"] = list(counts)
+        return Written(write_json({**values, "answer_time_bounds_s": list(known.bounds_s)}))
+
+    return ReadRequest(oip.ModelStatisticsRequest(), write)
 
 
 def _drift(render: Render, comparisons: Callable[[], Comparisons], asked: RestAsked) -> ReadRequest:

@@ -10,7 +10,7 @@ from typing import Final
 
 from batchproof_server.base.files import read_text
 from batchproof_server.diagnosis.page import STYLE
-from batchproof_server.web.rest.access import Access
+from batchproof_server.web.rest.access import OTHER_HOST, Access
 from batchproof_server.web.rest.connection import RestWork
 from batchproof_server.web.rest.exchange import Headers, RestAnswer, RestHead, refusal
 from batchproof_server.web.site.templates import FOLDER, Render
@@ -80,7 +80,7 @@ class SiteFront:
         if not self._is_ours(path):
             return self._rest.judge(head)
         if not self._access.knows_host(head):
-            return _dressed(refusal(HTTPStatus.MISDIRECTED_REQUEST, _OTHER_HOST))
+            return _dressed(refusal(HTTPStatus.MISDIRECTED_REQUEST, OTHER_HOST))
         if path in self._files:
             return 0 if head.method in _VERBS else _dressed(_wrong_verb(head))
         judged = self._rest.judge(head)
@@ -110,9 +110,3 @@ def _wrong_verb(head: RestHead) -> RestAnswer:
     allowed = ", ".join(_VERBS)
     sentence = f"the method is {head.method[:16]}, expected {allowed}"
     return refusal(HTTPStatus.METHOD_NOT_ALLOWED, sentence, allow=allowed)
-
-
-_OTHER_HOST: Final = (
-    "the request names a host that is not known to be this server; open the page under its IP "
-    "address or as localhost, or add its origin to web.allow_origins"
-)

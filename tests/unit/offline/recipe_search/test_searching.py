@@ -87,12 +87,29 @@ class WorkedOut(ManyRecipes):
         return float(SHARED[place] + own - 2 * cost)
 
 
+@dataclass(slots=True)
+class Unsure(WorkedOut):
+    """A model that is less sure than it is right, and surer under another scaling, not better."""
+
+    async def probabilities(self, place: int, recipes: Sequence[Recipe]) -> Array:
+        """Of class 0, which is true, and of class 1."""
+        for each in recipes:
+            parts = differing_parts(TRUE.plan, each.plan)
+            self.costs[each.digest] = sum(COSTS[part] for part in parts if part != "scaling")
+        logits = np.array([self._logit(place, each) for each in recipes])
+        is_surer = ["scaling" in differing_parts(TRUE.plan, each.plan) for each in recipes]
+        true = 1 / (1 + np.exp(-np.where(is_surer, 0.6, 0.15) * logits))
+        return np.stack([true, 1 - true], axis=1).astype(np.float32)
+
+
 SHARED = np.random.default_rng(1).normal(1.2, 1, 400)
 
 
-def _search(pictures: int, refuses: frozenset[str] = frozenset()) -> RecipeSearch:
+def _search(
+    pictures: int, refuses: frozenset[str] = frozenset(), kind: type[WorkedOut] = WorkedOut
+) -> RecipeSearch:
     nobody = cast("ServedModel", None)
-    asker = WorkedOut(nobody, cast("Predict", None), (), refuses=refuses)
+    asker = kind(nobody, cast("Predict", None), (), refuses=refuses)
     return RecipeSearch(
         asker=asker,
         truth=np.zeros(pictures, np.int64),
@@ -108,8 +125,8 @@ def _subject(pictures: int) -> EvaluatedModel:
     )
 
 
-async def _found(own: Recipe, pictures: int) -> FoundRecipes:
-    search = _search(pictures)
+async def _found(own: Recipe, pictures: int, kind: type[WorkedOut] = WorkedOut) -> FoundRecipes:
+    search = _search(pictures, kind=kind)
     best = await search.run(own)
     first = search.tried[own.digest]
     return found_recipes(search, best, first, _subject(pictures), has_recipe=True)
@@ -131,6 +148,26 @@ async def test_from_any_mistake_the_true_recipe_is_found_and_costly_ones_are_not
         "filter",
         "decoder",
     }
+
+
+async def test_a_recipe_under_which_a_model_is_only_surer_beats_nothing() -> None:
+    found = await _found(TRUE, 200, Unsure)
+
+    assert "scaling" in differing_parts(TRUE.plan, found.leader.plan)
+    assert found.own is not None
+    assert found.own.behind_interval[0] > 0  # by the likelihood alone it would be beaten
+    assert not found.is_own_beaten
+    assert found.own.reason == "the leader is surer, and not better beyond doubt"
+    assert found.to_write.digest == TRUE.digest
+
+
+async def test_of_an_unsure_model_too_a_better_recipe_beats_a_wrong_one() -> None:
+    own = MODEL.compiled(replace(TRUE.plan, color="bgr"))
+    assert own is not None
+    found = await _found(own, 400, Unsure)
+
+    assert found.is_own_beaten
+    assert "colour order" not in differing_parts(TRUE.plan, found.to_write.plan)
 
 
 async def test_several_mistakes_at_once_are_found_and_the_nearest_tied_recipe_is_to_write() -> None:

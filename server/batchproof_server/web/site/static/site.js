@@ -6,6 +6,8 @@
   const EVERY_MS = 2000;
   const DRIFT_EVERY = 5;
   const KEPT = 60;
+  const WINDOW = 15; // looks at the counters: half a minute
+  const SHARES = [0.5, 0.95, 0.99];
   const SVG = "http://www.w3.org/2000/svg";
   const at = (id) => document.getElementById(id);
 
@@ -210,7 +212,7 @@
   async function poll() {
     if (document.hidden || !at("updates").checked) return;
     try {
-      keep(JSON.parse(await ask("/site/live")).model_stats);
+      keep(JSON.parse(await ask("/site/live")));
       if (polls % DRIFT_EVERY === 0) {
         const html = await ask("/site/drift");
         if (html !== driftText) show(at("drift"), html);
@@ -224,14 +226,15 @@
     }
   }
 
-  function keep(versions) {
+  function keep({ model_stats: versions, answer_time_bounds_s: bounds }) {
     const now = performance.now();
     const seen = new Set();
     for (const each of versions) {
       const name = `${each.name} version ${each.version}`;
       seen.add(name);
-      if (!trends.has(name)) trends.set(name, { before: null, traffic: [], latency: [], waiting: [] });
+      if (!trends.has(name)) trends.set(name, { before: null, times: [], traffic: [], latency: SHARES.map(() => []), waiting: [] });
       add(trends.get(name), each.inference_stats, now);
+      addTimes(trends.get(name), each.answer_times, bounds);
     }
     for (const name of trends.keys()) if (!seen.has(name)) trends.delete(name);
     draw();
@@ -241,22 +244,46 @@
     const counts = {
       now,
       answered: Number(stats.success.count) + Number(stats.fail.count),
-      okay: Number(stats.success.count),
-      okayNs: Number(stats.success.ns),
       queued: Number(stats.queue.count),
       queuedNs: Number(stats.queue.ns),
     };
     const before = trend.before;
     trend.before = counts;
     if (!before || counts.answered < before.answered) return;
-    const push = (values, value) => {
-      values.push(value);
-      if (values.length > KEPT) values.shift();
-    };
     const mean = (ns, count) => (count > 0 ? ns / count / 1e6 : null);
     push(trend.traffic, (1000 * (counts.answered - before.answered)) / (now - before.now));
-    push(trend.latency, mean(counts.okayNs - before.okayNs, counts.okay - before.okay));
     push(trend.waiting, mean(counts.queuedNs - before.queuedNs, counts.queued - before.queued));
+  }
+
+  function push(values, value) {
+    values.push(value);
+    if (values.length > KEPT) values.shift();
+  }
+
+  // Percentiles of the last half minute, straight inside the bins as Prometheus' are.
+  function addTimes(trend, counts, bounds) {
+    const before = trend.times.at(-1);
+    if (before && counts.some((count, bin) => count < before[bin])) trend.times = []; // loaded anew
+    trend.times.push(counts);
+    if (trend.times.length < 2) return;
+    if (trend.times.length > WINDOW + 1) trend.times.shift();
+    const bins = counts.map((count, bin) => count - trend.times[0][bin]);
+    SHARES.forEach((share, place) => push(trend.latency[place], percentile(bins, bounds, share)));
+  }
+
+  function percentile(bins, bounds, share) {
+    const wanted = share * bins.reduce((sum, count) => sum + count, 0);
+    if (!wanted) return null;
+    let below = 0;
+    for (const [bin, count] of bins.entries()) {
+      if (below + count >= wanted) {
+        const low = bin ? bounds[bin - 1] : 0;
+        const high = bounds[bin] ?? low; // what is above all bounds is as long as the last at least
+        return 1000 * (low + ((high - low) * (wanted - below)) / count);
+      }
+      below += count;
+    }
+    return null;
   }
 
   function draw() {
@@ -265,9 +292,9 @@
       if (!trend.traffic.length) continue;
       const charts = element("div", { class: "charts" });
       charts.append(
-        chart(`${name}: requests`, "Requests", trend.traffic, "a second"),
-        chart(`${name}: time to answer`, "Time to answer, mean", trend.latency, "ms"),
-        chart(`${name}: time in the queue`, "Of it in the queue, mean", trend.waiting, "ms"),
+        chart(`${name}: requests`, "Requests", [trend.traffic], "a second"),
+        chart(`${name}: time to answer`, "Time to answer, p50, p95, p99 of 30 s", trend.latency, "ms"),
+        chart(`${name}: time in the queue`, "Of it in the queue, mean", [trend.waiting], "ms"),
       );
       parts.push(element("h3", {}, name), charts);
     }
@@ -281,20 +308,23 @@
     return made;
   }
 
-  function chart(title, heading, values, unit) {
-    const last = values.findLast((each) => each !== null);
-    const text = last === undefined ? "none yet" : `${last.toPrecision(3)} ${unit}`;
-    const most = Math.max(...values.map((each) => each ?? 0), 1e-9);
+  function chart(title, heading, lines, unit) {
+    const last = lines.map((values) => values.findLast((each) => each !== null));
+    const known = last.every((each) => each !== undefined);
+    const text = known ? `${last.map((each) => each.toPrecision(3)).join(", ")} ${unit}` : "none yet";
+    const most = Math.max(...lines.flat().map((each) => each ?? 0), 1e-9);
     const figure = element("figure");
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", "0 0 240 60");
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", `${title}: ${text} now, ${most < 1e-6 ? 0 : most.toPrecision(3)} ${unit} at most`);
-    const path = document.createElementNS(SVG, "path");
-    path.setAttribute("class", "trend");
-    path.setAttribute("d", line(values, most));
-    svg.append(path);
+    for (const [place, values] of lines.entries()) {
+      const path = document.createElementNS(SVG, "path");
+      path.setAttribute("class", place ? `trend upper-${place}` : "trend");
+      path.setAttribute("d", line(values, most));
+      svg.append(path);
+    }
     figure.append(element("figcaption", {}, `${heading}: ${text}`), svg);
     return figure;
   }
