@@ -132,6 +132,13 @@ def measure(
     return sent
 
 
+def read_waits(file: Path) -> list[tuple[float, float]]:
+    """The instant and the duration of each call of the other caller."""
+    lines = [line.split() for line in file.read_text().splitlines()]
+    # The last one may have been cut.
+    return [(float(line[0]), float(line[1])) for line in lines if len(line) == len(("at", "took"))]
+
+
 def longest(waits: list[tuple[float, float]], began_s: float, ended_s: float) -> float:
     """Of the calls that overlap the span."""
     during = (took for at, took in waits if at <= ended_s and at + took >= began_s)
@@ -154,8 +161,7 @@ def main() -> None:
         with watching(server.grpc, file):
             sent = measure(server, arguments)
         peak_mb, after_mb = server.memory_mb("VmHWM"), server.memory_mb("VmRSS")
-    lines = [line.split() for line in file.read_text().splitlines()]
-    waits = [(float(line[0]), float(line[1])) for line in lines if len(line) == len(("at", "took"))]
+    waits = read_waits(file)
     worst = {
         field: [longest(waits, began_s, ended_s) for began_s, ended_s, _ in spans]
         for field, spans in sent.items()

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,26 @@ def write_small_cnn(directory: Path) -> Path:
         network = keras.Sequential([image, layers.Rescaling(1 / 255), *blocks, *ends])
         _settle(network)
         network.save(directory / "model.keras")
+    return directory
+
+
+def write_asserting(directory: Path) -> Path:
+    """A SavedModel for pictures of 12 x 12 x 3 that raises for rows with a value of 1,000."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "batchproof.toml").write_text(MANIFEST)
+    if not (directory / "saved_model.pb").exists():
+        import tensorflow as tf  # noqa: PLC0415 - takes seconds, and only where it is needed
+
+        module = tf.Module()
+        module.weights = tf.Variable(tf.random.stateless_uniform((12 * 12 * 3, 10), (1, 2)))
+
+        def scores(image: Any) -> dict[str, Any]:
+            with tf.control_dependencies([tf.debugging.assert_less(image, 1_000.0)]):
+                return {"logits": tf.reshape(image, (-1, 12 * 12 * 3)) @ module.weights}
+
+        spec = tf.TensorSpec((None, 12, 12, 3), tf.float32, name="image")
+        module.serve = tf.function(scores, input_signature=[spec], autograph=False)
+        tf.saved_model.save(module, str(directory), {"serving_default": module.serve})
     return directory
 
 

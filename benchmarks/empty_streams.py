@@ -20,7 +20,7 @@ from typing import Final
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-from amplification import longest, watching
+from amplification import longest, read_waits, watching
 from processes import Server, served
 from subjects import affine_small
 from support.raw_http2 import PREFACE, headers_frame, settings_frame
@@ -74,10 +74,7 @@ def main() -> None:
                 begun.append(flood(server, arguments.streams))
                 spans.append((began_s, time.monotonic()))
                 time.sleep(_SETTLED_S)  # so that each wait is one connection's
-        lines = [line.split() for line in file.read_text().splitlines()]
-        waits = [
-            (float(line[0]), float(line[1])) for line in lines if len(line) == len(("at", "took"))
-        ]
+        waits = read_waits(file)
         worst = [longest(waits, *span) for span in spans]
         print(f"{front}: {min(begun)} streams of {arguments.streams} begun")
         print(

@@ -1,12 +1,8 @@
 """Callers that never finish, and a process without descriptors: the operations port answers."""
 
 import resource
-import selectors
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
+from support.slow_callers import SlowCallers
 from system.bundles import write_affine
 from system.conftest import Serve
 from system.process import PATIENCE_S, ServerProcess, until
@@ -22,7 +19,6 @@ from system.process import PATIENCE_S, ServerProcess, until
 SLOW = 1_000
 SCRAPES = 20
 WATCHED_S = 2
-HALF = b"GET /metrics HTTP/1.1\r\nx: "
 
 
 @pytest.fixture
@@ -30,61 +26,6 @@ def server(serve: Serve, tmp_path: Path) -> ServerProcess:
     """With one model."""
     write_affine(tmp_path / "exact" / "1")
     return serve(tmp_path).wait_serving()
-
-
-class Slow:
-    """Callers of the operations port who send a byte now and then, and come again."""
-
-    def __init__(self, address: str) -> None:
-        host, port = address.rsplit(":", 1)
-        self._address = (host, int(port))
-        self._selector = selectors.DefaultSelector()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.opened = 0
-
-    def _open(self) -> None:
-        connection = socket.socket()
-        connection.settimeout(0)
-        connection.connect_ex(self._address)
-        self._selector.register(connection, selectors.EVENT_WRITE)
-        self.opened += 1
-
-    def _run(self) -> None:
-        for _ in range(SLOW):
-            self._open()
-        while not self._stop.is_set():
-            for key, event in self._selector.select(0.05):
-                self._go_on(key.fileobj, event)
-
-    def _go_on(self, connection: object, event: int) -> None:
-        assert isinstance(connection, socket.socket)
-        try:
-            if event & selectors.EVENT_WRITE:
-                connection.send(HALF)
-                self._selector.modify(connection, selectors.EVENT_READ)
-            elif connection.recv(64):
-                pytest.fail("half a request was answered")
-            else:
-                raise ConnectionResetError
-        except OSError:
-            self._selector.unregister(connection)
-            connection.close()
-            self._open()
-
-    @contextmanager
-    def calling(self) -> Iterator[None]:
-        """From when all have called until they hang up."""
-        self._thread.start()
-        try:
-            until("all slow callers have called", lambda: self.opened >= SLOW)
-            yield
-        finally:
-            self._stop.set()
-            self._thread.join()
-            for key in tuple(self._selector.get_map().values()):
-                key.fileobj.close()  # type: ignore[union-attr] # they are sockets
-            self._selector.close()
 
 
 def _threads(server: ServerProcess) -> int:
@@ -104,11 +45,12 @@ def test_the_metrics_are_read_twenty_times_of_twenty_under_a_thousand_slow_calle
     server: ServerProcess,
 ) -> None:
     before = _threads(server)
-    slow = Slow(server.addresses()["http"])
+    slow = SlowCallers(server.addresses()["http"], SLOW)
     with slow.calling():
         assert [server.get("/metrics")[0] for _ in range(SCRAPES)] == [200] * SCRAPES
         assert _threads(server) <= before + 1
         assert _descriptors(server) < 500
+    assert not slow.answered
 
 
 def test_half_a_request_is_not_answered(server: ServerProcess) -> None:
