@@ -14,7 +14,7 @@ from batchproof_server.drift.binning import reference_shares
 from batchproof_server.drift.class_groups import UNORDERED
 from batchproof_server.drift.counters import MAX_DEVIATION, DriftCounts, Ruler
 from batchproof_server.drift.profile import ReferenceProfile
-from batchproof_server.drift.signals import Signals
+from batchproof_server.drift.signals import INPUT_SIGNALS, Signals
 from batchproof_server.drift.significance import LEAST_OBSERVATIONS, significance
 
 PRIOR_OBSERVATIONS: Final = 10
@@ -26,9 +26,7 @@ ALERT_PSI_SEVERE: Final = 0.25
 
 Verdict: TypeAlias = Literal["severe", "drifted", "significant", "none", "too few", "not seen"]
 
-OF_INPUTS: Final = (
-    *UNORDERED, "brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean"
-)  # fmt: skip
+OF_INPUTS: Final = (*UNORDERED, *INPUT_SIGNALS)
 """Signals of which severe drift says that nothing learned on the reference holds any more."""
 WITHHELD: Final = "no estimate: the inputs are not like the reference"
 UNKNOWN: Final = "no estimate: too few pictures"
