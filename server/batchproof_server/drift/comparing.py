@@ -3,6 +3,7 @@
 Prometheus computes them of a window from the exported counters, this of counts at hand.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -29,6 +30,7 @@ Verdict: TypeAlias = Literal["severe", "drifted", "significant", "none", "too fe
 OF_INPUTS: Final = (*UNORDERED, *INPUT_SIGNALS)
 """Signals of which severe drift says that nothing learned on the reference holds any more."""
 WITHHELD: Final = "no estimate: the inputs are not like the reference"
+UNSEEN: Final = "no estimate: nothing is known of the inputs"
 UNKNOWN: Final = "no estimate: too few pictures"
 
 
@@ -78,6 +80,11 @@ class SignalDrift:
         """Whether an alert would fire."""
         return self.verdict in {"drifted", "severe"}
 
+    @property
+    def withholds(self) -> bool:
+        """Whether estimates that rest on the reference mean nothing any more."""
+        return self.verdict == "severe" and self.name in OF_INPUTS
+
 
 @dataclass(frozen=True, slots=True)
 class AccuracyEstimate:
@@ -85,9 +92,11 @@ class AccuracyEstimate:
 
     Attributes:
         reference_ratio: of the labelled reference.
-        atc_ratio: by average thresholded confidence (Garg et al. 2022); None where withheld.
-        doc_ratio: by the difference of confidences (Guillory et al. 2021); None where withheld.
-        withheld: why; empty where there are both.
+        atc_ratio: by average thresholded confidence (Garg et al. 2022); None where withheld, and
+            where the scores are not known.
+        doc_ratio: by the difference of confidences (Guillory et al. 2021); None where withheld, and
+            where the confidence is not known.
+        withheld: why; empty where there may be both.
     """
 
     reference_ratio: float
@@ -132,22 +141,26 @@ def compare(profile: ReferenceProfile, signals: Signals) -> DriftComparison:
 
 
 def compare_counts(
-    profile: ReferenceProfile, counts: DriftCounts, confidence: float
+    profile: ReferenceProfile, counts: DriftCounts, confidence: float, *, knows_scores: bool = True
 ) -> DriftComparison:
     """Compares what was counted.
 
     Args:
         profile: the reference.
         counts: of its ``Ruler``.
-        confidence: the mean of the rows that were counted; anything where there are none.
+        confidence: the mean of the rows that were counted; NaN where no row says it, and anything
+            where there are none.
+        knows_scores: whether all scores of the rows were known, and so whether they reach the
+            threshold of ATC.
     """
     found = tuple(_signals(profile, counts))
     rows = found[0].observations
+    atc = counts.atc_above / max(1, rows)
     return DriftComparison(
         rows=rows,
         unusable=int(counts.unusable.sum()),
         signals=found,
-        accuracy=_estimate(profile, found, counts.atc_above / max(1, rows), confidence),
+        accuracy=_estimate(profile, found, atc if knows_scores else None, confidence),
     )
 
 
@@ -210,18 +223,20 @@ def _verdict(total: int, over: float, psi_above_noise: float) -> Verdict:
 
 
 def _estimate(
-    profile: ReferenceProfile, found: tuple[SignalDrift, ...], atc: float, confidence: float
+    profile: ReferenceProfile, found: tuple[SignalDrift, ...], atc: float | None, confidence: float
 ) -> AccuracyEstimate:
     """It rests on the inputs being like the reference, and is withheld where they are not."""
     reason = ""
-    if any(signal.verdict == "severe" and signal.name in OF_INPUTS for signal in found):
+    if any(signal.withholds for signal in found):
         reason = WITHHELD
     elif found[0].observations < LEAST_OBSERVATIONS:
         reason = UNKNOWN
+    elif not any(signal.observations for signal in found if signal.name in INPUT_SIGNALS):
+        reason = UNSEEN
     doc = profile.accuracy_ratio + confidence - profile.signals["confidence"].mean
     return AccuracyEstimate(
         reference_ratio=profile.accuracy_ratio,
         atc_ratio=None if reason else atc,
-        doc_ratio=None if reason else min(1.0, max(0.0, doc)),
+        doc_ratio=None if reason or math.isnan(doc) else min(1.0, max(0.0, doc)),
         withheld=reason,
     )

@@ -60,7 +60,7 @@ class Signals:
         values: by name, float64 [rows]; NaN where a row has none. A missing name is no row's.
         log_probabilities: float64 [rows, classes]: logits, or ``ln p`` where the model answers with
             probabilities; what the temperature divides. Of independent labels [rows, labels, 2], as
-            ``Meaning.apart`` has them.
+            ``Meaning.apart`` has them. NaN where nobody knows.
         chosen: bool [rows, labels], the labels that are the answer; None for exclusive classes.
     """
 

@@ -107,6 +107,8 @@ def middle_luma(picture: Picture) -> Array:
     width, height = min(size.width, _MIDDLE_PIXELS), min(size.height, _MIDDLE_PIXELS)
     left, top = ((size.width - width) // 2, (size.height - height) // 2)
     region = Region(left - left % _GRID_PIXELS, top - top % _GRID_PIXELS, width, height)
+    if isinstance(picture, Image.Image):
+        return _levels(_luma(region.of(picture)))
     return _levels(_luma(region.of(picture)))
 
 

@@ -19,7 +19,8 @@ MIDDLES = st.tuples(st.integers(1, 30), st.integers(1, 30)).flatmap(
 
 
 def by_definition(levels: Array) -> float:
-    on_lines, others = [], []
+    on_lines: list[int] = []
+    others: list[int] = []
     for turned in (levels.astype(int), levels.T.astype(int)):
         for place in range(turned.shape[1] - 1):
             steps = abs(turned[:, place + 1] - turned[:, place]).tolist()
