@@ -14,12 +14,11 @@ from batchproof_server.drift.bin_texts import bin_texts
 from batchproof_server.drift.binning import reference_shares
 from batchproof_server.drift.class_groups import UNORDERED
 from batchproof_server.drift.counters import MAX_DEVIATION, DriftCounts, Ruler
+from batchproof_server.drift.distances import noise_floor, smoothed_shares, stability_index
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import INPUT_SIGNALS, Signals
 from batchproof_server.drift.significance import LEAST_OBSERVATIONS, significance
 
-PRIOR_OBSERVATIONS: Final = 10
-"""The weight of the reference in the smoothed shares."""
 ALERT_OBSERVATIONS: Final = 200
 ALERT_PSI_LASTING: Final = 0.02
 ALERT_PSI: Final = 0.1
@@ -184,9 +183,8 @@ def _compared(
     shares, reference = reference_shares(known), int(known.sum())
     counts = live[: len(shares)]
     total = int(counts.sum())
-    smoothed = (counts + PRIOR_OBSERVATIONS * shares) / (total + PRIOR_OBSERVATIONS)
-    psi = float(((smoothed - shares) * np.log(smoothed / shares)).sum())
-    floor = (len(shares) - 1) * (1 / max(1, total) + 1 / max(1, reference))
+    smoothed, psi = smoothed_shares(counts, shares), float(stability_index(counts, shares))
+    floor = float(noise_floor(np.array(total), len(shares), reference))
     over = float(significance(name, counts, shares, reference)) if total and reference else 0.0
     now = counts / max(1, total)
     return SignalDrift(
