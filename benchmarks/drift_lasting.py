@@ -85,7 +85,7 @@ def days_of(
                 for place, name in enumerate(ruler.names)
             ]
         )
-        fired[rule] = held.any(axis=0)
+        fired[rule] = np.asarray(held.any(axis=0))
         names[rule] = tuple(n for n, each in zip(ruler.names, held, strict=True) if each.any())
     return Days(fired, names)
 

@@ -1,4 +1,4 @@
-"""Labelled pictures, fifteen shifts of them, and what a bundle answers to each."""
+"""Labelled pictures, fifteen shifts of them and milder ones, and what a bundle answers to each."""
 
 import io
 import shutil
@@ -73,40 +73,54 @@ def times(factor: float) -> Change:
     return lambda picture, _random: _levels(picture, lambda levels: levels * factor)
 
 
-def _noise(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    return _levels(picture, lambda levels: levels + random.normal(0, 0.1 * 255, levels.shape))
+def noise(amount: float) -> Change:
+    """Of a standard deviation that is a share of the full range."""
+    return lambda picture, random: _levels(
+        picture, lambda levels: levels + random.normal(0, amount * 255, levels.shape)
+    )
 
 
-def _faded(picture: Image.Image, _random: np.random.Generator) -> Image.Image:
-    return _levels(picture, lambda levels: levels.mean() + 0.5 * (levels - levels.mean()))
+def contrast(factor: float) -> Change:
+    """About the mean of the picture."""
+    return lambda picture, _random: _levels(
+        picture, lambda levels: levels.mean() + factor * (levels - levels.mean())
+    )
 
 
 def _grey(picture: Image.Image, _random: np.random.Generator) -> Image.Image:
     return picture.convert("L").convert("RGB")
 
 
-def _blurred(picture: Image.Image, _random: np.random.Generator) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(min(picture.size) / 60))
+def blur(share: float) -> Change:
+    """With a radius that is a share of the short side."""
+    return lambda picture, _random: picture.filter(
+        ImageFilter.GaussianBlur(share * min(picture.size))
+    )
 
 
-def _rotated(picture: Image.Image, _random: np.random.Generator) -> Image.Image:
-    return picture.rotate(20, Image.Resampling.BILINEAR)
+def rotated(degrees: float) -> Change:
+    """Counter-clockwise."""
+    return lambda picture, _random: picture.rotate(degrees, Image.Resampling.BILINEAR)
 
 
 def _upside_down(picture: Image.Image, _random: np.random.Generator) -> Image.Image:
     return picture.transpose(Image.Transpose.ROTATE_180)
 
 
-def _nearer(picture: Image.Image, _random: np.random.Generator) -> Image.Image:
-    width, height = picture.size
-    left, top = width // 6, height // 6
-    return picture.crop((left, top, width - left, height - top))
+def nearer(share: float) -> Change:
+    """Without such a share of each side on either end."""
+
+    def cut(picture: Image.Image, _random: np.random.Generator) -> Image.Image:
+        left, top = (round(share * side) for side in picture.size)
+        return picture.crop((left, top, picture.width - left, picture.height - top))
+
+    return cut
 
 
 CLEAN: Final = Shift("none")
 SHIFTS: Final = (
-    Shift("noise 0.1", _noise),
-    Shift("blur", _blurred),
+    Shift("noise 0.1", noise(0.1)),
+    Shift("blur", blur(1 / 60)),
     Shift("JPEG 30", quality=30),
     Shift("JPEG 10", quality=10),
     Shift("greyscale", _grey, needs_colour=True),
@@ -114,13 +128,25 @@ SHIFTS: Final = (
     Shift("green light", light(0.9, 1.1, 0.9), needs_colour=True),
     Shift("light x 0.3", times(0.3)),
     Shift("light x 1.5", times(1.5)),
-    Shift("contrast x 0.5", _faded),
-    Shift("rotated by 20", _rotated),
+    Shift("contrast x 0.5", contrast(0.5)),
+    Shift("rotated by 20", rotated(20)),
     Shift("upside down", _upside_down),
-    Shift("nearer", _nearer),
+    Shift("nearer by a third", nearer(1 / 6)),
     Shift("a tenth of the shoes", kept_shoes=0.1),
     Shift("unscaled levels", is_wrong_recipe=True),
 )
+MILD_SHIFTS: Final = (
+    Shift("noise 0.03", noise(0.03)),
+    Shift("slight blur", blur(1 / 150)),
+    Shift("JPEG 70", quality=70),
+    Shift("warmer light", light(1.04, 1, 0.96), needs_colour=True),
+    Shift("light x 0.85", times(0.85)),
+    Shift("contrast x 0.9", contrast(0.9)),
+    Shift("rotated by 7", rotated(7)),
+    Shift("nearer by a tenth", nearer(1 / 20)),
+    Shift("half of the shoes", kept_shoes=0.5),
+)
+"""Most of these withhold nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,4 +289,5 @@ def unscaled(bundle: Path, directory: Path) -> Path:
 
 def shifts_for(*, in_colour: bool) -> Iterator[Shift]:
     """Those that do anything to such pictures."""
-    return (shift for shift in SHIFTS if in_colour or not shift.needs_colour)
+    every = (*SHIFTS, *MILD_SHIFTS)
+    return (shift for shift in every if in_colour or not shift.needs_colour)

@@ -21,6 +21,8 @@ from batchproof_server.drift.significance import LEAST_OBSERVATIONS, significanc
 
 ALERT_OBSERVATIONS: Final = 200
 ALERT_PSI_LASTING: Final = 0.02
+ALERT_TESTS_LASTING: Final = 1.5
+"""How far over its critical value a test must be: what is off in a reference is so every day."""
 ALERT_PSI: Final = 0.1
 ALERT_PSI_SEVERE: Final = 0.25
 
