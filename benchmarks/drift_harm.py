@@ -116,7 +116,8 @@ def alert_table(subject: Subject, windows: int) -> Iterator[str]:
             cells.append(f"{before:.0f} → {after:.0f} %")
         found = compare(profile, stream.signals).signals
         cells.append("yes" if any(map(lasts, found)) else "no")
-        yield f"| {name} | {100 * stream.accuracy:.1f} % | {' | '.join(cells)} | {_effects(found)} |"
+        cells.append(_effects(found))
+        yield f"| {name} | {100 * stream.accuracy:.1f} % | {' | '.join(cells)} |"
 
 
 def lasts(signal: SignalDrift) -> bool:

@@ -81,7 +81,7 @@ def days_of(
     for rule, (psi, tests) in RULES.items():
         held = np.stack(
             [
-                _lasts(_notable(ruler, name, sums[place, HOURS - 1 :], psi, tests))
+                held_for_a_day(_notable(ruler, name, sums[place, HOURS - 1 :], psi, tests))
                 for place, name in enumerate(ruler.names)
             ]
         )
@@ -116,7 +116,7 @@ def _notable(ruler: Ruler, name: str, counts: Array, psi: float, tests: float) -
     return notable
 
 
-def _lasts(notable: Array) -> Array:
+def held_for_a_day(notable: Array) -> Array:
     """Whether it has been so at this hour and for the 24 before: bool [hours]."""
     run, held = 0, np.zeros(len(notable), bool)
     for hour, each in enumerate(notable.tolist()):
