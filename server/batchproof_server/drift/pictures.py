@@ -7,7 +7,7 @@ import numpy as np
 
 from batchproof_server.base.input_statistics import InputStatistics, SeenPixels
 from batchproof_server.base.signature import Array
-from batchproof_server.drift.blocks import blockiness
+from batchproof_server.drift.blocks import BLOCK_SIGNALS, blockiness
 from batchproof_server.drift.by_shape import measured
 from batchproof_server.drift.colours import COLOUR_SIGNALS, colour_properties
 
@@ -33,15 +33,25 @@ def input_values(inputs: Sequence[InputStatistics]) -> dict[str, Array]:
 def _pixel_values(pixels: Sequence[SeenPixels | None]) -> dict[str, Array]:
     there = [(place, each) for place, each in enumerate(pixels) if each is not None]
     coloured = [(place, each.colours) for place, each in there if each.colours is not None]
-    values = np.full((len(PICTURE_SIGNALS) + 1 + len(COLOUR_SIGNALS), len(pixels)), np.nan)
-    luma, blocks, colour = np.split(values, (len(PICTURE_SIGNALS), len(PICTURE_SIGNALS) + 1))
-    places = [place for place, _ in there]
-    luma[:, places] = picture_properties([each.luma for _, each in there]).T
-    blocks[:, places] = blockiness([each.middle for _, each in there])
-    colour[:, [place for place, _ in coloured]] = colour_properties(
-        [each for _, each in coloured]
-    ).T
-    return dict(zip((*PICTURE_SIGNALS, "blockiness", *COLOUR_SIGNALS), values, strict=True))
+    places, rows = [place for place, _ in there], len(pixels)
+    lumas = picture_properties([each.luma for _, each in there])
+    blocks = blockiness([each.middle for _, each in there])
+    colours = colour_properties([each for _, each in coloured])
+    columns = [
+        *_columns(lumas, places, rows),
+        *_columns(blocks, places, rows),
+        *_columns(colours, [place for place, _ in coloured], rows),
+    ]
+    return dict(zip((*PICTURE_SIGNALS, *BLOCK_SIGNALS, *COLOUR_SIGNALS), columns, strict=True))
+
+
+def _columns(figures: Array, places: Sequence[int], rows: int) -> Array:
+    """The figures of all rows, one after the other: [figures, rows], NaN for the other rows."""
+    if len(places) == rows:
+        return figures.T
+    columns = np.full((figures.shape[1], rows), np.nan)
+    columns[:, places] = figures.T
+    return columns
 
 
 def picture_properties(lumas: Sequence[Array]) -> Array:
