@@ -71,8 +71,8 @@ _NOW: tuple[Row, ...] = (
     ),
     (
         "Accuracy, estimated",
-        "Average thresholded confidence. No labels were used; it may be wrong. Withheld while class or inputs have drifted severely.",
-        {"": f"model:accuracy_estimate_atc:$window{{{MODEL}}}"},
+        "Difference of confidences. No labels were used; it may be wrong. Withheld while class or inputs have drifted severely.",
+        {"": f"model:accuracy_estimate_doc:$window{{{MODEL}}}"},
         {**_RATIO, "no_value": WITHHELD},
     ),
     (
