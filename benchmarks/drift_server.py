@@ -188,7 +188,8 @@ class Bench:
             np.array([row.top.index for row in rows]),
         )
         inputs = input_statistics([decode_image(self._recipe, each).seen for each in chunk])
-        values = {**signals.values, **input_values([inputs])}
+        every = {**signals.values, **input_values([inputs])}
+        values = {name: each for name, each in every.items() if name in self.profile.signals}
         return Signals(signals.classes, values, signals.log_probabilities)
 
     def _check(self, signals: Signals, before: Reading, after: Reading) -> None:

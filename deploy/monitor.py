@@ -167,7 +167,7 @@ def _print_where_to_look(addresses: dict[str, str], page: str, calm_s: int) -> N
   alerts       http://{page}/alerts
   drift        {graph}model_signal:psi_above_noise:5m
   tests        {graph}model_signal_test:drift_significance:5m
-  accuracy     {graph}model:accuracy:5m%20or%20model:accuracy_estimate_atc:5m
+  accuracy     {graph}model:accuracy:5m%20or%20model:accuracy_estimate_doc:5m
   metrics      http://{addresses["http"]}/metrics
   server       {addresses["grpc"]} (gRPC)
   dashboards   deploy/grafana/dashboards, in a Grafana whose data source is http://{page}

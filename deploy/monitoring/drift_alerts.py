@@ -5,6 +5,7 @@ from batchproof_server.drift.comparing import (
     ALERT_PSI,
     ALERT_PSI_LASTING,
     ALERT_PSI_SEVERE,
+    ALERT_TESTS_LASTING,
 )
 from monitoring.drift_rules import MODEL, SIGNAL, observations
 from monitoring.rules import Alert, Record, Rule
@@ -27,7 +28,10 @@ def drift_alerts(window: str, hold: str) -> tuple[Rule, ...]:
         ),
     )
     return (
-        Record(alerting, _notable(window, ALERT_PSI)),
+        Record(
+            alerting,
+            _notable(window, ALERT_PSI, f"model_signal:drift_significant:{window} == 1"),
+        ),
         *(
             Alert(
                 name,
@@ -47,7 +51,15 @@ def lasting_alert(window: str, hold: str) -> tuple[Rule, ...]:
     """Drift that is small and stays: harm to accuracy can be small in every signal."""
     lasting = f"model_signal:drift_lasting:{window}"
     return (
-        Record(lasting, _notable(window, ALERT_PSI_LASTING)),
+        Record(
+            lasting,
+            _notable(
+                window,
+                ALERT_PSI_LASTING,
+                f"max by ({SIGNAL}) (model_signal_test:drift_significance:{window})"
+                f" > {ALERT_TESTS_LASTING}",
+            ),
+        ),
         Alert(
             "PredictionDriftLasts",
             f"""
@@ -69,13 +81,13 @@ def lasting_alert(window: str, hold: str) -> tuple[Rule, ...]:
     )
 
 
-def _notable(window: str, limit_psi: float) -> str:
+def _notable(window: str, limit_psi: float, is_significant: str) -> str:
     # Before the share of it, a long window holds no more than a short one.
     early_s = round(WINDOW_SECONDS[window] * ALERT_WINDOW_SHARE)
     return f"""
     (model_signal:psi_above_noise:{window} > {limit_psi})
       and
-    (model_signal:drift_significant:{window} == 1)
+    ({is_significant})
       and
     ({observations(window)} >= {ALERT_OBSERVATIONS})
       and on ({SIGNAL})

@@ -1,13 +1,14 @@
 """The dashboard of drift: how far each signal is from its reference, which bins moved, accuracy."""
 
 from batchproof_server.drift.comparing import ALERT_OBSERVATIONS, ALERT_PSI, WITHHELD
+from batchproof_server.drift.signals import INPUT_SIGNALS
 from monitoring.accuracy_panels import accuracy_panels
 from monitoring.dashboard import Dashboard, Section, Variable
 from monitoring.drift_choices import GREY, MODEL, PSI_LIMITS, PSI_LINES, VERSION
 from monitoring.panels import Panel, Row, lines, named, panels, stat
 from monitoring.signal_panels import signal_panels
 
-_INPUTS = f'{MODEL}, signal=~"brightness|contrast|sharpness|aspect_ratio|tensor_mean"'
+_INPUTS = f'{MODEL}, signal=~"{"|".join(INPUT_SIGNALS)}"'
 
 _OUTPUTS = f'{MODEL}, signal=~"confidence|entropy|margin|energy|labels|tta_flip_rate|tta_mutual_information"'
 
@@ -70,8 +71,8 @@ _NOW: tuple[Row, ...] = (
     ),
     (
         "Accuracy, estimated",
-        "Average thresholded confidence. No labels were used; it may be wrong. Withheld while class or inputs have drifted severely.",
-        {"": f"model:accuracy_estimate_atc:$window{{{MODEL}}}"},
+        "Difference of confidences. No labels were used; it may be wrong. Withheld while class or inputs have drifted severely.",
+        {"": f"model:accuracy_estimate_doc:$window{{{MODEL}}}"},
         {**_RATIO, "no_value": WITHHELD},
     ),
     (

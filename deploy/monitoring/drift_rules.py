@@ -2,8 +2,8 @@
 
 from batchproof_server.drift.binning import MAX_BINS
 from batchproof_server.drift.class_groups import UNORDERED
-from batchproof_server.drift.comparing import PRIOR_OBSERVATIONS
 from batchproof_server.drift.counters import MAX_DEVIATION
+from batchproof_server.drift.distances import PRIOR_OBSERVATIONS
 from batchproof_server.drift.significance import (
     ANDERSON_DARLING,
     CHI2_Z,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from batchproof_server.base.events import PredictionRecord
-from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.input_statistics import InputStatistics, SeenPixels
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.pictures import input_values
@@ -34,11 +34,16 @@ def logits(rows: int, classes: int = 3, seed: int = 0) -> Array:
 def _inputs(rows: int, seed: int) -> InputStatistics:
     numbers = np.random.default_rng(seed + 1)
     lumas = (numbers.random((rows, 8, 8)) * numbers.uniform(10, 255, (rows, 1, 1))).astype(np.uint8)
+    colours = numbers.integers(0, 256, (rows, 16, 3)).astype(np.uint8)
     return InputStatistics(
-        lumas=tuple(lumas),
+        pixels=tuple(map(SeenPixels, lumas, _middles(numbers, rows), colours)),
         aspect_ratios=numbers.uniform(0.5, 2, rows),
         tensor_means=numbers.uniform(0, 1, rows),
     )
+
+
+def _middles(numbers: np.random.Generator, rows: int) -> Array:
+    return numbers.integers(0, 256, (rows, 24, 24)).astype(np.uint8)
 
 
 def record(

@@ -27,7 +27,7 @@ from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.profile_form import parse_profile, profile_digest, profile_json
 from batchproof_server.drift.settings import DriftSettings
 from batchproof_server.drift.signals import Signals, prediction_signals
-from batchproof_server.imaging.decoded import reduce_luma
+from batchproof_server.imaging.decoded import picture_statistics
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
 from support.bundles_on_disk import PICTURES, write_bundle
@@ -94,7 +94,7 @@ def expected(reference: ReferenceProfile, images: Array) -> DriftCounts:
     scores = score(logits, "logits")
     known = prediction_signals(scores.probabilities, scores.logits, scores.entropy, scores.decided)
     seen = InputStatistics(
-        lumas=tuple(reduce_luma(each)[0] for each in images),
+        pixels=tuple(picture_statistics(each, None).pixels for each in images),
         aspect_ratios=np.ones(len(images)),
         tensor_means=rows.mean(axis=(1, 2, 3), dtype=np.float64),
     )

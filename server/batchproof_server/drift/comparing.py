@@ -3,6 +3,7 @@
 Prometheus computes them of a window from the exported counters, this of counts at hand.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -13,24 +14,24 @@ from batchproof_server.drift.bin_texts import bin_texts
 from batchproof_server.drift.binning import reference_shares
 from batchproof_server.drift.class_groups import UNORDERED
 from batchproof_server.drift.counters import MAX_DEVIATION, DriftCounts, Ruler
+from batchproof_server.drift.distances import noise_floor, smoothed_shares, stability_index
 from batchproof_server.drift.profile import ReferenceProfile
-from batchproof_server.drift.signals import Signals
+from batchproof_server.drift.signals import INPUT_SIGNALS, Signals
 from batchproof_server.drift.significance import LEAST_OBSERVATIONS, significance
 
-PRIOR_OBSERVATIONS: Final = 10
-"""The weight of the reference in the smoothed shares."""
 ALERT_OBSERVATIONS: Final = 200
 ALERT_PSI_LASTING: Final = 0.02
+ALERT_TESTS_LASTING: Final = 1.5
+"""How far over its critical value a test must be: what is off in a reference is so every day."""
 ALERT_PSI: Final = 0.1
 ALERT_PSI_SEVERE: Final = 0.25
 
 Verdict: TypeAlias = Literal["severe", "drifted", "significant", "none", "too few", "not seen"]
 
-OF_INPUTS: Final = (
-    *UNORDERED, "brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean"
-)  # fmt: skip
+OF_INPUTS: Final = (*UNORDERED, *INPUT_SIGNALS)
 """Signals of which severe drift says that nothing learned on the reference holds any more."""
 WITHHELD: Final = "no estimate: the inputs are not like the reference"
+UNSEEN: Final = "no estimate: nothing is known of the inputs"
 UNKNOWN: Final = "no estimate: too few pictures"
 
 
@@ -80,6 +81,11 @@ class SignalDrift:
         """Whether an alert would fire."""
         return self.verdict in {"drifted", "severe"}
 
+    @property
+    def withholds(self) -> bool:
+        """Whether estimates that rest on the reference mean nothing any more."""
+        return self.verdict == "severe" and self.name in OF_INPUTS
+
 
 @dataclass(frozen=True, slots=True)
 class AccuracyEstimate:
@@ -87,9 +93,11 @@ class AccuracyEstimate:
 
     Attributes:
         reference_ratio: of the labelled reference.
-        atc_ratio: by average thresholded confidence (Garg et al. 2022); None where withheld.
-        doc_ratio: by the difference of confidences (Guillory et al. 2021); None where withheld.
-        withheld: why; empty where there are both.
+        atc_ratio: by average thresholded confidence (Garg et al. 2022); None where withheld, and
+            where the scores are not known.
+        doc_ratio: by the difference of confidences (Guillory et al. 2021); None where withheld, and
+            where the confidence is not known.
+        withheld: why; empty where there may be both.
     """
 
     reference_ratio: float
@@ -134,22 +142,26 @@ def compare(profile: ReferenceProfile, signals: Signals) -> DriftComparison:
 
 
 def compare_counts(
-    profile: ReferenceProfile, counts: DriftCounts, confidence: float
+    profile: ReferenceProfile, counts: DriftCounts, confidence: float, *, knows_scores: bool = True
 ) -> DriftComparison:
     """Compares what was counted.
 
     Args:
         profile: the reference.
         counts: of its ``Ruler``.
-        confidence: the mean of the rows that were counted; anything where there are none.
+        confidence: the mean of the rows that were counted; NaN where no row says it, and anything
+            where there are none.
+        knows_scores: whether all scores of the rows were known, and so whether they reach the
+            threshold of ATC.
     """
     found = tuple(_signals(profile, counts))
     rows = found[0].observations
+    atc = counts.atc_above / max(1, rows)
     return DriftComparison(
         rows=rows,
         unusable=int(counts.unusable.sum()),
         signals=found,
-        accuracy=_estimate(profile, found, counts.atc_above / max(1, rows), confidence),
+        accuracy=_estimate(profile, found, atc if knows_scores else None, confidence),
     )
 
 
@@ -173,9 +185,8 @@ def _compared(
     shares, reference = reference_shares(known), int(known.sum())
     counts = live[: len(shares)]
     total = int(counts.sum())
-    smoothed = (counts + PRIOR_OBSERVATIONS * shares) / (total + PRIOR_OBSERVATIONS)
-    psi = float(((smoothed - shares) * np.log(smoothed / shares)).sum())
-    floor = (len(shares) - 1) * (1 / max(1, total) + 1 / max(1, reference))
+    smoothed, psi = smoothed_shares(counts, shares), float(stability_index(counts, shares))
+    floor = float(noise_floor(np.array(total), len(shares), reference))
     over = float(significance(name, counts, shares, reference)) if total and reference else 0.0
     now = counts / max(1, total)
     return SignalDrift(
@@ -212,18 +223,20 @@ def _verdict(total: int, over: float, psi_above_noise: float) -> Verdict:
 
 
 def _estimate(
-    profile: ReferenceProfile, found: tuple[SignalDrift, ...], atc: float, confidence: float
+    profile: ReferenceProfile, found: tuple[SignalDrift, ...], atc: float | None, confidence: float
 ) -> AccuracyEstimate:
     """It rests on the inputs being like the reference, and is withheld where they are not."""
     reason = ""
-    if any(signal.verdict == "severe" and signal.name in OF_INPUTS for signal in found):
+    if any(signal.withholds for signal in found):
         reason = WITHHELD
     elif found[0].observations < LEAST_OBSERVATIONS:
         reason = UNKNOWN
+    elif not any(signal.observations for signal in found if signal.name in INPUT_SIGNALS):
+        reason = UNSEEN
     doc = profile.accuracy_ratio + confidence - profile.signals["confidence"].mean
     return AccuracyEstimate(
         reference_ratio=profile.accuracy_ratio,
         atc_ratio=None if reason else atc,
-        doc_ratio=None if reason else min(1.0, max(0.0, doc)),
+        doc_ratio=None if reason or math.isnan(doc) else min(1.0, max(0.0, doc)),
         withheld=reason,
     )

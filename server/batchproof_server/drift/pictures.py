@@ -5,35 +5,57 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.input_statistics import InputStatistics, SeenPixels
 from batchproof_server.base.signature import Array
+from batchproof_server.drift.blocks import BLOCK_SIGNALS, blockiness
+from batchproof_server.drift.by_shape import measured
+from batchproof_server.drift.colours import COLOUR_SIGNALS, colour_properties
 
 PICTURE_SIGNALS: Final = ("brightness", "contrast", "sharpness")
 
 _UNIT: Final = 255.0
 _LEAST_SIDE_PIXELS: Final = 3
-_MAX_PIXELS_AT_ONCE: Final = 1 << 15  # they stay in the processor's cache
 
 
 def input_values(inputs: Sequence[InputStatistics]) -> dict[str, Array]:
     """The signals of the rows of one or more requests, by name: float64 [rows].
 
-    The three of ``picture_properties``, ``aspect_ratio`` and ``tensor_mean``; NaN where a row came
-    as a tensor.
+    The three of ``picture_properties``, ``blockiness``, the three of ``colour_properties``,
+    ``aspect_ratio`` and ``tensor_mean``; NaN where a row came as a tensor, or has no colours.
     """
-    lumas = [luma for each in inputs for luma in each.lumas]
-    places = [place for place, luma in enumerate(lumas) if luma is not None]
-    properties = np.full((len(lumas), len(PICTURE_SIGNALS)), np.nan)
-    properties[places] = picture_properties([luma for luma in lumas if luma is not None])
     return {
-        **dict(zip(PICTURE_SIGNALS, properties.T, strict=True)),
+        **_pixel_values([each for some in inputs for each in some.pixels]),
         "aspect_ratio": np.concatenate([each.aspect_ratios for each in inputs]),
         "tensor_mean": np.concatenate([each.tensor_means for each in inputs]),
     }
 
 
+def _pixel_values(pixels: Sequence[SeenPixels | None]) -> dict[str, Array]:
+    there = [(place, each) for place, each in enumerate(pixels) if each is not None]
+    coloured = [(place, each.colours) for place, each in there if each.colours is not None]
+    places, rows = [place for place, _ in there], len(pixels)
+    lumas = picture_properties([each.luma for _, each in there])
+    blocks = blockiness([each.middle for _, each in there])
+    colours = colour_properties([each for _, each in coloured])
+    columns = [
+        *_columns(lumas, places, rows),
+        *_columns(blocks, places, rows),
+        *_columns(colours, [place for place, _ in coloured], rows),
+    ]
+    return dict(zip((*PICTURE_SIGNALS, *BLOCK_SIGNALS, *COLOUR_SIGNALS), columns, strict=True))
+
+
+def _columns(figures: Array, places: Sequence[int], rows: int) -> Array:
+    """The figures of all rows, one after the other: [figures, rows], NaN for the other rows."""
+    if len(places) == rows:
+        return figures.T
+    columns = np.full((figures.shape[1], rows), np.nan)
+    columns[:, places] = figures.T
+    return columns
+
+
 def picture_properties(lumas: Sequence[Array]) -> Array:
-    """The three properties of each picture: float64 [pictures, 3].
+    """The three properties of the luma of each picture: float64 [pictures, 3].
 
     Of the luma divided by 255:
 
@@ -48,20 +70,12 @@ def picture_properties(lumas: Sequence[Array]) -> Array:
     Args:
         lumas: uint8 [height, width], up to 128 pixels a side, each of its own size.
     """
-    properties = np.zeros((len(lumas), len(PICTURE_SIGNALS)))
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for place, luma in enumerate(lumas):
-        by_shape.setdefault(luma.shape, []).append(place)
-    for (height, width), places in by_shape.items():
-        size = max(1, _MAX_PIXELS_AT_ONCE // (height * width))
-        for start in range(0, len(places), size):
-            chosen = places[start : start + size]
-            levels = np.stack([lumas[place] for place in chosen]).astype(np.int16)
-            properties[chosen] = _properties(levels.reshape(len(chosen), -1), height, width)
-    return properties
+    return measured(lumas, len(PICTURE_SIGNALS), _properties)
 
 
-def _properties(levels: Array, height: int, width: int) -> Array:
+def _properties(pictures: Array) -> Array:
+    height, width = pictures.shape[1:]
+    levels = pictures.reshape(len(pictures), -1)
     mean, variance = _moments(levels)
     sharpness = np.zeros(len(levels))
     if min(height, width) >= _LEAST_SIDE_PIXELS:

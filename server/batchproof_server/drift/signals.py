@@ -12,9 +12,15 @@ import numpy as np
 from batchproof_server.base.meaning import AnyOfMany
 from batchproof_server.base.signature import Array
 
+LATER_SIGNALS: Final = ("blockiness", "saturation", "warmth", "tint")
+"""What 0.1.0 did not know, so that profiles of it lack them; and the last three have no row where
+pictures have one channel."""
+INPUT_SIGNALS: Final = (
+    "brightness", "contrast", "sharpness", *LATER_SIGNALS, "aspect_ratio", "tensor_mean",
+)  # fmt: skip
+"""What is known of a row before the model."""
 NUMERIC_SIGNALS: Final = (
-    "confidence", "entropy", "margin", "energy",
-    "brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean",
+    "confidence", "entropy", "margin", "energy", *INPUT_SIGNALS,
     "tta_flip_rate", "tta_mutual_information", "labels",
 )  # fmt: skip
 """Every signal but ``class``."""
@@ -26,6 +32,10 @@ NATURAL_RANGE: Final[Mapping[str, tuple[float, float]]] = {
     "brightness": (0.0, 1.0),
     "contrast": (0.0, 0.5),
     "sharpness": (0.0, np.inf),
+    "blockiness": (0.0, np.inf),
+    "saturation": (0.0, 1.0),
+    "warmth": (-1.0, 1.0),
+    "tint": (-1.0, 1.0),
     "aspect_ratio": (0.0, np.inf),
     "tta_flip_rate": (0.0, 1.0),
     "tta_mutual_information": (0.0, np.inf),
@@ -50,7 +60,7 @@ class Signals:
         values: by name, float64 [rows]; NaN where a row has none. A missing name is no row's.
         log_probabilities: float64 [rows, classes]: logits, or ``ln p`` where the model answers with
             probabilities; what the temperature divides. Of independent labels [rows, labels, 2], as
-            ``Meaning.apart`` has them.
+            ``Meaning.apart`` has them. NaN where nobody knows.
         chosen: bool [rows, labels], the labels that are the answer; None for exclusive classes.
     """
 

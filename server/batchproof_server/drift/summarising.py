@@ -1,7 +1,7 @@
 """From the signals of labelled pictures to their profile: bins are found, or taken from another."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from batchproof_server.drift.profile import (
     ece_ratio,
     refit_threshold,
 )
-from batchproof_server.drift.signals import NATURAL_RANGE, Signals
+from batchproof_server.drift.signals import LATER_SIGNALS, NATURAL_RANGE, Signals
 from batchproof_server.drift.tta_reference import TtaReference
 
 MIN_PICTURES = 100
@@ -125,7 +125,7 @@ def summarise(
         CannotProfile: too few pictures for bins of their own, values that are not finite, or a
             frame of other signals or classes.
     """
-    classes = len(subject.labels)
+    classes, signals = len(subject.labels), _comparable(signals, frame)
     if frame is None and len(truth) < MIN_PICTURES:
         raise CannotProfile(f"{len(truth)} pictures, expected {MIN_PICTURES} or more")
     _check_finite(signals)
@@ -149,6 +149,18 @@ def summarise(
         libraries=dict(subject.libraries),
         is_multi_label=signals.chosen is not None,
     )
+
+
+def _comparable(signals: Signals, frame: Frame | None) -> Signals:
+    """Without what no row has, and what the other part of the data is too old for."""
+    left_out = {
+        name
+        for name in LATER_SIGNALS
+        if name in signals.values
+        and (np.isnan(signals.values[name]).all() or (frame and name not in frame.edges))
+    }
+    values = {name: each for name, each in signals.values.items() if name not in left_out}
+    return replace(signals, values=values)
 
 
 def _are_right(signals: Signals, truth: Array) -> Array:

@@ -8,26 +8,31 @@ from typing import Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from batchproof_server.base.input_statistics import InputStatistics
+from batchproof_server.base.input_statistics import InputStatistics, SeenPixels
 from batchproof_server.base.signature import Array, tensor_mean
-from batchproof_server.imaging.geometry import Picture, as_array
+from batchproof_server.imaging.eight_bits import image_of_8_bits
+from batchproof_server.imaging.geometry import Picture, Region, as_array, picture_size
 from batchproof_server.imaging.pixels import luma_image
 from batchproof_server.imaging.recipe import Recipe
 
 _MAX_SAMPLED_PIXELS: Final = 1024
 _MAX_SIDE_PIXELS: Final = 128
+_MIDDLE_PIXELS: Final = 64
+_GRID_PIXELS: Final = 8  # of the blocks of JPEG
+_COLOURED_PIXELS: Final = 32
+_COLOURS: Final = 3
 
 
 class PictureStatistics(NamedTuple):
     """What is remembered of one picture.
 
     Attributes:
-        luma: uint8 [height, width], see ``reduce_luma``.
+        pixels: some of its pixels.
         aspect_ratio: width divided by height.
         tensor_mean: of its row; NaN where only views of it were made, whose mean says nothing.
     """
 
-    luma: Array
+    pixels: SeenPixels
     aspect_ratio: float
     tensor_mean: float
 
@@ -59,13 +64,17 @@ def decode_image(recipe: Recipe, encoded: bytes) -> DecodedImage:
 def picture_statistics(picture: Picture, row: Array | None) -> PictureStatistics:
     """What is remembered of a decoded, upright picture and of its row, if that was made."""
     luma, aspect_ratio = reduce_luma(picture)
-    return PictureStatistics(luma, aspect_ratio, math.nan if row is None else tensor_mean(row))
+    size = picture_size(picture)
+    is_small = max(size.width, size.height) <= _MIDDLE_PIXELS  # so its luma is not reduced
+    middle = luma if is_small else middle_luma(picture)
+    pixels = SeenPixels(luma, middle, spread_colours(picture))
+    return PictureStatistics(pixels, aspect_ratio, math.nan if row is None else tensor_mean(row))
 
 
 def input_statistics(seen: Sequence[PictureStatistics]) -> InputStatistics:
     """What was seen of the pictures of some rows, one or more, as observers get it."""
-    lumas, aspect_ratios, tensor_means = zip(*seen, strict=True)
-    return InputStatistics(lumas, np.array(aspect_ratios), np.array(tensor_means))
+    pixels, aspect_ratios, tensor_means = zip(*seen, strict=True)
+    return InputStatistics(pixels, np.array(aspect_ratios), np.array(tensor_means))
 
 
 def reduce_luma(picture: Picture) -> tuple[Array, float]:
@@ -83,9 +92,56 @@ def reduce_luma(picture: Picture) -> tuple[Array, float]:
     image = _luma(sampled)
     factor = math.ceil(max(image.size) / _MAX_SIDE_PIXELS)
     reduced = image if factor == 1 else image.reduce(factor)
+    return _levels(reduced), aspect_ratio
+
+
+def middle_luma(picture: Picture) -> Array:
+    """The luma of the middle of a decoded, upright picture, at its own size.
+
+    It begins at a multiple of 8 pixels from the upper left corner, as the blocks of a JPEG do.
+
+    Returns:
+        uint8 [height, width], up to 64 pixels a side.
+    """
+    size = picture_size(picture)
+    width, height = min(size.width, _MIDDLE_PIXELS), min(size.height, _MIDDLE_PIXELS)
+    left, top = ((size.width - width) // 2, (size.height - height) // 2)
+    region = Region(left - left % _GRID_PIXELS, top - top % _GRID_PIXELS, width, height)
+    if isinstance(picture, Image.Image):
+        return _levels(_luma(region.of(picture)))
+    return _levels(_luma(region.of(picture)))
+
+
+def spread_colours(picture: Picture) -> Array | None:
+    """The colours of up to 32 x 32 pixels of a decoded picture, evenly spread.
+
+    Returns:
+        uint8 [pixels, 3]; None where the picture has one channel.
+    """
+    if isinstance(picture, Image.Image):
+        if picture.mode != "RGB":
+            return None
+        size = (min(picture.width, _COLOURED_PIXELS), min(picture.height, _COLOURED_PIXELS))
+        chosen = picture.resize(size, Image.Resampling.NEAREST)
+        return np.frombuffer(chosen.tobytes(), np.uint8).reshape(-1, _COLOURS)
+    pixels = as_array(picture)
+    if pixels.shape[2] != _COLOURS:
+        return None
+    rows, columns = map(_evenly, pixels.shape[:2])
+    chosen_pixels = pixels[rows[:, np.newaxis], columns]
+    return np.asarray(image_of_8_bits(chosen_pixels)).reshape(-1, _COLOURS)
+
+
+def _evenly(side: int) -> Array:
+    """The middles of up to 32 equal parts of a side, as Pillow finds the nearest pixel."""
+    count = min(side, _COLOURED_PIXELS)
+    places: Array = (2 * np.arange(count) + 1) * side // (2 * count)
+    return places
+
+
+def _levels(image: Image.Image) -> Array:
     # Twice as quick as np.asarray, which asks Pillow for more.
-    luma = np.frombuffer(reduced.tobytes(), np.uint8).reshape(reduced.height, reduced.width)
-    return luma, aspect_ratio
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width)
 
 
 def _luma(picture: Picture) -> Image.Image:

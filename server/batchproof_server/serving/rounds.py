@@ -193,7 +193,7 @@ def tensor_statistics(model: ServedModel, tensors: Tensors) -> InputStatistics |
         return None
     array = tensors[model.loaded.backend.signature.inputs[0].name]  # a profile is of the one input
     return InputStatistics(
-        lumas=(None,) * len(array),
+        pixels=(None,) * len(array),
         aspect_ratios=np.full(len(array), np.nan),
         tensor_means=tensor_means(array),
     )

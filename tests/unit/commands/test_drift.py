@@ -101,7 +101,7 @@ def test_the_page_needs_nothing_from_outside_and_trusts_no_label(
     assert "&lt;b&gt;blue" in page
     assert "<b>" not in page
     assert not re.search(r"(src|href)=|url\(|https?:|<script", page)
-    assert page.count("<svg") == 10  # nine signals of logits and pictures, and the class
+    assert page.count("<svg") == 14  # 13 signals of logits and pictures, and the class
 
 
 def test_too_few_pictures_say_so(bundle: Path, same: Path, capsys: Captured) -> None:

@@ -106,7 +106,9 @@ def test_the_accuracy_of_the_reference_itself_is_estimated_as_it_is() -> None:
     assert accuracy.doc_ratio == pytest.approx(known.accuracy_ratio)
 
 
-@pytest.mark.parametrize("name", ["brightness", "sharpness", "tensor_mean", "contrast"])
+@pytest.mark.parametrize(
+    "name", ["brightness", "sharpness", "tensor_mean", "contrast", "saturation"]
+)
 def test_no_accuracy_is_estimated_when_the_inputs_are_not_like_the_reference(name: str) -> None:
     assert name in OF_INPUTS
     accuracy = compare(REFERENCE, shifted(1_000, name, 5.0)).accuracy

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from batchproof_server.drift.colours import COLOUR_SIGNALS
 from batchproof_server.drift.merging import CannotMerge, merge_profiles
 from batchproof_server.drift.profile_form import parse_profile, profile_json
-from batchproof_server.drift.signals import Signals
+from batchproof_server.drift.signals import LATER_SIGNALS, Signals
 from batchproof_server.drift.summarising import CannotProfile, frame_of, summarise
 from support.drift_fixtures import TTA, augmented_profile, part, profile, signals, subject, truth
 
@@ -50,6 +51,27 @@ def test_a_wrong_model_that_is_never_right_has_a_profile_too() -> None:
     built = summarise(subject(), made, (made.classes + 1) % 3)
     assert built.accuracy_ratio == 0
     assert parse_profile(profile_json(built)) == built
+
+
+def test_pictures_of_one_channel_have_a_profile_without_colours() -> None:
+    made = signals(200)
+    nothing = np.full(200, np.nan)
+    grey = replace(made, values={**made.values, **dict.fromkeys(COLOUR_SIGNALS, nothing)})
+    built = summarise(subject(), grey, truth(made))
+    assert set(made.values) - set(built.signals) == set(COLOUR_SIGNALS)
+    tints = np.where(np.arange(200) == 1, np.nan, made.values["tint"])
+    some = replace(made, values={**made.values, "tint": tints})
+    with pytest.raises(CannotProfile, match="tint of picture 1 is not finite"):
+        summarise(subject(), some, truth(made))
+
+
+def test_a_profile_of_0_1_0_gets_a_part_without_the_signals_that_came_later() -> None:
+    first, second = signals(200), signals(150, seed=1)
+    values = {name: each for name, each in first.values.items() if name not in LATER_SIGNALS}
+    old = summarise(subject(), replace(first, values=values), truth(first))
+    new = summarise(subject(), second, truth(second), frame_of(old))
+    assert set(new.signals) == set(old.signals) == set(second.values) - set(LATER_SIGNALS)
+    assert merge_profiles(old, new).pictures == 350
 
 
 def test_too_few_pictures_make_no_profile_but_may_be_a_part_of_one() -> None:

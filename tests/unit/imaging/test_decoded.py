@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, tensor_mean
 from batchproof_server.drift import pictures
-from batchproof_server.imaging.decoded import decode_image, reduce_luma
+from batchproof_server.imaging.decoded import (
+    decode_image,
+    input_statistics,
+    middle_luma,
+    picture_statistics,
+    reduce_luma,
+    spread_colours,
+)
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.geometry import Picture
 from batchproof_server.imaging.thumbnail import thumbnail_png
@@ -122,8 +130,58 @@ def test_the_row_is_the_recipes_own_and_the_picture_is_measured_before_the_resiz
     seen = decode_image(recipe, file)
     assert (seen.row == recipe.apply(file)).all()
     luma, aspect_ratio = reduce_luma(Image.fromarray(scene(40, 20)))
-    assert (seen.seen.luma == luma).all()
+    assert (seen.seen.pixels.luma == luma).all()
     assert (seen.seen.aspect_ratio, seen.seen.tensor_mean) == (aspect_ratio, tensor_mean(seen.row))
+
+
+@pytest.mark.parametrize("size", [(200, 333), (64, 64), (40, 90), (5, 3), (1, 1), (129, 71)])
+def test_the_middle_is_at_its_own_size_and_begins_where_a_block_does(size: tuple[int, int]) -> None:
+    levels = grey(*size)
+    middle = middle_luma(Image.fromarray(levels))
+    assert middle.shape == (min(64, size[0]), min(64, size[1]))
+    top, left = ((side - own) // 2 // 8 * 8 for side, own in zip(size, middle.shape, strict=True))
+    assert (middle == levels[top : top + 64, left : left + middle.shape[1]]).all()
+    assert (middle_luma(levels[:, :, np.newaxis]) == middle).all()
+    seen = picture_statistics(Image.fromarray(levels), None)
+    assert seen.pixels.middle.tolist() == middle.tolist()
+
+
+@pytest.mark.parametrize("size", [(200, 333), (64, 64), (40, 90), (5, 3), (1, 1), (1000, 31)])
+def test_colours_are_those_of_pixels_all_over_the_picture(size: tuple[int, int]) -> None:
+    pixels = scene(*size)
+    height, width = (min(32, side) for side in size)
+    rows = np.floor((np.arange(height) + 0.5) * size[0] / height).astype(int)
+    columns = np.floor((np.arange(width) + 0.5) * size[1] / width).astype(int)
+    expected = pixels[rows][:, columns].reshape(-1, 3).tolist()
+    for picture in (pixels, Image.fromarray(pixels), pixels.astype(np.uint16) * 256 + 99):
+        colours = spread_colours(picture)
+        assert colours is not None
+        assert colours.tolist() == expected
+
+
+@pytest.mark.parametrize("picture", [grey(20, 30), grey(20, 30)[..., np.newaxis]])
+def test_a_picture_of_one_channel_has_no_colours(picture: Array) -> None:
+    levels: Any = Image.fromarray(picture) if picture.ndim == 2 else picture
+    assert spread_colours(levels) is None
+    values = pictures.input_values([input_statistics([picture_statistics(levels, None)])])
+    assert np.isnan([values[name] for name in ("saturation", "warmth", "tint")]).all()
+    assert np.isfinite([values[name] for name in ("brightness", "blockiness")]).all()
+
+
+def test_rows_with_and_without_a_picture_and_colours_stand_side_by_side() -> None:
+    seen = [picture_statistics(each, None) for each in (grey(9, 9), scene(20, 20), scene(70, 9))]
+    nothing = np.full(2, np.nan)
+    tensors = InputStatistics((None, None), nothing, nothing)
+    values = pictures.input_values(
+        [input_statistics(seen[:2]), tensors, input_statistics(seen[2:])]
+    )
+    there = {name: np.isfinite(each).tolist() for name, each in values.items()}
+    assert there["sharpness"] == there["blockiness"] == [True, True, False, False, True]
+    assert there["tint"] == [False, True, False, False, True]
+    alone = pictures.input_values([input_statistics(seen[2:])])
+    assert {
+        name: each[-1] for name, each in values.items() if name in there and name != "tensor_mean"
+    } == {name: each[0] for name, each in alone.items() if name != "tensor_mean"}
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -186,7 +186,7 @@ def test_versions_keep_their_own_counts(page: Page) -> None:
 def test_rows_that_came_as_tensors_have_no_picture_but_a_class(page: Page) -> None:
     tensors = record(4)
     assert tensors.inputs is not None
-    unseen = replace(tensors.inputs, lumas=(None,) * 4, aspect_ratios=np.full(4, np.nan))
+    unseen = replace(tensors.inputs, pixels=(None,) * 4, aspect_ratios=np.full(4, np.nan))
     page.drift.keep_prediction(replace(tensors, inputs=unseen))
     page.drift.keep_prediction(record(2, inputs=False))
     page.drift.keep_prediction(record(3))

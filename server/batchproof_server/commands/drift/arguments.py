@@ -15,20 +15,32 @@ def add_drift(commands: Any) -> None:
     """Adds the command."""
     drift = commands.add_parser(
         "drift",
-        help="compare pictures with the reference profile, without Prometheus",
+        help="compare pictures or logged answers with the reference profile, without Prometheus",
         description="Answers the pictures of a folder, through the server's own recipe and model, "
-        "and compares what they and the answers look like with the reference profile: the same "
-        "figures as the rules of Prometheus. The pictures need no labels. Exits with 0 when an "
-        "alert would not fire, with 1 when it would or the model is refused, or with 2 for wrong "
-        "usage.",
+        "or reads answers from a log, and compares what they look like with the reference profile: "
+        "the same figures as the rules of Prometheus. The pictures need no labels. Exits with 0 "
+        "when an alert would not fire, with 1 when it would or the model is refused, or with 2 for "
+        "wrong usage.",
     )
     add_bundle(drift)
-    drift.add_argument(
+    compared = drift.add_mutually_exclusive_group(required=True)
+    compared.add_argument(
         "--data",
         type=Path,
         metavar="PATH",
-        required=True,
         help="a folder of pictures at any depth; a .csv or an .npz file as for evaluate",
+    )
+    compared.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="answers as JSON lines: what `batchproof predict --json` prints or a capture writes; "
+        "a folder of such files, or - for standard input",
+    )
+    drift.add_argument(
+        "--skip-faulty",
+        action="store_true",
+        help="leave out lines of the log that cannot be used, instead of refusing it",
     )
     add_limit(drift)
     drift.add_argument(

@@ -40,14 +40,14 @@ def drift_page(result: DriftResult) -> str:
         '<meta name="viewport" content="width=device-width">',
         f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>",
         f'<h1 class="{result.comparison.verdict}">{_text(title)}</h1>',
-        f"<p>{_text(result.data)}: {result.pictures:,} of {result.pictures_there:,} pictures,",
+        f"<p>{_text(result.data)}: {result.pictures:,} of {result.pictures_there:,} {result.unit},",
         f"against the {result.reference_pictures:,} of profile {digest}.<br>",
         f"Accuracy: {_text(accuracy_text(result.comparison.accuracy))}.</p>",
         *(f'<p class="quiet">{_text(note)}</p>' for note in result.notes),
         *_table(result),
         '<p class="quiet">The upper, grey bar is the share in the reference,',
-        "the lower, blue one that in these pictures.</p>",
-        *(part for signal in result.comparison.signals for part in _plot(signal)),
+        f"the lower, blue one that in these {result.unit}.</p>",
+        *(part for signal in result.comparison.signals for part in _plot(signal, result.unit)),
         "</body></html>",
     )
     return "\n".join(parts) + "\n"
@@ -62,10 +62,10 @@ def _table(result: DriftResult) -> Iterator[str]:
     yield "</table></div>"
 
 
-def _plot(signal: SignalDrift) -> Iterator[str]:
+def _plot(signal: SignalDrift, unit: str) -> Iterator[str]:
     yield f'<h2 class="{signal.verdict}">{_text(signal.name)}: {signal.verdict}</h2>'
     if not signal.observations:
-        yield '<p class="quiet">Not seen in these pictures.</p>'
+        yield f'<p class="quiet">Not seen in these {unit}.</p>'
         return
     height = _ROW_PIXELS * len(signal.bins)
     width = _LABEL_PIXELS + _WIDTH_PIXELS + 60

@@ -18,7 +18,7 @@ _MOST_BINS: Final = 3
 
 def drift_report(result: DriftResult) -> str:
     """What was compared, a table of the signals, what changed; ends without a line break."""
-    taken = f"{result.pictures:,} of {result.pictures_there:,} pictures"
+    taken = f"{result.pictures:,} of {result.pictures_there:,} {result.unit}"
     digest = result.profile_digest[:DIGEST_CHARACTERS]
     lines = [
         f"{result.model} version {result.version}: {result.headline}",
@@ -41,9 +41,11 @@ def drift_report(result: DriftResult) -> str:
 def accuracy_text(accuracy: AccuracyEstimate) -> str:
     """One line."""
     known = f"{accuracy.reference_ratio:.1%} in the reference"
-    if accuracy.atc_ratio is None or accuracy.doc_ratio is None:
-        return f"{known}; {accuracy.withheld}"
-    return f"{known}; estimates now: ATC {accuracy.atc_ratio:.1%}, DoC {accuracy.doc_ratio:.1%}"
+    estimates = {"ATC": accuracy.atc_ratio, "DoC": accuracy.doc_ratio}
+    there = [f"{name} {ratio:.1%}" for name, ratio in estimates.items() if ratio is not None]
+    if not there:
+        return f"{known}; {accuracy.withheld or 'no estimate: no confidence is known'}"
+    return f"{known}; estimates now: {', '.join(there)}"
 
 
 def cells(signal: SignalDrift) -> tuple[str, ...]:

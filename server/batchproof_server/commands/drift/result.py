@@ -2,25 +2,26 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from batchproof_server.drift.comparing import DriftComparison, SignalDrift
 
 
 @dataclass(frozen=True, slots=True)
 class DriftResult:
-    """A folder against a profile.
+    """Pictures, or logged answers, against a profile.
 
     Attributes:
         model: its name.
         version: its number.
         data: what was compared, as it was given.
-        pictures: that took part.
-        pictures_there: in all.
+        pictures: that took part; of a log, answers.
+        pictures_there: in all; of a log, lines.
         profile_digest: of the reference.
         reference_pictures: in it.
         notes: what is to be known of the profile, such as another version of Pillow.
         comparison: the figures.
+        unit: what was compared.
     """
 
     model: str
@@ -32,6 +33,7 @@ class DriftResult:
     reference_pictures: int
     notes: tuple[str, ...]
     comparison: DriftComparison
+    unit: Literal["pictures", "answers"] = "pictures"
 
     @property
     def alerting(self) -> tuple[SignalDrift, ...]:
@@ -48,7 +50,7 @@ class DriftResult:
         if verdict == "drifted":
             return f"DRIFT: {named}"
         if verdict in {"too few", "not seen"}:
-            return "TOO FEW PICTURES to tell"
+            return f"TOO FEW {self.unit.upper()} to tell"
         return "NO DRIFT that would alert"
 
     def to_json(self) -> str:
