@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.base.errors import ServingError
 from batchproof_server.commands.certify.command import only_bundle
-from batchproof_server.commands.evaluate.command import open_keras_source
+from batchproof_server.commands.evaluate.command import open_keras
 from batchproof_server.commands.serving import serve_version
 from batchproof_server.diagnosis.case import Given
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
@@ -130,7 +130,7 @@ async def run(arguments: argparse.Namespace, config: Config) -> None:
     place = only_bundle(arguments.bundle)
     async with serve_version(config, place) as serving:
         model = serving.model
-        source, reason = open_keras_source(model.loaded.bundle, config.engine)
+        source, reason = open_keras(model.loaded.bundle, config)
         modes = None if source is None else ModeAsker(model.loaded, source)
         asker = asker_of_core(model, serving.core.predict)
         measurer = await open_measurer(asker, place.directory, modes, reason)

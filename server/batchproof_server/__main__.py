@@ -10,6 +10,8 @@ from contextlib import nullcontext
 from typing import Final, TypeAlias
 
 from batchproof.command_line import INTERRUPTED, add_completion, command_first, completion_script
+from batchproof.text import printable
+from batchproof_server.base.errors import ServingError
 from batchproof_server.commands.certify.arguments import add_certify
 from batchproof_server.commands.ctl.arguments import add_ctl
 from batchproof_server.commands.diagnose.arguments import add_diagnose
@@ -28,6 +30,7 @@ from batchproof_server.observing.engine_lines import engine_lines_apart
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
 
+FAILED: Final = 1
 USAGE: Final = 2
 # What the bare install does not bring, and the extra "server" does.
 _SERVER_PACKAGES: Final = (
@@ -81,14 +84,17 @@ def main(argv: list[str] | None = None) -> int:
         )
         return USAGE
     # Whoever hands over the arguments runs the command in a process of its own.
-    is_whole_process = argv is None and arguments.command in _OPENS_ENGINES
+    code, is_whole_process = FAILED, argv is None and arguments.command in _OPENS_ENGINES
     try:
         with engine_lines_apart() if is_whole_process else nullcontext():
             code = _command(arguments.command)(arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if is_whole_process:
-        end_if_hanging(code)
+    except ServingError as failed:
+        sys.stderr.write(f"batchproof-server: {printable(str(failed))}\n")
+    finally:
+        if is_whole_process:
+            end_if_hanging(code)
     return code
 
 

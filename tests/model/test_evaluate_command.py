@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from batchproof_server.__main__ import main
-from batchproof_server.base.backend import EngineSettings
+from batchproof_server.application.config import Config
 from support.proof_fixtures import functional, layers, trained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,12 +134,12 @@ def test_a_predict_that_fails_is_a_note(
 
 
 def test_what_keras_cannot_load_as_it_is_does_not_end_the_evaluation(tmp_path: Path) -> None:
-    from batchproof_server.commands.evaluate.command import open_keras_source  # noqa: PLC0415 - TensorFlow
+    from batchproof_server.commands.evaluate.command import open_keras  # noqa: PLC0415 - TensorFlow
     from batchproof_server.models.bundle import read_bundle  # noqa: PLC0415 - TensorFlow
 
     bundle = write_bundle(tmp_path / "torn" / "1")
     (bundle / "model.keras").write_bytes(b"PK torn")
-    source, reason = open_keras_source(read_bundle("torn", 1, bundle), EngineSettings())
+    source, reason = open_keras(read_bundle("torn", 1, bundle), Config())
     assert source is None
     assert reason.startswith("not available: ")
 

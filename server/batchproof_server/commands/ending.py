@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import traceback
 from typing import Final
 
 # Threads that load and execute models; see `models.thread_loader` and `models.limited_loading`.
@@ -14,12 +15,15 @@ _PATIENCE_S: Final = 1.0
 def end_if_hanging(code: int) -> None:
     """Ends the process when a thread of a model hangs, because Python would wait for that thread.
 
-    Nothing can interrupt it: it may be in a kernel of an engine for ever.
+    Nothing can interrupt it: it may be in a kernel of an engine for ever. An exception that is on
+    its way is told first, since nobody else will.
     """
     threads = [each for each in threading.enumerate() if each.name.startswith(_OF_MODELS)]
     for thread in threads:
         thread.join(_PATIENCE_S)
     if any(thread.is_alive() for thread in threads):
+        if sys.exception() is not None:
+            traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

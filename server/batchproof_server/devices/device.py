@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from batchproof_server.base.signature import Tensors
 
@@ -29,6 +29,9 @@ class Executed:
 
     parts: tuple[Tensors, ...]
     execution_s: float
+
+
+GIVEN_UP: Final = "it took longer than [execution] max_execution_s allows and was given up"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from batchproof_server.devices.arena import Arena
 from batchproof_server.devices.assembly import fill, split
 from batchproof_server.devices.child import ChildListener, Loss
 from batchproof_server.devices.device import (
+    GIVEN_UP,
     DeviceState,
     Executed,
     Execution,
@@ -116,7 +117,7 @@ class ProcessDevice:
         """Gives the micro-batch at hand up, and ends the process, which is replaced."""
         if self._running is None or self._process is None:
             return
-        self._give_up(BackendFailed("the execution was given up"))
+        self._give_up(BackendFailed(GIVEN_UP))
         self._process.kill(Loss("hung", "did not end an execution in time"))
 
     def replace(self) -> None:

@@ -14,6 +14,7 @@ from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Tensors
 from batchproof_server.devices.assembly import assemble, split
 from batchproof_server.devices.device import (
+    GIVEN_UP,
     DeviceState,
     Executed,
     Execution,
@@ -94,7 +95,7 @@ class ThreadDevice:
             return
         self._given_up, finish = self._running
         self._running = None
-        given_up = NotExecuted(BackendFailed("the execution was given up"), 0.0)
+        given_up = NotExecuted(BackendFailed(GIVEN_UP), 0.0)
         asyncio.get_running_loop().call_soon(finish, given_up)
 
     def replace(self) -> None:

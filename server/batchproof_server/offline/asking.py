@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from batchproof_server.backends.foreign_faults import first_line
+from batchproof_server.base.errors import BackendFailed, ServingError
 from batchproof_server.serving.request import Prediction, PredictRequest, Refusal
 
 Predict: TypeAlias = Callable[[Sequence[PredictRequest]], Awaitable[list[Prediction | Refusal]]]
@@ -19,5 +21,13 @@ async def ask(predict: Predict, request: PredictRequest) -> Prediction:
     """
     (answer,) = await predict([request])
     if isinstance(answer, Refusal):
-        raise answer.error
+        raise _explained(answer.error) from answer.error
     return answer
+
+
+def _explained(error: ServingError) -> ServingError:
+    """The same with what the model failed with, which for callers of a server is in its log."""
+    cause = error.__cause__
+    if not isinstance(error, BackendFailed) or cause is None:
+        return error
+    return BackendFailed(f"{error}: {first_line(str(cause), cause)}")

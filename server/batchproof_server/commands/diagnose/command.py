@@ -14,7 +14,7 @@ from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.evaluate.command import (
     offline_config,
-    open_keras_source,
+    open_keras,
     tell_fault,
 )
 from batchproof_server.commands.serving import serve_version
@@ -106,7 +106,7 @@ async def _diagnose(
     async with serve_version(config, place) as serving:
         model = serving.model
         began_s = clock.now_s()
-        source, reason = open_keras_source(model.loaded.bundle, config.engine)
+        source, reason = open_keras(model.loaded.bundle, config)
         modes = None if source is None else ModeAsker(model.loaded, source)
         asker = asker_of_core(model, serving.core.predict)
         measurer = await open_measurer(asker, place.directory, modes, f"Keras: {reason}")

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.backends.artefact import LayeredKind
-from batchproof_server.backends.source import LayeredSource
-from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
 from batchproof_server.commands.evaluate.recipe_check import check_recipe
 from batchproof_server.commands.evaluate.report import evaluation_report
+from batchproof_server.commands.opening import LimitedKeras, open_within
 from batchproof_server.commands.serving import serve_version
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.models.bundle import Bundle, read_bundle
@@ -134,7 +133,7 @@ async def _evaluate(
     async with serve_version(config, place) as serving:
         served_recipe(serving.model.loaded)
         with show_bars(len(chosen)) as bars:
-            source, reason = open_keras_source(serving.model.loaded.bundle, config.engine)
+            source, reason = open_keras(serving.model.loaded.bundle, config)
             evaluator = Evaluator(
                 served=serving.model,
                 predict=serving.core.predict,
@@ -150,20 +149,22 @@ async def _evaluate(
             return replace(evaluation, recipe_check=check)
 
 
-def open_keras_source(bundle: Bundle, settings: EngineSettings) -> tuple[LayeredSource | None, str]:
+def open_keras(bundle: Bundle, config: Config) -> tuple[LimitedKeras | None, str]:
     """The artefact as it was saved, opened by Keras, without any repair.
 
     Args:
         bundle: that was loaded with these settings.
-        settings: how engines use the machine.
+        config: how engines use the machine, and how long they may take.
 
     Returns:
         It, or why it is not available.
     """
-    if not isinstance(bundle.kind, LayeredKind):
+    kind = bundle.kind
+    if not isinstance(kind, LayeredKind):
         return None, f"not available: {bundle.artefact.name} is no .keras file"
     try:
-        return bundle.kind.open(bundle.artefact, settings), ""
+        source = open_within(config, lambda: kind.open(bundle.artefact, config.engine))
+        return LimitedKeras(source, config), ""
     except ModelRefused as refused:
         return None, f"not available: {'; '.join(refused.findings) or refused}"
 

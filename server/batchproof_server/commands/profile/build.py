@@ -10,12 +10,12 @@ from batchproof_server.application.config import Config, prepare_engines, read_c
 from batchproof_server.backends.artefact import LayeredKind
 from batchproof_server.backends.examining import check_safe
 from batchproof_server.backends.source import Penultimate
-from batchproof_server.base.backend import EngineSettings
 from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.files import write_whole
 from batchproof_server.base.spread import spread
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import OK, only_bundle
+from batchproof_server.commands.opening import LimitedEmbedder, open_within
 from batchproof_server.commands.profile.report import profile_report
 from batchproof_server.commands.serving import serve_version
 from batchproof_server.commands.terminal import write
@@ -148,7 +148,7 @@ async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples |
         built = summarise(subject, signals, truth, frame)
         if not work.samples:
             return built, None, loaded_s
-        embedder, reason = open_embedder(loaded.bundle, work.config.engine)
+        embedder, reason = open_embedder(loaded.bundle, work.config)
         wanted = WantedSamples(work.samples, subject.labels, embedder, reason)
         return built, samples_of(recipe, work.pictures, signals, wanted), loaded_s
 
@@ -188,14 +188,15 @@ def profiled_model(loaded: LoadedModel, plan: Plan | None = None) -> ProfiledMod
     )
 
 
-def open_embedder(bundle: Bundle, settings: EngineSettings) -> tuple[Penultimate | None, str]:
+def open_embedder(bundle: Bundle, config: Config) -> tuple[Penultimate | None, str]:
     """What computes the penultimate layer of a bundle's model, or why nothing does."""
-    if not isinstance(bundle.kind, LayeredKind):
+    kind = bundle.kind
+    if not isinstance(kind, LayeredKind):
         return None, f"no embeddings: {bundle.artefact.name} is no .keras file, it has no layers"
-    check_safe(bundle.kind, bundle.artefact)
-    source = bundle.kind.open(bundle.artefact, settings)
+    check_safe(kind, bundle.artefact)
+    source = open_within(config, lambda: kind.open(bundle.artefact, config.engine))
     source.repair()
     embedder = source.penultimate()
     if embedder is None:
         return None, "no embeddings: no single layer feeds the one that makes the scores"
-    return embedder, ""
+    return LimitedEmbedder(embedder, config), ""

@@ -91,6 +91,7 @@ class Measurer:
         perturbed = await self.perturber.perturb(small)
         framed = await self._framed(encoded)
         compared = await run(partial(self.reference.compared, perturbed))
+        modes = None if self.modes is None else self.modes.modes(row)
         return Case(
             subject=self.subject,
             name=name,
@@ -104,8 +105,8 @@ class Measurer:
             framed=framed,
             scalings=tuple(_scaling_ends(self.mistakes, recipe.channels)),
             paths=await ask_beside(self.asker, row),
-            modes=None if self.modes is None else self.modes.modes(row),
-            no_modes=self.no_modes,
+            modes=modes,
+            no_modes=self.no_modes if self.modes is None else self.modes.failure,
             curves=compared.curves,
             agreement=agreement(perturbed),
             looks=perturbed.looks,

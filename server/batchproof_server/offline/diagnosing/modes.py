@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from batchproof_server.backends.foreign_faults import first_line
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.diagnosis.answers import ClassAnswers
@@ -30,15 +31,32 @@ class Modal(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+# Takes note of its failure and asks no more from then on: what hangs once hangs again.
+@dataclass(slots=True)
 class ModeAsker:
-    """Asks one model in every mode."""
+    """Asks one model in every mode.
+
+    Attributes:
+        model: as it is served.
+        source: as it was saved.
+        failure: why there are no answers; empty while all goes well.
+    """
 
     model: LoadedModel
     source: Modal
+    failure: str = ""
 
-    def modes(self, row: Array) -> TrainingModes:
-        """The answers to one row."""
+    def modes(self, row: Array) -> TrainingModes | None:
+        """The answers to one row; None once it failed."""
+        if self.failure:
+            return None
+        try:
+            return self._modes(row)
+        except Exception as fault:  # noqa: BLE001 - Keras raises what it likes
+            self.failure = f"Keras: {first_line(str(fault), fault)}"
+            return None
+
+    def _modes(self, row: Array) -> TrainingModes:
         return TrainingModes(
             predict=self._answers([self.source.predict(self._inputs(row, 1), 1)]),
             eager=self._trained(row, 1, 1, statistics=False, dropout=False),

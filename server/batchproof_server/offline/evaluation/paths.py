@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from batchproof_server.backends.foreign_faults import first_line
 from batchproof_server.base.errors import InvalidInput, ServingError
 from batchproof_server.base.meaning import Limit
 from batchproof_server.base.output_forms import ScoresKind
@@ -108,7 +109,7 @@ class BatchPath:
         except Exception as fault:
             # Keras raises what it likes; the served backend only what its contract says.
             if self.may_fail:
-                self.failure = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+                self.failure = first_line(str(fault), fault)
             elif isinstance(fault, ServingError):
                 raise EvaluationFailed(f"batches of {self.batch_rows}: {fault}") from fault
             else:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.errors import BackendFailed, InvalidInput
 from batchproof_server.base.events import PredictionRecord, Subscription
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.recorded import signals_of_records
@@ -102,8 +102,14 @@ class Answering:
             count(done)
             return signals
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask_when_due(at)) for at in range(0, len(pictures), size)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                begun = range(0, len(pictures), size)
+                tasks = [group.create_task(ask_when_due(at)) for at in begun]
+        except ExceptionGroup as failed:
+            # When the model failed one request, the others were refused because of that.
+            causes = (each for each in failed.exceptions if isinstance(each, BackendFailed))
+            raise next(causes, failed.exceptions[0]) from failed
         found = [task.result() for task in tasks]
         return [signals for signals in found if signals is not None], sorted(refused)
 

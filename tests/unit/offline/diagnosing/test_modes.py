@@ -1,0 +1,67 @@
+"""What Keras answers in every mode, and what becomes of the diagnosis when it answers nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from batchproof_server.application.config import Config
+from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.base.errors import BackendFailed
+from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.models.discovery import Place
+from batchproof_server.models.loaded import LoadedModel
+from batchproof_server.models.loading import load_version
+from batchproof_server.offline.diagnosing.modes import DROPOUT_DRAWS, ModeAsker
+from support.bundles_on_disk import PICTURES, write_bundle
+
+ROW = np.full((2, 2, 3), 10.0, np.float32)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> LoadedModel:
+    directory = write_bundle(tmp_path / "pets" / "1", PICTURES, shape=(2, 2, 3))
+    return load_version(Place("pets", 1, directory), loading_plugs(Config()))
+
+
+class Keras:
+    """Answers the first pixel, and in training mode nothing but a fault if there is one."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault, self.asked = fault, 0
+
+    def predict(self, inputs: Tensors, batch_rows: int) -> dict[str, Array]:
+        """As ``LayeredSource``."""
+        del batch_rows
+        self.asked += 1
+        return {"scores": inputs["image"][:, 0, 0]}
+
+    def in_training_mode(
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
+    ) -> dict[str, Array]:
+        """As ``LayeredSource``."""
+        del statistics, dropout
+        if self.fault is not None:
+            raise self.fault
+        return self.predict(inputs, 1)
+
+
+def test_every_mode_is_asked_for_the_same_row(model: LoadedModel) -> None:
+    asker = ModeAsker(model, Keras())
+    modes = asker.modes(ROW)
+    assert modes is not None
+    assert len(modes.predict.decided) == 1
+    assert len(modes.dropout.decided) == DROPOUT_DRAWS
+    assert asker.failure == ""
+
+
+@pytest.mark.parametrize("fault", [BackendFailed("no answer"), RuntimeError("no answer\nat all")])
+def test_a_model_that_fails_in_training_mode_is_asked_no_more_and_the_reason_is_kept(
+    model: LoadedModel, fault: Exception
+) -> None:
+    keras = Keras(fault)
+    asker = ModeAsker(model, keras)
+    assert asker.modes(ROW) is None
+    assert asker.modes(ROW) is None
+    assert asker.failure == "Keras: no answer"
+    assert keras.asked == 1
