@@ -30,7 +30,7 @@ _NEIGHBOURS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Compared:
+class BesideReference:
     """A picture beside the reference pictures; the attributes are those of ``Case``."""
 
     curves: tuple[Curve, ...]
@@ -77,10 +77,10 @@ class ReferenceFigures:
             ),
         )
 
-    def compared(self, perturbed: Perturbed) -> "Compared":
+    def compared(self, perturbed: Perturbed) -> "BesideReference":
         """A picture compared with all of them."""
         others = self.others() if self.pictures else None
-        return Compared(
+        return BesideReference(
             curves=curves_of(perturbed, list(self.perturbed)),
             turns=no_turns() if others is None else turns_of(perturbed, others),
             place=_empty_place(perturbed) if others is None else self.place(perturbed),
