@@ -10,9 +10,7 @@ from pydantic import ConfigDict
 from batchproof_server.base.errors import cut
 from batchproof_server.base.validation import (
     NO_UNKNOWN_KEYS,
-    InvalidSettings,
-    parse_settings,
-    parser_says,
+    parse_document,
     read_by,
 )
 from batchproof_server.models.coming_labels import MOST_LABELS, check_label
@@ -118,13 +116,7 @@ def read_orders(text: str) -> KeptOrders:
     Raises:
         InvalidSettings: with every fault.
     """
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as fault:
-        raise InvalidSettings((parser_says(fault),)) from fault
-    if not isinstance(values, dict):
-        raise InvalidSettings(("it is no JSON object",))
-    return parse_settings(KeptOrders, values)
+    return parse_document(KeptOrders, text)
 
 
 def orders_text(orders: KeptOrders) -> str:

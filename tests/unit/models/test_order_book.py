@@ -31,7 +31,7 @@ def test_a_file_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"", "Expecting value"),
-        (b"[]", "it is no JSON object"),
+        (b"[]", "expected an object"),
         (b"\xff", "'utf-8' codec"),
         (b'{"format": 2}', "format: unknown 2, one of 1"),
         (b'{"format": 1, "modles": {}}', 'modles: unknown key; the nearest known one is "models"'),
