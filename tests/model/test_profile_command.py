@@ -52,7 +52,7 @@ def test_the_embedded_model_is_profiled_by_what_the_server_answers(
     assert {each.pictures for each in made.classes} == {100}
     for signal in made.signals.values():
         assert sum(signal.counts) == 1000
-    assert len(made.signals) == 9
+    assert len(made.signals) == 10
     assert 0.8 < made.calibration.temperature < 1.6
 
 
@@ -68,7 +68,9 @@ def test_the_shipped_profile_is_of_the_shipped_model_and_its_counts_are_like_the
     for name, signal in shipped.signals.items():
         shift = abs(made.signals[name].mean - signal.mean)
         assert shift <= 0.15 * signal.scale
-    assert Ruler(shipped).names == Ruler(made).names
+    # It was made before compression was a signal.
+    known = tuple(name for name in Ruler(made).names if name != "blockiness")
+    assert Ruler(shipped).names == known
 
 
 def test_samples_have_the_embedding_that_keras_computes(

@@ -208,7 +208,10 @@ def test_a_model_that_fails_on_a_picture_exits_1(
     monkeypatch.setattr(AffineBackend, "execute", failing)
     assert evaluate(bundle, data) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "batchproof-server: image 0: the model failed while it executed this request"
+    assert line == (
+        "batchproof-server: image 0: the model failed while it executed this request: "
+        "the model failed"
+    )
 
 
 def test_weights_are_fitted_told_and_written_bound_to_the_model(

@@ -58,6 +58,8 @@ Kinds: TypeAlias = Mapping[str, Guess[LikelyKind]]
 Pictures: TypeAlias = Sequence[LabelledPicture]
 
 _KERAS_FILE: Final = "model.keras"
+_NO_REFERENCE: Final = "drift has no reference"
+_NO_TRAINING: Final = "a diagnosis cannot tell overfitting"
 
 
 # Contract: reads the model where it lies only to copy or convert it; what is judged, executed and
@@ -277,23 +279,21 @@ class Packing:
             engine = certificate.subject.environment.engine
             self.tell("certificate", "", f"{said}, executed by {engine}")
             proven.proof.keep(self.fresh)
-        self._keep_profile(
-            "profile", proven.profile, PROFILE_NAME, "what drift is measured against"
-        )
+        reference = "what drift is measured against"
+        self._keep_profile("profile", proven.profile, PROFILE_NAME, reference, _NO_REFERENCE)
         if self.work.training_data is not None:
-            trained_on = proven.training_profile
-            told = "what a diagnosis tells overfitting by"
-            self._keep_profile("training", trained_on, TRAINING_PROFILE_NAME, told)
+            made, told = proven.training_profile, "what a diagnosis tells overfitting by"
+            self._keep_profile("training", made, TRAINING_PROFILE_NAME, told, _NO_TRAINING)
         if (curve := self.work.training_curve) is not None:
             write_whole(self.fresh / TRAINING_NAME, training_curve_json(curve))
             self.tell("curve", "", curve.summary)
 
     def _keep_profile(
-        self, name: str, profile: ReferenceProfile | None, file: str, purpose: str
+        self, name: str, profile: ReferenceProfile | None, file: str, purpose: str, lacking: str
     ) -> None:
         if profile is None:
             expected = f"expected {MIN_PICTURES} labelled pictures or more"
-            self.tell(name, "", f"none, and it is {purpose}: {expected}")
+            self.tell(name, "", f"none, so {lacking}: {expected}")
             return
         write_whole(self.fresh / file, profile_json(profile))
         right = f"right on {profile.accuracy_ratio:.1%} of {profile.pictures} pictures"
