@@ -199,7 +199,7 @@ def corpora(rounds: int) -> tuple[float, float, float, float]:
         command = (executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
         run([*command, f"--junitxml={report}"], cwd=ROOT, check=False, capture_output=True)
         # Written by pytest a moment ago.
-        cases = list(ET.parse(report).iter("testcase"))  # noqa: S314
+        cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own report
     bad, good = (_of_kind(cases, kind) for kind in ("bad", "good"))
     failed = [sum(map(_has_failed, each)) for each in (bad, good)]
     return float(len(bad)), float(failed[0]), float(len(good)), float(failed[1])

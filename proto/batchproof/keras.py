@@ -92,7 +92,7 @@ class PackBundle(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
         self._monitor = monitor
         self._best: Best = best or _best_of(monitor)
         self._epochs: list[dict[str, float | None]] = []
-        self._kept: int | None = None
+        self._kept: tuple[int, float] | None = None
         self._weights: list[NDArray[Any]] = []
         self._check()
 
@@ -124,14 +124,15 @@ class PackBundle(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
                 "validation_data, or name another one"
             )
         self._epochs.append(figures)
-        value, kept = figures[self._monitor], self._kept
-        if value is not None and (kept is None or self._is_better(value, kept)):
-            self._kept = len(self._epochs)
+        value = figures[self._monitor]
+        if value is not None and self._is_best(value):
+            self._kept = len(self._epochs), value
             self._weights = self.model.get_weights()
 
-    def _is_better(self, value: float, kept: int) -> bool:
-        before = self._epochs[kept - 1][self._monitor]
-        assert before is not None  # noqa: S101 - no epoch is kept without a finite figure
+    def _is_best(self, value: float) -> bool:
+        if self._kept is None:
+            return True
+        _, before = self._kept
         return value < before if self._best == "lowest" else value > before
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -143,19 +144,20 @@ class PackBundle(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
         del logs
         if self._kept is None:
             raise NotPacked(f'no epoch had a finite "{self._monitor}", so no weights are the best')
+        epoch, _ = self._kept
         kept_files = Path(tempfile.mkdtemp(prefix="batchproof-"))
-        command = self._command(kept_files)
+        command = self._command(kept_files, epoch)
         if (code := _run(command)) != 0:
             shown = shlex.join(command)
             raise NotPacked(f"pack ended with {code}; the best weights are kept: {shown}")
         shutil.rmtree(kept_files)
         self.bundle = self._out
 
-    def _command(self, folder: Path) -> list[str]:
+    def _command(self, folder: Path, epoch: int) -> list[str]:
         """Writes the files that ``pack`` takes, and says how to call it."""
         model = folder / "model.keras"
         self._save_best(model)
-        (folder / "training-curve.json").write_text(json.dumps(self._curve()))
+        (folder / "training-curve.json").write_text(json.dumps(self._curve(epoch)))
         options = {**self._options, "--training-curve": str(folder / "training-curve.json")}
         for option, pictures in self._pictures.items():
             options[option] = _file_of(pictures, folder / f"{option.removeprefix('--')}.npz")
@@ -173,9 +175,9 @@ class PackBundle(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
         finally:
             self.model.set_weights(last)
 
-    def _curve(self) -> dict[str, Any]:
+    def _curve(self, epoch: int) -> dict[str, Any]:
         return {
-            "format": 1, "monitor": self._monitor, "best": self._best, "kept": self._kept,
+            "format": 1, "monitor": self._monitor, "best": self._best, "kept": epoch,
             "epochs": self._epochs,
         }  # fmt: skip
 

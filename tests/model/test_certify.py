@@ -21,6 +21,7 @@ from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import load_version
 from batchproof_server.proof.certificate.document import parse_certificate
 from batchproof_server.proof.settings import ProofSettings
+from support.even_kernels import skip_where_kernels_are_uneven
 from support.model_fixtures import cnn, save_cnn, save_exported, save_table
 from system.bundles import EMBEDDED
 
@@ -312,6 +313,7 @@ def test_a_setting_refuses_what_was_probed_but_not_read(
 def test_measuring_shows_every_engine_whichever_was_chosen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    skip_where_kernels_are_uneven()
     version = keras_bundle(tmp_path, cnn())
     assert main(["certify", str(version), "--measure"]) == 0
     chosen = capsys.readouterr().out

@@ -199,4 +199,5 @@ def test_the_best_epoch_is_told_by_the_name_of_the_figure(
     for epoch, figure in enumerate(figures):
         packing.on_epoch_end(epoch, {monitor: figure})
 
-    assert packing._kept == kept
+    assert packing._kept is not None
+    assert packing._kept[0] == kept

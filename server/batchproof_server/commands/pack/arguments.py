@@ -31,20 +31,7 @@ def add_pack(commands: Any) -> None:
         "<class>/<pictures>, a .csv or an .npz file; without them the recipe stays a guess, and "
         "there is no reference for drift",
     )
-    pack.add_argument(
-        "--training-data",
-        type=Path,
-        metavar="LABELLED",
-        help="labelled pictures that the model was trained on, in the same form: their profile "
-        "lets a diagnosis say whether the model knows them by heart",
-    )
-    pack.add_argument(
-        "--training-curve",
-        type=Path,
-        metavar="FILE",
-        help="the figures of the training, epoch by epoch, as batchproof.keras.PackBundle writes "
-        "them",
-    )
+    _add_training(pack)
     pack.add_argument(
         "--out", type=Path, metavar="DIR", default=Path("models"), help="the repository (models)"
     )
@@ -67,3 +54,20 @@ def add_pack(commands: Any) -> None:
     add_limit(pack)
     add_allow_unproven(pack, "pack")
     add_config(pack)
+
+
+def _add_training(pack: Any) -> None:
+    pack.add_argument(
+        "--training-data",
+        type=Path,
+        metavar="LABELLED",
+        help="labelled pictures that the model was trained on, in the same form: their profile "
+        "lets a diagnosis say whether the model knows them by heart",
+    )
+    pack.add_argument(
+        "--training-curve",
+        type=Path,
+        metavar="FILE",
+        help="the figures of the training, epoch by epoch, as batchproof.keras.PackBundle writes "
+        "them",
+    )
