@@ -17,6 +17,7 @@ from batchproof_server.batching.priorities import (
     with_priority,
 )
 from batchproof_server.batching.task import Limits, Task
+from support.queue_steps import Take, Withdraw
 
 LARGEST_TASK_ROWS = 4
 CALLERS = ("ipv4:10.0.0.1:1", "ipv4:10.0.0.1:2", "ipv4:10.0.0.2:1")
@@ -30,18 +31,6 @@ class Offer:
     priority: Priority
     rows: int
     patience: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """The device is idle, once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """The caller of the task ``back`` before the latest accepted one goes away."""
-
-    back: int
 
 
 @dataclass(frozen=True, slots=True)

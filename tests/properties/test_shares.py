@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from batchproof_server.base.errors import QueueFull
 from batchproof_server.batching.microbatch import MicroBatchQueue
 from batchproof_server.batching.task import Limits, Task
+from support.queue_steps import Take, Withdraw
 
 CALLERS = ("a", "b", "c", "d")
 
@@ -21,18 +22,6 @@ class Offer:
     caller: str
     rows: int
     patience: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """The device is idle, once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """The caller of the task ``back`` before the latest accepted one goes away."""
-
-    back: int
 
 
 @dataclass(frozen=True, slots=True)
