@@ -57,7 +57,7 @@ def parse_document(kind: type[Settings], text: str) -> Settings:
         InvalidSettings: it is no JSON, or has faults; one line for each, beginning with its path.
     """
     try:
-        values: Any = json.loads(text, parse_constant=_refuse_constant)
+        values: Any = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as fault:  # no JSON, too large a number, too deep
         raise InvalidSettings((f"(root): no JSON: {parser_says(fault)}",)) from fault
     if not isinstance(values, Mapping):
@@ -65,7 +65,8 @@ def parse_document(kind: type[Settings], text: str) -> Settings:
     return parse_settings(kind, values)
 
 
-def _refuse_constant(name: str) -> float:
+def refuse_constant(name: str) -> float:
+    """For ``json.loads``: what Python reads as NaN or an infinity is no number of JSON."""
     raise ValueError(f"{name} is no number of JSON")
 
 

@@ -107,7 +107,7 @@ def middle_luma(picture: Picture) -> Array:
     width, height = min(size.width, _MIDDLE_PIXELS), min(size.height, _MIDDLE_PIXELS)
     left, top = ((size.width - width) // 2, (size.height - height) // 2)
     region = Region(left - left % _GRID_PIXELS, top - top % _GRID_PIXELS, width, height)
-    if isinstance(picture, Image.Image):
+    if isinstance(picture, Image.Image):  # said twice, for the types: a form keeps its form
         return _levels(_luma(region.of(picture)))
     return _levels(_luma(region.of(picture)))
 

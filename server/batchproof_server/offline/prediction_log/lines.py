@@ -10,7 +10,7 @@ import numpy as np
 
 from batchproof_server.base.errors import cut
 from batchproof_server.base.signature import Array
-from batchproof_server.base.validation import parser_says
+from batchproof_server.base.validation import parser_says, refuse_constant
 from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.drift.signals import NATURAL_RANGE, NUMERIC_SIGNALS
 
@@ -87,7 +87,7 @@ def parse_line(line: bytes, model: LoggedModel) -> LoggedAnswer | LeftOut:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        said: Any = json.loads(line.decode(), parse_constant=_refuse_constant)
+        said: Any = json.loads(line.decode(), parse_constant=refuse_constant)
     except UnicodeDecodeError as fault:
         raise InvalidLine(f"it is no UTF-8 text at byte {fault.start}") from fault
     except (ValueError, RecursionError) as fault:
@@ -95,10 +95,6 @@ def _object(line: bytes) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise InvalidLine(f"it is a {type(said).__name__}, expected an object")
     return said
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _predicted(said: Mapping[str, Any], model: LoggedModel) -> LoggedAnswer | LeftOut:
