@@ -37,22 +37,21 @@ def server(serve: Serve, tmp_path: Path) -> ServerProcess:
 
 
 class Caller:
-    """Asks on one connection that it keeps, until the server is gone.
+    """Asks on one connection that it keeps, until the server is gone; connects at once.
 
     Args:
         address: of the web port.
     """
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self._connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
+        self._connection.auto_open = 0
+        self._connection.connect()
         self.seen: Counter[str] = Counter()
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection(self._address, timeout=PATIENCE_S)
-        connection.auto_open = 0
-        connection.connect()
-        is_fresh = False
+        connection, is_fresh = self._connection, False
         while True:
             try:
                 connection.request("POST", PATH, BODY)
