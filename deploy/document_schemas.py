@@ -58,7 +58,11 @@ _CERTIFICATE: Final[Mapping[str, Json]] = {
         "greatest_difference": _AT_LEAST_0,
         "state_digest": _SHA256_OR_EMPTY,
     },
-    "AnswersDigest": {"bucket_rows": _AT_LEAST_1, "digest": _SHA256},
+    "AnswersDigest": {
+        "bucket_rows": _AT_LEAST_1,
+        "digest": _SHA256,
+        "rounding_digest": _SHA256_OR_EMPTY,
+    },
     "RepairRecord": _RULE,
     "FindingRecord": _RULE,
 }

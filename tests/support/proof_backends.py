@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -77,6 +78,34 @@ class UnevenTwo(Good):
         """Changes one place of one bucket."""
         if len(inputs) == 2:
             answers[-1] = np.nextafter(answers[-1], np.inf)
+        return answers
+
+
+class RarelyOtherwise(Good):
+    """Gives few rows another last bit: in some buckets, and there perhaps at the last place only.
+
+    Args:
+        buckets_rows: which.
+        share: of all rows.
+        everywhere: whether at each place.
+    """
+
+    def __init__(self, *buckets_rows: int, share: float = 0.05, everywhere: bool = True) -> None:
+        super().__init__()
+        self._signature = Signature(self.signature.inputs, (spec("y", 1),))
+        self._buckets_rows, self._share, self._everywhere = buckets_rows, share, everywhere
+
+    def execute(self, inputs: Tensors) -> Tensors:
+        """One number for each row."""
+        return {"y": np.ascontiguousarray(super().execute(inputs)["y"][:, :1])}
+
+    def spoilt(self, answers: Array, inputs: Array) -> Array:
+        """Changes a row by what its own bits say."""
+        if len(inputs) in self._buckets_rows:
+            chosen = np.array([crc32(row.tobytes()) < self._share * 2**32 for row in inputs])
+            if not self._everywhere:
+                chosen[:-1] = False
+            answers[chosen] = np.nextafter(answers[chosen], np.inf)
         return answers
 
 

@@ -10,7 +10,6 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.files import reason_of
 from batchproof_server.proof.certificate.certificate import (
     FORMAT,
-    AnswersDigest,
     Certificate,
     Environment,
     Measured,
@@ -19,15 +18,10 @@ from batchproof_server.proof.certificate.certificate import (
 )
 from batchproof_server.proof.certificate.kept import FoundCertificate, KeptCertificates
 from batchproof_server.proof.certificate.machine import COMMON_PACKAGES, Machine
+from batchproof_server.proof.certificate.measured import measured_of
 from batchproof_server.proof.certificate.reuse import reason_to_prove_anew
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import Finding, failures
-from batchproof_server.proof.probing.answers import answers_digest
-from batchproof_server.proof.probing.buckets import (
-    bucket_classes,
-    greatest_difference,
-    served_buckets,
-)
 from batchproof_server.proof.probing.kinds import kind_findings, outputs_digest
 from batchproof_server.proof.probing.parity import Parity, compare_engines
 from batchproof_server.proof.probing.probes import (
@@ -36,6 +30,7 @@ from batchproof_server.proof.probing.probes import (
     probe,
     without_uneven_buckets,
 )
+from batchproof_server.proof.probing.rounding_rows import compare_rounding, rounding_rows
 from batchproof_server.proof.probing.row_counts import SINGLE, compare_row_counts
 from batchproof_server.proof.probing.rows import (
     SEED,
@@ -100,10 +95,11 @@ class Prover:
 
     def __call__(self, candidate: Candidate) -> Certificate:
         """Proves a model, or finds that it was proven before."""
-        if (kept := self.reuse(candidate)) is not None:
-            return kept
         rows = _rows(candidate)
-        certificate = self._prove(candidate, self._subject(candidate, rows), rows)
+        subject = self._subject(candidate, rows)
+        if (kept := self._reuse(candidate, subject, rows)) is not None:
+            return kept
+        certificate = self._prove(candidate, subject, rows)
         self._keep(certificate, candidate)
         return certificate
 
@@ -115,7 +111,11 @@ class Prover:
     def reuse(self, candidate: Candidate) -> Certificate | None:
         """The certificate of an earlier proof, if one holds."""
         rows = _rows(candidate)
-        subject = self._subject(candidate, rows)
+        return self._reuse(candidate, self._subject(candidate, rows), rows)
+
+    def _reuse(
+        self, candidate: Candidate, subject: Subject, rows: Sequence[ProbeRow]
+    ) -> Certificate | None:
         for found in self.find(candidate.model, candidate.version, candidate.directory):
             reason: str | None = found.doubt
             if found.certificate is not None:
@@ -155,23 +155,9 @@ class Prover:
     ) -> Certificate:
         started_s = self.clock.now_s()
 
-        def count(done: int, total: int) -> None:
-            self._tell(candidate, "probing", done=done, total=total)
-
-        report = _with_row_counts(
-            candidate,
-            without_uneven_buckets(
-                probe(
-                    candidate.backend,
-                    candidate.buckets_rows,
-                    rows,
-                    count,
-                    permutations=WALKING if candidate.is_undecided else PERMUTATIONS,
-                )
-            ),
-        )
+        report = _with_row_counts(candidate, self._probe(candidate, rows))
         report, parity = _with_parity(candidate, report)
-        measured = _measured(subject, report, rows, parity)
+        measured = measured_of(subject, report, rows, parity)
         notes = _about(candidate, measured, failed=bool(failures(report.findings)))
         kinds = kind_findings(candidate.outputs, next(iter(report.answers.values()), ()))
         findings = (*candidate.all_findings, *report.findings, *kinds, *notes)
@@ -189,6 +175,26 @@ class Prover:
             passed_over=candidate.passed_over,
         )
 
+    def _probe(self, candidate: Candidate, rows: Sequence[ProbeRow]) -> ProbeReport:
+        """Every bucket in every arrangement; then many rows, unless something failed."""
+        report = without_uneven_buckets(
+            probe(
+                candidate.backend,
+                candidate.buckets_rows,
+                [row for row in rows if row.kind != "rounding"],
+                self._counter(candidate, "probing"),
+                permutations=WALKING if candidate.is_undecided else PERMUTATIONS,
+            )
+        )
+        if failures(report.findings):
+            return report
+        many = [row for row in rows if row.kind == "rounding"]
+        return without_uneven_buckets(
+            compare_rounding(
+                candidate.backend, report, many, self._counter(candidate, "comparing roundings")
+            )
+        )
+
     def _keep(self, certificate: Certificate, candidate: Candidate) -> None:
         if certificate.verdict == "unproven":
             return
@@ -198,19 +204,23 @@ class Prover:
             reason = reason_of(fault)
             self._tell(candidate, "certificate not kept", reason)
 
-    def _tell(
-        self, candidate: Candidate, step: str, detail: str = "", *, done: int = 0, total: int = 0
-    ) -> None:
-        self.tell(Progress(candidate.model, candidate.version, step, done, total, detail))
+    def _tell(self, candidate: Candidate, step: str, detail: str) -> None:
+        self.tell(Progress(candidate.model, candidate.version, step, detail=detail))
+
+    def _counter(self, candidate: Candidate, step: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.tell(
+            Progress(candidate.model, candidate.version, step, done, total)
+        )
 
 
 def _rows(candidate: Candidate) -> tuple[ProbeRow, ...]:
     """The probe rows of a model; more of them where the audit could not decide."""
     signature = candidate.backend.signature
     rows = probe_rows(signature, candidate.samples)
+    many = rounding_rows(signature, rows)
     if not candidate.is_undecided:
-        return rows
-    return (*rows, *walking_rows(signature, rows[-1], candidate.examined.thresholds))
+        return (*rows, *many)
+    return (*rows, *walking_rows(signature, rows[-1], candidate.examined.thresholds), *many)
 
 
 def _with_row_counts(candidate: Candidate, report: ProbeReport) -> ProbeReport:
@@ -256,27 +266,6 @@ def _with_parity(candidate: Candidate, report: ProbeReport) -> tuple[ProbeReport
     finally:
         reference.close()
     return replace(report, findings=(*report.findings, *seen.findings)), seen.parity
-
-
-def _measured(
-    subject: Subject, report: ProbeReport, rows: Sequence[ProbeRow], parity: Parity | None
-) -> Measured:
-    classes = bucket_classes(report.answers)
-    accepted = {row.name for row in report.rows}
-    return Measured(
-        executions=report.executions,
-        comparisons=report.comparisons,
-        refused_rows=tuple(row.name for row in rows if row.name not in accepted),
-        answers=tuple(
-            AnswersDigest(bucket, answers_digest(answers))
-            for bucket, answers in sorted(report.answers.items())
-        ),
-        classes=classes,
-        served_buckets_rows=served_buckets(classes, subject.consistency) or subject.buckets_rows,
-        greatest_difference=greatest_difference(classes, report.answers, report.rows),
-        state_digest=report.state_digest,
-        parity=parity,
-    )
 
 
 def _about(candidate: Candidate, measured: Measured, *, failed: bool) -> Iterator[Finding]:

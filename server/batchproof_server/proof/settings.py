@@ -45,7 +45,7 @@ class Progress:
     """Where the proof of one version stands.
 
     Attributes:
-        step: ``probing``, ``comparing``, ``reusing`` or ``certificate ignored``.
+        step: ``probing``, ``comparing roundings``, or what became of a certificate that was found.
         done: parts of the step that are finished.
         total: parts of the step; 0 where it has none.
         detail: a sentence; may be empty.

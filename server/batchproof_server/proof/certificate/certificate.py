@@ -87,12 +87,20 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class AnswersDigest:
-    """SHA-256 of one bucket's answers to all probe rows."""
+    """SHA-256 of one bucket's answers.
+
+    Attributes:
+        bucket_rows: the bucket.
+        digest: of the answers to the probe rows, which a start executes again.
+        rounding_digest: of the answers to the many rows that tell roundings apart; empty up to
+            0.1.0, where there were none.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     bucket_rows: int
     digest: str
+    rounding_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +263,9 @@ class Certificate:
         for name in ("converted_digest", "thresholds", "outputs_digest"):
             if not values["subject"][name]:
                 del values["subject"][name]
+        for each in values["measured"]["answers"]:
+            if not each["rounding_digest"]:
+                del each["rounding_digest"]
         if not self.passed_over:
             del values["passed_over"]
         return values

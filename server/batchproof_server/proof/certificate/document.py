@@ -61,8 +61,9 @@ def _contradictions(certificate: Certificate) -> Iterator[str]:
 
 
 def _classes(answers: Iterable[AnswersDigest]) -> tuple[tuple[int, ...], ...]:
-    """The buckets with the same digest, as ``bucket_classes`` has those with the same answers."""
-    classes: dict[str, tuple[int, ...]] = {}
+    """The buckets with the same digests, as ``bucket_classes`` has those with the same answers."""
+    classes: dict[tuple[str, str], tuple[int, ...]] = {}
     for each in answers:
-        classes[each.digest] = (*classes.get(each.digest, ()), each.bucket_rows)
+        bits = (each.digest, each.rounding_digest)
+        classes[bits] = (*classes.get(bits, ()), each.bucket_rows)
     return tuple(classes.values())

@@ -36,7 +36,7 @@ class Parity:
 
     Attributes:
         engine: that library, with its version.
-        rows: how many answers were compared, all to ordinary rows.
+        rows: how many answers were compared, all to rows that are judged.
         greatest_difference: absolute; null where an answer is finite in one of them only.
     """
 
@@ -77,10 +77,10 @@ def compare_engines(
         outputs: as declared, each with its name; raw ones name no classes.
         coarse: the model computes in float16 or bfloat16.
     """
-    ordinary = [number for number, row in enumerate(report.rows) if row.is_ordinary]
-    rows = [report.rows[number] for number in ordinary]
+    judged = [number for number, row in enumerate(report.rows) if row.is_judged]
+    rows = [report.rows[number] for number in judged]
     answers = report.answers[max(report.answers)]
-    ours = [answers[number] for number in ordinary]
+    ours = [answers[number] for number in judged]
     try:
         theirs = execute_co_batched(reference, reference_rows, rows)
     except BackendFailed:

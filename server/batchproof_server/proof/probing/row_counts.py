@@ -93,10 +93,10 @@ def _never_alone(report: ProbeReport, why: str, *, coarse: bool) -> RowCounts:
 
 def _apart(answers: Answers, rows: Sequence[ProbeRow], *, coarse: bool) -> Iterator[Finding]:
     """BP512 for the two row counts that are furthest apart, where rounding does not explain it."""
-    ordinary = [number for number, row in enumerate(rows) if row.is_ordinary]
-    sizes = [row_size(rows[number].tensors) for number in ordinary]
+    judged = [number for number, row in enumerate(rows) if row.is_judged]
+    sizes = [row_size(rows[number].tensors) for number in judged]
     seen = {
-        members[0]: [answers[members[0]][number] for number in ordinary]
+        members[0]: [answers[members[0]][number] for number in judged]
         for members in bucket_classes(answers)
     }
     found = [
@@ -106,7 +106,7 @@ def _apart(answers: Answers, rows: Sequence[ProbeRow], *, coarse: bool) -> Itera
     ]
     if found:
         excess, fewer, more = max(found, key=lambda each: each[0].times)
-        detail = _sentence(excess, rows[ordinary[excess.row]].name, fewer, more)
+        detail = _sentence(excess, rows[judged[excess.row]].name, fewer, more)
         yield probe_finding("BP512", f'output "{excess.output}"', detail)
 
 

@@ -17,7 +17,15 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from batchproof_server.base.signature import Array, Signature
-from batchproof_server.proof.probing.rows import Dtype, Fill, Generator, Kind, ProbeRow, filled
+from batchproof_server.proof.probing.rows import (
+    Dtype,
+    Fill,
+    Generator,
+    Kind,
+    ProbeRow,
+    filled,
+    within_type,
+)
 
 MAX_THRESHOLD_ROWS: Final = 48
 PICTURES: Final = 8
@@ -94,7 +102,7 @@ def _beside(
         number = threshold + side * _JUST * max(abs(threshold), _JUST)
     else:
         number = np.floor(threshold) + 1 if side > 0 else np.ceil(threshold) - (side < 0)
-    return _within(form(float(number), shape, numbers), dtype)
+    return within_type(form(float(number), shape, numbers), dtype)
 
 
 def _picture(low: float, high: float, shape: _Shape, dtype: Dtype, numbers: Generator) -> Array:
@@ -108,18 +116,7 @@ def _picture(low: float, high: float, shape: _Shape, dtype: Dtype, numbers: Gene
         spread = distance.reshape(distance.shape + (1,) * (len(shape) - len(axes)))
         noise = np.fft.ifftn(np.fft.fftn(noise, axes=axes) / spread, axes=axes).real
     least, most = noise.min(), noise.max()
-    return _within(low + (noise - least) / max(most - least, 1e-30) * (high - low), dtype)
-
-
-def _within(values: Array, dtype: Dtype) -> Array:
-    """What a type can hold, whole where it holds nothing else."""
-    if dtype.kind == "b":
-        return values > 0
-    if dtype.kind == "f":
-        limits = np.finfo(dtype)
-        return np.clip(values, float(limits.min), float(limits.max))
-    whole = np.iinfo(dtype)
-    return np.clip(np.rint(values), whole.min, whole.max)
+    return within_type(low + (noise - least) / max(most - least, 1e-30) * (high - low), dtype)
 
 
 def _level(number: float, shape: _Shape, _: Generator) -> Array:
