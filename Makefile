@@ -16,6 +16,9 @@ BIN  := $(VENV)/bin
 # uv brings certificates of its own; this makes it trust what the system trusts, as a proxy may need.
 export UV_SYSTEM_CERTS ?= 1
 
+# Most tests start processes, and each would compile TensorFlow anew: 10 s where it takes 5 to import.
+unexport PYTHONDONTWRITEBYTECODE
+
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
               --no-header --no-emit-index-url $(UPGRADE)
 

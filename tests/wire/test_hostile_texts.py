@@ -32,17 +32,17 @@ FIELDS: Final[Mapping[str, tuple[str, Often]]] = {
 }
 
 
-@pytest.mark.parametrize("field", FIELDS)
 async def test_a_refusal_says_what_came_in_one_line_that_moves_no_cursor(
-    serving: Running, field: str
+    serving: Running, subtests: pytest.Subtests
 ) -> None:
-    path, text = FIELDS[field]
-    written = HOSTILE.encode()
-    content = text.wrapped(tag(text.field, 2) + varint(len(written)) + written)
-    for said in await _said(serving, path, content):
-        assert said.isprintable()
-    for event in serving.log.requests():
-        assert str(event.get("message", "")).isprintable()
+    for field, (path, text) in FIELDS.items():
+        with subtests.test(field):
+            written = HOSTILE.encode()
+            content = text.wrapped(tag(text.field, 2) + varint(len(written)) + written)
+            for said in await _said(serving, path, content):
+                assert said.isprintable()
+            for event in serving.log.requests():
+                assert str(event.get("message", "")).isprintable()
 
 
 async def _said(serving: Running, path: str, content: bytes) -> list[str]:

@@ -6,7 +6,8 @@ import pytest
 from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array
 from batchproof_server.proof.findings import Severity, failures
-from batchproof_server.proof.probing.probes import ProbeReport, chunks, execute_co_batched, probe
+from batchproof_server.proof.probing.executing import chunks, execute_co_batched
+from batchproof_server.proof.probing.probes import ProbeReport, probe
 from batchproof_server.proof.probing.rows import PROBE_ROWS, probe_rows
 from batchproof_server.proof.probing.rules import PROBE_RULES
 from batchproof_server.proof.rules import RULES

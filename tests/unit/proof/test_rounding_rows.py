@@ -45,13 +45,13 @@ def rows_of(signature: Signature, *samples: tuple[str, Array]) -> tuple[ProbeRow
     ("input_shape", "answer_shape", "rows"),
     [
         ((28, 28, 1), (1,), MAX_ROWS),
-        ((32, 32, 3), (10,), 103),
+        ((32, 32, 3), (10,), 52),
         ((32, 32, 3), (1_000,), MIN_ROWS),
         ((224, 224, 3), (1_000,), MIN_ROWS),
         ((224, 224, 3), (1,), INPUT_NUMBERS // (224 * 224 * 3)),
         ((2_000, 2_000, 3), (1,), MIN_ROWS),
         ((32, 32, 3), (), MAX_ROWS),
-        ((32, 32, 3), (None, 4), 256),
+        ((32, 32, 3), (None, 4), 128),
     ],
 )
 def test_the_fewer_numbers_answer_a_row_the_more_rows_there_are(
@@ -74,7 +74,7 @@ def test_samples_are_varied_and_stay_pictures(dtype: str) -> None:
     signature = Signature((spec("x", 6, 6, dtype=dtype),), (spec("y", 1),))
     sample = np.arange(36).reshape(6, 6).astype(dtype)
     rows = [row for row in rows_of(signature, ("a.png", sample)) if "a.png" in row.name]
-    assert len(rows) == pytest.approx(MAX_ROWS / 5, abs=1)
+    assert len(rows) == pytest.approx(MAX_ROWS / 5, abs=5)
     for row in rows:
         varied = row.tensors["x"]
         assert signature.inputs[0].admits(varied[np.newaxis])
@@ -145,13 +145,13 @@ def test_a_bucket_that_fails_on_rows_which_another_answers_is_named() -> None:
 
 def test_a_start_executes_the_few_rows_and_a_certificate_binds_both() -> None:
     certificate = Bench().prove(candidate(Good()))
-    assert certificate.subject.probe_rows["rounding"] == 342
+    assert certificate.subject.probe_rows["rounding"] == 171
     first, *others = certificate.measured.answers
     assert first.rounding_digest != first.digest
     assert {AnswersDigest(0, each.digest, each.rounding_digest) for each in others} == {
         AnswersDigest(0, first.digest, first.rounding_digest)
     }
     assert certificate.measured.executions["rounding"] == 2 * sum(
-        -(-342 // bucket) for bucket in BUCKETS
+        -(-171 // bucket) for bucket in BUCKETS
     )
-    assert sum(certificate.subject.probe_rows.values()) == PROBE_ROWS + 342
+    assert sum(certificate.subject.probe_rows.values()) == PROBE_ROWS + 171

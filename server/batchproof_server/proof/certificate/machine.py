@@ -4,8 +4,9 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -73,8 +74,12 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def installed_versions(packages: Iterable[str] = ()) -> Mapping[str, str]:
+@cache
+def installed_versions(packages: tuple[str, ...] = ()) -> Mapping[str, str]:
     """The versions of what computes answers, by name; what is not installed is left out.
+
+    They are read once: what this process computes with does not change while it runs, whatever
+    becomes of the files.
 
     Args:
         packages: of artefact kinds and engines.

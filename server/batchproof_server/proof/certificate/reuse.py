@@ -20,7 +20,8 @@ from batchproof_server.proof.certificate.certificate import (
 from batchproof_server.proof.examination import Candidate
 from batchproof_server.proof.findings import failures
 from batchproof_server.proof.probing.answers import answers_digest
-from batchproof_server.proof.probing.probes import execute_co_batched, state_digest
+from batchproof_server.proof.probing.executing import execute_co_batched
+from batchproof_server.proof.probing.probes import state_digest
 from batchproof_server.proof.probing.row_counts import SINGLE
 from batchproof_server.proof.probing.rows import ProbeRow
 from batchproof_server.proof.verdict import verdict_of

@@ -8,7 +8,8 @@ from batchproof_server.base.backend import Backend
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.answers import Answer, same_bits
-from batchproof_server.proof.probing.rows import ProbeRow, answers_of
+from batchproof_server.proof.probing.executing import answers_of
+from batchproof_server.proof.probing.rows import ProbeRow
 from batchproof_server.proof.probing.rules import probe_finding
 
 

@@ -24,7 +24,8 @@ from batchproof_server.base.signature import Array
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.answers import Answer, difference
-from batchproof_server.proof.probing.probes import ProbeReport, execute_co_batched
+from batchproof_server.proof.probing.executing import execute_co_batched
+from batchproof_server.proof.probing.probes import ProbeReport
 from batchproof_server.proof.probing.rounding import as_far_as_rounded, row_size, worst_excess
 from batchproof_server.proof.probing.rows import ProbeRow
 from batchproof_server.proof.probing.rules import probe_finding

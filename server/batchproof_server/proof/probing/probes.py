@@ -20,7 +20,8 @@ from batchproof_server.base.errors import BackendFailed
 from batchproof_server.proof.findings import Finding, Severity
 from batchproof_server.proof.probing.answers import Answer, difference, same_bits
 from batchproof_server.proof.probing.attribution import Suspect, attribute, bucket_name
-from batchproof_server.proof.probing.rows import SEED, WIDEST, ProbeRow, answers_of, poison_rows
+from batchproof_server.proof.probing.executing import answers_of, chunks
+from batchproof_server.proof.probing.rows import SEED, WIDEST, ProbeRow, poison_rows
 from batchproof_server.proof.probing.rules import probe_finding
 
 PERMUTATIONS: Final = 2
@@ -149,24 +150,6 @@ def _powerless(prober: "_Prober", rows: Sequence[ProbeRow]) -> Iterator[Finding]
             detail = f"{len(rows)} different rows get the same answer"
             yield probe_finding("BP510", bucket_name(bucket), detail)
             return
-
-
-def chunks(count: int, bucket_rows: int) -> Iterator[list[int]]:
-    """Fills buckets with all of ``count`` rows in order, starting again to fill the last one."""
-    for start in range(0, count, bucket_rows):
-        yield [place % count for place in range(start, start + bucket_rows)]
-
-
-def execute_co_batched(
-    backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow]
-) -> tuple[Answer, ...]:
-    """Executes all rows in full buckets; the answer to each."""
-    answers: dict[int, Answer] = {}
-    for chunk in chunks(len(rows), bucket_rows):
-        got = answers_of(backend, [rows[row] for row in chunk])
-        for row, answer in zip(chunk, got, strict=True):
-            answers.setdefault(row, answer)
-    return tuple(answers[row] for row in range(len(rows)))
 
 
 # One probe after another on one backend; remembers what it saw.

@@ -10,9 +10,8 @@ What counts is how many numbers can differ. So their number follows from how man
 row, and not from the time that it takes: two starts execute the same rows. Pure over ``Backend``.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -23,16 +22,21 @@ from batchproof_server.base.backend import Backend
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Signature, TensorSpec
 from batchproof_server.proof.findings import Finding
-from batchproof_server.proof.probing.answers import Answer, difference, same_bits
+from batchproof_server.proof.probing.answers import Answer, difference, same_bits, stack
 from batchproof_server.proof.probing.attribution import Suspect, attribute, bucket_name
-from batchproof_server.proof.probing.probes import ProbeReport, chunks, execute_co_batched
+from batchproof_server.proof.probing.executing import (
+    answers_of,
+    answers_to,
+    chunks,
+    execute_co_batched,
+)
+from batchproof_server.proof.probing.probes import ProbeReport
 from batchproof_server.proof.probing.rows import (
     NOISE,
     Dtype,
     Fill,
     Generator,
     ProbeRow,
-    answers_of,
     filled,
     within_type,
 )
@@ -41,7 +45,7 @@ from batchproof_server.proof.probing.rules import probe_finding
 ARRANGEMENT: Final = "rounding"
 MIN_ROWS: Final = 32
 MAX_ROWS: Final = 512
-ANSWER_NUMBERS: Final = 1_024
+ANSWER_NUMBERS: Final = 512
 """How many numbers all answers together have, as far as the limits on rows allow."""
 INPUT_NUMBERS: Final = 2**23
 """How many numbers all rows together have at most, unless ``MIN_ROWS`` have more."""
@@ -59,23 +63,27 @@ def rounding_rows(signature: Signature, probes: Sequence[ProbeRow]) -> tuple[Pro
         signature: whose inputs are filled.
         probes: the other rows; these have their shapes, and vary the samples among them.
     """
-    shapes = {name: array.shape for name, array in probes[-1].tensors.items()}
-    samples = [
-        (row.name, partial(_vary, next(iter(row.tensors.values()))))
+    like = probes[-1].tensors
+    samples = {
+        row.name: partial(_vary, next(iter(row.tensors.values())))
         for row in probes
         if row.kind == "sample"
-    ]
-    made: list[tuple[str, Fill]] = [*NOISE.items(), *samples]
-    each = sum(math.prod(shape) for shape in shapes.values())
-    kinds = itertools.islice(itertools.cycle(made), _count_rows(signature.outputs, each))
-    return tuple(
+    }
+    fills: Mapping[str, Fill] = {**NOISE, **samples}
+    wanted = _count_rows(signature.outputs, sum(array.size for array in like.values()))
+    count = math.ceil(wanted / len(fills))  # of each kind
+    shapes = {name: (count, *array.shape) for name, array in like.items()}
+    made = [
         ProbeRow(
             f"{name}, rounding row {number}",
             "rounding",
-            filled(signature, shapes, fill, _FIRST_NUMBER + number),
+            {each: array[number] for each, array in rows.items()},
         )
-        for number, (name, fill) in enumerate(kinds)
-    )
+        for key, (name, fill) in enumerate(fills.items(), _FIRST_NUMBER)
+        for rows in [filled(signature, shapes, fill, key)]
+        for number in range(count)
+    ]
+    return tuple(made[:wanted])
 
 
 def compare_rounding(
@@ -89,8 +97,7 @@ def compare_rounding(
     Args:
         backend: executes them.
         report: of probes that found no fault.
-        rows: what ``rounding_rows`` made; those that the model refuses in its smallest bucket are
-            left out.
+        rows: what ``rounding_rows`` made; those that the model refuses by themselves are left out.
         count: told how many of how many buckets are done.
 
     Returns:
@@ -99,7 +106,7 @@ def compare_rounding(
     """
     total = len(report.answers)
     count(0, total)
-    kept = _accepted(backend, min(report.answers), rows)
+    kept = _accepted(backend, report.answers, rows)
     for done, bucket in enumerate(sorted(report.answers), 1):
         report = _with_bucket(backend, report, bucket, kept)
         count(done, total)
@@ -118,20 +125,24 @@ def _vary(sample: Array, shape: tuple[int, ...], dtype: Dtype, numbers: Generato
     return within_type(values + noise, dtype)
 
 
-def _accepted(backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow]) -> list[ProbeRow]:
+def _accepted(
+    backend: Backend, buckets_rows: Collection[int], rows: Sequence[ProbeRow]
+) -> Sequence[ProbeRow]:
     """The rows that the model does not fail on; each by itself only where it fails on some."""
+    smallest, largest = min(buckets_rows), max(buckets_rows)
+    try:
+        execute_co_batched(backend, largest, rows)
+    except BackendFailed:
+        return [row for row in rows if _is_accepted(backend, smallest, row)]
+    return rows
 
-    def is_accepted(some: Sequence[ProbeRow]) -> bool:
-        try:
-            answers_of(backend, some)
-        except BackendFailed:
-            return False
-        return True
 
-    together = ([rows[row] for row in chunk] for chunk in chunks(len(rows), bucket_rows))
-    if all(map(is_accepted, together)):
-        return list(rows)
-    return [row for row in rows if is_accepted([row] * bucket_rows)]
+def _is_accepted(backend: Backend, bucket_rows: int, row: ProbeRow) -> bool:
+    try:
+        answers_of(backend, [row] * bucket_rows)
+    except BackendFailed:
+        return False
+    return True
 
 
 def _with_bucket(
@@ -171,10 +182,11 @@ def _elsewhere(
     backend: Backend, bucket_rows: int, rows: Sequence[ProbeRow], known: Sequence[Answer]
 ) -> Iterator[Suspect]:
     """Executes each micro-batch again, turned by another number of places; what differs."""
+    together = stack([row.tensors for row in rows])
     for number, chunk in enumerate(chunks(len(rows), bucket_rows)):
         by = 1 + number % max(bucket_rows - 1, 1)
-        turned = [chunk[(place + by) % bucket_rows] for place in range(bucket_rows)]
-        got = answers_of(backend, [rows[row] for row in turned])
+        turned = chunk[by % bucket_rows :] + chunk[: by % bucket_rows]
+        got = answers_to(backend, {name: array[turned] for name, array in together.items()})
         for place, (row, answer) in enumerate(zip(turned, got, strict=True)):
             if not same_bits(known[row], answer):
                 by_value = difference(known[row], answer)

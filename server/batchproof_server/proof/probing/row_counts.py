@@ -14,7 +14,8 @@ from batchproof_server.base.errors import BackendFailed
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.answers import Answer, difference, same_bits
 from batchproof_server.proof.probing.buckets import bucket_classes
-from batchproof_server.proof.probing.probes import ProbeReport, execute_co_batched
+from batchproof_server.proof.probing.executing import execute_co_batched
+from batchproof_server.proof.probing.probes import ProbeReport
 from batchproof_server.proof.probing.rounding import Excess, row_size, worst_excess
 from batchproof_server.proof.probing.rows import ProbeRow
 from batchproof_server.proof.probing.rules import probe_finding

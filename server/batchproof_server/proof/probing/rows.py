@@ -12,10 +12,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from batchproof_server.base.backend import Backend
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
 from batchproof_server.base.spread import spread
-from batchproof_server.proof.probing.answers import Answer, split_rows, stack
 
 Kind: TypeAlias = Literal[
     "noise", "constant", "extreme", "sample", "threshold", "edge", "picture", "rounding"
@@ -124,16 +122,6 @@ def poison_rows(row: ProbeRow) -> tuple[ProbeRow, ...]:
 
 def _poisoned(row: ProbeRow, names: Iterable[str], value: float) -> dict[str, Array]:
     return {name: np.full_like(row.tensors[name], value) for name in names}
-
-
-def answers_of(backend: Backend, rows: Sequence[ProbeRow]) -> list[Answer]:
-    """Executes rows together; the answer to each. Their number is a bucket.
-
-    Raises:
-        BackendFailed: the model failed.
-    """
-    with np.errstate(all="ignore"):  # extreme rows overflow, which is what they are for
-        return split_rows(backend.execute(stack([row.tensors for row in rows])))
 
 
 def rows_digest(rows: Iterable[ProbeRow]) -> str:
