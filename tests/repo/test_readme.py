@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -105,16 +106,23 @@ def _unknown_options(program: str, words: list[str]) -> Iterator[str]:
     The first two words, such as ``profile merge``, choose the help.
     """
     subcommand = list(takewhile(lambda word: not word.startswith("-"), words[:2]))
-    shown = run([BIN / program, *subcommand, "--help"], expected=None)
-    if " ACTION ..." in shown.stdout:  # a command of commands, as tta
+    shown = _help(program, *subcommand)
+    if shown is not None and " ACTION ..." in shown:  # a command of commands, as tta
         subcommand = words[:2]
-        shown = run([BIN / program, *subcommand, "--help"], expected=None)
-    if shown.returncode != 0:
+        shown = _help(program, *subcommand)
+    if shown is None:
         yield f"{program} has no {' '.join(subcommand)}"
     for word in words:
         option = word.split("=")[0]
-        if option.startswith("-") and not re.search(rf"(?<!\S){option}\b", shown.stdout):
+        if option.startswith("-") and not re.search(rf"(?<!\S){option}\b", shown or ""):
             yield f"{program} does not know {option}"
+
+
+@cache
+def _help(program: str, *subcommand: str) -> str | None:
+    """What it prints; None where there is no such subcommand."""
+    shown = run([BIN / program, *subcommand, "--help"], expected=None)
+    return shown.stdout if shown.returncode == 0 else None
 
 
 def _missing_files(words: list[str]) -> Iterator[str]:

@@ -89,15 +89,23 @@ class WorkedOut(ManyRecipes):
 
 @dataclass(slots=True)
 class Unsure(WorkedOut):
-    """A model that is less sure than it is right, and surer under another scaling, not better."""
+    """A model that is less sure than it is right, and surer under another scaling, not better.
+
+    Attributes:
+        surer: whether it is, by the digest of the recipe.
+    """
+
+    surer: dict[str, bool] = field(default_factory=dict)
 
     async def probabilities(self, place: int, recipes: Sequence[Recipe]) -> Array:
         """Of class 0, which is true, and of class 1."""
         for each in recipes:
-            parts = differing_parts(TRUE.plan, each.plan)
-            self.costs[each.digest] = sum(COSTS[part] for part in parts if part != "scaling")
+            if each.digest not in self.costs:
+                parts = differing_parts(TRUE.plan, each.plan)
+                self.surer[each.digest] = "scaling" in parts
+                self.costs[each.digest] = sum(COSTS[part] for part in parts if part != "scaling")
         logits = np.array([self._logit(place, each) for each in recipes])
-        is_surer = ["scaling" in differing_parts(TRUE.plan, each.plan) for each in recipes]
+        is_surer = [self.surer[each.digest] for each in recipes]
         true = 1 / (1 + np.exp(-np.where(is_surer, 0.6, 0.15) * logits))
         return np.stack([true, 1 - true], axis=1).astype(np.float32)
 
