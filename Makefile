@@ -30,7 +30,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 .PHONY: help demo test test-long check format types layers lint-proto lint-image image-check pytest coverage venv interop perf-analyzer system \
-        test-pythons test-grpcio-oldest test-browser fuzz soak bench generate monitor stubs lock clean
+        test-pythons test-grpcio-oldest test-browser fuzz soak bench generate monitor pictures stubs lock clean
 
 help: ## list the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,6 +134,13 @@ soak: venv ## a server under mixed callers, good and bad; MINUTES=60; prints wha
 
 bench: venv ## the benchmarks, about 40 minutes; SCENARIOS="a e" measures some again; makes docs/performance.md
 	@$(BIN)/python benchmarks/run.py --scenarios "$(SCENARIOS)"
+
+pictures: venv deploy/grafana/drawing/build/draw.js ## draw the dashboards with Grafana's components; MINUTES of traffic, 10 by default
+	@scripts/install-chromium
+	@$(BIN)/python deploy/draw_dashboards.py --minutes "$(MINUTES)"
+
+deploy/grafana/drawing/build/draw.js: deploy/grafana/drawing/draw.jsx deploy/grafana/drawing/package-lock.json
+	@cd $(dir $<) && npm ci --no-audit --no-fund --ignore-scripts && npm run build
 
 monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C
 	@$(BIN)/python deploy/monitor.py

@@ -54,6 +54,7 @@ def main() -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="A server, Prometheus and traffic that drifts.")
     parser.add_argument("--calm-s", type=int, default=180, help="before the drift")
+    parser.add_argument("--models", type=Path, default=MODELS, help="what is served")
     parser.add_argument(
         "--end-when-firing", action="store_true", help="stop at the first alert on drift"
     )
@@ -66,7 +67,9 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def _monitor(asked: argparse.Namespace, binary: str, folder: Path, running: ExitStack) -> int:
     print("starting the server: it proves its model first, which takes half a minute", flush=True)
-    server = running.enter_context(_started(_SERVE, folder / "server.log", answers=True))
+    server = running.enter_context(
+        _started(_serve(asked.models), folder / "server.log", answers=True)
+    )
     addresses = json.loads(_first_line(server))
     _wait(f"{addresses['http']}/readyz", server)
     page = f"127.0.0.1:{_port()}"
@@ -81,10 +84,9 @@ def _monitor(asked: argparse.Namespace, binary: str, folder: Path, running: Exit
     return _watch(page, (server, prometheus, sender), folder, is_short=asked.end_when_firing)
 
 
-_SERVE = [
-    *(sys.executable, "-m", "batchproof_server", "serve", str(MODELS)),
-    *("--grpc-port", "0", "--http-port", "0"),
-]
+def _serve(models: Path) -> list[str]:
+    command = [sys.executable, "-m", "batchproof_server", "serve", str(models)]
+    return [*command, "--grpc-port", "0", "--http-port", "0"]
 
 
 def _prometheus(binary: str, folder: Path, target: str, page: str) -> list[str]:
