@@ -27,6 +27,13 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Whether a table of many classes names each of them."""
+    parser.add_argument(
+        "--verbose", action="store_true", help="name every class, also where there are many"
+    )
+
+
 def add_allow_unproven(parser: argparse.ArgumentParser, verb: str) -> None:
     """Whether a model that fails its proof is taken all the same.
 

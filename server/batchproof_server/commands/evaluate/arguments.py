@@ -9,6 +9,7 @@ from batchproof_server.commands.arguments import (
     add_config,
     add_data,
     add_limit,
+    add_verbose,
 )
 
 
@@ -33,6 +34,7 @@ def add_evaluate(commands: Any) -> None:
         help="do not compare the manifest's recipe with others at the end (60 s at most)",
     )
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_verbose(evaluate)
     evaluate.add_argument(
         "--plots", type=Path, metavar="DIR", help="write confusion.png and reliability.png"
     )

@@ -170,7 +170,8 @@ def open_keras(bundle: Bundle, config: Config) -> tuple[LimitedKeras | None, str
 
 
 def _tell(evaluation: Evaluation, arguments: Namespace) -> int:
-    write(evaluation.to_json() if arguments.json else evaluation_report(evaluation))
+    report = evaluation_report(evaluation, verbose=arguments.verbose)
+    write(evaluation.to_json() if arguments.json else report)
     check = evaluation.recipe_check
     if check is not None and check.is_beaten:
         write_error(f"warning: the manifest's recipe is {check.note}")

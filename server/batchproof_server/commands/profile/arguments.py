@@ -10,6 +10,7 @@ from batchproof_server.commands.arguments import (
     add_config,
     add_data,
     add_limit,
+    add_verbose,
 )
 
 PROFILE: Final = "profile"
@@ -70,6 +71,7 @@ def _add_build(steps: Any) -> None:
         metavar="FILE",
         help="take the bins of this profile, so that the two can be added up",
     )
+    add_verbose(build)
     add_allow_unproven(build, "profile")
     add_config(build)
 
@@ -83,6 +85,7 @@ def _add_merge(steps: Any) -> None:
     )
     merge.add_argument("profiles", type=Path, nargs="+", metavar="FILE", help="two or more")
     merge.add_argument("-o", "--out", type=Path, metavar="FILE", required=True)
+    add_verbose(merge)
 
 
 def _add_show(steps: Any) -> None:
@@ -94,6 +97,7 @@ def _add_show(steps: Any) -> None:
     )
     show.add_argument("profile", type=Path, metavar="FILE")
     show.add_argument("--bundle", type=Path, metavar="BUNDLE", help="the model it must be of")
+    add_verbose(show)
     show.add_argument("--json", action="store_true", help="print it as JSON")
     show.add_argument(
         "--plots", type=Path, metavar="DIR", help="write a histogram of each signal as PNG"

@@ -80,7 +80,8 @@ def build(arguments: Namespace) -> int:
     built, samples, loaded_s = asyncio.run(_build(work, clock))
     done_s = clock.now_s()
     write_whole(work.out, profile_json(built))
-    write(profile_report(f"{work.place.name} version {work.place.version}", built))
+    title = f"{work.place.name} version {work.place.version}"
+    write(profile_report(title, built, verbose=arguments.verbose))
     write(f"  wrote         {work.out}")
     if samples is not None:
         write_samples(samples, work.out.parent / REFERENCE_NAME)

@@ -59,7 +59,8 @@ def _merge(arguments: Namespace) -> int:
     parts = [read_profile(file) for file in arguments.profiles]
     whole = reduce(merge_profiles, parts)
     write_whole(arguments.out, profile_json(whole))
-    write(profile_report(f"{len(parts)} profiles together", whole))
+    title = f"{len(parts)} profiles together"
+    write(profile_report(title, whole, verbose=arguments.verbose))
     write(f"  wrote         {arguments.out}")
     return OK
 
@@ -68,9 +69,8 @@ def _show(arguments: Namespace) -> int:
     shown = _read(arguments)
     if arguments.plots is not None and not plots.is_installed():
         raise ValueError(plots.MISSING)
-    write(
-        canonical_json(shown) if arguments.json else profile_report(str(arguments.profile), shown)
-    )
+    report = profile_report(str(arguments.profile), shown, verbose=arguments.verbose)
+    write(canonical_json(shown) if arguments.json else report)
     if arguments.plots is not None:
         arguments.plots.mkdir(parents=True, exist_ok=True)
         for file in draw(shown, arguments.plots):

@@ -1,23 +1,28 @@
 """A profile as a few tables for people."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from batchproof.text import joined
+from batchproof_server.commands.per_class import ClassTable, share_text
 from batchproof_server.commands.tables import table
 from batchproof_server.drift.profile import ClassReference, ReferenceProfile
 from batchproof_server.drift.profile_form import profile_digest
 from batchproof_server.drift.tta_reference import TtaReference
 
 _SIGNALS: Final = ("signal", "bins", "mean", "stddev", "min", "max")
-_CLASSES: Final = ("class", "pictures", "recall", "answered")
-# A row is counted for the best label that is answered; how many of these are right.
-_LABELS: Final = ("label", "pictures", "right", "best answer")
-_SHOWN_CLASSES: Final = 25
 
 
-def profile_report(title: str, profile: ReferenceProfile) -> str:
-    """What it is of, its figures, its signals and classes; ends without a line break."""
+def profile_report(title: str, profile: ReferenceProfile, *, verbose: bool = False) -> str:
+    """What it is of, its figures, its signals and classes; ends without a line break.
+
+    Args:
+        title: the first words.
+        profile: what is told.
+        verbose: names every class, also where there are many.
+    """
+    classes = _LABELS if profile.is_multi_label else _CLASSES
     calibration, temperature = profile.calibration, profile.calibration.temperature
     lines = [
         f"{title}: PROFILE of {profile.pictures:,} pictures",
@@ -32,10 +37,8 @@ def profile_report(title: str, profile: ReferenceProfile) -> str:
         "",
         *table([_SIGNALS, *_signal_rows(profile)]),
         "",
-        *table([_LABELS if profile.is_multi_label else _CLASSES, *_class_rows(profile)]),
+        *classes.lines(profile.classes, verbose=verbose),
     ]
-    if len(profile.classes) > _SHOWN_CLASSES:
-        lines.append("  The classes with the most wrong answers first.")
     return joined(lines)
 
 
@@ -60,30 +63,30 @@ def _signal_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
         yield name, str(len(signal.counts)), *(f"{figure:.4g}" for figure in figures)
 
 
-def _class_rows(profile: ReferenceProfile) -> Iterator[tuple[str, ...]]:
-    """Every class; of many those that are wrong most often, and the others together."""
-    classes = profile.classes
-    if len(classes) <= _SHOWN_CLASSES:
-        yield from (_cells(profile, each.label, [each]) for each in classes)
-        return
-    by_errors = sorted(classes, key=lambda each: each.right - _whole(profile, each))
-    yield from (_cells(profile, each.label, [each]) for each in by_errors[:_SHOWN_CLASSES])
-    others = by_errors[_SHOWN_CLASSES:]
-    yield _cells(profile, f"the {len(others):,} others", others)
+def _of_pictures(each: ClassReference) -> tuple[int, int]:
+    return each.right, each.pictures
 
 
-def _whole(profile: ReferenceProfile, each: ClassReference) -> int:
-    """Of how many pictures ``right`` is a part."""
-    return each.answered if profile.is_multi_label else each.pictures
+def _of_answers(each: ClassReference) -> tuple[int, int]:
+    return each.right, each.answered
 
 
 def _cells(
-    profile: ReferenceProfile, label: str, classes: Sequence[ClassReference]
+    classes: Sequence[ClassReference], counted: Callable[[ClassReference], tuple[int, int]]
 ) -> tuple[str, ...]:
-    whole = sum(_whole(profile, each) for each in classes)
-    right = sum(each.right for each in classes)
-    pictures, answered = (
-        str(sum(counts))
-        for counts in zip(*((each.pictures, each.answered) for each in classes), strict=True)
-    )
-    return label, pictures, f"{right / whole:.1%}" if whole else "-", answered
+    right, whole = (sum(counts) for counts in zip(*map(counted, classes), strict=True))
+    pictures = sum(each.pictures for each in classes)
+    answered = sum(each.answered for each in classes)
+    return str(pictures), share_text(right, whole, ".1%"), str(answered)
+
+
+_CLASSES: Final[ClassTable[ClassReference]] = ClassTable(
+    ("class", "pictures", "recall", "answered"), partial(_cells, counted=_of_pictures), _of_pictures
+)
+# A row is counted for the best label that is answered; how many of these are right.
+_LABELS: Final[ClassTable[ClassReference]] = ClassTable(
+    ("label", "pictures", "right", "best answer"),
+    partial(_cells, counted=_of_answers),
+    _of_answers,
+    absent="are the best answer to no picture",
+)

@@ -25,6 +25,11 @@ class LabelFigures:
     answered: int
     figures: TwoClasses
 
+    @property
+    def right(self) -> int:
+        """Pictures that have it and are answered with it."""
+        return round((self.figures.recall or 0.0) * self.pictures)
+
 
 @dataclass(frozen=True, slots=True)
 class SeveralLabels:
