@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from grpc import aio
@@ -14,7 +16,6 @@ from batchproof_server.rpc.settings import RpcSettings
 
 # Gives the next message, or ``aio.EOF``.
 ReadNext: TypeAlias = Callable[[], Awaitable[Any]]
-_Refusal: TypeAlias = "asyncio.Future[None]"
 
 
 class CannotRead(Exception):
@@ -51,8 +52,7 @@ class MessageReads:
         late = f"the message was not there after {settings.message_timeout_s:g} s"
         self._late = Status(Code.DEADLINE_EXCEEDED, late)
         self._inflater = Inflater(settings.max_message_bytes)
-        self._refusals: dict[int, asyncio.Future[None]] = {}
-        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._messages: dict[int, _Message] = {}
 
     async def read(self, head: CallHead, read_next: ReadNext) -> bytes | None:
         """The message of a call, decompressed; None when it has none.
@@ -63,15 +63,13 @@ class MessageReads:
         is_crowded = self._room.waiting >= _MOST_WAITING
         if is_crowded and self._patience.giving_way(head.peer) is None:
             raise CannotRead(_CROWDED)
-        refusal = self._refusals[head.id] = asyncio.get_running_loop().create_future()
+        message = _Message(head.peer, read_next, asyncio.get_running_loop().create_future())
+        self._messages[head.id] = message
         try:
-            await self._turn(head, refusal)
-            coming = asyncio.ensure_future(read_next())
-            coming.add_done_callback(_retrieve)
-            content: Any = await _unless(refusal, coming)
+            self._begin(head)
+            content = await message.content
         finally:
-            self._refusals.pop(head.id, None)
-            self._turns.pop(head.id, None)
+            self._messages.pop(head.id, None)
             self._patience.end(head.id)
         if content is aio.EOF:
             return None
@@ -102,32 +100,32 @@ class MessageReads:
             raise CannotRead(_CROWDED)
         return whole
 
-    async def _turn(self, head: CallHead, refusal: _Refusal) -> None:
-        """Returns when the message may be read."""
+    def _begin(self, head: CallHead) -> None:
+        """Reads the message of a call, now or when its turn has come."""
         self._patience.begin(head.id, self._clock.now_s())
         self._alarm.ring_by(self._patience.due_at_s)
-        if not self._room.ask(head.id):
-            if (other := self._patience.giving_way(head.peer)) is not None:
-                self._refuse(other, _CROWDED)
-                self._room.begin(head.id)
-            else:
-                turn = self._turns[head.id] = asyncio.get_running_loop().create_future()
-                await _unless(refusal, turn)
-        self._patience.read(head.id, head.peer)
+        if self._room.ask(head.id):
+            self._read(head.id)
+        elif (other := self._patience.giving_way(head.peer)) is not None:
+            self._refuse(other, _CROWDED)
+            self._room.begin(head.id)
+            self._read(head.id)
+
+    def _read(self, call_id: int) -> None:
+        if (message := self._messages.get(call_id)) is not None:
+            self._patience.read(call_id, message.peer)
+            coming = asyncio.ensure_future(message.read_next())
+            coming.add_done_callback(partial(_hand_over, message.content))
 
     def _refuse(self, call_id: int, status: Status) -> None:
         self._patience.end(call_id)
         self._room.forget(call_id)
-        refusal = self._refusals.get(call_id)
-        if refusal is not None and not refusal.done():
-            refusal.set_exception(CannotRead(status))
-            refusal.exception()  # whoever waited may be gone
+        if (message := self._messages.get(call_id)) is not None:
+            _fail(message.content, CannotRead(status))
 
     def _read_next(self) -> None:
         for call_id in self._room.next_reads():
-            turn = self._turns.pop(call_id, None)
-            if turn is not None and not turn.done():
-                turn.set_result(None)
+            self._read(call_id)
 
     def _end_patience(self) -> None:
         for call_id in self._patience.run_out(self._clock.now_s()):
@@ -136,20 +134,33 @@ class MessageReads:
         self._read_next()
 
 
-# More calls than these never wait for room.
-_MOST_WAITING: Final = 1024
+# More calls than these never wait for room. As many as one connection may have open by default:
+# each that is refused lets in another, which costs more than to let it wait.
+_MOST_WAITING: Final = 4096
 _FULL: Final = "too many bytes of requests are being read or answered"
 _CROWDED: Final = Status(Code.RESOURCE_EXHAUSTED, _FULL)
 
 
-async def _unless(refusal: _Refusal, coming: "asyncio.Future[Any]") -> Any:
-    """What comes, unless the call is refused before."""
-    await asyncio.wait({coming, refusal}, return_when=asyncio.FIRST_COMPLETED)
-    if refusal.done():
-        refusal.result()
-    return coming.result()
+@dataclass(frozen=True, slots=True, eq=False)
+class _Message:
+    """What a call waits for; one future for its turn and its message costs the least."""
+
+    peer: str
+    read_next: ReadNext
+    content: "asyncio.Future[Any]"
 
 
-def _retrieve(coming: "asyncio.Future[Any]") -> None:
-    if not coming.cancelled():
-        coming.exception()
+def _hand_over(content: "asyncio.Future[Any]", coming: "asyncio.Future[Any]") -> None:
+    """What has come, to a call that may be gone."""
+    if coming.cancelled():
+        content.cancel()
+    elif (fault := coming.exception()) is not None:
+        _fail(content, fault)
+    elif not content.done():
+        content.set_result(coming.result())
+
+
+def _fail(content: "asyncio.Future[Any]", fault: BaseException) -> None:
+    if not content.done():
+        content.set_exception(fault)
+        content.exception()  # whoever waited may be gone
