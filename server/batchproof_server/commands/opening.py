@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from batchproof_server.application.config import Config
@@ -18,18 +19,22 @@ Opened = TypeVar("Opened")
 Answer = TypeVar("Answer")
 
 
-def open_within(config: Config, work: Callable[[], Opened]) -> Opened:
+def open_within(config: Config, file: Path, work: Callable[[], Opened]) -> Opened:
     """What ``work`` gives, which opens a model: that may execute its initialisers.
 
     Args:
         config: has the limit, ``[execution] max_load_step_s``.
+        file: holds the model.
         work: runs on a thread of its own.
 
     Raises:
         LoadingHangs: it took too long. The thread goes on: see ``commands.ending``.
     """
-    max_step_s = config.execution.max_load_step_s
-    return load_within(lambda _: work(), max_step_s, silent, MonotonicClock())
+    try:
+        return _within(config, work)
+    except LoadingHangs as hangs:
+        findings = tuple(f"{file.name}: {each}" for each in hangs.findings)
+        raise LoadingHangs(str(hangs), findings) from hangs
 
 
 def call_within(config: Config, call: Callable[[], Answer]) -> Answer:
@@ -45,13 +50,18 @@ def call_within(config: Config, call: Callable[[], Answer]) -> Answer:
         BackendFailed: it took too long. The thread goes on: see ``commands.ending``.
     """
     try:
-        return open_within(config, call)
+        return _within(config, call)
     except LoadingHangs as hangs:
         limit_s = config.execution.max_load_step_s
         raise BackendFailed(
             f"Keras gave no answer within {limit_s:.3g} s; a model that hangs for some input "
             "never does, a large one needs a higher [execution] max_load_step_s"
         ) from hangs
+
+
+def _within(config: Config, work: Callable[[], Opened]) -> Opened:
+    max_step_s = config.execution.max_load_step_s
+    return load_within(lambda _: work(), max_step_s, silent, MonotonicClock())
 
 
 @dataclass(frozen=True, slots=True)

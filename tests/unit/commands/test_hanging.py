@@ -14,8 +14,14 @@ from batchproof_server.application.config import Config
 from batchproof_server.backends.numpy.engine import AffineBackend
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Tensors
-from batchproof_server.commands.opening import LimitedEmbedder, LimitedKeras, call_within
+from batchproof_server.commands.opening import (
+    LimitedEmbedder,
+    LimitedKeras,
+    call_within,
+    open_within,
+)
 from batchproof_server.devices.settings import ExecutionSettings
+from batchproof_server.models.stall import LoadingHangs
 from support.bundles_on_disk import PICTURES, write_bundle
 from support.fakes import PATIENCE_S
 
@@ -75,7 +81,11 @@ COMMANDS = {
     "diagnose": "diagnose BUNDLE PICTURES",
     "recipe find": "recipe find BUNDLE --data DATA",
 }
-PROVING = {**COMMANDS, "certify": "certify BUNDLE"}
+LOADING = {
+    **COMMANDS,
+    "certify": "certify BUNDLE",
+    "profile show": "profile show PROFILE --bundle BUNDLE",
+}
 
 
 def run(words: str, places: dict[str, Path], settings: str) -> int:
@@ -94,13 +104,15 @@ def test_a_command_whose_model_hangs_for_a_picture_says_so_and_ends(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("command", PROVING)
-def test_a_command_whose_model_hangs_in_a_probe_says_so_and_ends(
+@pytest.mark.parametrize("command", LOADING)
+def test_a_command_whose_model_hangs_while_it_is_loaded_names_it_and_ends(
     command: str, hang: Hang, places: dict[str, Path], capsys: Captured
 ) -> None:
     hang("load")
-    assert run(PROVING[command], places, "IMPATIENT") == 1
+    assert run(LOADING[command], places, "IMPATIENT") == 1
     said = capsys.readouterr()
+    named = "colours version 3: FAILED" if command == "certify" else f"{places['BUNDLE']}: REFUSED"
+    assert named in said.out + said.err
     assert "no progress within 0.2 s" in said.out + said.err
     assert "max_load_step_s" in said.out + said.err
     assert "Traceback" not in said.err
@@ -162,6 +174,13 @@ def test_what_keras_itself_never_answers_fails_within_the_limit(
     with pytest.raises(BackendFailed, match=r"Keras gave no answer within 0\.01 s") as raised:
         _calls(keras)[call]()
     assert "a higher [execution] max_load_step_s" in str(raised.value)
+
+
+def test_what_is_never_opened_is_named(keras: HangingKeras) -> None:
+    with pytest.raises(LoadingHangs) as raised:
+        open_within(IMPATIENT, Path("shoes/1/model.keras"), keras._hang)
+    (finding,) = raised.value.findings
+    assert finding.startswith("model.keras: loading: no progress within 0.01 s")
 
 
 def test_what_keras_answers_and_raises_in_time_comes_through() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from argparse import Namespace
 
-from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import reason_of, write_whole
@@ -13,6 +12,7 @@ from batchproof_server.commands.drift.page import drift_page
 from batchproof_server.commands.drift.pictures import compare_pictures, read_wanted_pictures
 from batchproof_server.commands.drift.report import drift_report
 from batchproof_server.commands.drift.result import DriftResult
+from batchproof_server.commands.evaluate.command import tell_fault
 from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.models.profiles import ProfileRefused
 
@@ -29,8 +29,7 @@ def drift(arguments: Namespace) -> int:
         if arguments.html is not None:
             write_whole(arguments.html, drift_page(result))
     except ModelRefused as refused:
-        write_error(joined((f"REFUSED, {refused}", *map("  {}".format, refused.findings))))
-        return FINDINGS
+        return tell_fault(arguments.bundle, refused)
     except ProfileRefused as refused:
         write_error(str(refused))
         return FINDINGS

@@ -163,7 +163,8 @@ def open_keras(bundle: Bundle, config: Config) -> tuple[LimitedKeras | None, str
     if not isinstance(kind, LayeredKind):
         return None, f"not available: {bundle.artefact.name} is no .keras file"
     try:
-        source = open_within(config, lambda: kind.open(bundle.artefact, config.engine))
+        file = bundle.artefact
+        source = open_within(config, file, lambda: kind.open(file, config.engine))
         return LimitedKeras(source, config), ""
     except ModelRefused as refused:
         return None, f"not available: {'; '.join(refused.findings) or refused}"

@@ -2,11 +2,11 @@
 
 from argparse import Namespace
 
-from batchproof.text import joined
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import reason_of
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE
+from batchproof_server.commands.evaluate.command import tell_fault
 from batchproof_server.commands.pack.packing import Packing
 from batchproof_server.commands.pack.telling import Telling
 from batchproof_server.commands.pack.work import read_work
@@ -32,9 +32,7 @@ def pack(arguments: Namespace) -> int:
         with written_beside(work.out) as fresh:
             Packing(work, fresh, tell).run()
     except ModelRefused as refused:
-        shown = explained(refused, arguments.model)
-        write_error(joined((f"REFUSED, {shown}", *map("  {}".format, shown.findings))))
-        return FINDINGS
+        return tell_fault(arguments.model, explained(refused, arguments.model))
     except (CannotProfile, EvaluationFailed) as failed:
         write_error(str(failed))
         return FINDINGS

@@ -195,9 +195,10 @@ def open_embedder(bundle: Bundle, config: Config) -> tuple[Penultimate | None, s
     if not isinstance(kind, LayeredKind):
         return None, f"no embeddings: {bundle.artefact.name} is no .keras file, it has no layers"
     check_safe(kind, bundle.artefact)
-    source = open_within(config, lambda: kind.open(bundle.artefact, config.engine))
-    source.repair()
-    embedder = source.penultimate()
+    file = bundle.artefact
+    source = open_within(config, file, lambda: kind.open(file, config.engine))
+    open_within(config, file, source.repair)
+    embedder = open_within(config, file, source.penultimate)
     if embedder is None:
         return None, "no embeddings: no single layer feeds the one that makes the scores"
     return LimitedEmbedder(embedder, config), ""

@@ -6,12 +6,13 @@ from functools import reduce
 from pathlib import Path
 from typing import Final
 
-from batchproof.text import joined
 from batchproof_server.application.config import Config, prepare_engines, read_config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import reason_of, write_whole
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
+from batchproof_server.commands.evaluate.command import tell_fault
+from batchproof_server.commands.opening import open_within
 from batchproof_server.commands.profile.build import build
 from batchproof_server.commands.profile.report import profile_report
 from batchproof_server.commands.terminal import write, write_error
@@ -40,8 +41,7 @@ def profile(arguments: Namespace) -> int:
     try:
         return steps[arguments.step](arguments)
     except ModelRefused as refused:
-        write_error(joined((f"REFUSED, {refused}", *map("  {}".format, refused.findings))))
-        return FINDINGS
+        return tell_fault(arguments.bundle or arguments.profile, refused)
     except (ProfileRefused, CannotMerge, CannotProfile) as refused:
         write_error(str(refused))
         return FINDINGS
@@ -93,6 +93,6 @@ def _load_facts(bundle: Path, config: Config) -> ModelFacts:
     place = only_bundle(bundle)
     prepare_engines()
     plugs = replace(loading_plugs(config), prove=None, drift=DriftSettings(enabled=False))
-    loaded = load_version(place, plugs)
+    loaded = open_within(config, place.directory, lambda: load_version(place, plugs))
     loaded.backend.close()
     return model_facts(loaded)

@@ -63,8 +63,9 @@ def _open(arguments: Namespace, config: Config) -> Explainer:
         raise ValueError(f"{arguments.bundle}: the manifest has no [recipe], so nothing is shown")
     prepare_engines()
     plugs = loading_plugs(config).imaging(bundle.kind)
-    opened = open_within(config, lambda: open_audited(bundle.kind, bundle.artefact, config.engine))
-    signature = opened.source.signature((2,))
+    kind, file = bundle.kind, bundle.artefact
+    opened = open_within(config, file, lambda: open_audited(kind, file, config.engine))
+    signature = open_within(config, file, lambda: opened.source.signature((2,)))
     recipe = fit_recipe(bundle, signature, plugs, config.images)
     if recipe is None:
         raise ValueError(f"{arguments.bundle}: the manifest has no [recipe], so nothing is shown")

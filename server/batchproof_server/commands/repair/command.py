@@ -55,9 +55,9 @@ def _repair(place: Place, out: Path, config: Config) -> int:
         reasons = (bundle.kind.unalterable,) if bundle.kind.unalterable else ()
         raise ModelRefused(f"{bundle.artefact.name} has nothing to repair", reasons)
     check_safe(bundle.kind, bundle.artefact)
-    kind = bundle.kind
-    source = open_within(config, lambda: kind.open(bundle.artefact, config.engine))
-    repairs = source.repair()
+    kind, file = bundle.kind, bundle.artefact
+    source = open_within(config, file, lambda: kind.open(file, config.engine))
+    repairs = open_within(config, file, source.repair)
     _write_bundle(source, bundle.artefact.name, place.directory, out)
     for each in repairs:
         write(f"repaired  {each.where}: {each.change}")
