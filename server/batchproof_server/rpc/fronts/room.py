@@ -1,7 +1,7 @@
 """What a front keeps count of: who may be read now, how long that may take, who is next."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from batchproof_server.batching.connections import Holdings
@@ -21,9 +21,11 @@ class Room:
     Args:
         max_bytes: the limit of the sum.
         reading_bytes: what a message that is being read counts as.
+        on_over: told of the size of each message that is held no more.
     """
 
-    def __init__(self, max_bytes: int, reading_bytes: int) -> None:
+    def __init__(self, max_bytes: int, reading_bytes: int, on_over: Callable[[int], None]) -> None:
+        self._on_over = on_over
         self._max_bytes = max_bytes
         self._reading_bytes = reading_bytes
         self._reading: set[int] = set()
@@ -79,12 +81,13 @@ class Room:
     def give_back(self, call_id: int) -> None:
         """The oldest message of a call has been answered."""
         if sizes := self._held.get(call_id):
-            self.held_bytes -= sizes.popleft()
+            self._release(sizes.popleft())
 
     def forget(self, call_id: int) -> None:
         """A call is over."""
         self._waiting.pop(call_id, None)
-        self.held_bytes -= sum(self._held.pop(call_id, ()))
+        for size_bytes in self._held.pop(call_id, ()):
+            self._release(size_bytes)
         if call_id in self._reading:
             self._reading.remove(call_id)
             self.held_bytes -= self._reading_bytes
@@ -97,6 +100,10 @@ class Room:
             self.begin(call_id)
             turns.append(call_id)
         return turns
+
+    def _release(self, size_bytes: int) -> None:
+        self.held_bytes -= size_bytes
+        self._on_over(size_bytes)
 
     def _fits(self) -> bool:
         return not self.held_bytes or self.held_bytes + self._reading_bytes <= self._max_bytes

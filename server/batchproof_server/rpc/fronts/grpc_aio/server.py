@@ -158,8 +158,9 @@ class CallHandlers(grpc.GenericRpcHandler):
                 await _abort(context, refused)
         self.begin()
         try:
-            content = await self._reads.read(head, context.read)
-            outcome = await answer(head, content)
+            # No name for the message: what is raised to end the call holds this frame, and is held
+            # in turn until the interpreter looks for such circles.
+            outcome = await answer(head, await self._reads.read(head, context.read))
         except CannotRead as fault:
             outcome = fault.status
         finally:
