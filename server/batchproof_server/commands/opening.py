@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from batchproof_server.application.config import Config
@@ -19,12 +18,12 @@ Opened = TypeVar("Opened")
 Answer = TypeVar("Answer")
 
 
-def open_within(config: Config, file: Path, work: Callable[[], Opened]) -> Opened:
+def open_within(config: Config, what: str, work: Callable[[], Opened]) -> Opened:
     """What ``work`` gives, which opens a model: that may execute its initialisers.
 
     Args:
         config: has the limit, ``[execution] max_load_step_s``.
-        file: holds the model.
+        what: is opened, as its finding begins.
         work: runs on a thread of its own.
 
     Raises:
@@ -33,7 +32,7 @@ def open_within(config: Config, file: Path, work: Callable[[], Opened]) -> Opene
     try:
         return _within(config, work)
     except LoadingHangs as hangs:
-        findings = tuple(f"{file.name}: {each}" for each in hangs.findings)
+        findings = tuple(f"{what}: {each}" for each in hangs.findings)
         raise LoadingHangs(str(hangs), findings) from hangs
 
 

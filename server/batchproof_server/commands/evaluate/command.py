@@ -164,7 +164,7 @@ def open_keras(bundle: Bundle, config: Config) -> tuple[LimitedKeras | None, str
         return None, f"not available: {bundle.artefact.name} is no .keras file"
     try:
         file = bundle.artefact
-        source = open_within(config, file, lambda: kind.open(file, config.engine))
+        source = open_within(config, file.name, lambda: kind.open(file, config.engine))
         return LimitedKeras(source, config), ""
     except ModelRefused as refused:
         return None, f"not available: {'; '.join(refused.findings) or refused}"

@@ -33,7 +33,7 @@ def inspect(arguments: Namespace) -> int:
     prepare_engines()
     try:
         path = arguments.model.resolve()
-        found = open_within(config, path, lambda: inspect_model(path, config.engine))
+        found = open_within(config, path.name, lambda: inspect_model(path, config.engine))
     except ModelRefused as refused:
         for finding in refused.findings or (str(refused),):
             write_error(finding)

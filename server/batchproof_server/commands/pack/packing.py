@@ -90,9 +90,8 @@ class Packing:
         """
         self.tell.begin(self.work.model.name, self.work.name, self.work.version)
         self._bring()
-        config = self.work.config
-        file = self.work.model
-        found = open_within(config, file, lambda: inspect_model(self.fresh, config.engine))
+        config, name = self.work.config, self.work.model.name
+        found = open_within(config, name, lambda: inspect_model(self.fresh, config.engine))
         self._tell_model(found)
         draft = self._draft(found)
         pictures = self._pictures(draft, "data", self.work.data)

@@ -196,9 +196,9 @@ def open_embedder(bundle: Bundle, config: Config) -> tuple[Penultimate | None, s
         return None, f"no embeddings: {bundle.artefact.name} is no .keras file, it has no layers"
     check_safe(kind, bundle.artefact)
     file = bundle.artefact
-    source = open_within(config, file, lambda: kind.open(file, config.engine))
-    open_within(config, file, source.repair)
-    embedder = open_within(config, file, source.penultimate)
+    source = open_within(config, file.name, lambda: kind.open(file, config.engine))
+    open_within(config, file.name, source.repair)
+    embedder = open_within(config, file.name, source.penultimate)
     if embedder is None:
         return None, "no embeddings: no single layer feeds the one that makes the scores"
     return LimitedEmbedder(embedder, config), ""

@@ -93,6 +93,7 @@ def _load_facts(bundle: Path, config: Config) -> ModelFacts:
     place = only_bundle(bundle)
     prepare_engines()
     plugs = replace(loading_plugs(config), prove=None, drift=DriftSettings(enabled=False))
-    loaded = open_within(config, place.directory, lambda: load_version(place, plugs))
+    name = f"{place.name} version {place.version}"
+    loaded = open_within(config, name, lambda: load_version(place, plugs))
     loaded.backend.close()
     return model_facts(loaded)

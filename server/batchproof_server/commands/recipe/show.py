@@ -64,8 +64,8 @@ def _open(arguments: Namespace, config: Config) -> Explainer:
     prepare_engines()
     plugs = loading_plugs(config).imaging(bundle.kind)
     kind, file = bundle.kind, bundle.artefact
-    opened = open_within(config, file, lambda: open_audited(kind, file, config.engine))
-    signature = open_within(config, file, lambda: opened.source.signature((2,)))
+    opened = open_within(config, file.name, lambda: open_audited(kind, file, config.engine))
+    signature = open_within(config, file.name, lambda: opened.source.signature((2,)))
     recipe = fit_recipe(bundle, signature, plugs, config.images)
     if recipe is None:
         raise ValueError(f"{arguments.bundle}: the manifest has no [recipe], so nothing is shown")

@@ -56,8 +56,8 @@ def _repair(place: Place, out: Path, config: Config) -> int:
         raise ModelRefused(f"{bundle.artefact.name} has nothing to repair", reasons)
     check_safe(bundle.kind, bundle.artefact)
     kind, file = bundle.kind, bundle.artefact
-    source = open_within(config, file, lambda: kind.open(file, config.engine))
-    repairs = open_within(config, file, source.repair)
+    source = open_within(config, file.name, lambda: kind.open(file, config.engine))
+    repairs = open_within(config, file.name, source.repair)
     _write_bundle(source, bundle.artefact.name, place.directory, out)
     for each in repairs:
         write(f"repaired  {each.where}: {each.change}")
