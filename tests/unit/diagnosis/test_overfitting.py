@@ -3,16 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from batchproof_server.diagnosis.answers import ClassAnswers
-from batchproof_server.diagnosis.case import Case, DiagnosedModel, Given
 from batchproof_server.diagnosis.checks.overfitting import OverfittingCheck, accuracy
 from batchproof_server.diagnosis.findings import CheckResult, Level
-from batchproof_server.diagnosis.reference import Looks, PlaceInReference, TurnGains
 from batchproof_server.diagnosis.training_curve import TrainingCurve
 from batchproof_server.drift.profile import ReferenceProfile, ece_ratio
 from batchproof_server.models.profiles import read_profile
+from support.diagnosed import case, subject
 
 BUNDLE = Path(__file__).resolve().parents[3] / "examples/fashion_mnist/models/fashion-mnist/1"
 PROFILE = read_profile(BUNDLE / "profile.json")
@@ -36,19 +32,8 @@ def looked_at(
     training: ReferenceProfile | None,
     curve: TrainingCurve | None = None,
 ) -> CheckResult:
-    nothing = np.zeros((1, 0))
-    one = ClassAnswers(np.ones((1, 1)), np.zeros((1, 1)), has_logits=True, decided=np.zeros(1, int))
-    case = Case(
-        subject=DiagnosedModel(
-            "m", 1, "engine", ("a",), "{}", "proven", reference, training, curve
-        ),
-        name="picture", size=(8, 8), orientation=1, thumbnail=b"", row=np.zeros((8, 8, 1)),
-        answers=one, given=Given(), tried=(), framed=(), scalings=(), paths=(), modes=None,
-        no_modes="", curves=(), agreement=1.0, looks=Looks(nothing, nothing),
-        turns=TurnGains((), nothing, nothing), place=PlaceInReference(nothing, nothing, nothing),
-        reference=None,
-    )  # fmt: skip
-    (found,) = OverfittingCheck().look(case)
+    about = subject(reference, training_profile=training, training_curve=curve)
+    (found,) = OverfittingCheck().look(case(subject=about))
     return found
 
 

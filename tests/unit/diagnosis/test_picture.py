@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.diagnosis.answers import ClassAnswers
-from batchproof_server.diagnosis.case import Case, DiagnosedModel, Given
 from batchproof_server.diagnosis.checks.picture import PictureCheck, best_turn, strangeness
 from batchproof_server.diagnosis.findings import Level
 from batchproof_server.diagnosis.matching import GivenScores
@@ -19,6 +18,7 @@ from batchproof_server.diagnosis.reference import (
     ReferenceMeasures,
     TurnGains,
 )
+from support.diagnosed import case
 
 COUNT = 20
 RANDOM = np.random.default_rng(4)
@@ -114,16 +114,15 @@ def looked_at(
     turns: TurnGains = UPRIGHT,
 ) -> dict[str, Level]:
     """The levels of what is not fine, by cause."""
-    one = drawn([4.0, 0.0], 0.1).part(slice(0, 1))
-    case = Case(
-        subject=DiagnosedModel("m", 1, "engine", ("a", "b"), "{}", "proven", None),
-        name="picture", size=(8, 8), orientation=1, thumbnail=b"", row=np.zeros((8, 8, 1)),
-        answers=one, given=Given(), tried=(), framed=(), scalings=(), paths=(), modes=None,
-        no_modes="", curves=(), agreement=1.0,
-        looks=Looks(np.array([white]), np.array([noise])), turns=turns, place=place,
-        reference=reference,
-    )  # fmt: skip
-    found = PictureCheck().look(case)
+    found = PictureCheck().look(
+        case(
+            answers=drawn([4.0, 0.0], 0.1).part(slice(0, 1)),
+            looks=Looks(np.array([white]), np.array([noise])),
+            turns=turns,
+            place=place,
+            reference=reference,
+        )
+    )
     return {each.cause: each.level for each in found if each.level > Level.FINE}
 
 

@@ -1,6 +1,6 @@
 """Where the picture and its answer lie in the reference profile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,9 +8,12 @@ from batchproof_server.diagnosis.case import Case
 from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 from batchproof_server.drift.calibration import CALIBRATION_BINS
 from batchproof_server.drift.profile import ClassReference, ReferenceProfile, SignalReference
+from batchproof_server.drift.signals import INPUT_SIGNALS
 
 _RARE: Final = Threshold(
-    0.01, "of the dozen signals of a usual picture one is beyond 1 % by chance; one is no reason"
+    0.01,
+    "one signal of many is beyond 1 % by chance, so it must also be outside of the whole reference"
+    " by a margin, which is wider where the reference has few pictures",
 )
 _RECALL: Final = Threshold(0.8, "of five such answers one is wrong where the share is lower")
 _CONFIDENCE: Final = Threshold(
@@ -18,7 +21,17 @@ _CONFIDENCE: Final = Threshold(
     "two other classes may then be more likely; of a model that is right on 84 % a clean picture in"
     " a hundred is below it",
 )
-_PIXEL_SIGNALS: Final = ("brightness", "contrast", "sharpness", "aspect_ratio", "tensor_mean")
+_LEAST_MARGIN, _MARGIN_OF_ONE_PICTURE = 0.1, 100.0
+"""In standard deviations of the signal: the extremes of few pictures are soon left. With this
+margin 0.1 to 0.6 of 100 clean pictures leave one of their signals' ranges, whether the reference
+has 60 pictures or 400; without the second part it was 17 of 100 with 60 pictures."""
+_LOOK: Final = "Look at the picture beside those that the model was trained on."
+_ADVICE: Final[Mapping[str, str]] = {
+    "blockiness": "Send it less compressed: at a higher JPEG quality, or as PNG.",
+    "saturation": "Find out whether something before the server makes pictures grey or gaudy.",
+    "warmth": "Look at the light and at the white balance of the camera.",
+    "tint": "Look at the light and at the white balance of the camera.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +72,20 @@ def _signals(case: Case, profile: ReferenceProfile) -> Iterator[CheckResult]:
             continue
         place = percentile(reference, value)
         beyond = 2 * min(place, 1 - place)
-        rare = beyond < _RARE.value and name in _PIXEL_SIGNALS and _is_beyond(reference, value)
+        rare = beyond < _RARE.value and name in INPUT_SIGNALS and is_beyond(reference, value)
         yield CheckResult(
             f"signal:{name}", f"an unusual {name.replace('_', ' ')}", beyond, _RARE,
             Level.SUSPICIOUS if rare else Level.FINE,
             f"{name} is {value:.4g}, above {place:.1%} of {profile.pictures} reference pictures.",
-            "Look at the picture beside those that the model was trained on." if rare else "",
+            _ADVICE.get(name, _LOOK) if rare else "",
             weight=0.3,
         )  # fmt: skip
 
 
-def _is_beyond(reference: SignalReference, value: float) -> bool:
-    """Outside of all that the reference has, by a tenth of its standard deviation."""
-    margin = reference.scale / 10
+def is_beyond(reference: SignalReference, value: float) -> bool:
+    """Whether a value is outside of all that the reference has, by a margin."""
+    pictures = sum(reference.counts)
+    margin = reference.scale * (_LEAST_MARGIN + _MARGIN_OF_ONE_PICTURE / pictures)
     return not reference.min - margin <= value <= reference.max + margin
 
 
