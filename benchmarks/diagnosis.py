@@ -1,9 +1,11 @@
 """Plants faults and counts what ``batchproof-server diagnose`` makes of them.
 
-    python benchmarks/diagnosis.py BUNDLE --data PATH [--part tuned|kept] [--cases 20] [--clean 100]
+    python benchmarks/diagnosis.py BUNDLE --data PATH [--part tuned|kept] [--cases 20] [--clean 200]
 
 Thresholds were tuned by the first half of each class (``tuned``); the other half (``kept``) was not
-looked at for that. Pictures that are among the bundle's samples take part in neither.
+looked at for that. Pictures that are among the bundle's samples take part in neither. The bundle's
+reference pictures are all taken, up to ``--references``: the command itself takes as many as the
+machine executes in two seconds, which is another number on every machine.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from batchproof_server.offline.diagnosing.asking import asker_of_core
 from batchproof_server.offline.diagnosing.measuring import Measurer
 from batchproof_server.offline.diagnosing.modes import ModeAsker
 from batchproof_server.offline.diagnosing.opening import open_measurer
+from batchproof_server.offline.diagnosing.reference_pictures import MOST_REFERENCE_PICTURES
 from planting import KINDS, NOTHING, Field, Plant, Planted, encoded, right, thumbnail
 
 
@@ -133,7 +136,8 @@ async def run(arguments: argparse.Namespace, config: Config) -> None:
         source, reason = open_keras(model.loaded.bundle, config)
         modes = None if source is None else ModeAsker(model.loaded, source)
         asker = asker_of_core(model, serving.core.predict)
-        measurer = await open_measurer(asker, place.directory, modes, reason)
+        measurer = await open_measurer(asker, place.directory, modes, reason, arguments.references)
+        print(f"{len(measurer.reference.pictures)} reference pictures")
         recipe, spec = measurer.perturber.expansion.recipe, model.loaded.backend.signature.inputs[0]
         mode = "L" if recipe.plan.color == "grayscale" else "RGB"
         parts = read_pictures(arguments.data, measurer.subject.labels, config, mode)
@@ -180,7 +184,10 @@ def main() -> None:
     parser.add_argument("--part", choices=["tuned", "kept"], help="one part only")
     parser.add_argument("--cases", type=int, default=20, help="of each kind")
     parser.add_argument(
-        "--clean", type=int, default=100, help="pictures of each part without any fault"
+        "--clean", type=int, default=200, help="pictures of each part without any fault"
+    )
+    parser.add_argument(
+        "--references", type=int, default=MOST_REFERENCE_PICTURES, help="the most that are taken"
     )
     arguments = parser.parse_args()
     config = read_config(None, {})

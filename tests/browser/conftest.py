@@ -14,6 +14,7 @@ from system.process import ServerProcess, started
 
 TOKEN = "of-the-page-0123456789"  # noqa: S105 - of this test alone
 DESK: ViewportSize = {"width": 1100, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 Look = Callable[..., Page]
 
 

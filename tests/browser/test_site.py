@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
-from browser.conftest import TOKEN, Look
+from browser.conftest import PHONE, TOKEN, Look
 from support.patience import PATIENCE_S
 from system.bundles import SAMPLES
 
 Shoot = Callable[[Page, str], None]
 BOOT = SAMPLES / "09-ankle-boot-1.png"
-PHONE: ViewportSize = {"width": 390, "height": 844}
 DROP = """([text, name]) => {
   const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
   const transfer = new DataTransfer();

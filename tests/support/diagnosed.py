@@ -18,7 +18,8 @@ _CASE = Case(
         np.array([[0.9, 0.1]]), np.log([[0.9, 0.1]]), has_logits=False, decided=np.zeros(1, int)
     ),
     given=Given(), tried=(), framed=(), scalings=(), paths=(), modes=None, no_modes="", curves=(),
-    agreement=1.0, looks=Looks(_NOTHING, _NOTHING), turns=TurnGains((), _NOTHING, _NOTHING),
+    agreement=1.0, looks=Looks(_NOTHING, _NOTHING, _NOTHING),
+    turns=TurnGains((), _NOTHING, _NOTHING),
     place=PlaceInReference(_NOTHING, _NOTHING, _NOTHING), reference=None,
 )  # fmt: skip
 

@@ -13,6 +13,8 @@ _CALM_SHARE: Final = 0.05
 _LIKENESS_SIDE: Final = 32
 _LUMA: Final = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _GREY_AXES: Final = 3
+_LEAST_WAVES, _MOST_WAVES = 2, 30
+_FADED_SHARE: Final = 1 / 6
 
 
 def lumas(levels: Array) -> Array:
@@ -28,14 +30,18 @@ def lumas(levels: Array) -> Array:
 
 
 def looks(levels: Array) -> Looks:
-    """White and noise of each picture.
+    """White, noise and axes of each picture.
 
     Args:
         levels: 0 to 255, [pictures, height, width (, channels)].
     """
     grey = lumas(levels)
     flat = grey.reshape(len(grey), -1)
-    return Looks(np.quantile(flat, _WHITE_SHARE, axis=1), np.array([_noise(each) for each in grey]))
+    return Looks(
+        white=np.quantile(flat, _WHITE_SHARE, axis=1),
+        noise=np.array([_noise(each) for each in grey]),
+        axes=edge_axes(grey),
+    )
 
 
 def _noise(grey: Array) -> float:
@@ -44,6 +50,50 @@ def _noise(grey: Array) -> float:
         return 0.0
     windows = sliding_window_view(grey, (side, side)).reshape(-1, side * side)
     return float(np.quantile(windows.std(axis=1), _CALM_SHARE))
+
+
+def edge_axes(grey: Array) -> Array:
+    """How far edges lie along two axes at right angles, and along which.
+
+    ``sum(a exp(4 i phi)) / sum(a)`` over the Fourier transform of a disc in the middle of the
+    picture, whose rim fades, with 2 to 30 waves across: ``phi`` is the direction of a wave and
+    ``a`` the root of its power over the mean power of waves as long, so that no scale outweighs
+    the others. What was built and what stands upright has more edges along the horizon and the
+    vertical (Switkes, Mayer and Sloan 1978); a turn by ``t`` multiplies the figure by
+    ``exp(4 i t)``. The disc holds nothing of the corners that a turn fills with something.
+
+    Args:
+        grey: float64 [pictures, height, width].
+
+    Returns:
+        complex128 [pictures], of length 0 to 1; 0 for a picture of one level.
+    """
+    side = min(grey.shape[1:])
+    top, left = ((length - side) // 2 for length in grey.shape[1:])
+    disc = _disc(side)
+    squares = grey[:, top : top + side, left : left + side]
+    means = (squares * disc).sum(axis=(1, 2), keepdims=True) / max(float(disc.sum()), 1e-9)
+    waves = np.fft.fftfreq(side) * side
+    length = np.hypot(waves[:, np.newaxis], waves)
+    used = (length >= _LEAST_WAVES) & (length < min(_MOST_WAVES, side / 2))
+    power = np.abs(np.fft.fft2((squares - means) * disc))[:, used] ** 2
+    turned = np.exp(4j * np.arctan2(waves[:, np.newaxis], waves)[used])
+    return np.array([_axes(each, length[used].astype(int), turned) for each in power], complex)
+
+
+def _disc(side: int) -> Array:
+    """1 in the middle, and 0 from the rim on."""
+    places = np.arange(side) - (side - 1) / 2
+    inside = side / 2 - np.hypot(places[:, np.newaxis], places)
+    share = np.clip(inside / (side * _FADED_SHARE), 0, 1)
+    smooth: Array = share * share * (3 - 2 * share)
+    return smooth
+
+
+def _axes(power: Array, ring: Array, turned: Array) -> complex:
+    means = np.bincount(ring, power) / np.maximum(np.bincount(ring), 1)
+    over = np.sqrt(power / np.maximum(means[ring], 1e-9))
+    return complex((over * turned).sum() / max(float(over.sum()), 1e-9))
 
 
 def signatures(levels: Array) -> Array:

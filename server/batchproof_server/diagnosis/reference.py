@@ -12,10 +12,12 @@ class Looks:
     Attributes:
         white: the level that 0.5 % of the pixels exceed, [pictures].
         noise: standard deviation inside the calmest twentieth of all 3 x 3 neighbourhoods, levels.
+        axes: along which edges lie, see ``edge_axes``, complex128 [pictures].
     """
 
     white: Array
     noise: Array
+    axes: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,7 @@
 """How far out a picture lies, and what turning it gains, beside reference pictures."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.diagnosis.answers import ClassAnswers
-from batchproof_server.diagnosis.checks.picture import PictureCheck, best_turn, strangeness
+from batchproof_server.diagnosis.checks.picture import PictureCheck, askew, best_turn, strangeness
 from batchproof_server.diagnosis.findings import Level
 from batchproof_server.diagnosis.matching import GivenScores
-from batchproof_server.diagnosis.measures import blurred, looks, signatures
+from batchproof_server.diagnosis.measures import blurred, edge_axes, looks, signatures
 from batchproof_server.diagnosis.reference import (
     Looks,
     PlaceInReference,
@@ -23,9 +24,10 @@ from support.diagnosed import case
 COUNT = 20
 RANDOM = np.random.default_rng(4)
 ANGLES = (-30.0, 30.0)
+AXES = RANDOM.uniform(0.2, 0.4, COUNT) + 0j
 REFERENCE = ReferenceMeasures(
     count=COUNT,
-    looks=Looks(np.full(COUNT, 250.0), np.zeros(COUNT)),
+    looks=Looks(np.full(COUNT, 250.0), np.zeros(COUNT), AXES),
     turns=TurnGains(ANGLES, np.full((COUNT, 2), 0.05), np.full((COUNT, 2), 0.5)),
     place=PlaceInReference(
         RANDOM.uniform(0.7, 0.9, COUNT), RANDOM.uniform(1, 4, COUNT), RANDOM.uniform(5, 9, COUNT)
@@ -83,6 +85,40 @@ def test_a_blur_keeps_what_is_flat_and_the_mean_of_the_rest() -> None:
     assert 200 < spread.sum() < 310
 
 
+def boards(degrees: float, side: int = 61) -> np.ndarray[Any, Any]:
+    """Lines at right angles, turned: float64 [side, side]."""
+    angle = np.deg2rad(degrees)
+    y, x = np.mgrid[:side, :side] - side / 2
+    across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    return 90.0 * (across % 9 < 2) + 90.0 * (along % 14 < 2)
+
+
+def test_edges_know_the_axes_they_lie_along() -> None:
+    upright, turned, quarter, flat = edge_axes(
+        np.stack([boards(0), boards(30), boards(90), np.full((61, 61), 8.0)])
+    )
+    assert upright.real > 0.3
+    assert abs(turned) > 0.2
+    assert np.angle(turned, deg=True) == pytest.approx(4 * 30, abs=10)
+    assert quarter == pytest.approx(upright, abs=0.05)
+    assert flat == 0
+
+
+@given(st.floats(0.05, 1), st.floats(0, 50))
+def test_axes_know_no_light(factor: float, offset: float) -> None:
+    one, other = edge_axes(np.stack([boards(20), boards(20) * factor + offset]))
+    assert other == pytest.approx(one, abs=1e-6)
+
+
+def test_where_the_reference_has_no_axes_a_turn_makes_no_difference() -> None:
+    looks_from_above = replace(
+        REFERENCE.looks, axes=0.1 * np.exp(2j * np.pi * np.arange(COUNT) / COUNT)
+    )
+    above = replace(REFERENCE, looks=looks_from_above)
+    assert max(abs(askew(0.1 * np.exp(1j * way), above)) for way in range(6)) <= 1.2
+    assert askew(0.3, REFERENCE) < 1 < askew(0.3 * np.exp(2j), REFERENCE)
+
+
 def drawn(middle: list[float], spread: float) -> ClassAnswers:
     scores = np.array(middle) + RANDOM.normal(0, spread, (50, len(middle)))
     shares = np.exp(scores)
@@ -100,7 +136,7 @@ def test_one_more_draw_resembles_the_draws_and_other_scores_do_not() -> None:
     assert other.distance_ratio > 3
 
 
-GRAINY = replace(REFERENCE, looks=Looks(np.full(COUNT, 200.0), np.full(COUNT, 4.0)))
+GRAINY = replace(REFERENCE, looks=Looks(np.full(COUNT, 200.0), np.full(COUNT, 4.0), AXES))
 UPRIGHT = TurnGains(ANGLES, np.zeros((1, 2)), np.zeros((1, 2)))
 BETTER_TURNED = TurnGains(ANGLES, np.array([[0.0, 0.4]]), np.array([[0.0, 4.0]]))
 
@@ -112,12 +148,13 @@ def looked_at(
     noise: float = 4.0,
     white: float = 200.0,
     turns: TurnGains = UPRIGHT,
+    axes: complex = 0.3,
 ) -> dict[str, Level]:
     """The levels of what is not fine, by cause."""
     found = PictureCheck().look(
         case(
             answers=drawn([4.0, 0.0], 0.1).part(slice(0, 1)),
-            looks=Looks(np.array([white]), np.array([noise])),
+            looks=Looks(np.array([white]), np.array([noise]), np.array([axes])),
             turns=turns,
             place=place,
             reference=reference,
@@ -153,7 +190,7 @@ def test_what_would_not_be_accused_by_itself_stands_beside_another_cause() -> No
 
 
 def test_what_turning_makes_like_the_reference_is_turned() -> None:
-    assert looked_at(GRAINY, placed(0.7, 3.5, 5.5), turns=BETTER_TURNED) == {
+    assert looked_at(GRAINY, placed(0.7, 3.5, 5.5), turns=BETTER_TURNED, axes=-0.1) == {
         "picture:turned": Level.LIKELY,
         "picture:unknown": Level.SUSPICIOUS,
     }

@@ -20,27 +20,31 @@ _NOISE: Final = Threshold(
     2.8, "the calm parts of reference pictures deviate by less; plus their own 95 % quantile"
 )
 _TURN: Final = Threshold(
-    3.8,
-    "what turning gains and twice how far out the picture lies; the sum is less for 98 of 100 usual"
-    " pictures",
+    4.8,
+    "what turning gains, twice how far out the picture lies, and how far its edges are from the"
+    " axes of the reference; plus 14 by the number of reference pictures; the sum is less for 97 of"
+    " 100 usual pictures",
 )
+_TURN_OF_FEW: Final = 14.0
 _LIKE_ENOUGH: Final = 0.88
 _STRANGE: Final = Threshold(
-    1.0,
-    "as far out, in the mean of three measures, as the outermost tenth of the reference; plus 7 by"
-    " their number, for few tell that badly; one clean picture in a hundred is beyond it",
+    0.75,
+    "times as far out, in the mean of three measures, as the outermost tenth of the reference; plus"
+    " 12 by their number, for few tell that badly; one clean picture in a hundred is beyond it",
 )
-_FEW_REFERENCES: Final = 7.0
+_STRANGE_OF_FEW: Final = 12.0
 _CALM: Final = Threshold(
     0.25, "usual pictures have 0.6 of the grain of the calmest reference picture and more"
 )
 _LEAST_GRAIN_LEVELS: Final = 1.0
 """Of reference pictures with less some are drawn, and calm says nothing."""
 # With one cause found, another that may be the true one stands beside it from here on.
-_MAYBE_TURNED: Final = 2.0
+_MAYBE_TURNED: Final = 2.5
 _MAYBE_STRANGE: Final = 0.8
 _OUTER: Final = 0.9
 _MOST_TYPICAL_GAINS: Final = 2.0
+_LEAST_ASKEW, _MOST_ASKEW = -1.0, 4.0
+_LEAST_SPREAD_OF_AXES: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,21 @@ def best_turn(turns: TurnGains, reference: ReferenceMeasures) -> tuple[float, in
     return float(gains[place]), place
 
 
+def askew(axes: complex, reference: ReferenceMeasures) -> float:
+    """How far edges are from the axes that those of the reference have.
+
+    0 is their mean, and 1 is where the outermost tenth of the reference begins: -1 to 4. Where the
+    reference has no axes, as seen from above, every picture is near 0.
+    """
+    known = reference.looks.axes
+    way = known.mean()
+    unit = way / abs(way) if abs(way) > 0 else 1.0
+    along = (known * np.conj(unit)).real
+    spread = max(float(np.quantile(along.mean() - along, _OUTER)), _LEAST_SPREAD_OF_AXES)
+    off = float((along.mean() - (axes * np.conj(unit)).real) / spread)
+    return min(max(off, _LEAST_ASKEW), _MOST_ASKEW)
+
+
 def _beside(finding: CheckResult, least: float) -> CheckResult:
     """Beside another cause, also what would not be accused by itself."""
     if finding.level is not Level.FINE or (finding.number or 0.0) <= least:
@@ -132,19 +151,22 @@ def _beside(finding: CheckResult, least: float) -> CheckResult:
 
 def _turned(case: Case, reference: ReferenceMeasures) -> CheckResult:
     gained, place = best_turn(case.turns, reference)
-    number = gained + 2 * strangeness(case.place, reference)
+    off = askew(complex(case.looks.axes[0]), reference)
+    number = gained + 2 * strangeness(case.place, reference) + off
     gain = float(case.turns.likeness[0, place])
     like_enough = _LIKE_ENOUGH * float(np.quantile(reference.place.likeness, 0.05))
     is_like = float(case.place.likeness[0]) + gain > like_enough
     # Letters gain much by turning and stay unlike everything: no turn explains these.
     number = number if is_like and gained > 0 else min(number, 0.0)
-    is_turned = number > _TURN.value
+    limit = Threshold(_TURN.value + _TURN_OF_FEW / reference.count, _TURN.reason)
+    is_turned = number > limit.value
     return CheckResult(
-        "picture:turned", "the picture is turned", number, _TURN,
+        "picture:turned", "the picture is turned", number, limit,
         Level.LIKELY if is_turned else Level.FINE,
         f"Turned by {case.turns.degrees[place]:g} degrees its likeness to the nearest reference "
         f"picture would change from {case.place.likeness[0]:.2f} by {gain:+.2f}, and its answer "
-        f"would be {case.turns.typicality[0, place]:+.1f} nats more typical.",
+        f"would be {case.turns.typicality[0, place]:+.1f} nats more typical. Its edges are "
+        f"{off:.1f} times as far from upright and level as those of nine tenths of the reference.",
         "Turn it upright before it is sent, or train with turned pictures." if is_turned else "",
         weight=2.0,
     )  # fmt: skip
@@ -171,7 +193,7 @@ def _calm(case: Case, reference: ReferenceMeasures) -> CheckResult:
 
 def _unknown(case: Case, reference: ReferenceMeasures) -> CheckResult:
     number = strangeness(case.place, reference)
-    limit = Threshold(_STRANGE.value + _FEW_REFERENCES / reference.count, _STRANGE.reason)
+    limit = Threshold(_STRANGE.value + _STRANGE_OF_FEW / reference.count, _STRANGE.reason)
     is_unknown = number > limit.value
     return CheckResult(
         "picture:unknown", "nothing that the model knows", number, limit,

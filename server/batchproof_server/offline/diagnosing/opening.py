@@ -34,7 +34,11 @@ _REFERENCE_S: Final = 2.0
 
 
 async def open_measurer(
-    asker: RowAsker, bundle: Path, modes: ModeAsker | None, no_modes: str
+    asker: RowAsker,
+    bundle: Path,
+    modes: ModeAsker | None,
+    no_modes: str,
+    references: int | None = None,
 ) -> Measurer:
     """What measures pictures for a model; measures its reference pictures.
 
@@ -43,6 +47,8 @@ async def open_measurer(
         bundle: its directory.
         modes: None where the artefact is no Keras file, or cannot be asked.
         no_modes: why.
+        references: the most pictures to compare with; None takes what this machine executes in
+            about two seconds.
 
     Raises:
         InvalidData: the model takes no pictures, or its classes do not exclude each other.
@@ -58,7 +64,7 @@ async def open_measurer(
     mistakes = await asker.run(partial(usual_mistakes, expansion.recipe, spec, plugs))
     perturber = Perturber(asker, expansion, mistakes.framings[0].levels)
     labels = loaded.bundle.labels or tuple(map(str, range(loaded.classes)))
-    limit = _reference_limit(loaded)
+    limit = _reference_limit(loaded) if references is None else references
     pictures = await asker.run(partial(reference_pictures, bundle, expansion.recipe, limit))
     reference = ReferenceFigures(
         pictures,

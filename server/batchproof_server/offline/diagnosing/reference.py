@@ -64,6 +64,7 @@ class ReferenceFigures:
             looks=Looks(
                 np.concatenate([each.looks.white for each in self.perturbed]),
                 np.concatenate([each.looks.noise for each in self.perturbed]),
+                np.concatenate([each.looks.axes for each in self.perturbed]),
             ),
             turns=TurnGains(
                 turns[0].degrees,
