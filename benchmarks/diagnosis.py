@@ -163,17 +163,26 @@ async def print_part(
     tallies: list[Tally] = []
     count, began_s = arguments.cases, time.monotonic()
     for number, (name, plant) in enumerate(KINDS):
+        if not _is_wanted(name, arguments.kinds):
+            continue
         start = number * count % max(1, len(pictures) - count)
         tally = await try_kind(measurer, field, name, plant, pictures[start : start + count])
         tallies.append(tally)
         print(tally.line(), flush=True)
     for name, plant, cases in (("clean", clean, arguments.clean), ("right tensor", right, count)):
+        if not _is_wanted(name, arguments.kinds):
+            continue
         tally = await try_kind(measurer, field, name, plant, pictures[:cases])
         print(tally.line(), flush=True)
     cases = sum(each.cases for each in tallies)
     first, three = (sum(getattr(each, key) for each in tallies) for key in ("in_first", "in_three"))
-    print(f"planted cause first {first / cases:.1%}, in the first three {three / cases:.1%}")
+    if cases:
+        print(f"planted cause first {first / cases:.1%}, in the first three {three / cases:.1%}")
     print(f"took {time.monotonic() - began_s:.0f} s")
+
+
+def _is_wanted(name: str, words: str) -> bool:
+    return any(word in name for word in words.split(","))
 
 
 def main() -> None:
@@ -185,6 +194,11 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=20, help="of each kind")
     parser.add_argument(
         "--clean", type=int, default=200, help="pictures of each part without any fault"
+    )
+    parser.add_argument(
+        "--kinds",
+        default="",
+        help="those whose name holds one of these words: turned,unknown,clean",
     )
     parser.add_argument(
         "--references", type=int, default=MOST_REFERENCE_PICTURES, help="the most that are taken"

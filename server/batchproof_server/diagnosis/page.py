@@ -49,7 +49,7 @@ svg .kept { fill: var(--own) } svg .flipped { fill: var(--bad) }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
-  vertical-align: top } th { color: var(--quiet); font-weight: 600 }
+  vertical-align: top; overflow-wrap: break-word } th { color: var(--quiet); font-weight: 600 }
 td.level { white-space: nowrap } .likely .level { color: var(--bad); font-weight: 600 }
 .suspicious .level { color: var(--unsure); font-weight: 600 }
 summary { cursor: pointer; font-weight: 600; padding: .3rem 0 }
@@ -185,14 +185,17 @@ def _figure(png: bytes, caption: str) -> str:
 def _recipes(case: Case) -> Iterator[str]:
     if not case.tried:
         return
+    answered = [each.answers for each in case.tried if each.answers is not None]
+    others = sum(int(each.decided[0]) != int(case.answers.decided[0]) for each in answered)
     yield "<h3>What other recipes would have answered</h3>"
+    yield f"<details><summary>{others} of {len(case.tried)} change the class</summary>"
     rows = [("as declared", "0", f"{case.label} ({case.confidence:.1%})")]
     for each in case.tried:
         said = "no finite answer"
         if each.answers is not None:
             said = f"{case.label_of(each.answers)} ({each.answers.confidence[0]:.1%})"
         rows.append((each.title, f"{row_difference(case, each):.3g}", said))
-    yield _table(("recipe", "greatest difference of the tensor", "answer"), rows)
+    yield _table(("recipe", "greatest difference of the tensor", "answer"), rows) + "</details>"
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,15 +22,16 @@ _NOISE: Final = Threshold(
 _TURN: Final = Threshold(
     4.8,
     "what turning gains, twice how far out the picture lies, and how far its edges are from the"
-    " axes of the reference; plus 14 by the number of reference pictures; the sum is less for 97 of"
-    " 100 usual pictures",
+    " axes of the reference; plus 14 divided by the number of reference pictures; the sum is less"
+    " for 98 of 100 usual pictures",
 )
 _TURN_OF_FEW: Final = 14.0
 _LIKE_ENOUGH: Final = 0.88
 _STRANGE: Final = Threshold(
     0.75,
     "times as far out, in the mean of three measures, as the outermost tenth of the reference; plus"
-    " 12 by their number, for few tell that badly; one clean picture in a hundred is beyond it",
+    " 12 divided by the number of reference pictures, for few tell that badly; one clean picture in"
+    " a hundred is beyond it",
 )
 _STRANGE_OF_FEW: Final = 12.0
 _CALM: Final = Threshold(
