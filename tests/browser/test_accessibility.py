@@ -45,7 +45,7 @@ def painted(label: int, number: int) -> Image.Image:
     return image
 
 
-def run(*arguments: object, expected: int = 0) -> None:
+def run(*arguments: str | Path, expected: int = 0) -> None:
     """A command of the server in a process of its own: this one has Playwright's event loop."""
     ended = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
     assert ended.returncode == expected, ended.stderr

@@ -90,7 +90,8 @@ def boards(degrees: float, side: int = 61) -> np.ndarray[Any, Any]:
     angle = np.deg2rad(degrees)
     y, x = np.mgrid[:side, :side] - side / 2
     across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    return 90.0 * (across % 9 < 2) + 90.0 * (along % 14 < 2)
+    crossed: np.ndarray[Any, Any] = 90.0 * (across % 9 < 2) + 90.0 * (along % 14 < 2)
+    return crossed
 
 
 def test_edges_know_the_axes_they_lie_along() -> None:
