@@ -89,7 +89,11 @@ def page(diagnoses: Sequence[Diagnosis], refused: Sequence[str]) -> str:
         f"<header><h1>{_shown(title)}</h1>",
         f'<p class="quiet">{_shown(about)}</p></header><main>',
         *_summary(diagnoses, refused),
-        *(line for place, each in enumerate(diagnoses) for line in _section(place, each)),
+        *(
+            line
+            for place, each in enumerate(diagnoses)
+            for line in _section(place, each, is_one_of_many=len(diagnoses) > 1)
+        ),
         "</main></body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -114,11 +118,20 @@ def _summary(diagnoses: Sequence[Diagnosis], refused: Sequence[str]) -> Iterator
     yield from (f"<p>{_shown(sentence)}</p>" for sentence in refused)
 
 
-def _section(place: int, diagnosis: Diagnosis) -> Iterator[str]:
+def _section(place: int, diagnosis: Diagnosis, *, is_one_of_many: bool) -> Iterator[str]:
+    """Verdict and pictures; of one picture of many the rest is folded, so that all can be seen."""
     case = diagnosis.case
     yield f'<section id="picture-{place}"><h2>{_shown(case.name)}</h2>'
     yield from _verdict(diagnosis)
     yield from _pictures(case)
+    if is_one_of_many:
+        yield "<details><summary>All that was measured</summary>"
+    yield from _measured(diagnosis)
+    yield "</details></section>" if is_one_of_many else "</section>"
+
+
+def _measured(diagnosis: Diagnosis) -> Iterator[str]:
+    case = diagnosis.case
     if case.occlusion is not None:
         yield from _where(case, case.occlusion)
     if case.curves:
@@ -132,7 +145,6 @@ def _section(place: int, diagnosis: Diagnosis) -> Iterator[str]:
     yield "<h3>All checks</h3>"
     for answered in diagnosis.answered:
         yield from _check(answered)
-    yield "</section>"
 
 
 def _verdict(diagnosis: Diagnosis) -> Iterator[str]:
