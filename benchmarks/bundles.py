@@ -28,7 +28,9 @@ def write_affine(directory: Path, shape: tuple[int, ...], dtype: str = "float32"
     return directory
 
 
-def write_keras(directory: Path, network: str, dtype: str, manifest: str = "") -> Path:
+def write_keras(
+    directory: Path, network: str, dtype: str, manifest: str = "", *, side: int = 224
+) -> Path:
     """A network of ``keras.applications`` with fixed random weights; built once.
 
     Args:
@@ -36,6 +38,7 @@ def write_keras(directory: Path, network: str, dtype: str, manifest: str = "") -
         network: such as ``MobileNetV2``.
         dtype: of the pixels that it takes, ``float32`` or ``uint8``.
         manifest: tables to add to the manifest.
+        side: of the pictures, in pixels.
     """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "batchproof.toml").write_text(MANIFEST + manifest)
@@ -44,8 +47,10 @@ def write_keras(directory: Path, network: str, dtype: str, manifest: str = "") -
         import keras  # noqa: PLC0415 - takes seconds, and only where it is needed
 
         keras.utils.set_random_seed(1)
-        pixels = keras.Input((224, 224, 3), dtype=dtype, name="image")
-        layers = getattr(keras.applications, network)(weights=None, classifier_activation=None)
+        shape = (side, side, 3)
+        pixels = keras.Input(shape, dtype=dtype, name="image")
+        make = getattr(keras.applications, network)
+        layers = make(input_shape=shape, weights=None, classifier_activation=None)
         _settle(layers)
         scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
         keras.Model(pixels, layers(scaled)).save(directory / "model.keras")

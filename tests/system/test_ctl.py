@@ -115,6 +115,7 @@ def test_an_operator_compares_a_shadow(serve: Serve, repository: Path) -> None:
     )
     assert code == 0
     assert text.splitlines()[0] == "version 2 beside 1, as a shadow: not known"
+    assert text.splitlines()[1].startswith("  counted since 20")
     assert "too few rows to tell whether that is within the tolerance of 1.00%" in text
     code, text = ctl(shadowed, "compare", "m", "--json", "--tolerance", "0.9")
     (found,) = json.loads(text)

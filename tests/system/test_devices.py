@@ -15,6 +15,7 @@ import pytest
 
 from system.bundles import EMBEDDED, SAMPLES
 from system.conftest import Serve
+from system.device_children import device_of, devices_of
 from system.process import NOT_SERVING, PATIENCE_S, Record, ServerProcess, started, until
 from system.traffic import ask, connected, images
 
@@ -50,13 +51,13 @@ class Codes:
 
 def test_the_front_never_maps_an_engine(server: ServerProcess) -> None:
     assert not _engines_of(server.process.pid)
-    assert _engines_of(_device(server).pid)
+    assert _engines_of(device_of(server).pid)
 
 
 async def test_a_kill_fails_only_what_was_in_flight_and_service_comes_back(
     server: ServerProcess,
 ) -> None:
-    codes = await _while_asking(server, lambda: _device(server).kill())
+    codes = await _while_asking(server, lambda: device_of(server).kill())
     assert set(codes.of) <= {"OK", "UNAVAILABLE"}
     assert 0 < codes.of["UNAVAILABLE"] <= CLIENTS
     assert server.records("device lost")[-1]["reason"] == "crashed"
@@ -67,7 +68,7 @@ async def test_a_kill_fails_only_what_was_in_flight_and_service_comes_back(
 
 
 async def test_a_device_that_hangs_is_ended_and_service_comes_back(server: ServerProcess) -> None:
-    codes = await _while_asking(server, lambda: _device(server).suspend())
+    codes = await _while_asking(server, lambda: device_of(server).suspend())
     assert set(codes.of) <= {"OK", "UNAVAILABLE", "INTERNAL"}
     assert 0 < codes.of["INTERNAL"] <= CLIENTS
     assert server.records("device lost")[-1]["reason"] == "hung"
@@ -100,7 +101,7 @@ async def test_a_version_whose_devices_are_killed_again_and_again_under_load_fai
     }.items():
         assert metrics.of(f"batchproof_{name}", **version) == expected
     assert other.get("/livez")[0] == 200
-    until("no device is left", lambda: not _devices(other))
+    until("no device is left", lambda: not devices_of(other))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -109,14 +110,14 @@ def test_no_device_outlives_its_server(server: ServerProcess, number: int, tmp_p
     variables = dict(psutil.Process(kept.pid).environ())
     with started(EMBEDDED, variables={**variables, "TMPDIR": str(tmp_path)}) as other:
         other.wait_serving()
-        device = _device(other)
+        device = device_of(other)
         os.kill(other.process.pid, number)
         until("the device is gone", lambda: not device.is_running())
         other.wait_exit()
 
 
 def test_signals_to_the_whole_group_are_for_the_front_alone(server: ServerProcess) -> None:
-    device = _device(server)
+    device = device_of(server)
     for number in (signal.SIGINT, signal.SIGTERM):
         device.send_signal(number)
     assert server.get("/readyz")[0] == 200
@@ -158,7 +159,7 @@ async def _ask_through(server: ServerProcess, codes: Codes) -> None:
 
 def _kill_devices(server: ServerProcess) -> bool:
     """Ends whatever executes or is about to."""
-    for child in _devices(server):
+    for child in devices_of(server):
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
     return True
@@ -173,27 +174,6 @@ async def _eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - the condition sets no event
             await asyncio.sleep(0.01)
-
-
-def _device(server: ServerProcess) -> psutil.Process:
-    def only() -> psutil.Process | None:
-        devices = _devices(server)
-        return devices[0] if len(devices) == 1 else None
-
-    return until("there is one device", only)
-
-
-def _devices(server: ServerProcess) -> list[psutil.Process]:
-    """The children but the one that reads the lines of engines."""
-    children = psutil.Process(server.process.pid).children()
-    return [each for each in children if not _reads_engine_lines(each)]
-
-
-def _reads_engine_lines(process: psutil.Process) -> bool:
-    try:
-        return any("engine_lines" in word for word in process.cmdline())
-    except psutil.Error:  # it ended
-        return False
 
 
 def _engines_of(pid: int) -> list[str]:

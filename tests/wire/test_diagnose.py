@@ -85,6 +85,26 @@ async def test_what_cannot_be_used_is_the_callers_fault(
     assert (code, said in text) == ("INVALID_ARGUMENT", True), text
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("training-curve.json", "{}", "format: missing, and "),
+        ("training-curve.json", "{", "(root): no JSON: "),
+        ("profile-training.json", "{", "(root): no JSON: "),
+    ],
+)
+async def test_a_file_of_the_bundle_that_cannot_be_used_is_no_fault_of_the_caller(
+    serving: Running, tmp_path: Path, file: str, content: str, said: str
+) -> None:
+    (tmp_path / "colours" / "3" / file).write_text(content)
+    code, text = await refusal(serving, about())
+    assert (code, f"{file} of the bundle cannot be used: {said}" in text) == (
+        "FAILED_PRECONDITION",
+        True,
+    ), text
+    assert str(tmp_path) not in text
+
+
 async def test_more_than_may_be_under_way_are_refused_and_the_others_answered(
     serving: Running,
 ) -> None:

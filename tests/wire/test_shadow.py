@@ -87,6 +87,38 @@ async def test_a_shadow_answers_nobody_and_is_compared(serving: Running, stub: A
     assert shown == {1: (False, True), 2: (True, False)}
 
 
+async def test_what_was_counted_is_there_after_a_restart_and_says_since_when(
+    tmp_path: Path,
+) -> None:
+    for version in (1, 2):
+        write_bundle(tmp_path / "models" / "m" / str(version), LOGITS)
+    management_settings = replace(CONFIG.management, state_file=str(tmp_path / "orders.json"))
+    config = replace(CONFIG, management=management_settings)
+    found = list[management.VersionComparison]()
+    make: Any = management_grpc.ManagementServiceStub
+    for number in (1, 2):
+        async with (
+            running(tmp_path / "models", config) as serving,
+            aio.insecure_channel(serving.addresses["management"]) as channel,
+        ):
+            await serving.stub.Predict(request(((0, 1, 2, 3),), model="m"))
+            found.append(await compared(make(channel), number))
+            assert await serving.server.drain()
+    assert [each.rows for each in found] == [1, 2]
+    assert found[0].counted_since == found[1].counted_since != ""
+
+    file = tmp_path / "orders.shadows.json"
+    file.write_text("{")
+    async with (
+        running(tmp_path / "models", config) as serving,
+        aio.insecure_channel(serving.addresses["management"]) as channel,
+    ):
+        (said,) = (e for e in serving.log.events if e["event"] == "tallies counted anew")
+        assert said["reason"].startswith(f"{file}: (root): no JSON")
+        await serving.stub.Predict(request(((0, 1, 2, 3),), model="m"))
+        assert (await compared(make(channel), 1)).rows == 1
+
+
 @pytest.fixture
 def profiled(tmp_path: Path) -> Path:
     """Both versions with profiles; that of the shadow is of much darker pictures."""
@@ -130,9 +162,11 @@ async def test_a_shadow_is_compared_with_its_own_reference_before_it_has_callers
     assert seen["brightness"] == ("not seen", 0)
     assert seen["tensor_mean"] == ("significant", rows)
     told = [each for each in comparison.sentences if "own" in each]
-    assert told[0].startswith(f"version 2 beside its own reference: significant in {rows} rows: ")
+    assert told[0].startswith(
+        f"version 2 beside its own reference: significant in {rows} rows since "
+    )
     assert "confidence significant (PSI +" in told[0]
-    assert told[1] == f"version 1 beside its own: none in {rows} rows"
+    assert told[1].startswith(f"version 1 beside its own: none in {rows} rows since it was loaded")
     counts = [
         float(line.rpartition(" ")[2])
         for line in page.splitlines()
@@ -256,3 +290,4 @@ async def test_ground_truth_says_which_version_is_worse(tmp_path: Path) -> None:
     assert found.estimate == -1
     assert found.high < 0
     assert f"version 2 was right in 0 of {ROWS} answers" in found.sentences[0]
+    assert found.counted_since

@@ -189,7 +189,7 @@ class CompareVersionsRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class VersionComparison(_message.Message):
-    __slots__ = ("version", "judged", "by_ground_truth", "rows", "different", "estimate", "low", "high", "judgement", "sentences", "skipped", "drift")
+    __slots__ = ("version", "judged", "by_ground_truth", "rows", "different", "estimate", "low", "high", "judgement", "sentences", "skipped", "drift", "counted_since")
     class SkippedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +209,7 @@ class VersionComparison(_message.Message):
     SENTENCES_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
     DRIFT_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_SINCE_FIELD_NUMBER: _ClassVar[int]
     version: int
     judged: int
     by_ground_truth: bool
@@ -221,7 +222,8 @@ class VersionComparison(_message.Message):
     sentences: _containers.RepeatedScalarFieldContainer[str]
     skipped: _containers.ScalarMap[str, int]
     drift: _containers.RepeatedCompositeFieldContainer[SignalDrift]
-    def __init__(self, version: _Optional[int] = ..., judged: _Optional[int] = ..., by_ground_truth: bool = ..., rows: _Optional[int] = ..., different: _Optional[int] = ..., estimate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judgement: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., skipped: _Optional[_Mapping[str, int]] = ..., drift: _Optional[_Iterable[_Union[SignalDrift, _Mapping]]] = ...) -> None: ...
+    counted_since: str
+    def __init__(self, version: _Optional[int] = ..., judged: _Optional[int] = ..., by_ground_truth: bool = ..., rows: _Optional[int] = ..., different: _Optional[int] = ..., estimate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judgement: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., skipped: _Optional[_Mapping[str, int]] = ..., drift: _Optional[_Iterable[_Union[SignalDrift, _Mapping]]] = ..., counted_since: _Optional[str] = ...) -> None: ...
 
 class SignalDrift(_message.Message):
     __slots__ = ("signal", "verdict", "observations", "psi_above_noise", "significance", "tv_distance")

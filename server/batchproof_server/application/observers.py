@@ -30,7 +30,8 @@ from batchproof_server.rpc.health import Health
 from batchproof_server.serving.predictor import SealRows
 from batchproof_server.shadowing.orders import ShadowOrders, Truths
 from batchproof_server.shadowing.shadow import Shadowing
-from batchproof_server.shadowing.tally import Tallies
+from batchproof_server.shadowing.tally import KeptTally, Pair, Tallies
+from batchproof_server.shadowing.tally_book import TallyBook, beside, read_tally_book
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Observing:
         seal_rows: makes the handles of answers; None gives them none.
         health: follows the versions.
         tallies: of shadows.
+        tally_book: keeps them.
         truths: what was reported about answers.
         tracing: samples requests, and makes spans of events.
         capturing: keeps answered rows.
@@ -59,6 +61,7 @@ class Observing:
     seal_rows: SealRows | None
     health: Health
     tallies: Tallies
+    tally_book: TallyBook
     truths: Truths
     tracing: Tracing
     capturing: Capturing
@@ -79,7 +82,8 @@ def compose_observing(
             ``compose_capturing``.
     """
     outcome_metrics, settings = OutcomeMetrics(), config.outcomes
-    shadow_metrics, tallies = ShadowMetrics(), Tallies()
+    shadow_metrics = ShadowMetrics()
+    tallies, tally_book = _tallying(config, clock, log)
     keys = _handle_keys(settings, log)
     outcomes = OutcomeDesk(settings, keys, clock, outcome_metrics, epoch_ms)
     seal_rows = Sealer(keys[0], epoch_ms, os.urandom).seal if settings.enabled else None
@@ -105,10 +109,24 @@ def compose_observing(
         seal_rows,
         health,
         tallies,
+        tally_book,
         outcome_metrics.answers,
         tracing,
         capturing,
     )
+
+
+def _tallying(config: Config, clock: Clock, log: LogObserver) -> tuple[Tallies, TallyBook]:
+    """What counts for those who compare, beginning with what is kept beside the orders."""
+    orders, kept = config.management.state_file, dict[Pair, KeptTally]()
+    file = beside(Path(orders)) if orders else None
+    if file is not None:
+        try:
+            kept = read_tally_book(file)
+        except ValueError as fault:
+            log.write_uncounted(str(fault))
+    tallies = Tallies(epoch_ms, kept)
+    return tallies, TallyBook(file, tallies.kept, clock, log.write_untallied)
 
 
 def _certificate_ends(config: Config) -> CertificateEnds:

@@ -87,6 +87,7 @@ class Server:
         self.health.start()
         self.core.versions.announce()
         self.heartbeat.start()
+        self.observing.tally_book.start()
         return await open_ports([port for port in self.ports if not self._waits(port)])
 
     async def open_late(self) -> dict[str, str]:
@@ -135,6 +136,7 @@ class Server:
         # What is left are answers on their way, and streams of reflection, which may stay for ever.
         await drain_ports(self.ports, min(settings.grace_s, _LAST_ANSWERS_S))
         await stopping
+        await self.observing.tally_book.end()
         return in_time
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Timer(Protocol):
@@ -57,6 +57,19 @@ def epoch_s() -> float:
 def utc_now() -> str:
     """The date and time in UTC to the second, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def utc_of(at_ms: int) -> str:
+    """A date and time in UTC to the second, ISO 8601.
+
+    Args:
+        at_ms: milliseconds since the beginning of 1970, 0 to LAST_MS.
+    """
+    return datetime.fromtimestamp(at_ms // 1000, UTC).isoformat(timespec="seconds")
+
+
+LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, after which there are no dates."""
 
 
 class Alarm:

@@ -21,6 +21,7 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
     case = diagnosis.case
     yield f"{case.name}: {case.label} ({case.confidence:.1%}){_truth(case)}"
     yield f"  verdict: {diagnosis.sentence}"
+    yield f"  executed by {case.subject.engine}"
     for place, cause in enumerate(diagnosis.causes, start=1):
         yield f"  {place}. {cause.title} ({cause.level.text})"
         yield f"     {cause.evidence}"

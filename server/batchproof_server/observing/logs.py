@@ -364,6 +364,14 @@ class LogObserver:
         """Writes that orders of operators will be forgotten at the next start."""
         self._logger.error("orders not kept", reason=short(reason))
 
+    def write_uncounted(self, reason: str) -> None:
+        """Writes that what shadows were found to do before this start is counted anew."""
+        self._logger.warning("tallies counted anew", reason=short(reason))
+
+    def write_untallied(self, reason: str) -> None:
+        """Writes that what shadows are found to do will be forgotten at the next start."""
+        self._logger.warning("tallies not kept", reason=short(reason))
+
     def write_failure(self, failure: BaseException, request_id: str = "") -> None:
         """Writes what nobody foresaw, with its traceback; the caller only ever saw the id."""
         self._logger.error("unforeseen failure", request_id=short(request_id), exc_info=failure)

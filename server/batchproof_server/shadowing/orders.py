@@ -38,6 +38,8 @@ class Compared:
         interval: of the share of rows with different answers; or of how much more often the one
             that is judged is right.
         assessed: what that means.
+        since_ms: when counting began, in milliseconds since 1970; of ground truth when the one that
+            is judged was loaded; None where nobody knows.
         drift: of the one that is judged, where it is a shadow with a profile.
     """
 
@@ -47,6 +49,7 @@ class Compared:
     rows: int
     interval: Interval
     assessed: Assessed
+    since_ms: int | None
     drift: DriftComparison | None = None
 
 
@@ -133,7 +136,7 @@ class ShadowOrders:
                 self._beside(model, version, shadow or 0, each, tolerance)
                 for version, each in tallies.items()
             ),
-            *(_by_truth(base, newer, tolerance) for base, newer in pairwise(known)),
+            *(self._by_truth(model, *pair, tolerance) for pair in pairwise(known)),
         )
 
     def _beside(
@@ -141,7 +144,8 @@ class ShadowOrders:
     ) -> Compared:
         drifts = self._drifts()
         assessed = assess_shadow(version, shadow, tally, tolerance)
-        told = tell_drift(model, shadow, version, drifts) if tally.compared else ()
+        loaded_ms = self._tallies.loaded_ms
+        told = tell_drift(model, shadow, version, drifts, loaded_ms) if tally.compared else ()
         return Compared(
             version,
             shadow,
@@ -149,16 +153,19 @@ class ShadowOrders:
             tally.compared,
             share_interval(tally.different, tally.compared),
             replace(assessed, sentences=(*assessed.sentences, *told)),
+            tally.since_ms,
             drifts.get((model, shadow)),
         )
 
-
-def _by_truth(base: ReportedTruth, newer: ReportedTruth, tolerance: float) -> Compared:
-    return Compared(
-        base.version,
-        newer.version,
-        None,
-        newer.total,
-        truth_difference(base, newer),
-        assess_truth(base, newer, tolerance),
-    )
+    def _by_truth(
+        self, model: str, base: ReportedTruth, newer: ReportedTruth, tolerance: float
+    ) -> Compared:
+        return Compared(
+            base.version,
+            newer.version,
+            None,
+            newer.total,
+            truth_difference(base, newer),
+            assess_truth(base, newer, tolerance),
+            self._tallies.loaded_ms(model, newer.version),
+        )

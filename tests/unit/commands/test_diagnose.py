@@ -78,6 +78,7 @@ def test_a_usual_picture_has_nothing_unusual(bundle: Path, picture: Path, capsys
     lines = said.out.splitlines()
     assert lines[0].startswith(f"{picture}: red (")
     assert lines[1] == "  verdict: nothing unusual"
+    assert lines[2].startswith("  executed by numpy ")
     assert "among 3 random rows: the same answer, bit for bit." in said.out
     assert "Keras: not available: affine.json is no .keras file." in said.out
     assert "reference pictures took" in said.err

@@ -65,6 +65,7 @@ def test_pictures_like_the_reference_raise_no_alert(
     said = capsys.readouterr().out
     assert "colours version 3: NO DRIFT that would alert" in said
     assert f"{same}: 240 of 240 pictures" in said
+    assert "\n  engine        numpy " in said
     assert re.search(r"reference; estimates now: ATC \d+\.\d%, DoC \d+\.\d%", said)
     assert re.search(r"^  brightness +\w+ +240", said, re.MULTILINE)
 

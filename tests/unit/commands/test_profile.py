@@ -70,6 +70,7 @@ def test_the_profile_of_a_bundle_is_written_into_it_and_shown(
     said = capsys.readouterr().out
     assert "colours version 3: PROFILE of 240 pictures" in said
     assert "accuracy      96.67%" in said
+    assert "\n  engine        numpy " in said
     assert "pictures/s" in said
     assert "with 1,000 pictures or more" in said
 

@@ -72,6 +72,7 @@ def test_a_right_recipe_is_kept(bundle: Path, data: Path, capsys: Captured) -> N
     said = capsys.readouterr().out
     assert "THE MANIFEST'S RECIPE MAY BE RIGHT" in said.splitlines()[0]
     assert "90 of 90 pictures, 3 classes" in said
+    assert "\n  engine        numpy " in said
     assert "Keep it:" in said
     assert 'color = "rgb"' in said
 

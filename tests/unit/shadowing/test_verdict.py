@@ -8,7 +8,7 @@ from batchproof_server.shadowing.verdict import ReportedTruth, assess_shadow, as
 
 
 def tally(same: int, different: int, slower_s: float | None = None) -> PairTally:
-    made = PairTally()
+    made = PairTally(since_ms=0)
     for number in range(same + different):
         is_same = number < same
         # Times differ a little, as they do.
@@ -72,7 +72,7 @@ def test_enough_ground_truth_says_that_a_version_is_not_worse() -> None:
 
 
 def test_reasons_are_counted_apart() -> None:
-    made = PairTally()
+    made = PairTally(since_ms=0)
     for reason in ("busy", "failed", "busy"):
         made.add(ShadowRecord("m", 1, 2, "skipped", reason=reason))
     assert (made.compared, dict(made.skipped)) == (0, {"busy": 2, "failed": 1})

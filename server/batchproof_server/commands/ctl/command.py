@@ -174,6 +174,7 @@ def _comparisons(comparisons: Iterable[pb.VersionComparison]) -> str:
     for each in comparisons:
         basis = "by ground truth" if each.by_ground_truth else "as a shadow"
         lines.append(f"version {each.judged} beside {each.version}, {basis}: {each.judgement}")
+        lines += [f"  counted since {each.counted_since}"] if each.counted_since else []
         lines += [f"  {sentence}" for sentence in each.sentences]
         skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(each.skipped.items()))
         lines += [f"  rows that were not compared: {skipped}"] if skipped else []

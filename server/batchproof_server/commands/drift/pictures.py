@@ -90,6 +90,7 @@ async def compare_pictures(wanted: WantedPictures) -> DriftResult:
         reference_pictures=known.profile.pictures,
         notes=other_libraries(known.profile, facts),
         comparison=compare(known.profile, signals),
+        engine=loaded.backend.engine,
     )
 
 

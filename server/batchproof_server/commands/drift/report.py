@@ -24,6 +24,7 @@ def drift_report(result: DriftResult) -> str:
         f"{result.model} version {result.version}: {result.headline}",
         f"  data          {result.data}: {taken}",
         f"  reference     profile {digest}: {result.reference_pictures:,} pictures",
+        *([f"  engine        {result.engine}"] if result.engine else []),
         f"  accuracy      {accuracy_text(result.comparison.accuracy)}",
         "",
         *table([HEADINGS, *map(cells, result.comparison.signals)], left=2),

@@ -22,6 +22,7 @@ class DriftResult:
         notes: what is to be known of the profile, such as another version of Pillow.
         comparison: the figures.
         unit: what was compared.
+        engine: that answered, with its version; empty for answers of a log.
     """
 
     model: str
@@ -34,6 +35,7 @@ class DriftResult:
     notes: tuple[str, ...]
     comparison: DriftComparison
     unit: Literal["pictures", "answers"] = "pictures"
+    engine: str = ""
 
     @property
     def alerting(self) -> tuple[SignalDrift, ...]:

@@ -77,11 +77,12 @@ def build(arguments: Namespace) -> int:
     started_s = clock.now_s()
     work = _read_work(arguments)
     prepare_engines()
-    built, samples, loaded_s = asyncio.run(_build(work, clock))
+    built, samples, loaded_s, engine = asyncio.run(_build(work, clock))
     done_s = clock.now_s()
     write_whole(work.out, profile_json(built))
     title = f"{work.place.name} version {work.place.version}"
     write(profile_report(title, built, verbose=arguments.verbose))
+    write(f"  engine        {engine}")
     write(f"  wrote         {work.out}")
     if samples is not None:
         write_samples(samples, work.out.parent / REFERENCE_NAME)
@@ -129,14 +130,14 @@ def _check_policy(name: str, settings: TtaSettings) -> None:
     raise ValueError(f"--tta: {unknown_policy(name, several)}")
 
 
-async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples | None, float]:
-    """The profile, its samples, and the instant at which the model was loaded."""
+async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples | None, float, str]:
+    """The profile, its samples, the instant at which the model was loaded, and its engine."""
     records = RecordKeeper()
     async with serve_version(
         profiling_config(work.config), work.place, records, watches_inputs=True
     ) as serving:
         loaded_s, loaded = clock.now_s(), serving.model.loaded
-        recipe = served_expansion(loaded).recipe
+        recipe, engine = served_expansion(loaded).recipe, loaded.backend.engine
         is_multi_label = loaded.output.is_multi_label
         truth = truth_of(work.pictures, loaded.classes, is_multi_label=is_multi_label)
         plan = None if work.tta is None else loaded.tta.plans[work.tta]
@@ -148,10 +149,10 @@ async def _build(work: _Work, clock: Clock) -> tuple[ReferenceProfile, Samples |
         frame = None if work.like is None else frame_of(work.like)
         built = summarise(subject, signals, truth, frame)
         if not work.samples:
-            return built, None, loaded_s
+            return built, None, loaded_s, engine
         embedder, reason = open_embedder(loaded.bundle, work.config)
         wanted = WantedSamples(work.samples, subject.labels, embedder, reason)
-        return built, samples_of(recipe, work.pictures, signals, wanted), loaded_s
+        return built, samples_of(recipe, work.pictures, signals, wanted), loaded_s, engine
 
 
 def profiling_config(config: Config) -> Config:

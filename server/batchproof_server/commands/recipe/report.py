@@ -40,6 +40,7 @@ def _verdict(found: FoundRecipes) -> Iterator[str]:
         yield f"{name}: THE MANIFEST'S RECIPE MAY BE RIGHT, with {len(found.tied) - 1} others"
     taken = f"{subject.pictures} of {subject.pictures_there} pictures"
     yield f"  data          {subject.data}: {taken}, {len(subject.labels)} classes"
+    yield f"  engine        {subject.engine}"
     yield f"  tried         {found.comparisons + 1} recipes"
     yield f"  most likely   {', '.join(found.leader.words)}"
 
@@ -119,6 +120,7 @@ def hint_report(hint: Hint) -> str:
         [
             f"{subject.model} version {subject.version}: {SAYS}",
             f"  data          {subject.data}: {subject.pictures} pictures",
+            f"  engine        {subject.engine}",
             "",
             *table([("differs from the first in", "mutual information"), *rows]),
             "",

@@ -106,6 +106,7 @@ class DiagnosisDesk:
             InvalidInput: the picture or what came with it cannot be used, or the model has no
                 recipe, or no classes that exclude each other.
             DeadlineExceeded: it was not done in time.
+            ModelRefused: what the bundle says of the training cannot be used.
             ServingError: the model failed, or goes away.
         """
         limit_s = self._settings.time_limit_s

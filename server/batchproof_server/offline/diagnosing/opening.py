@@ -1,9 +1,11 @@
 """Opens what measures pictures for one model, and measures its reference pictures."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from batchproof_server.base.errors import ModelRefused
 from batchproof_server.diagnosis.case import DiagnosedModel
 from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
 from batchproof_server.diagnosis.mistakes import usual_mistakes
@@ -52,6 +54,7 @@ async def open_measurer(
 
     Raises:
         InvalidData: the model takes no pictures, or its classes do not exclude each other.
+        ModelRefused: what the bundle says of the training cannot be used.
         ServingError: the model failed on a reference picture.
     """
     loaded = asker.loaded
@@ -107,15 +110,27 @@ def _training_profile(bundle: Path, labels: tuple[str, ...]) -> ReferenceProfile
     try:
         profile = read_profile(file)
     except ProfileRefused as refused:
-        raise InvalidData(list(refused.findings)) from refused
+        raise _unusable(file, refused.findings) from refused
     if tuple(each.label for each in profile.classes) != labels:
-        raise InvalidData([f"{file.name}: its classes are not those of the model"])
+        raise _unusable(file, ("its classes are not those of the model",))
     return profile
 
 
 def _training_curve(bundle: Path) -> TrainingCurve | None:
     file = bundle / TRAINING_NAME
-    return read_training_curve(file) if file.exists() else None
+    if not file.exists():
+        return None
+    try:
+        return read_training_curve(file)
+    except InvalidData as unusable:
+        raise _unusable(file, unusable.faults) from unusable
+
+
+def _unusable(file: Path, faults: Sequence[str]) -> ModelRefused:
+    """Says what is wrong with a file of the bundle, which is no fault of whoever asks."""
+    said = [fault.removeprefix(f"{file}: ").removeprefix(f"{file.name}: ") for fault in faults]
+    more = f", and {len(said) - 1} more" if len(said) > 1 else ""
+    return ModelRefused(f"{file.name} of the bundle cannot be used: {said[0]}{more}", tuple(said))
 
 
 def _reference_limit(loaded: LoadedModel) -> int:

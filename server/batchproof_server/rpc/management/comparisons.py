@@ -1,6 +1,7 @@
 """Comparisons of versions as messages."""
 
 from batchproof.v1 import management_pb2 as pb
+from batchproof_server.base.clock import utc_of
 from batchproof_server.drift.comparing import SignalDrift
 from batchproof_server.shadowing.orders import Compared
 
@@ -20,6 +21,7 @@ def write_comparison(compared: Compared) -> pb.VersionComparison:
         judgement=compared.assessed.judgement,
         sentences=compared.assessed.sentences,
         skipped={} if tally is None else tally.skipped,
+        counted_since="" if compared.since_ms is None else utc_of(compared.since_ms),
         drift=() if compared.drift is None else map(_write_signal, compared.drift.signals),
     )
 
