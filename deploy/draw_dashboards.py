@@ -31,8 +31,9 @@ DASHBOARDS: Final = DEPLOY / "grafana" / "dashboards"
 DRAWING: Final = DEPLOY / "grafana" / "drawing"
 EXAMPLE: Final = DEPLOY.parent / "examples" / "fashion_mnist" / "models" / "fashion-mnist"
 STEP_S: Final = 5
-_SCRAPE_S: Final = 15
 _WINDOW_RATE: Final = "1m"
+# The signal with a bin for each class, and the window that fills first.
+_SHOWN_FIRST: Final = frozenset({"class", "5m"})
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _CHOICES: Final = re.compile(r"label_values\((.*), (\w+)\)")
 
@@ -110,7 +111,7 @@ def filled(dashboard: Mapping[str, Any], source: Source) -> dict[str, Any]:
     now_ms = int(time.time() * 1000)
     return {
         "title": dashboard["title"],
-        "variables": variables,
+        "variables": {name: "All" if value == ".*" else value for name, value in variables.items()},
         "span": {"from_ms": now_ms - int(source.span_s * 1000), "to_ms": now_ms},
         "panels": [
             _filled_panel(panel, source, variables) for panel in _all_panels(dashboard["panels"])
@@ -119,7 +120,7 @@ def filled(dashboard: Mapping[str, Any], source: Source) -> dict[str, Any]:
 
 
 def choices(templates: Sequence[Mapping[str, Any]], source: Source) -> dict[str, str]:
-    """What is chosen above the panels: the first of each, and the window that fills first."""
+    """What is chosen above the panels: all where one may, else what shows most, or the first."""
     chosen: dict[str, str] = {}
     for template in templates:
         if template["type"] != "query":
@@ -132,7 +133,8 @@ def choices(templates: Sequence[Mapping[str, Any]], source: Source) -> dict[str,
             values = [match[1] for value in values if (match := re.fullmatch(pattern, value))]
         if not values:
             raise SystemExit(f"Prometheus knows no {template['name']} yet: is a server scraped?")
-        chosen[template["name"]] = "5m" if "5m" in values else values[0]
+        usual = [value for value in values if value in _SHOWN_FIRST]
+        chosen[template["name"]] = ".*" if template["includeAll"] else (usual or values)[0]
     return chosen
 
 

@@ -66,10 +66,14 @@ def test_a_variable_that_is_not_there_is_not_drawn_as_nothing() -> None:
         with_variables("$modle", LABELS)
 
 
-def test_the_first_of_each_choice_is_drawn_and_the_window_that_fills_first(source: Source) -> None:
+def test_the_window_that_fills_first_is_drawn_and_all_versions_where_one_may(
+    source: Source,
+) -> None:
     templates = _dashboard("drift")["templating"]["list"]
     wanted = {name: LABELS[name] for name in ("model", "version", "profile", "signal")}
     assert choices(templates, source) == {**wanted, "window": "5m"}
+    of_serving = choices(_dashboard("serving")["templating"]["list"], source)
+    assert of_serving == {"model": "shoes", "version": ".*"}
 
 
 @pytest.mark.parametrize("name", ["drift", "serving"])
