@@ -8,6 +8,7 @@ ports of this machine, files in a temporary folder. Alerts are told when they be
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import socket
@@ -131,11 +132,11 @@ def _started(
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGINT if "traffic" in log.name else signal.SIGTERM)
+            process.terminate()
             try:
                 process.wait(_GRACE_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
 
 
 def _first_line(server: "subprocess.Popen[str]") -> str:

@@ -8,6 +8,7 @@ label reported, as a warehouse would that learns days later what it had photogra
 
 import argparse
 import itertools
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ PICTURES = Path(__file__).resolve().parents[1] / "tests" / "data" / "fashion_mni
 def main() -> int:
     """Both halves, one after the other; the second lasts until it is stopped."""
     asked = _arguments().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         labels = _write_pictures(asked.data, Path(folder))
         halves = (("like the reference", "", f"{asked.calm_s}s"), ("drifting", asked.corrupt, "1h"))
