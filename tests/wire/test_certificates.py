@@ -49,7 +49,12 @@ async def test_the_log_tells_the_progress_and_the_verdict(bundle: Path) -> None:
     async with running(bundle, others={"model": Good()}) as server:
         digest = (await server.stub.GetModel(GET)).certificate_digest
     steps = [event for event in server.log.events if event["event"] == "proof"]
-    assert [(event["step"], event["done"]) for event in steps] == [("probing", 0), ("probing", 18)]
+    assert [(event["step"], event["done"]) for event in steps] == [
+        ("probing", 0),
+        ("probing", 18),
+        ("comparing roundings", 0),
+        ("comparing roundings", 3),
+    ]
     ready = [event for event in server.log.events if event.get("state") == "ready"]
     assert ready[0]["certificate_digest"] == digest
     assert (ready[0]["verdict"], ready[0]["consistency"]) == ("proven", "strict")

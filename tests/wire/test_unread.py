@@ -95,7 +95,8 @@ async def test_what_is_being_answered_takes_room_and_the_next_waits_unread(
             800,
             900,
         ]
-        assert [len(each or b"") for each in bench.contents[2:]] == [700, 800, 900]
+        # Two that are read at the same time may be there in either order.
+        assert {len(each or b"") for each in bench.contents[2:]} == {700, 800, 900}
 
 
 async def test_a_call_that_waits_for_room_for_too_long_is_refused(make_front: MakeFront) -> None:
