@@ -10,6 +10,7 @@ from batchproof_server.base.signature import Tensors
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.examination import Examined
 from batchproof_server.proof.findings import Finding, Severity
+from batchproof_server.proof.probing.rows import PROBE_ROWS
 from batchproof_server.proof.settings import Consistency, ProofSettings
 from support.proof_backends import (
     MACHINE,
@@ -149,8 +150,10 @@ def test_a_model_that_answers_with_the_number_of_rows_is_unproven(
 def test_every_row_is_executed_by_itself_even_where_1_is_no_bucket() -> None:
     backend = OddOne()
     certificate = Bench().prove(candidate(backend, buckets_rows=(2, 4)))
-    assert [len(batch) for batch in backend.batches[-16:]] == [1] * 16
-    assert certificate.measured.executions["single"] == 16
+    every = sum(certificate.subject.probe_rows.values())
+    assert every > PROBE_ROWS
+    assert [len(batch) for batch in backend.batches[-every:]] == [1] * every
+    assert certificate.measured.executions["single"] == every
     assert certificate.measured.classes == ((2, 4),)
     (finding,) = certificate.findings
     assert (finding.rule_id, finding.severity) == ("BP508", Severity.NOTE)
@@ -214,9 +217,12 @@ def test_inputs_of_any_size_are_noted_with_the_size_that_was_tried() -> None:
 def test_progress_is_told_from_start_to_end() -> None:
     bench = Bench()
     bench.prove(candidate(Good()))
-    counted = [(progress.done, progress.total) for progress in bench.told]
-    assert counted == [(done, 18) for done in range(19)]
-    assert {(p.model, p.version, p.step) for p in bench.told} == {("pictures", 3, "probing")}
+    counted = [(progress.step, progress.done, progress.total) for progress in bench.told]
+    assert counted == [
+        *(("probing", done, 18) for done in range(19)),
+        *(("comparing roundings", done, 3) for done in range(4)),
+    ]
+    assert {(p.model, p.version) for p in bench.told} == {("pictures", 3)}
 
 
 class GivesUp(Good):

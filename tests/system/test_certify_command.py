@@ -59,7 +59,7 @@ def test_a_fleet_proves_once_and_serves_what_its_key_signed(tmp_path: Path) -> N
     settings = tmp_path / "server.toml"
     for trusted, steps in (
         ([str(public)], ["certificate reused"]),
-        ([], ["certificate ignored", "probing"]),
+        ([], ["certificate ignored", "probing", "comparing roundings"]),
     ):
         settings.write_text(f"[proof]\ntrusted_keys = {json.dumps(trusted)}\n")
         flags = ("--config", str(settings))

@@ -23,9 +23,9 @@ class Returning:
     def __init__(self) -> None:
         self._is_due = False
 
-    def note(self, size_bytes: int) -> None:
-        """A message of this size is over."""
-        if size_bytes >= LARGE_BYTES and not self._is_due:
+    def note(self) -> None:
+        """A large message is over."""
+        if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_later(_SETTLED_S, self._return)
 

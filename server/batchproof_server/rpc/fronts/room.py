@@ -21,10 +21,14 @@ class Room:
     Args:
         max_bytes: the limit of the sum.
         reading_bytes: what a message that is being read counts as.
-        on_over: told of the size of each message that is held no more.
+        large_bytes: of a message from which on it is told of.
+        on_over: told when such a message is held no more.
     """
 
-    def __init__(self, max_bytes: int, reading_bytes: int, on_over: Callable[[int], None]) -> None:
+    def __init__(
+        self, max_bytes: int, reading_bytes: int, large_bytes: int, on_over: Callable[[], None]
+    ) -> None:
+        self._large_bytes = large_bytes
         self._on_over = on_over
         self._max_bytes = max_bytes
         self._reading_bytes = reading_bytes
@@ -103,7 +107,8 @@ class Room:
 
     def _release(self, size_bytes: int) -> None:
         self.held_bytes -= size_bytes
-        self._on_over(size_bytes)
+        if size_bytes >= self._large_bytes:
+            self._on_over()
 
     def _fits(self) -> bool:
         return not self.held_bytes or self.held_bytes + self._reading_bytes <= self._max_bytes

@@ -11,14 +11,15 @@ from batchproof_server.rpc.fronts.room import Allowance, Patience, Room
 
 LIMIT_BYTES = 100
 READING_BYTES = 10
+LARGE_BYTES = 30
 
 
-def unheard(size_bytes: int) -> None:
+def unheard() -> None:
     """Nobody wants to know."""
 
 
 def test_a_read_waits_while_there_is_no_room_for_what_it_counts_as() -> None:
-    room = Room(LIMIT_BYTES, READING_BYTES, unheard)
+    room = Room(LIMIT_BYTES, READING_BYTES, LARGE_BYTES, unheard)
     assert room.ask(1)
     room.arrived(1, 91)
     assert not room.ask(2)
@@ -29,7 +30,7 @@ def test_a_read_waits_while_there_is_no_room_for_what_it_counts_as() -> None:
 
 
 def test_those_who_wait_are_read_in_their_order_and_nobody_passes_them() -> None:
-    room = Room(LIMIT_BYTES, READING_BYTES, unheard)
+    room = Room(LIMIT_BYTES, READING_BYTES, LARGE_BYTES, unheard)
     room.ask(1)
     room.arrived(1, 95)
     assert [room.ask(2), room.ask(3)] == [False, False]
@@ -40,7 +41,7 @@ def test_those_who_wait_are_read_in_their_order_and_nobody_passes_them() -> None
 
 
 def test_a_message_larger_than_the_room_is_read_when_nothing_else_is_held() -> None:
-    room = Room(5, READING_BYTES, unheard)
+    room = Room(5, READING_BYTES, LARGE_BYTES, unheard)
     assert room.ask(1)
     assert not room.ask(2)
     room.forget(1)
@@ -48,7 +49,7 @@ def test_a_message_larger_than_the_room_is_read_when_nothing_else_is_held() -> N
 
 
 def test_each_message_of_a_stream_counts_until_it_was_answered() -> None:
-    room = Room(LIMIT_BYTES, READING_BYTES, unheard)
+    room = Room(LIMIT_BYTES, READING_BYTES, LARGE_BYTES, unheard)
     for size_bytes in (30, 50):
         assert room.ask(1)
         room.arrived(1, size_bytes)
@@ -60,7 +61,7 @@ def test_each_message_of_a_stream_counts_until_it_was_answered() -> None:
 
 
 def test_there_are_no_reads_to_give_away_while_somebody_waits() -> None:
-    room = Room(LIMIT_BYTES, READING_BYTES, unheard)
+    room = Room(LIMIT_BYTES, READING_BYTES, LARGE_BYTES, unheard)
     assert room.reads == 10
     room.ask(1)
     assert room.reads == 9
@@ -77,12 +78,15 @@ class Rooms(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.over = list[int]()
-        self.came_bytes = 0
-        self.room = Room(LIMIT_BYTES, READING_BYTES, self.over.append)
+        self.over = self.came = 0  # of large messages
+        self.room = Room(LIMIT_BYTES, READING_BYTES, LARGE_BYTES, self.count_over)
         self.reading: set[int] = set()
         self.waiting: list[int] = []
         self.sizes: dict[int, list[int]] = {}
+
+    def count_over(self) -> None:
+        """A large one is held no more."""
+        self.over += 1
 
     @property
     def counted_bytes(self) -> int:
@@ -110,7 +114,7 @@ class Rooms(RuleBasedStateMachine):
         if call in self.reading:
             self.reading.remove(call)
             self.sizes.setdefault(call, []).append(size_bytes)
-            self.came_bytes += size_bytes
+            self.came += size_bytes >= LARGE_BYTES
 
     @rule(call=CALLS)
     def give_back(self, call: int) -> None:
@@ -144,7 +148,8 @@ class Rooms(RuleBasedStateMachine):
         """Nothing is counted twice or forgotten."""
         assert self.room.held_bytes == self.counted_bytes
         assert self.room.waiting == len(self.waiting)
-        assert sum(self.over) == self.came_bytes - sum(map(sum, self.sizes.values()))
+        held = [size for sizes in self.sizes.values() for size in sizes if size >= LARGE_BYTES]
+        assert self.over == self.came - len(held)
 
 
 TestRooms = Rooms.TestCase

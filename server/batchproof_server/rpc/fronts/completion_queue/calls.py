@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from batchproof_server.base.clock import Alarm, Clock, epoch_s
 from batchproof_server.batching.connections import LetIn
+from batchproof_server.rpc.fronts import returning
 from batchproof_server.rpc.fronts.completion_queue.poller import (
     MESSAGE,
     SENT,
@@ -33,7 +34,6 @@ from batchproof_server.rpc.fronts.inflating import (
     Inflater,
     is_compressed,
 )
-from batchproof_server.rpc.fronts.returning import Returning
 from batchproof_server.rpc.fronts.room import Allowance, Patience, Room
 from batchproof_server.rpc.settings import RpcSettings
 
@@ -70,7 +70,12 @@ class OpenCalls:
         self._clock = clock
         self._allowance = allowance
         counts_bytes = min(settings.reading_counts_bytes, settings.max_message_bytes)
-        self._room = Room(settings.max_bytes_in_flight, counts_bytes, Returning().note)
+        self._room = Room(
+            settings.max_bytes_in_flight,
+            counts_bytes,
+            returning.LARGE_BYTES,
+            returning.Returning().note,
+        )
         self._patience = Patience(settings.message_timeout_s)
         self._alarm = Alarm(clock, self._end_patience)
         late = f"the message was not there after {settings.message_timeout_s:g} s"

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 from grpc import aio
 
 from batchproof_server.base.clock import Alarm, Clock
+from batchproof_server.rpc.fronts import returning
 from batchproof_server.rpc.fronts.front import CallHead, Code, Status
 from batchproof_server.rpc.fronts.inflating import CannotInflate, Inflater, is_compressed
-from batchproof_server.rpc.fronts.returning import Returning
 from batchproof_server.rpc.fronts.room import Patience, Room
 from batchproof_server.rpc.settings import RpcSettings
 
@@ -46,7 +46,12 @@ class MessageReads:
 
     def __init__(self, settings: RpcSettings, clock: Clock) -> None:
         counts_bytes = min(settings.reading_counts_bytes, settings.max_message_bytes)
-        self._room = Room(settings.max_bytes_in_flight, counts_bytes, Returning().note)
+        self._room = Room(
+            settings.max_bytes_in_flight,
+            counts_bytes,
+            returning.LARGE_BYTES,
+            returning.Returning().note,
+        )
         self._patience = Patience(settings.message_timeout_s)
         self._alarm = Alarm(clock, self._end_patience)
         self._clock = clock
