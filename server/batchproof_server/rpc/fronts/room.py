@@ -85,13 +85,18 @@ class Room:
     def give_back(self, call_id: int) -> None:
         """The oldest message of a call has been answered."""
         if sizes := self._held.get(call_id):
-            self._release(sizes.popleft())
+            size_bytes = sizes.popleft()
+            self.held_bytes -= size_bytes
+            if size_bytes >= self._large_bytes:
+                self._on_over()
 
     def forget(self, call_id: int) -> None:
         """A call is over."""
         self._waiting.pop(call_id, None)
         for size_bytes in self._held.pop(call_id, ()):
-            self._release(size_bytes)
+            self.held_bytes -= size_bytes
+            if size_bytes >= self._large_bytes:
+                self._on_over()
         if call_id in self._reading:
             self._reading.remove(call_id)
             self.held_bytes -= self._reading_bytes
@@ -104,11 +109,6 @@ class Room:
             self.begin(call_id)
             turns.append(call_id)
         return turns
-
-    def _release(self, size_bytes: int) -> None:
-        self.held_bytes -= size_bytes
-        if size_bytes >= self._large_bytes:
-            self._on_over()
 
     def _fits(self) -> bool:
         return not self.held_bytes or self.held_bytes + self._reading_bytes <= self._max_bytes
