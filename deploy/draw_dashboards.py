@@ -1,6 +1,6 @@
 """Draws the dashboards with Grafana's own components, as the pictures of the documentation.
 
-    python deploy/draw_dashboards.py [--minutes 8] [--prometheus HOST:PORT] [--out docs/images]
+    python deploy/draw_dashboards.py [--minutes 10] [--prometheus HOST:PORT] [--out docs/images]
 
 Grafana itself cannot be had from a package registry, its components can: `make pictures` installs
 them. They draw what the queries of each panel return from a Prometheus: yours, or one that is
@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,12 +42,11 @@ _CHOICES: Final = re.compile(r"label_values\((.*), (\w+)\)")
 def main() -> int:
     """0 when both are drawn."""
     asked = _arguments().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if asked.prometheus:
         _draw_all(Source(asked.prometheus, asked.minutes * 60), asked.out)
         return 0
     with tempfile.TemporaryDirectory() as folder, _monitored(Path(folder), asked.minutes) as page:
-        print(f"traffic for {asked.minutes} minutes, of which the second half drifts", flush=True)
-        time.sleep(asked.minutes * 60)
         _draw_all(Source(page, asked.minutes * 60), asked.out)
     return 0
 
@@ -54,7 +54,7 @@ def main() -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Draws the dashboards.")
     parser.add_argument("--prometheus", metavar="HOST:PORT", help="that knows a server; else one")
-    parser.add_argument("--minutes", type=int, default=8, help="that are drawn (8)")
+    parser.add_argument("--minutes", type=int, default=10, help="that are drawn (10)")
     parser.add_argument("--out", type=Path, default=DEPLOY.parent / "docs" / "images")
     return parser
 
@@ -93,8 +93,13 @@ class Source:
 
     def _ask(self, what: str, asked: Mapping[str, Any]) -> Any:
         address = f"http://{self.page}/api/v1/{what}?{urllib.parse.urlencode(asked)}"
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            return json.loads(answer.read())["data"]
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                return json.loads(answer.read())["data"]
+        except (OSError, ValueError, KeyError) as fault:
+            raise SystemExit(
+                f"{self.page} does not answer as a Prometheus does ({fault}): give HOST:PORT of one"
+            ) from fault
 
 
 def _draw_all(source: Source, out: Path) -> None:
@@ -233,7 +238,7 @@ def _draw(dashboard: Mapping[str, Any], file: Path) -> None:
 
 @contextmanager
 def _monitored(folder: Path, minutes: int) -> Iterator[str]:
-    """`make monitor` with a shadow version and capture, and the address of its Prometheus."""
+    """The Prometheus of `make monitor` with a shadow and capture, once it has seen all traffic."""
     models = folder / "models"
     for version in ("1", "2"):
         shutil.copytree(EXAMPLE / "1", models / EXAMPLE.name / version)
@@ -250,18 +255,32 @@ def _monitored(folder: Path, minutes: int) -> Iterator[str]:
         subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | variables) as monitor,
     ):
         try:
-            yield _address(monitor, told)
+            page = _address(monitor, told)
+            print(f"traffic for {minutes} minutes, of which the second half drifts", flush=True)
+            if _ends_within(monitor, minutes * 60):
+                raise SystemExit(told.read_text())
+            yield page
         finally:
             monitor.terminate()
 
 
 def _address(monitor: "subprocess.Popen[bytes]", told: Path) -> str:
-    while monitor.poll() is None:
+    while not _ends_within(monitor, 1):
         if found := re.search(r"http://(\S+)/alerts", told.read_text()):
             return found[1]
-        time.sleep(1)
     raise SystemExit(told.read_text())
 
 
+def _ends_within(process: "subprocess.Popen[bytes]", time_s: float) -> bool:
+    try:
+        process.wait(time_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.shadowing.intervals import (
+from batchproof_server.base.intervals import (
     FEWEST,
     difference_interval,
     mean_interval,

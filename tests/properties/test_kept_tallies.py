@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.base.clock import utc_of
+from batchproof_server.base.intervals import share_interval
 from batchproof_server.base.validation import InvalidSettings
-from batchproof_server.shadowing.intervals import share_interval
 from batchproof_server.shadowing.kept_tallies import (
     MAX_TALLIES_BYTES,
     MOST_PAIRS,

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,12 +22,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 MONITOR = [sys.executable, str(ROOT / "deploy" / "monitor.py")]
 
 
-def test_an_alert_on_drift_is_told_and_its_end_is_the_end_of_everything() -> None:
-    # A shell ignores Ctrl-C for what it starts in the background, and so does all that this starts.
-    # There SIGTERM ends it, which is taken as Ctrl-C is.
-    background = [sys.executable, "-c", _IN_THE_BACKGROUND]
+def test_an_alert_on_drift_is_told_and_ctrl_c_ends_everything() -> None:
     process = subprocess.Popen(
-        [*background, *MONITOR, "--calm-s", "5"],
+        [*MONITOR, "--calm-s", "5"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -41,15 +39,36 @@ def test_an_alert_on_drift_is_told_and_its_end_is_the_end_of_everything() -> Non
         until("an alert", lambda: _has_alert(lines) or process.poll())
         assert _has_alert(lines), lines
         started = psutil.Process(process.pid).children(recursive=True)
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0, lines
     finally:
         _kill_all(process)
         reader.join()
-    assert len(started) >= 4
+    assert len(started) >= 3
     assert [each for each in started if _runs(each)] == []
     assert lines[-1] == "stopped\n"
     assert any("/alerts" in line for line in lines)
+
+
+def test_traffic_ends_its_load_client_in_the_background_too() -> None:
+    # A shell ignores Ctrl-C for what it starts there, and so does all that this starts.
+    traffic = [sys.executable, str(ROOT / "deploy" / "traffic.py"), "--server"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", _IN_THE_BACKGROUND, *traffic, address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment(),
+        )
+        try:
+            started = until("a load client", lambda: _load_clients(process))
+            process.terminate()
+            process.wait(PATIENCE_S)
+        finally:
+            _kill_all(process)
+    assert until("it is gone", lambda: not [each for each in started if _runs(each)])
 
 
 def test_without_prometheus_one_sentence_says_where_it_comes_from(tmp_path: Path) -> None:
@@ -68,13 +87,18 @@ def test_without_prometheus_one_sentence_says_where_it_comes_from(tmp_path: Path
     assert ended.stdout == ""
 
 
-def _kill_all(process: "subprocess.Popen[str]") -> None:
+def _kill_all(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
     """What it started does not end with it."""
     if process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
         process.kill()
     process.wait()
+
+
+def _load_clients(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [each for each in children if "load" in each.cmdline()]
 
 
 def _runs(process: psutil.Process) -> bool:

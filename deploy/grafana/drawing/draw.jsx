@@ -127,7 +127,6 @@ function Bars({ panel, width, height }) {
   const group = plot.width / Math.max(labels.length, 1);
   const bar = (group * 0.75) / Math.max(fields.length, 1);
   const y = (value) => plot.top + plot.height * (1 - value / most);
-  const color = (field) => field.display(0).color && theme.visualization.getColorByName(palette(field));
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => share * most);
   const text = { fill: theme.colors.text.primary, fontSize: 12 };
   return (
@@ -152,7 +151,7 @@ function Bars({ panel, width, height }) {
                   y={top}
                   width={bar * 0.9}
                   height={plot.top + plot.height - top}
-                  fill={color(field)}
+                  fill={colorOf(field)}
                   fillOpacity={0.8}
                 />
               );
@@ -166,14 +165,16 @@ function Bars({ panel, width, height }) {
       <VizLegend
         placement="bottom"
         displayMode="list"
-        items={fields.map((field) => ({ label: field.name, color: color(field), yAxis: 1 }))}
+        items={fields.map((field) => ({ label: field.name, color: colorOf(field), yAxis: 1 }))}
       />
     </>
   );
 }
 
-function palette(field) {
-  return theme.visualization.palette[field.state.seriesIndex % theme.visualization.palette.length];
+/** Of the classic palette, by the place of the series. */
+function colorOf(field) {
+  const { palette, getColorByName } = theme.visualization;
+  return getColorByName(palette[field.state.seriesIndex % palette.length]);
 }
 
 function shownText(field, value) {

@@ -181,14 +181,14 @@ class Prover:
             probe(
                 candidate.backend,
                 candidate.buckets_rows,
-                [row for row in rows if row.kind != "rounding"],
+                [row for row in rows if not row.tells_roundings],
                 self._counter(candidate, "probing"),
                 permutations=WALKING if candidate.is_undecided else PERMUTATIONS,
             )
         )
         if failures(report.findings):
             return report
-        many = [row for row in rows if row.kind == "rounding"]
+        many = [row for row in rows if row.tells_roundings]
         return without_uneven_buckets(
             compare_rounding(
                 candidate.backend, report, many, self._counter(candidate, "comparing roundings")

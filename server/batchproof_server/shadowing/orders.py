@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from batchproof_server.base.errors import InvalidInput, ModelNotFound
+from batchproof_server.base.intervals import Interval, share_interval
 from batchproof_server.drift.comparing import DriftComparison
 from batchproof_server.models.keeper import Keeper
 from batchproof_server.models.orders import Orders
 from batchproof_server.shadowing.drifting import Drifts, tell_drift
-from batchproof_server.shadowing.intervals import Interval, share_interval
 from batchproof_server.shadowing.shadow import Shadowing
 from batchproof_server.shadowing.tally import PairTally, Tallies
 from batchproof_server.shadowing.verdict import (

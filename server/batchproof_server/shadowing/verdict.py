@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from batchproof_server.shadowing.intervals import (
+from batchproof_server.base.intervals import (
     Interval,
     difference_interval,
     mean_interval,

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.files import write_whole
+from batchproof_server.base.intervals import share_interval
 from batchproof_server.base.output_forms import FORMS
 from batchproof_server.base.spread import spread
 from batchproof_server.commands.opening import open_within
@@ -51,7 +52,6 @@ from batchproof_server.offline.packing.labelling import (
     check_count,
     commonest_share,
 )
-from batchproof_server.offline.recipe_search.paired import share_interval
 from batchproof_server.offline.recipe_search.result import FoundRecipes, Standing
 
 Kinds: TypeAlias = Mapping[str, Guess[LikelyKind]]
@@ -239,8 +239,8 @@ class Packing:
         """
         chance, labels = commonest_share(pictures), self.work.labels
         # The best of many by luck is better than chance.
-        low, _ = share_interval(chosen.right, chosen.pictures, 1 - 2 * recipes.tail)
-        if not labels.labels or low > chance:
+        known = share_interval(chosen.right, chosen.pictures, 1 - 2 * recipes.tail)
+        if not labels.labels or known.low > chance:
             return
         right = f"{chosen.right / chosen.pictures:.1%} of {chosen.pictures} pictures"
         sentence = (

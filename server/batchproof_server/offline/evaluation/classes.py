@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
+from batchproof_server.base.intervals import share_interval
 from batchproof_server.base.signature import Array
-from batchproof_server.offline.recipe_search.paired import share_interval
-
-_CONFIDENCE: Final = 0.95
 
 Each = TypeVar("Each")
 
@@ -108,7 +106,7 @@ def choose_lowest(
     absent = tuple(each for _, pictures, each in there if not pictures)
     perfect = tuple(each for right, pictures, each in there if 0 < pictures == right)
     faulty = [
-        (share_interval(right, pictures, _CONFIDENCE)[1], each)
+        (share_interval(right, pictures).high, each)
         for right, pictures, each in there
         if right < pictures
     ]

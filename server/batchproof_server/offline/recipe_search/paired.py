@@ -105,21 +105,6 @@ def student_quantile(share: float, degrees: int) -> float:
     return x + math.fsum(term / degrees**power for power, term in enumerate(terms, start=1))
 
 
-def share_interval(right: int, pictures: int, confidence: float) -> tuple[float, float]:
-    """Where a share lies (Wilson 1927, "Probable inference", JASA 22).
-
-    Args:
-        right: pictures that are.
-        pictures: one or more.
-        confidence: two-sided.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, square = right / pictures, z * z / pictures
-    middle = (share + square / 2) / (1 + square)
-    reach = z * math.sqrt(share * (1 - share) / pictures + square / (4 * pictures)) / (1 + square)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
 def mutual_information(probabilities: Array) -> float:
     """``H(mean p) - mean H(p)`` in nats: how much the answers differ and how sure each is.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from batchproof_server.base.intervals import share_interval
 from batchproof_server.imaging.manifest_text import recipe_text
 from batchproof_server.imaging.mistakes import PARTS, differing_parts, name_in
 from batchproof_server.imaging.settings import RecipePlan
@@ -12,7 +13,6 @@ from batchproof_server.offline.evaluation.result import EvaluatedModel
 from batchproof_server.offline.recipe_search.paired import (
     Lead,
     lead,
-    share_interval,
     tail_of_each,
 )
 from batchproof_server.offline.recipe_search.searching import CONFIDENCE, RecipeSearch, TriedRecipe
@@ -194,6 +194,7 @@ def _standing(
     seen = tried.answered
     ahead = lead(best.logs[:seen], tried.logs)
     right = int(tried.hits.sum())
+    accuracy = share_interval(right, seen)
     is_beaten = ahead.is_beyond_doubt(tail)
     is_unsure = is_beaten and is_manifests and not _is_better_calibrated(best, tried, tail)
     is_tied = seen == best.answered and (is_unsure or not is_beaten)
@@ -204,7 +205,7 @@ def _standing(
         pictures=seen,
         log_likelihood=float(tried.logs.mean()),
         right=right,
-        accuracy_interval=share_interval(right, seen, 0.95),
+        accuracy_interval=(accuracy.low, accuracy.high),
         behind=ahead.mean,
         behind_interval=ahead.interval(tail),
         is_tied=is_tied,

@@ -42,7 +42,7 @@ def measured_of(
 
 
 def _digests(report: ProbeReport) -> Iterator[AnswersDigest]:
-    many = [row.kind == "rounding" for row in report.rows]
+    many = [row.tells_roundings for row in report.rows]
     few = [not each for each in many]
     for bucket, answers in sorted(report.answers.items()):
         yield AnswersDigest(

@@ -98,7 +98,7 @@ def _changes(path: str, old: Any, new: Any) -> list[str]:
 
 def _other_answers(backend: Backend, measured: Measured, rows: Sequence[ProbeRow]) -> str | None:
     accepted = [
-        row for row in rows if row.kind != "rounding" and row.name not in measured.refused_rows
+        row for row in rows if not row.tells_roundings and row.name not in measured.refused_rows
     ]
     digests = {each.bucket_rows: each.digest for each in measured.answers}
     try:

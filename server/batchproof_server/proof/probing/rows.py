@@ -56,13 +56,18 @@ class ProbeRow:
         return self.kind not in ("extreme", "edge")
 
     @property
+    def tells_roundings(self) -> bool:
+        """Whether it is one of many that tell apart buckets which round otherwise, and no more."""
+        return self.kind == "rounding"
+
+    @property
     def is_judged(self) -> bool:
         """Whether a model is refused that answers it otherwise by more than rounding explains.
 
         The rows that tell roundings apart are so many that the numbers of some lie on a line by
         accident, where a last bit chooses the class.
         """
-        return self.is_ordinary and self.kind != "rounding"
+        return self.is_ordinary and not self.tells_roundings
 
 
 def probe_rows(

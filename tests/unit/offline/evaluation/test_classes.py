@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchproof_server.base.intervals import share_interval
 from batchproof_server.offline.evaluation.classes import (
     ClassFigures,
     Confusion,
@@ -11,7 +12,6 @@ from batchproof_server.offline.evaluation.classes import (
     class_figures,
     confusions,
 )
-from batchproof_server.offline.recipe_search.paired import share_interval
 
 COUNTS = np.array([[5, 1, 0], [2, 0, 2], [0, 0, 0]])
 
@@ -53,10 +53,10 @@ def test_every_class_is_named_or_counted_once_and_no_other_is_lower(
     everywhere = [*chosen.shown, *chosen.others, *chosen.absent]
     assert sorted(everywhere) == list(range(len(shares)))
     assert [shares[each][1] for each in chosen.absent] == [0] * len(chosen.absent)
-    highest = [share_interval(*shares[each], 0.95)[1] for each in chosen.shown]
+    highest = [share_interval(*shares[each], 0.95).high for each in chosen.shown]
     assert highest == sorted(highest)
     assert all(right < pictures for right, pictures in map(shares.__getitem__, chosen.shown))
     faulty = [each for each in chosen.others if shares[each][0] < shares[each][1]]
     assert not faulty or len(chosen.shown) == most
-    rest = [share_interval(*shares[each], 0.95)[1] for each in faulty]
+    rest = [share_interval(*shares[each], 0.95).high for each in faulty]
     assert max(highest, default=0.0) <= min(rest, default=1.0)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from batchproof_server.base.intervals import share_interval
 from batchproof_server.offline.recipe_search.paired import (
     LEAST_PROBABILITY,
     lead,
     log_likelihoods,
     mutual_information,
-    share_interval,
     student_quantile,
     tail_of_each,
 )
@@ -81,7 +81,8 @@ def test_the_best_of_many_is_left_out_as_rarely_as_is_said() -> None:
 def test_the_interval_of_a_share_is_wilsons(right: int, pictures: int) -> None:
     exact = stats.binomtest(right, pictures).proportion_ci(0.95, method="wilson")
 
-    assert share_interval(right, pictures, 0.95) == pytest.approx((exact.low, exact.high))
+    found = share_interval(right, pictures, 0.95)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
 
 
 def test_mutual_information_is_greatest_where_answers_are_sure_and_differ() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final
 
 Z_95: Final = 1.959963984540054
@@ -10,25 +11,27 @@ Z_95: Final = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate, and the bounds of its interval of 95 %."""
+    """An estimate, and the bounds of its interval, of 95 % unless another was asked for."""
 
     estimate: float
     low: float
     high: float
 
 
-def share_interval(count: int, total: int) -> Interval:
+def share_interval(count: int, total: int, confidence: float = 0.95) -> Interval:
     """The score interval of a share (Wilson, "Probable inference", JASA 22, 1927).
 
     Args:
         count: 0 to ``total``.
         total: 0 or more; of nothing, nothing is known: 0 to 1.
+        confidence: two-sided, between 0 and 1.
     """
     if total == 0:
         return Interval(0.0, 0.0, 1.0)
-    share, square = count / total, Z_95 * Z_95
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, square = count / total, z * z
     middle = (share + square / (2 * total)) / (1 + square / total)
-    reach = Z_95 * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
+    reach = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
     reach /= 1 + square / total
     # At both ends the bound is exact, and rounding must not leave the share outside.
     low = 0.0 if count == 0 else min(share, max(0.0, middle - reach))
