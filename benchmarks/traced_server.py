@@ -16,8 +16,13 @@ from types import FrameType
 import batchproof
 import batchproof_server
 from batchproof_server.__main__ import main
+from batchproof_server.base.clock import Heartbeat
 
 _HOMES = tuple(str(Path(each.__path__[0])) + os.sep for each in (batchproof, batchproof_server))
+
+
+# What the server does every second, whether somebody asks it or not.
+_BEAT = Heartbeat.start.__code__
 
 
 class Tracer:
@@ -31,7 +36,7 @@ class Tracer:
         """The profile function of every thread."""
         del argument
         file = frame.f_code.co_filename
-        if self.is_on and event == "call" and file.startswith(_HOMES):
+        if self.is_on and event == "call" and file.startswith(_HOMES) and not _is_of_beat(frame):
             place = file.partition("batchproof")[2]
             self._calls.append((threading.current_thread().name, place, frame.f_code.co_qualname))
 
@@ -39,6 +44,13 @@ class Tracer:
         """The calls since the last time."""
         calls, self._calls = self._calls, []
         return calls
+
+
+def _is_of_beat(frame: FrameType) -> bool:
+    caller: FrameType | None = frame
+    while caller is not None and caller.f_code is not _BEAT:
+        caller = caller.f_back
+    return caller is not None
 
 
 def _listen(tracer: Tracer) -> None:
