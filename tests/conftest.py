@@ -1,10 +1,14 @@
-"""What every test shares: how hard Hypothesis searches, and that Ctrl-C is heard."""
+"""What every test shares: how hard Hypothesis searches, certificates, and that Ctrl-C is heard."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from support.certificates import SHARED_CERTIFICATES
 
 # Deadlines off, and slow data is no fault: the machine's speed is not the contract. In CI the
 # examples are derived from the test itself, so that the same commit always meets the same verdict.
@@ -40,3 +44,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     bytes are often not the same twice: gzip writes the time of day into its header.
     """
     return argname if isinstance(val, bytes | bytearray) else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The folder in which the servers of all workers keep their certificates."""
+    folder = tmp_path_factory.getbasetemp()
+    of_all = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    os.environ[SHARED_CERTIFICATES] = str(of_all / "certificates")
+    yield
+    del os.environ[SHARED_CERTIFICATES]

@@ -1,11 +1,11 @@
 """The manifests of deploy/kubernetes, put together by kubectl and held against real schemas."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cache
 from typing import Any, TypeAlias
 
 import kubernetes_validate
 import yaml
-from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
 from pydantic import ValidationError
 
 from repo.checkout import BIN, ROOT, run
@@ -17,7 +17,7 @@ KUBERNETES = ROOT / "deploy" / "kubernetes"
 OLDEST = "1.31"
 NEWEST = ".".join(kubernetes_validate.latest_version().split(".")[:2])
 
-_OPERATOR: Mapping[str, Any] = {"PrometheusRule": PrometheusRule, "ServiceMonitor": ServiceMonitor}
+_OPERATOR = ("PrometheusRule", "ServiceMonitor")
 # Of serving.kserve.io/v1alpha1, what a ServingRuntime has beside the fields of a pod.
 _RUNTIME_FIELDS = {
     "annotations",
@@ -34,6 +34,14 @@ _RUNTIME_FIELDS = {
     "supportedModelFormats",
     "workerSpec",
 }
+
+
+@cache
+def _operator_model(kind: str) -> Any:
+    # Seconds of every worker, if it were imported with this module.
+    from cloudcoil.models.prometheus_operator import v1  # noqa: PLC0415
+
+    return getattr(v1, kind)
 
 
 def rendered(overlay: str) -> list[Manifest]:
@@ -63,7 +71,7 @@ def faults(manifest: Manifest, version: str = NEWEST) -> Iterator[str]:
     kind = manifest["kind"]
     try:
         if kind in _OPERATOR:
-            _OPERATOR[kind].model_validate(manifest, extra="forbid")
+            _operator_model(kind).model_validate(manifest, extra="forbid")
         elif kind == "ServingRuntime":
             yield from _runtime_faults(manifest, version)
         else:

@@ -1,6 +1,7 @@
 """A server of our own composition in this process, behind a real port."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.looking import Sources, look_at
 from batchproof_server.observing.logs import configure_logs
 from batchproof_server.proof.settings import Tell
+from support.certificates import SHARED_CERTIFICATES
 from support.fakes import GatedBackend, until
 from support.fronts import CHOSEN
 from support.plugs import load as load_artefact
@@ -127,6 +129,9 @@ async def running(
     ports = replace(config.server, grpc_port=0, http_port=0)
     has_web = config.web.enabled or CHOSEN.has_web
     config = replace(config, web=replace(config.web, port=0, enabled=has_web))
+    if not config.proof.certificate_directory:
+        shared = os.environ[SHARED_CERTIFICATES]
+        config = replace(config, proof=replace(config.proof, certificate_directory=shared))
     log = Log()
     logger = configure_logs("info", "json", cast("Any", log))
 

@@ -1,6 +1,5 @@
 """What the system tests share: servers in processes of their own."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from system.bundles import EMBEDDED, write_image_model
-from system.process import SHARED_CERTIFICATES, ServerProcess, started
+from system.process import ServerProcess, started
 
 Serve = Callable[..., ServerProcess]
 
@@ -22,16 +21,6 @@ def serve() -> Iterator[Serve]:
             return running.enter_context(started(path, *flags, **options))
 
         yield start
-
-
-@pytest.fixture(scope="session", autouse=True)
-def shared_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The folder in which the servers of all workers keep their certificates."""
-    folder = tmp_path_factory.getbasetemp()
-    of_all = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-    os.environ[SHARED_CERTIFICATES] = str(of_all / "certificates")
-    yield
-    del os.environ[SHARED_CERTIFICATES]
 
 
 @pytest.fixture(scope="session")

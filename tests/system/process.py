@@ -19,6 +19,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.certificates import SHARED_CERTIFICATES
 from support.patience import PATIENCE_S as PATIENCE_S
 
 Value = TypeVar("Value")
@@ -55,7 +56,6 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, "TF_CPP_MIN_LOG_LEVEL": "2", **shared, **(changes or {})}
 
 
-SHARED_CERTIFICATES = "TESTS_SHARED_CERTIFICATES"
 _CERTIFICATES = "BATCHPROOF_PROOF__CERTIFICATE_DIRECTORY"
 PROVES_ANEW = {_CERTIFICATES: ""}
 

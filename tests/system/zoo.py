@@ -10,6 +10,8 @@ from system.bundles import write_affine
 
 _MATRIX_ROWS = 512
 _PRODUCTS = 1_000
+# One bucket beside that of one row, so that the proof of the slow model takes seconds.
+_SLOW_MANIFEST = "format = 1\n[batching]\nbuckets_rows = [32]\n"
 
 
 def write_zoo(path: Path) -> None:
@@ -26,6 +28,7 @@ def write_zoo(path: Path) -> None:
     for name, save in (("exported", model_fixtures.save_exported), ("slow", save_slow)):
         (path / name).mkdir()
         save(path / name).rename(path / name / "1")
+    (path / "slow" / "1" / "batchproof.toml").write_text(_SLOW_MANIFEST)
 
 
 def save_slow(directory: Path) -> Path:

@@ -4,7 +4,8 @@ import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -38,8 +39,10 @@ def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     Raises:
         InvalidSettings: with every fault, not only the first.
     """
+    # mypy does not take every class for hashable.
+    adapter: TypeAdapter[Settings] = _adapter(cast("Any", kind))
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return adapter.validate_python(values)
     except ValidationError as invalid:
         raise InvalidSettings(
             tuple(
@@ -48,6 +51,12 @@ def parse_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
                 for sentence in _sentences(fault, kind)
             )
         ) from invalid
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks values of a kind; making it takes longer than all its checks."""
+    return TypeAdapter(kind)
 
 
 def parse_document(kind: type[Settings], text: str) -> Settings:

@@ -6,6 +6,7 @@ such promise. So the raw bits are turned into normal deviates here, by a table o
 """
 
 import hashlib
+from functools import cache
 from statistics import NormalDist
 from typing import Final
 
@@ -40,15 +41,18 @@ def view_key(seed: int, picture: bytes, view: str, occurrence: int) -> int:
     return int.from_bytes(hashlib.sha256(what.encode()).digest()[:16], "little")
 
 
+@cache
 def normal_deviates() -> Array:
     """What 16 random bits n become: the standard normal quantile of (n + 1/2) / 65536.
 
-    Takes milliseconds, so it is made once for a model version. float64 [65536].
+    Takes milliseconds, so it is made once. float64 [65536], read-only.
     """
     inverse = NormalDist().inv_cdf
     upper = [inverse((n + 0.5) / _LEVELS) for n in range(_LEVELS // 2, _LEVELS)]
     half = np.array(upper, np.float64)
-    return np.concatenate((-half[::-1], half))
+    deviates = np.concatenate((-half[::-1], half))
+    deviates.flags.writeable = False
+    return deviates
 
 
 def with_noise(pixels: Array, stddev: float, highest: int, key: int, deviates: Array) -> Array:
@@ -87,4 +91,6 @@ def _steps(deviates: Array, deviation: float) -> Array:
     """In whole levels, for each n; rounding to even is the same on both sides of 0."""
     half = deviates[_LEVELS // 2 :] * deviation
     np.rint(half, out=half)
-    return np.concatenate((-half[::-1], half))
+    deviates = np.concatenate((-half[::-1], half))
+    deviates.flags.writeable = False
+    return deviates
