@@ -220,6 +220,103 @@ def test_single_operations(node: FakeNode, values: tuple[Value, ...], rule_id: s
     assert rule(node, *values) == rule_id
 
 
+BY_ROWS = {"axis": 1, "batch_dims": 1}
+NO_MASKS = dict.fromkeys(
+    ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"), 0
+)
+
+
+@pytest.mark.parametrize(
+    ("node", "values", "rule_id"),
+    [
+        (FakeNode("AddV2", [None, ()], [(4, 3)]), (PLAIN, FREE), ""),
+        (
+            FakeNode("Merge", [(4, 3), (4, 3)], [(4, 3), ()], same=False),
+            (PLAIN, FREE),
+            "BP306",
+        ),
+        (
+            FakeNode("GatherV2", [(4, 9), (4, 2), ()], [(4, 2)], BY_ROWS, {2: 1}, same=False),
+            (PLAIN, FREE, FREE),
+            "BP306",
+        ),
+        (
+            FakeNode("GatherV2", [(4, 9), (4, 2), ()], [(4, 2)], BY_ROWS, {2: 1}),
+            (FREE, PLAIN, FREE),
+            "BP305",
+        ),
+        (
+            FakeNode("InTopKV2", [(4, 9), (4,)], [(4,)], same=False),
+            (PLAIN, FREE),
+            "BP306",
+        ),
+        (FakeNode("InTopKV2", [(4, 9), None], [(4,)]), (PLAIN, FREE), "BP305"),
+        (FakeNode("AddN", [(4, 3), None], [(4, 3)]), (PLAIN, FREE), "BP305"),
+        (
+            FakeNode("Einsum", [(4, 3), None], [(4, 2)], {"equation": b"bi,bio->bo"}),
+            (PLAIN, FREE),
+            "BP305",
+        ),
+        (
+            FakeNode(
+                "Einsum", [(4, 3), (4, 3, 2)], [(4, 2)], {"equation": b"bi,bio->bo"}, same=False
+            ),
+            (PLAIN, FREE),
+            "BP306",
+        ),
+        (
+            FakeNode(
+                "Einsum", [(4, 3), (4, 3, 2)], [(4, 2)], {"equation": b"bi,bio->bo"}, same=True
+            ),
+            (PLAIN, FREE),
+            "",
+        ),
+        (
+            FakeNode("StridedSlice", [(4, 3), (2,), (2,), (2,)], [(4, 2)], NO_MASKS),
+            (PLAIN, FREE, FREE, FREE),
+            "BP305",
+        ),
+        (
+            FakeNode("StridedSlice", [(4, 3), (2,), (2,), (2,)], [(4, 2)], NO_MASKS, {3: [1, 1]}),
+            (PLAIN, FREE, FREE, FREE),
+            "BP305",
+        ),
+        (  # x[..., 0:4] of a tensor whose last axis has the rows: all of them
+            FakeNode(
+                "StridedSlice",
+                [(3, 2, 4), (2,), (2,), (2,)],
+                [(3, 2, 4)],
+                NO_MASKS | {"ellipsis_mask": 1},
+                {1: [0, 0], 2: [0, 4], 3: [1, 1]},
+            ),
+            (Value(Rows(2)), FREE, FREE, FREE),
+            "",
+        ),
+        (  # x[..., ::-1]
+            FakeNode(
+                "StridedSlice",
+                [(3, 2, 4), (2,), (2,), (2,)],
+                [(3, 2, 4)],
+                NO_MASKS | {"ellipsis_mask": 1, "begin_mask": 2, "end_mask": 2},
+                {1: [0, 0], 2: [0, 0], 3: [1, -1]},
+            ),
+            (Value(Rows(2)), FREE, FREE, FREE),
+            "BP303",
+        ),
+        (FakeNode("TensorListSetItem", [()] * 3, [()]), (Value(Rows(-1)), FREE, FREE), "BP305"),
+        (FakeNode("TensorListGather", [()] * 3, [()]), (Value(Rows(-1)), FREE, FREE), "BP305"),
+    ],
+)
+def test_what_meets_the_rows_is_asked_for_whether_it_is_constant_or_not(
+    node: FakeNode, values: tuple[Value, ...], rule_id: str
+) -> None:
+    assert rule(node, *values) == rule_id
+
+
+def test_rows_that_lie_somewhere_are_told_in_words() -> None:
+    assert str(Rows(2, 1, None)) == "somewhere along axis 2"
+
+
 def test_lists_keep_the_layout_of_their_elements() -> None:
     def listed(
         kind: str, *values: Value, outputs: int = 1, same: bool | None = True
