@@ -129,7 +129,8 @@ async def running(
     ports = replace(config.server, grpc_port=0, http_port=0)
     has_web = config.web.enabled or CHOSEN.has_web
     config = replace(config, web=replace(config.web, port=0, enabled=has_web))
-    if not config.proof.certificate_directory:
+    # A backend that the test has made need not be what was proven before under its name.
+    if not (others or config.proof.certificate_directory):
         shared = os.environ[SHARED_CERTIFICATES]
         config = replace(config, proof=replace(config.proof, certificate_directory=shared))
     log = Log()
