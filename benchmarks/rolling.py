@@ -1,6 +1,6 @@
 """A rolling restart of three servers under load: how many requests fail.
 
-    python benchmarks/rolling.py [--way leaving] [--rounds 3] [--callers 8]
+    python benchmarks/rolling.py [--way leaving] [--rounds 3] [--callers 8] [--pause-ms 0]
 
 Callers are grpcio as it is, with ``round_robin`` over the three addresses and without a retry
 policy, each with connections of its own. One server after the other gets SIGTERM, ends, is started
@@ -102,6 +102,7 @@ class Run:
     """Callers and servers.
 
     Attributes:
+        pause_s: of a caller between two requests.
         codes: of all outcomes; ``WRONG`` for an answer with other numbers.
         details: of failures.
         latencies_s: of all requests.
@@ -111,6 +112,7 @@ class Run:
     way: Way
     repository: Path
     ports: tuple[int, ...]
+    pause_s: float
     codes: Counter[str] = field(default_factory=Counter)
     details: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
@@ -127,6 +129,7 @@ class Run:
             stub: Any = pb_grpc.PredictionServiceStub(channel)
             while not self.is_over.is_set():
                 self._ask_once(stub)
+                time.sleep(self.pause_s)
 
     def _ask_once(self, stub: Any) -> None:
         rows = np.random.default_rng().integers(0, 1000, (1, 4)).astype(np.float32)
@@ -226,6 +229,7 @@ def main() -> int:
     parser.add_argument("--way", choices=WAYS, default="leaving")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--callers", type=int, default=8)
+    parser.add_argument("--pause-ms", type=float, default=0.0, help="of a caller between requests")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
@@ -234,7 +238,7 @@ def main() -> int:
         affine = {"input_shape": [4], "input_dtype": "float32", "classes": 4}
         affine |= {"scale": 2.0, "offset": 1.0}
         (bundle / "affine.json").write_text(json.dumps(affine))
-        run = Run(WAYS[given.way], repository, _free_ports())
+        run = Run(WAYS[given.way], repository, _free_ports(), given.pause_ms / 1e3)
         disorderly = measured(run, given.callers, given.rounds)
     return 0 if report(run, given.way, SERVERS * given.rounds, disorderly) else 1
 

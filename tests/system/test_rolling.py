@@ -26,7 +26,10 @@ def test_three_servers_are_restarted_one_after_the_other_and_nobody_notices(way:
 
 def _rolled(way: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "benchmarks/rolling.py", f"--way={way}", "--rounds=1", "--callers=4"],
+        [
+            *(sys.executable, "benchmarks/rolling.py", f"--way={way}", "--rounds=1"),
+            *("--callers=4", "--pause-ms=25"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
