@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 SHELLS: Final = ("bash", "zsh", "fish")
-_NAMES_OF_FILES: Final = ("FILE", "IMAGE", "PATH")
+_NAMES_OF_FILES: Final = ("FILE", "IMAGE", "PATH", "PICTURE")
 INTERRUPTED: Final = 130
 """128 + SIGINT, as a shell reports it."""
 

@@ -152,6 +152,9 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path) -> None:
     assert completed_by_bash(tmp_path, "pre") == ["predict"]
     assert completed_by_bash(tmp_path, "predict", "--top") == ["--top-k"]
     assert completed_by_bash(tmp_path, "completion", "f") == ["fish"]
+    (tmp_path / "shoe.png").touch()
+    for words in ("predict",), ("diagnose",), ("load", "--images"), ("report-outcome", "--file"):
+        assert completed_by_bash(tmp_path, *words, "sho") == ["shoe.png"], words
 
 
 # Who has neither shell is told so by the name of what was skipped.
