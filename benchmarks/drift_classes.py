@@ -24,6 +24,9 @@ KNOWN: Final = (200, 1_000, 5_000, 20_000)
 SMALL: Final = (100, 200, 1_000)
 WINDOW_SIZES: Final = (50, 200, 500, 1_000, 5_000, 20_000)
 LARGE: Final = 5_000
+CONTINUOUS_KNOWN: Final = (100, 200, 500, 1_000, 1_500, 5_000, 20_000)
+CONTINUOUS_TIMES: Final = 40
+"""References of a continuous signal for each one of the others: they cost hardly anything."""
 AIM: Final = 0.01
 MANY: Final = 1_000
 DOGS, ANIMALS = np.arange(151, 269), np.arange(398)  # of ImageNet's order
@@ -92,6 +95,24 @@ def value_rates(draw: Draw, known: int, references: int, random: Random) -> dict
     return fired
 
 
+def continuous_rates(known: int, references: int, random: Random) -> dict[int, float]:
+    """How often windows of any continuous distribution are significant, by their size.
+
+    The edges are values of the reference, so what they cut off does not depend on the distribution:
+    the share between two of them is that of the spacings of ordered uniform values (Wilks 1962,
+    "Mathematical Statistics", 8.7). So one figure holds for every signal without ties.
+    """
+    ranks = np.array(decile_edges(np.arange(1.0, known + 1), (-np.inf, np.inf)))
+    shares = reference_shares(_counted(np.arange(1.0, known + 1), ranks))
+    gaps = np.diff(np.concatenate(([0], ranks, [known + 1])))
+    fired = {}
+    for size in WINDOW_SIZES:
+        windows = random.multinomial(size, random.dirichlet(gaps, size=references))
+        found = significance("value", windows.astype(np.float64), shares, known) > 1
+        fired[size] = float(found.mean())
+    return fired
+
+
 def _counted(values: Floats, edges: Floats) -> Floats:
     counts = np.bincount(bins_of(values, edges), minlength=len(edges) + 1)
     return counts.astype(np.float64)
@@ -114,6 +135,13 @@ def value_false_alarms(references: int) -> Iterator[Rates]:
     for name, draw in VALUES.items():
         for known in SMALL:
             yield Rates(name, known, value_rates(draw, known, references, random))
+
+
+def continuous_false_alarms(references: int) -> Iterator[Rates]:
+    """Of every signal whose values hardly ever repeat."""
+    random = np.random.default_rng(SEED + 3)
+    for known in CONTINUOUS_KNOWN:
+        yield Rates("any continuous signal", known, continuous_rates(known, references, random))
 
 
 def detection(references: int) -> Iterator[Rates]:
@@ -157,7 +185,8 @@ def _mixed(classes: int) -> tuple[Floats, Floats]:
 def class_report(references: int) -> str:
     """All tables, in Markdown, and whether the aims are met."""
     of_classes, of_values = list(false_alarms(references)), list(value_false_alarms(references))
-    worst = max((*of_classes, *of_values), key=lambda each: each.worst)
+    of_all = list(continuous_false_alarms(CONTINUOUS_TIMES * references))
+    worst = max((*of_classes, *of_values, *of_all), key=lambda each: each.worst)
     # Windows of many observations are all but the same for one reference.
     error = (AIM / references) ** 0.5
     parts = (
@@ -168,6 +197,10 @@ def class_report(references: int) -> str:
         "False alarms of values: the highest over N = 50 to 5,000, in %",
         "",
         *_table(of_values, SMALL),
+        "",
+        f"The same with {CONTINUOUS_TIMES * references:,} references, N = 50 to 20,000",
+        "",
+        *_table(of_all, CONTINUOUS_KNOWN),
         "",
         _verdict(worst, error),
         "",

@@ -25,7 +25,7 @@ from batchproof_server.drift.significance import significance
 from batchproof_server.imaging.decoded import input_statistics, picture_statistics
 from drift_shifts import ROOT, SEED, drawn_garments
 
-KNOWN: Final = (200, 1_000)
+KNOWN: Final = (200, 1_000, 1_500)
 SIZES: Final = (200, 500)
 
 
