@@ -1,5 +1,6 @@
 """What Keras cuts or fills before it resizes, the layout, and WebP: as installed, bit for bit."""
 
+import logging
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,25 @@ def test_webp_with_alpha_animated_or_for_grey_is_refused_as_by_tensorflow() -> N
         parse_settings(RecipeSettings, TENSORFLOW | {"formats": ["webp"], "color": "grayscale"})
     plain = recipe_plan(parse_settings(RecipeSettings, {"preset": "keras-image-dataset"}))
     assert "webp" not in plain.formats
+
+
+class Listening(logging.Handler):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+
+
+def test_comparing_many_recipes_makes_tensorflow_warn_of_nothing() -> None:
+    listening = Listening()
+    tf.get_logger().addHandler(listening)
+    try:
+        for method in (*METHODS, *METHODS):
+            compiled(with_policy("stretch", method), (8, 8, 3)).apply(png((9, 7)))
+    finally:
+        tf.get_logger().removeHandler(listening)
+    assert listening.told == []

@@ -115,6 +115,16 @@ def test_an_input_that_cannot_be_served_is_refused(
     assert sentence in findings(artefact)
 
 
+def test_texts_are_left_out_of_what_is_served_beside_numbers(tmp_path: Path) -> None:
+    def named(vector: Any) -> dict[str, Any]:
+        return {"doubled": 2 * vector, "name": tf.as_string(vector)}
+
+    artefact = save_function(tmp_path, named, VECTOR)
+    assert [spec.name for spec in load(artefact).signature.outputs] == ["doubled"]
+    source = open_saved_model(artefact, SETTINGS)
+    assert source.anatomy().left_out == ("name",)
+
+
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [

@@ -24,11 +24,13 @@ class Anatomy:
             was given.
         endings: the function that each output ends with, by name: ``softmax``, ``sigmoid``, or
             empty for another.
+        left_out: the outputs that hold text, which no engine serves.
     """
 
     parts: tuple[str, ...] = ()
     preprocessing: tuple[str, ...] = ()
     endings: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def typical_rows(buckets_rows: Iterable[int]) -> tuple[int, ...]:

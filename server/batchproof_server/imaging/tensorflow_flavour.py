@@ -65,8 +65,11 @@ class TensorFlowResizer:
         """What is kept at the size that is made; uint8 where the plan rounds."""
         pixels = framing.read.of(as_array(picture))
         size = framing.made.height, framing.made.width
+        # Traced when it is called, TensorFlow would warn of so many functions of one line: recipes
+        # that are compared have one each.
         with tf.device(_DEVICE):
-            resized: Array = self._functions[pixels.dtype.name](pixels, size).numpy()
+            traced = self._functions[pixels.dtype.name].get_concrete_function()
+            resized: Array = traced(tf.constant(pixels), tf.constant(size)).numpy()
         cut: Array = framing.kept.of(resized)
         return np.clip(np.rint(cut), 0, 255).astype(np.uint8) if self._rounds else cut
 
@@ -75,7 +78,5 @@ def _resize_function(plan: ResizePlan, depth: str) -> Any:
     def resize(pixels: Any, size: Any) -> Any:
         return tf.image.resize(pixels, size, method=plan.method, antialias=plan.antialias)
 
-    return tf.function(
-        resize,
-        input_signature=(tf.TensorSpec((None, None, None), depth), tf.TensorSpec((2,), tf.int32)),
-    )
+    signature = (tf.TensorSpec((None, None, None), depth), tf.TensorSpec((2,), tf.int32))
+    return tf.function(resize, input_signature=signature)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from batchproof_server.backends.foreign_faults import first_line
 from batchproof_server.backends.source import Anatomy, GraphSource, typical_rows
-from batchproof_server.backends.traced.specs import input_specs, listed, output_specs
+from batchproof_server.backends.traced.specs import input_specs, is_text, listed, output_specs
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Signature, TensorSpec
 from batchproof_server.proof.findings import Finding
@@ -25,7 +25,8 @@ class TracedSource(GraphSource):
 
     Args:
         inputs: ``tf.TensorSpec`` by the names of requests, axis 0 being the rows.
-        call: the model, with the outputs by the names of requests.
+        call: the model, with the outputs by the names of requests. Those that hold text are left
+            out where others hold numbers.
         owner: what holds variables and tables.
     """
 
@@ -34,6 +35,7 @@ class TracedSource(GraphSource):
         self._call = call
         self._owner = owner
         self._traced: dict[int, Any] = {}
+        self._left_out: tuple[str, ...] = ()
 
     @property
     def owner(self) -> object:
@@ -66,7 +68,7 @@ class TracedSource(GraphSource):
         Raises:
             ModelRefused: the model cannot be traced.
         """
-        return _trace_function(self._inputs, self._call, None)
+        return _trace_function(self._inputs, self._answer, None)
 
     def audit_graphs(self, buckets_rows: tuple[int, ...]) -> tuple[Finding, ...]:
         """Judges these functions and all that they reach."""
@@ -82,7 +84,8 @@ class TracedSource(GraphSource):
         Raises:
             ModelRefused: the model cannot be traced.
         """
-        return Anatomy(endings=find_endings(self.functions((2,))))
+        endings = find_endings(self.functions((2,)))
+        return Anatomy(endings=endings, left_out=self._left_out)
 
     def forget(self) -> None:
         """Traces anew when it is asked next, because the model has changed."""
@@ -91,8 +94,14 @@ class TracedSource(GraphSource):
     def _trace(self, buckets_rows: Sequence[int]) -> Mapping[int, Any]:
         for rows in buckets_rows:
             if rows not in self._traced:
-                self._traced[rows] = _trace_function(self._inputs, self._call, rows)
+                self._traced[rows] = _trace_function(self._inputs, self._answer, rows)
         return {rows: self._traced[rows] for rows in buckets_rows}
+
+    def _answer(self, tensors: Sequence[Any]) -> Mapping[str, Any]:
+        outputs = self._call(tensors)
+        numbers = {name: each for name, each in outputs.items() if not is_text(each)}
+        self._left_out = tuple(name for name in outputs if name not in numbers) if numbers else ()
+        return numbers or outputs
 
 
 def _outputs(functions: Mapping[int, Any]) -> tuple[TensorSpec, ...]:

@@ -60,6 +60,11 @@ def output_specs(specs: Mapping[str, Any], rows: int) -> tuple[TensorSpec, ...]:
     return tuple(_served(name, spec) for name, spec in specs.items())
 
 
+def is_text(output: Any) -> bool:
+    """Whether a symbolic output holds strings."""
+    return isinstance(output, tf.Tensor) and output.dtype == tf.string
+
+
 def _fault(side: str, name: str, spec: Any) -> str | None:
     """What keeps one input or output from being served, as a sentence."""
     if not isinstance(spec, tf.TensorSpec | tf.Tensor):

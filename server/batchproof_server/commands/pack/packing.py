@@ -40,6 +40,7 @@ from batchproof_server.offline.inspection.draft import Draft, preset_text, watch
 from batchproof_server.offline.inspection.guesses import NO_SCALING, Guess, LikelyKind
 from batchproof_server.offline.inspection.inspecting import (
     HDF5_SUFFIXES,
+    TEXT_IS_LEFT_OUT,
     Inspection,
     find_artefact,
     inspect_model,
@@ -131,6 +132,9 @@ class Packing:
         self.tell("input", "found", [f"{each.name}: {each}" for each in found.signature.inputs])
         if found.anatomy.preprocessing:
             self.tell("inside", "found", found.anatomy.preprocessing)
+        if found.anatomy.left_out:
+            why = [f"{name}: {TEXT_IS_LEFT_OUT}" for name in found.anatomy.left_out]
+            self.tell("left out", "", why)
         if found.repairs:
             self.tell("repaired", "", list(summed_repairs(found.repairs)))
 

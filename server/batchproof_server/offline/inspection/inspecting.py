@@ -25,6 +25,8 @@ from batchproof_server.offline.inspection.guesses import (
 from batchproof_server.proof.certificate.certificate import RepairRecord
 
 HDF5_SUFFIXES: Final = (".h5", ".hdf5")
+TEXT_IS_LEFT_OUT: Final = "holds strings; names of classes come from labels.txt"
+"""Why an output of a model is not served."""
 
 
 @dataclass(frozen=True, slots=True)
