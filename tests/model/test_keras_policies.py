@@ -239,7 +239,7 @@ class Listening(logging.Handler):
         super().__init__()
         self.told: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: D102 - as in logging
         self.told.append(record.getMessage())
 
 
