@@ -84,7 +84,9 @@ def test_every_metric_is_exported_by_the_server_or_recorded_by_a_rule(dashboard:
 
 
 @both
-def test_every_variable_of_a_query_is_a_choice(dashboard: Dashboard) -> None:
+def test_every_variable_of_a_query_is_a_choice_and_every_choice_is_used(
+    dashboard: Dashboard,
+) -> None:
     choices = {variable["name"] for variable in dashboard.json()["templating"]["list"]}
     used = {
         name
@@ -93,7 +95,7 @@ def test_every_variable_of_a_query_is_a_choice(dashboard: Dashboard) -> None:
         for name in re.findall(r"\$(\w+)", target["expr"])
     }
 
-    assert used - {"__rate_interval"} <= choices
+    assert used - {"__rate_interval"} == choices - {"datasource"}
 
 
 def test_the_mean_shift_of_every_signal_is_in_one_panel() -> None:

@@ -66,6 +66,9 @@ class ServerSettings:
         listen_from: whether the ports of requests open at the ``start``, where health says
             NOT_SERVING while versions are loaded, or when they are ``ready``, so that callers who
             do not ask for health come no sooner.
+        failed_model: what a model of which no version answers, since one failed, means for
+            ``/readyz`` and the health of the server as a whole: nothing (``passed_over``), or that
+            they say ``not_ready``.
         lame_duck_s: after SIGTERM, how long to go on accepting while health says NOT_SERVING, so
             that load balancers can notice.
         leaving_s: then, how long to go on answering open connections and take no new ones, so that
@@ -82,6 +85,7 @@ class ServerSettings:
     front: FrontName = "auto"
     http_port: int = 8080
     listen_from: Literal["start", "ready"] = "start"
+    failed_model: Literal["passed_over", "not_ready"] = "passed_over"
     lame_duck_s: float = 0.0
     leaving_s: float = 0.0
     grace_s: float = 30.0

@@ -95,7 +95,7 @@ def compose_observing(
     others = (outcome_metrics, drift, shadow_metrics, priorities, _certificate_ends(config))
     metrics = Metrics(build_version, (*others, ResultMetrics(spans, captured)))
     statistics = Statistics(epoch_ms)
-    health = Health()
+    health = Health(all_must_answer=config.server.failed_model == "not_ready")
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)
     by_priority = (priorities,) if config.access.is_on else ()
     asked_for = (*tracing.subscribers, *capturing.subscribers, *by_priority)

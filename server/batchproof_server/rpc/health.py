@@ -2,25 +2,33 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from batchproof_server.base.events import Subscription
 from batchproof_server.models.shadows import ShadowChanged
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
 
+_FAILED: Final = {VersionState.FAILED, VersionState.STUCK}
+
 
 # Contract
 #
 # "" is the server as a whole; every model has its own name, until none of its versions is known any
-# more. A model is SERVING while a version of it is ready; the server is SERVING while any model is,
-# from when loading is over until draining starts. Before that everything is NOT_SERVING; from the
-# start of draining on, for good. Lives on the loop thread.
+# more. A model is SERVING while a version of it is ready. The server is SERVING while any model is,
+# from when loading is over until draining starts; where all must answer, only while no model has
+# failed, that is while none has a failed version and no ready one. Before that everything is
+# NOT_SERVING; from the start of draining on, for good. Lives on the loop thread.
 class Health:
-    """The health of the server and of each model."""
+    """The health of the server and of each model.
 
-    def __init__(self) -> None:
-        self._ready: dict[str, dict[int, bool]] = {}
+    Args:
+        all_must_answer: whether the server is NOT_SERVING while a model has failed.
+    """
+
+    def __init__(self, *, all_must_answer: bool = False) -> None:
+        self._all_must_answer = all_must_answer
+        self._versions: dict[str, dict[int, VersionState]] = {}
         self._shadows: dict[str, int | None] = {}
         self._is_loaded = False
         self._is_serving = False
@@ -61,14 +69,14 @@ class Health:
 
     def follow_version(self, change: VersionChanged) -> None:
         """Tells the state of its model anew, and of the server if that changes with it."""
-        versions = self._ready.setdefault(change.model, {})
-        versions[change.version] = change.new is VersionState.READY
+        versions = self._versions.setdefault(change.model, {})
+        versions[change.version] = change.new
         if change.new is VersionState.UNLOADED:
             del versions[change.version]
         if versions:
             self._tell_model(change.model)
         else:
-            del self._ready[change.model]
+            del self._versions[change.model]
             self._states.pop(change.model, None)
             self._wake()
         self._tell_server()
@@ -76,7 +84,7 @@ class Health:
     def follow_shadow(self, change: ShadowChanged) -> None:
         """A version answers nobody from now on, or is one like the others again."""
         self._shadows[change.model] = change.version
-        if change.model in self._ready:
+        if change.model in self._versions:
             self._tell_model(change.model)
             self._tell_server()
 
@@ -88,7 +96,7 @@ class Health:
     async def start_draining(self) -> None:
         """Everything is NOT_SERVING from now on."""
         self._is_draining = True
-        for model in self._ready:
+        for model in self._versions:
             self._tell_model(model)
         self._tell_server()
 
@@ -97,15 +105,25 @@ class Health:
         self._set(model, is_serving=is_serving)
 
     def _tell_server(self) -> None:
-        any_ready = any(map(self._answers, self._ready))
-        is_serving = self._is_loaded and any_ready and not self._is_draining
+        answers = any(map(self._answers, self._versions))
+        if self._all_must_answer:
+            answers = answers and not any(map(self._has_failed, self._versions))
+        is_serving = self._is_loaded and answers and not self._is_draining
         if is_serving != self._is_serving:
             self._is_serving = is_serving
             self._set("", is_serving=is_serving)
 
     def _answers(self, model: str) -> bool:
+        return VersionState.READY in self._states_of(model)
+
+    def _has_failed(self, model: str) -> bool:
+        states = self._states_of(model)
+        return VersionState.READY not in states and bool(_FAILED & states)
+
+    def _states_of(self, model: str) -> set[VersionState]:
+        """Of the versions that would answer."""
         shadow = self._shadows.get(model)
-        return any(ready for version, ready in self._ready[model].items() if version != shadow)
+        return {state for version, state in self._versions[model].items() if version != shadow}
 
     def end_watches(self) -> None:
         """Ends every watch once it has been told the last state: it would hold up the drain."""

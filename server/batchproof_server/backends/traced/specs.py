@@ -85,8 +85,8 @@ def _dtype_fault(side: str, dtype: Any) -> str | None:
         )
     if dtype == tf.string:
         return (
-            "holds strings, expected numbers; encoded pictures go through a recipe, which feeds "
-            "the model pixels"
+            "holds strings, expected numbers; export a signature that takes pixels: encoded "
+            "pictures go through a recipe, which decodes and resizes them"
         )
     kind = np.dtype(dtype.as_numpy_dtype).kind if dtype.is_numpy_compatible else None
     if kind is None or kind not in _SERVED_KINDS:
