@@ -30,7 +30,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 .PHONY: help demo test test-long check format types layers lint-proto lint-image image-check pytest coverage venv interop perf-analyzer system \
-        test-pythons test-grpcio-oldest test-browser fuzz soak bench generate monitor pictures stubs lock clean
+        test-pythons test-grpcio-oldest test-browser fuzz soak bench generate monitor dashboard-types pictures stubs lock clean
 
 help: ## list the jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +141,10 @@ pictures: venv deploy/grafana/drawing/build/draw.js ## draw the dashboards with 
 
 deploy/grafana/drawing/build/draw.js: deploy/grafana/drawing/draw.jsx deploy/grafana/drawing/package-lock.json
 	@cd $(dir $<) && npm ci --no-audit --no-fund --ignore-scripts && npm run build
+
+dashboard-types: ## the dashboards as values of the types of Grafana's schema, by tsc; npm, 26 MB
+	@echo "==> tsc: dashboards"
+	@cd deploy/grafana/types && npm ci --silent --no-audit --no-fund --ignore-scripts && npm run --silent check
 
 monitor: venv ## a server, Prometheus and traffic that drifts, until Ctrl-C
 	@$(BIN)/python deploy/monitor.py
