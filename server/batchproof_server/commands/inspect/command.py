@@ -14,11 +14,7 @@ from batchproof_server.commands.terminal import write, write_error
 from batchproof_server.models.manifest import MANIFEST_NAME
 from batchproof_server.offline.inspection.draft import Draft, preset_text, watched_output
 from batchproof_server.offline.inspection.guesses import Guess
-from batchproof_server.offline.inspection.inspecting import (
-    TEXT_IS_LEFT_OUT,
-    Inspection,
-    inspect_model,
-)
+from batchproof_server.offline.inspection.inspecting import Inspection, inspect_model
 
 OK, FINDINGS, USAGE = 0, 1, 2
 
@@ -74,8 +70,8 @@ def _lines(found: Inspection) -> Iterator[str]:
     yield f"{found.artefact.name}: {found.kind}"
     yield from field("inputs", [f"{spec.name}: {spec}" for spec in found.signature.inputs])
     yield from field("outputs", [_output(spec, found) for spec in found.signature.outputs])
-    if anatomy.left_out:
-        yield from field("left out", [f"{name}: {TEXT_IS_LEFT_OUT}" for name in anatomy.left_out])
+    if found.left_out:
+        yield from field("left out", found.left_out)
     yield from field("parts", anatomy.parts)
     yield from field("inside", anatomy.preprocessing)
     yield from field("repairs", summed_repairs(found.repairs))

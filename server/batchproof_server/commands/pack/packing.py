@@ -40,7 +40,6 @@ from batchproof_server.offline.inspection.draft import Draft, preset_text, watch
 from batchproof_server.offline.inspection.guesses import NO_SCALING, Guess, LikelyKind
 from batchproof_server.offline.inspection.inspecting import (
     HDF5_SUFFIXES,
-    TEXT_IS_LEFT_OUT,
     Inspection,
     find_artefact,
     inspect_model,
@@ -130,13 +129,9 @@ class Packing:
 
     def _tell_model(self, found: Inspection) -> None:
         self.tell("input", "found", [f"{each.name}: {each}" for each in found.signature.inputs])
-        if found.anatomy.preprocessing:
-            self.tell("inside", "found", found.anatomy.preprocessing)
-        if found.anatomy.left_out:
-            why = [f"{name}: {TEXT_IS_LEFT_OUT}" for name in found.anatomy.left_out]
-            self.tell("left out", "", why)
-        if found.repairs:
-            self.tell("repaired", "", list(summed_repairs(found.repairs)))
+        self.tell("inside", "found", found.anatomy.preprocessing)
+        self.tell("left out", "", found.left_out)
+        self.tell("repaired", "", summed_repairs(found.repairs))
 
     def _draft(self, found: Inspection) -> Draft:
         """What the manifest says before anything was asked.

@@ -25,8 +25,6 @@ from batchproof_server.offline.inspection.guesses import (
 from batchproof_server.proof.certificate.certificate import RepairRecord
 
 HDF5_SUFFIXES: Final = (".h5", ".hdf5")
-TEXT_IS_LEFT_OUT: Final = "holds strings; names of classes come from labels.txt"
-"""Why an output of a model is not served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,12 @@ class Inspection:
         if form is None:
             return None
         return form.settings(preset, guess_resize(inputs[0], self.anatomy))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The outputs that are not served, each with the reason."""
+        why = "holds strings; names of classes come from labels.txt"
+        return tuple(f"{name}: {why}" for name in self.anatomy.left_out)
 
     @property
     def scored(self) -> tuple[str, ...]:
