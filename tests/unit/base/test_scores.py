@@ -149,8 +149,8 @@ def test_logits_are_kept_as_float32_and_probabilities_have_none() -> None:
 
 
 def test_entropy_is_never_below_zero_through_rounding() -> None:
-    scores = score(np.array([[1 + 1e-7, 0.0]], np.float32), "probabilities")
-    assert scores.entropy.tolist() == [0.0]
+    scores = score(np.array([[1 + 1e-7, 0.0], [1.0, 0.0]], np.float32), "probabilities")
+    assert scores.entropy.tolist() == [0.0, 0.0]
     assert not np.signbit(scores.entropy).any()
 
 
