@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchproof_server.diagnosis.answers import ClassAnswers
-from batchproof_server.diagnosis.checks.picture import PictureCheck, askew, best_turn, strangeness
+from batchproof_server.diagnosis.checks.picture import PictureCheck
+from batchproof_server.diagnosis.figures import best_turns, strangeness, turn_evidence, turnedness
 from batchproof_server.diagnosis.findings import Level
 from batchproof_server.diagnosis.matching import GivenScores
 from batchproof_server.diagnosis.measures import blurred, edge_axes, looks, signatures
@@ -40,21 +41,22 @@ def placed(likeness: float, distance: float, typicality: float) -> PlaceInRefere
 
 
 def test_the_middle_of_the_reference_is_not_strange_and_what_is_like_nothing_is() -> None:
-    assert strangeness(placed(0.85, 2, 7), REFERENCE) < 0.7
-    assert strangeness(placed(0.1, 9, 0), REFERENCE) > 1.5
+    assert strangeness(placed(0.85, 2, 7), REFERENCE)[0] < 0.7
+    assert strangeness(placed(0.1, 9, 0), REFERENCE)[0] > 1.5
 
 
 @given(st.floats(0, 0.5), st.floats(0, 5), st.floats(0, 5))
 def test_what_lies_further_out_is_never_less_strange(
     unlike: float, further: float, odder: float
 ) -> None:
-    inner = strangeness(placed(0.8, 2, 7), REFERENCE)
-    assert strangeness(placed(0.8 - unlike, 2 + further, 7 - odder), REFERENCE) >= inner - 1e-12
+    (inner,) = strangeness(placed(0.8, 2, 7), REFERENCE)
+    (outer,) = strangeness(placed(0.8 - unlike, 2 + further, 7 - odder), REFERENCE)
+    assert outer >= inner - 1e-12
 
 
 def test_the_best_turn_is_the_one_that_gains_most() -> None:
     turns = TurnGains(ANGLES, np.array([[0.0, 0.3]]), np.array([[0.0, 4.0]]))
-    number, place = best_turn(turns, REFERENCE)
+    (number,), (place,) = best_turns(turns, REFERENCE)
     assert turns.degrees[place] == 30.0
     assert number == pytest.approx(0.3 / 0.05 + 2.0)
 
@@ -111,13 +113,33 @@ def test_axes_know_no_light(factor: float, offset: float) -> None:
     assert other == pytest.approx(one, abs=1e-6)
 
 
-def test_where_the_reference_has_no_axes_a_turn_makes_no_difference() -> None:
-    looks_from_above = replace(
-        REFERENCE.looks, axes=0.1 * np.exp(2j * np.pi * np.arange(COUNT) / COUNT)
+def test_axes_that_are_the_reference_s_once_turned_back_are_evidence_of_a_turn() -> None:
+    upright, turned, other_way, quarter = turn_evidence(
+        0.3 * np.exp(4j * np.deg2rad([0, 30, -30, 90])), AXES, ANGLES
     )
-    above = replace(REFERENCE, looks=looks_from_above)
-    assert max(abs(askew(0.1 * np.exp(1j * way), above)) for way in range(6)) <= 1.2
-    assert askew(0.3, REFERENCE) < 1 < askew(0.3 * np.exp(2j), REFERENCE)
+    assert upright < -1
+    assert turned > 1
+    assert other_way == pytest.approx(turned, abs=0.3)
+    assert quarter == pytest.approx(upright)
+
+
+@given(st.floats(0, 2 * np.pi))
+def test_where_the_reference_has_no_axes_a_turn_is_no_evidence(way: float) -> None:
+    above = 0.1 * np.exp(2j * np.pi * np.arange(COUNT) / COUNT)
+    assert turn_evidence(0.1 * np.exp(np.array([1j * way])), above, ANGLES) == pytest.approx(0)
+
+
+@given(st.floats(-np.pi, np.pi), st.floats(0, 1))
+def test_it_makes_no_difference_along_which_axes_the_reference_lies(way: float, far: float) -> None:
+    axes, turn = np.array([far * np.exp(1j)]), np.exp(1j * way)
+    plain = turn_evidence(axes, AXES, ANGLES)
+    assert turn_evidence(axes * turn, AXES * turn, ANGLES) == pytest.approx(plain, abs=1e-6)
+
+
+def test_reference_pictures_are_as_turned_as_is_usual() -> None:
+    each = turnedness(REFERENCE.turns, REFERENCE.place, AXES, REFERENCE)
+    assert abs(float(each.mean())) < 1
+    assert float(each.max()) < 4
 
 
 def drawn(middle: list[float], spread: float) -> ClassAnswers:

@@ -5,10 +5,15 @@ from typing import Final
 
 import numpy as np
 
-from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.case import Case
+from batchproof_server.diagnosis.figures import (
+    best_turns,
+    strangeness,
+    turn_evidence,
+    turnedness,
+)
 from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
-from batchproof_server.diagnosis.reference import PlaceInReference, ReferenceMeasures, TurnGains
+from batchproof_server.diagnosis.reference import ReferenceMeasures
 
 LEAST_REFERENCE_PICTURES: Final = 12
 """With fewer reference pictures their extremes say nothing."""
@@ -20,12 +25,11 @@ _NOISE: Final = Threshold(
     2.8, "the calm parts of reference pictures deviate by less; plus their own 95 % quantile"
 )
 _TURN: Final = Threshold(
-    4.8,
-    "what turning gains, twice how far out the picture lies, and how far its edges are from the"
-    " axes of the reference; plus 14 divided by the number of reference pictures; the sum is less"
-    " for 98 of 100 usual pictures",
+    4.25,
+    "standard deviations of the reference pictures over their mean, of what turning gains, twice"
+    " how far out a picture lies, and how much likelier its edges' axes are once turned back;"
+    " two of 100 clean pictures are beyond it",
 )
-_TURN_OF_FEW: Final = 14.0
 _LIKE_ENOUGH: Final = 0.88
 _STRANGE: Final = Threshold(
     0.75,
@@ -40,12 +44,8 @@ _CALM: Final = Threshold(
 _LEAST_GRAIN_LEVELS: Final = 1.0
 """Of reference pictures with less some are drawn, and calm says nothing."""
 # With one cause found, another that may be the true one stands beside it from here on.
-_MAYBE_TURNED: Final = 2.5
+_MAYBE_TURNED: Final = 1.0
 _MAYBE_STRANGE: Final = 0.8
-_OUTER: Final = 0.9
-_MOST_TYPICAL_GAINS: Final = 2.0
-_LEAST_ASKEW, _MOST_ASKEW = -1.0, 4.0
-_LEAST_SPREAD_OF_AXES: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,51 +98,6 @@ def _noisy(case: Case, reference: ReferenceMeasures) -> CheckResult:
     )  # fmt: skip
 
 
-def strangeness(place: PlaceInReference, reference: ReferenceMeasures) -> float:
-    """How far out a picture lies: 1 is where the outermost tenth of the reference begins.
-
-    The mean of three: how unlike it is to all reference pictures, how far its scores are from
-    theirs, and how much less typical its answer is than their median.
-    """
-    known = reference.place
-    unlike = float(1 - place.likeness[0]) / _outer(1 - known.likeness)
-    far = float(place.distance[0]) / _outer(known.distance)
-    median = float(np.median(known.typicality))
-    odd = (median - float(place.typicality[0])) / _outer(median - known.typicality)
-    return (unlike + far + odd) / 3
-
-
-def _outer(values: Array) -> float:
-    return max(float(np.quantile(values, _OUTER)), 1e-9)
-
-
-def best_turn(turns: TurnGains, reference: ReferenceMeasures) -> tuple[float, int]:
-    """What the best turn gains, in units of what is usual for reference pictures; its place."""
-    likeness, typicality = (
-        max(float(np.quantile(gains.max(axis=1), 0.95)), floor)
-        for gains, floor in ((reference.turns.likeness, 0.05), (reference.turns.typicality, 0.5))
-    )
-    typical = np.minimum(turns.typicality[0].clip(min=0) / typicality, _MOST_TYPICAL_GAINS)
-    gains = turns.likeness[0] / likeness + typical
-    place = int(gains.argmax())
-    return float(gains[place]), place
-
-
-def askew(axes: complex, reference: ReferenceMeasures) -> float:
-    """How far edges are from the axes that those of the reference have.
-
-    0 is their mean, and 1 is where the outermost tenth of the reference begins: -1 to 4. Where the
-    reference has no axes, as seen from above, every picture is near 0.
-    """
-    known = reference.looks.axes
-    way = known.mean()
-    unit = way / abs(way) if abs(way) > 0 else 1.0
-    along = (known * np.conj(unit)).real
-    spread = max(float(np.quantile(along.mean() - along, _OUTER)), _LEAST_SPREAD_OF_AXES)
-    off = float((along.mean() - (axes * np.conj(unit)).real) / spread)
-    return min(max(off, _LEAST_ASKEW), _MOST_ASKEW)
-
-
 def _beside(finding: CheckResult, least: float) -> CheckResult:
     """Beside another cause, also what would not be accused by itself."""
     if finding.level is not Level.FINE or (finding.number or 0.0) <= least:
@@ -151,23 +106,22 @@ def _beside(finding: CheckResult, least: float) -> CheckResult:
 
 
 def _turned(case: Case, reference: ReferenceMeasures) -> CheckResult:
-    gained, place = best_turn(case.turns, reference)
-    off = askew(complex(case.looks.axes[0]), reference)
-    number = gained + 2 * strangeness(case.place, reference) + off
+    (gained,), (place,) = best_turns(case.turns, reference)
+    number = float(turnedness(case.turns, case.place, case.looks.axes, reference)[0])
     gain = float(case.turns.likeness[0, place])
     like_enough = _LIKE_ENOUGH * float(np.quantile(reference.place.likeness, 0.05))
     is_like = float(case.place.likeness[0]) + gain > like_enough
     # Letters gain much by turning and stay unlike everything: no turn explains these.
     number = number if is_like and gained > 0 else min(number, 0.0)
-    limit = Threshold(_TURN.value + _TURN_OF_FEW / reference.count, _TURN.reason)
-    is_turned = number > limit.value
+    is_turned = number > _TURN.value
+    (nats,) = turn_evidence(case.looks.axes, reference.looks.axes, case.turns.degrees)
     return CheckResult(
-        "picture:turned", "the picture is turned", number, limit,
+        "picture:turned", "the picture is turned", number, _TURN,
         Level.LIKELY if is_turned else Level.FINE,
         f"Turned by {case.turns.degrees[place]:g} degrees its likeness to the nearest reference "
         f"picture would change from {case.place.likeness[0]:.2f} by {gain:+.2f}, and its answer "
-        f"would be {case.turns.typicality[0, place]:+.1f} nats more typical. Its edges are "
-        f"{off:.1f} times as far from upright and level as those of nine tenths of the reference.",
+        f"would be {case.turns.typicality[0, place]:+.1f} nats more typical. Turned back the axes "
+        f"of its edges would be {nats:+.1f} nats likelier among those of the reference.",
         "Turn it upright before it is sent, or train with turned pictures." if is_turned else "",
         weight=2.0,
     )  # fmt: skip
@@ -193,7 +147,7 @@ def _calm(case: Case, reference: ReferenceMeasures) -> CheckResult:
 
 
 def _unknown(case: Case, reference: ReferenceMeasures) -> CheckResult:
-    number = strangeness(case.place, reference)
+    number = float(strangeness(case.place, reference)[0])
     limit = Threshold(_STRANGE.value + _STRANGE_OF_FEW / reference.count, _STRANGE.reason)
     is_unknown = number > limit.value
     return CheckResult(
