@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 
 from batchproof_server.base.signature import Array
+from batchproof_server.diagnosis.likelihoods import log_likelihoods, rounded_covariance
 from batchproof_server.diagnosis.reference import PlaceInReference, ReferenceMeasures, TurnGains
 
 _OUTER: Final = 0.9
 _MOST_TYPICAL_GAINS: Final = 2.0
-_ROUNDED: Final = 0.5
 _LEAST_SPREAD_OF_AXES: Final = 0.01
 _FREEDOM: Final = 5.0
 _LEAST_SPREAD_OF_TURNS: Final = 0.5
@@ -71,22 +71,20 @@ def turn_evidence(axes: Array, known: Array, degrees: Sequence[float]) -> Array:
         float64 [pictures].
     """
     back = np.exp(-4j * np.deg2rad(np.array([0.0, *degrees])))
-    likelihoods = _likelihoods(axes[:, np.newaxis] * back, known)
+    upright = _plane(known)
+    covariance = rounded_covariance(upright, _LEAST_SPREAD_OF_AXES)
+    likelihoods = log_likelihoods(
+        _plane(axes[:, np.newaxis] * back), upright.mean(axis=0), covariance, _FREEDOM
+    )
     turned: Array = np.logaddexp.reduce(likelihoods[:, 1:], axis=1) - np.log(max(1, len(degrees)))
     evidence: Array = turned - likelihoods[:, 0]
     return evidence
 
 
-def _likelihoods(axes: Array, known: Array) -> Array:
-    """Their logarithms, but for what all have in common."""
-    mean = known.mean()
-    covariance = np.cov(np.stack([known.real, known.imag]))
-    circle = np.eye(2) * (np.trace(covariance) / 2)
-    shrunk = (1 - _ROUNDED) * covariance + _ROUNDED * circle + np.eye(2) * _LEAST_SPREAD_OF_AXES**2
-    apart = np.stack([(axes - mean).real, (axes - mean).imag], axis=-1)
-    squared = ((apart @ np.linalg.inv(shrunk)) * apart).sum(axis=-1)
-    likelihoods: Array = -(_FREEDOM + 2) / 2 * np.log1p(squared / _FREEDOM)
-    return likelihoods
+def _plane(axes: Array) -> Array:
+    """Real and imaginary parts: float64 [..., 2]."""
+    parts: Array = np.stack([axes.real, axes.imag], axis=-1)
+    return parts
 
 
 def turnedness(

@@ -9,10 +9,15 @@ import numpy as np
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers, logarithms
 from batchproof_server.diagnosis.case import Framed, ScalingEnds
+from batchproof_server.diagnosis.likelihoods import log_likelihoods, rounded_covariance
 from batchproof_server.diagnosis.scalings import TOLD_APART
 from batchproof_server.imaging.channel_fit import ChannelFit, channel_fit
 
 _WHITE: Final = 255.0
+_FREEDOM: Final = 8.0
+_LEAST_DEVIATION_NATS: Final = 1e-3
+_SHARES: Final = (0.0, 0.25, 0.5, 1.0)
+_DEVIATIONS: Final = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +115,26 @@ class GivenScores:
         distances: Array = np.sqrt(((known - compared) ** 2).mean(axis=1))
         return distances
 
-    def resemblance(self, drawn: ClassAnswers) -> "Resemblance":
-        """How alike the scores are to answers that differ by chance, two or more rows.
+    def evidence(self, drawn: ClassAnswers, plain: ClassAnswers) -> float:
+        """How much likelier the scores are as one more draw than as another model's, in nats.
 
-        The covariance is shrunk towards a multiple of the identity by a tenth of the mean variance:
-        there are not many more draws than classes.
+        Draws are distributed as Student's t with their own mean and covariance. What another model
+        says is not known; it may say the same as this one more weakly, or have nothing in common
+        with it. It is a mixture of Student's t around shares of this model's answer, with shares of
+        its size as deviation, each as likely.
+
+        Args:
+            drawn: answers that differ by chance, two rows or more.
+            plain: this model's answer, one row.
         """
         known, compared = self._alike(drawn)
-        middle = known.mean(axis=0)
-        classes = known.shape[1]
-        covariance = np.cov(known.T).reshape(classes, classes)
-        shrunk = covariance + np.eye(classes) * max(0.1 * np.trace(covariance) / classes, 1e-9)
-        apart = np.concatenate([known, compared[np.newaxis]]) - middle
-        far = np.sqrt((apart * np.linalg.solve(shrunk, apart.T).T).sum(axis=1))
-        usual = max(float(np.quantile(far[:-1], 0.95)), 1e-9)
-        return Resemblance(_cosine(middle, compared), float(far[-1]) / usual)
-
-    def cosine(self, answers: ClassAnswers) -> float:
-        """Of the angle to one answer."""
-        known, compared = self._alike(answers)
-        return _cosine(known[0], compared)
+        ours, _ = self._alike(plain)
+        # Centred scores lie in a plane with one dimension less.
+        basis = _plane_of_centred(known.shape[1])
+        draws, given, answer = known @ basis, compared @ basis, ours[0] @ basis
+        spread = rounded_covariance(draws, _LEAST_DEVIATION_NATS)
+        as_drawn = log_likelihoods(given, draws.mean(axis=0), spread, _FREEDOM)
+        return float(as_drawn - _log_likelihood_of_another(given, answer))
 
     def _alike(self, answers: ClassAnswers) -> tuple[Array, Array]:
         """The answers and these scores in a form that both have."""
@@ -140,24 +145,26 @@ class GivenScores:
         return _centred(answers.logarithms), _centred(logarithms(self.probabilities))
 
 
-@dataclass(frozen=True, slots=True)
-class Resemblance:
-    """Scores beside answers that differ by chance.
-
-    Attributes:
-        cosine: of the angle to their mean; 1 is the same direction.
-        distance_ratio: Mahalanobis distance from their mean, by the 95 % quantile of their own.
-    """
-
-    cosine: float
-    distance_ratio: float
-
-
 def _centred(values: Array) -> Array:
     centred: Array = values - values.mean(axis=-1, keepdims=True)
     return centred
 
 
-def _cosine(one: Array, other: Array) -> float:
-    lengths = max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9)
-    return float(one @ other) / lengths
+def _plane_of_centred(classes: int) -> Array:
+    """Orthonormal vectors without what is added to all classes: float64 [classes, classes - 1]."""
+    with_ones = np.column_stack([np.ones(classes), np.eye(classes)[:, 1:]])
+    orthonormal, _ = np.linalg.qr(with_ones)
+    plane: Array = orthonormal[:, 1:]
+    return plane
+
+
+def _log_likelihood_of_another(given: Array, answer: Array) -> Array:
+    variance = max(float((answer**2).mean()), _LEAST_DEVIATION_NATS**2)
+    ball = np.eye(len(answer)) * variance
+    each = [
+        log_likelihoods(given, share * answer, ball * deviation**2, _FREEDOM)
+        for share in _SHARES
+        for deviation in _DEVIATIONS
+    ]
+    mixture: Array = np.logaddexp.reduce(each) - np.log(len(each))
+    return mixture

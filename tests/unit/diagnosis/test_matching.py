@@ -40,3 +40,33 @@ def test_what_is_added_to_all_logits_is_no_distance(logits: list[float], added: 
     known = answers(logits)
     assert GivenScores.of(np.array(logits) + added).distances(known)[0] < 1e-9
     assert GivenScores.of(known.probabilities[0]).distances(known)[0] < 1e-6
+
+
+RANDOM = np.random.default_rng(4)
+PLAIN = [6.0, 1.0, -2.0, -5.0]
+
+
+def drawn(middle: list[float], deviation: float, count: int = 50) -> ClassAnswers:
+    scores = np.array(middle) + RANDOM.normal(0, deviation, (count, len(middle)))
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return ClassAnswers(shares, scores, has_logits=True, decided=scores.argmax(axis=1))
+
+
+def test_one_more_draw_is_likelier_than_another_model_and_other_scores_are_not() -> None:
+    draws, plain = drawn([2.0, 3.0, -4.0, 0.0], 0.5), answers(PLAIN)
+    assert GivenScores.of(np.array([2.4, 2.7, -4.2, 0.2])).evidence(draws, plain) > 3
+    assert GivenScores.of(np.array([-4.0, 0.0, 4.0, 1.0])).evidence(draws, plain) < -3
+    weaker = GivenScores.of(np.array(PLAIN) / 2)
+    assert weaker.evidence(draws, plain) < -3
+
+
+@given(st.floats(-20, 20))
+def test_what_is_added_to_all_logits_is_no_evidence(added: float) -> None:
+    draws, plain, scores = drawn(PLAIN, 1.0), answers(PLAIN), np.array([3.0, 1.5, -2.0, -1.0])
+    one, other = (GivenScores.of(each).evidence(draws, plain) for each in (scores, scores + added))
+    assert abs(one - other) < 1e-6
+
+
+def test_draws_that_are_all_the_same_leave_other_scores_to_another_model() -> None:
+    same = drawn(PLAIN, 0.0)
+    assert GivenScores.of(np.array([1.0, 3.0, -2.0, 0.5])).evidence(same, answers(PLAIN)) < -20

@@ -12,7 +12,6 @@ from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.checks.picture import PictureCheck
 from batchproof_server.diagnosis.figures import best_turns, strangeness, turn_evidence, turnedness
 from batchproof_server.diagnosis.findings import Level
-from batchproof_server.diagnosis.matching import GivenScores
 from batchproof_server.diagnosis.measures import blurred, edge_axes, looks, signatures
 from batchproof_server.diagnosis.reference import (
     Looks,
@@ -149,16 +148,6 @@ def drawn(middle: list[float], spread: float) -> ClassAnswers:
     return ClassAnswers(shares, scores, has_logits=True, decided=scores.argmax(axis=1))
 
 
-def test_one_more_draw_resembles_the_draws_and_other_scores_do_not() -> None:
-    draws = drawn([4.0, 0.0, -4.0, 0.0], 0.5)
-    own = GivenScores.of(np.array([4.4, -0.3, -4.2, 0.2])).resemblance(draws)
-    assert own.cosine > 0.95
-    assert own.distance_ratio < 1.2
-    other = GivenScores.of(np.array([-4.0, 0.0, 4.0, 0.0])).resemblance(draws)
-    assert other.cosine < -0.9
-    assert other.distance_ratio > 3
-
-
 GRAINY = replace(REFERENCE, looks=Looks(np.full(COUNT, 200.0), np.full(COUNT, 4.0), AXES))
 UPRIGHT = TurnGains(ANGLES, np.zeros((1, 2)), np.zeros((1, 2)))
 BETTER_TURNED = TurnGains(ANGLES, np.array([[0.0, 0.4]]), np.array([[0.0, 4.0]]))
@@ -222,9 +211,3 @@ def test_what_turning_makes_like_the_reference_is_turned() -> None:
 def test_what_is_unlike_everything_is_not_turned_whatever_that_gains() -> None:
     turns = TurnGains(ANGLES, np.array([[0.0, 0.2]]), np.array([[0.0, 4.0]]))
     assert "picture:turned" not in looked_at(GRAINY, placed(0.1, 9, 0), turns=turns)
-
-
-def test_scores_know_how_near_they_are_to_an_answer() -> None:
-    answer = drawn([4.0, 0.0, -4.0], 1e-6).part(slice(0, 1))
-    assert GivenScores.of(np.array([8.0, 0.0, -8.0])).cosine(answer) == pytest.approx(1.0)
-    assert GivenScores.of(np.array([-4.0, 0.0, 4.0])).cosine(answer) == pytest.approx(-1.0)

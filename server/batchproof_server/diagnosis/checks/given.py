@@ -13,7 +13,6 @@ from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 from batchproof_server.diagnosis.matching import (
     FramingMatch,
     GivenScores,
-    Resemblance,
     is_standardised,
     nearest_framing,
     scaling_distance,
@@ -220,49 +219,33 @@ def _modes(case: Case, given: GivenScores, plain: float) -> Iterator[CheckResult
             f"{plain:.2g} in inference mode.", _INFERENCE, weight=_WEIGHT + 1,
         )  # fmt: skip
         return
-    dropout = given.resemblance(modes.dropout)
-    if dropout.cosine > _ALIKE.value and dropout.distance_ratio < _WITHIN:
-        evidence = _drawn_evidence(dropout, modes.dropout, "such as Dropout switched on gives")
-        yield CheckResult(
-            "mode:dropout", "Dropout switched on", dropout.cosine, _ALIKE, Level.LIKELY, evidence,
-            _INFERENCE, weight=_WEIGHT + 1,
-        )  # fmt: skip
-        return
-    both = given.resemblance(modes.both)
-    nearer = both.cosine - given.cosine(case.answers)
-    is_alike = (
-        nearer > _NEARER_TO_TRAINING.value
-        and both.cosine > _SAME_WAY
-        and both.distance_ratio < _WITHIN
-    )
-    if is_alike or (both.cosine > 0 and both.distance_ratio < _NOT_BEYOND):
-        how = "such as" if is_alike else "perhaps such as"
-        yield CheckResult(
-            "mode:training", _TRAINING, nearer, _NEARER_TO_TRAINING,
-            Level.LIKELY if is_alike else Level.SUSPICIOUS,
-            _drawn_evidence(both, modes.both, f"{how} {_TRAINING} gives"),
-            _INFERENCE, weight=_WEIGHT + 1,
-        )  # fmt: skip
+    yield _drawn("mode:dropout", "Dropout switched on", modes.dropout, case, given)
+    yield _drawn("mode:training", _TRAINING, modes.both, case, given)
 
 
-def _drawn_evidence(alike: Resemblance, drawn: ClassAnswers, what: str) -> str:
-    return (
-        f"Your scores are {what}: the cosine to the mean of {len(drawn.decided)} draws is "
-        f"{alike.cosine:.2f}, the distance from it {alike.distance_ratio:.2f} of what 95 % of them "
-        "have."
-    )
+def _drawn(
+    cause: str, title: str, drawn: ClassAnswers, case: Case, given: GivenScores
+) -> CheckResult:
+    """What draws by chance, against another model, which can give any scores."""
+    nats = given.evidence(drawn, case.answers)
+    level = Level.FINE
+    if nats > _NOT_EXCLUDED_NATS:
+        level = Level.LIKELY if nats > _EVIDENCE.value else Level.SUSPICIOUS
+    return CheckResult(
+        cause, title, nats, _EVIDENCE, level,
+        f"{nats:+.1f} nats of evidence say that your scores are another draw of {title}, and not "
+        f"another model's ({len(drawn.decided)} were drawn).",
+        _INFERENCE, weight=_WEIGHT + 1 + max(0.0, min(nats, 50.0)),
+    )  # fmt: skip
 
 
 _TRAINING: Final = "the model in training mode (BatchNorm and Dropout)"
-_ALIKE: Final = Threshold(0.45, "another model's scores seldom point where Dropout's do")
-_WITHIN: Final = 1.2
-_NEARER_TO_TRAINING: Final = Threshold(
-    -0.1,
-    "cosine to the mean of training mode minus cosine to the answer: of 40 runs in training mode 37"
-    " were above it, and of 40 other models 2",
+_EVIDENCE: Final = Threshold(
+    0.0,
+    "the logarithm of how many times likelier the scores are as a draw than as another model's; at"
+    " 0 both are as likely",
 )
-_SAME_WAY: Final = 0.3
-_NOT_BEYOND: Final = 2.0
+_NOT_EXCLUDED_NATS: Final = -5.0
 _INFERENCE: Final = "Call the model with training=False, or model.predict."
 
 
