@@ -25,7 +25,7 @@ _NOISE: Final = Threshold(
     2.8, "the calm parts of reference pictures deviate by less; plus their own 95 % quantile"
 )
 _TURN: Final = Threshold(
-    4.25,
+    4.5,
     "standard deviations of the reference pictures over their mean, of what turning gains, twice"
     " how far out a picture lies, and how much likelier its edges' axes are once turned back;"
     " two of 100 clean pictures are beyond it",
