@@ -1,5 +1,6 @@
 """What the caller's own tensor and scores say: in reverse, which mistake makes them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -228,14 +229,15 @@ def _drawn(
 ) -> CheckResult:
     """What draws by chance, against another model, which can give any scores."""
     nats = given.evidence(drawn, case.answers)
+    bounded = max(-50.0, min(nats, 50.0))
     level = Level.FINE
     if nats > _NOT_EXCLUDED_NATS:
         level = Level.LIKELY if nats > _EVIDENCE.value else Level.SUSPICIOUS
     return CheckResult(
         cause, title, nats, _EVIDENCE, level,
-        f"{nats:+.1f} nats of evidence say that your scores are another draw of {title}, and not "
-        f"another model's ({len(drawn.decided)} were drawn).",
-        _INFERENCE, weight=_WEIGHT + 1 + max(0.0, min(nats, 50.0)),
+        f"As another draw of {title} your scores are {math.exp(bounded):.2g} times as likely as from "
+        f"another model ({nats:+.1f} nats; {len(drawn.decided)} were drawn).",
+        _INFERENCE, weight=_WEIGHT + 1 + max(0.0, bounded),
     )  # fmt: skip
 
 
