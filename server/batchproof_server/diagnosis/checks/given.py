@@ -235,8 +235,8 @@ def _drawn(
         level = Level.LIKELY if nats > _EVIDENCE.value else Level.SUSPICIOUS
     return CheckResult(
         cause, title, nats, _EVIDENCE, level,
-        f"As another draw of {title} your scores are {math.exp(bounded):.2g} times as likely as from "
-        f"another model ({nats:+.1f} nats; {len(drawn.decided)} were drawn).",
+        f"As another draw of {title} your scores are {math.exp(bounded):.2g} times as likely as "
+        f"from another model ({nats:+.1f} nats; {len(drawn.decided)} were drawn).",
         _INFERENCE, weight=_WEIGHT + 1 + max(0.0, bounded),
     )  # fmt: skip
 
