@@ -32,6 +32,7 @@ def test_scores_of_batch_norm_in_training_mode_are_known_as_such(
     assert len(found["neighbours"]) == 4
     assert {each["family"] for each in found["curves"]} >= {"noise", "rotation", "blur"}
     texts = [one["evidence"] for each in found["checks"] for one in each["findings"]]
+    assert any(text.startswith("tensorflow 2") and "Shirt" in text for text in texts)
     assert any(text.startswith("Dropout drawn 50 times") for text in texts)
     for way in ("model.predict", "the model called as a function"):
         assert any(text.startswith(f"Keras, {way}: Shirt") for text in texts)

@@ -132,6 +132,21 @@ class PathAnswer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EngineAnswer:
+    """What another engine answers.
+
+    Attributes:
+        engine: its name, with its version where it answers.
+        answers: one row; None where it has none.
+        reason: why it has none.
+    """
+
+    engine: str
+    answers: ClassAnswers | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TrainingModes:
     """What Keras answers of the artefact as it was saved; see ``LayeredSource.in_training_mode``.
 
@@ -217,6 +232,7 @@ class Case:
         signals: of drift, by name.
         neighbours: the nearest reference pictures.
         occlusion: where the model looks; None where a covered picture has no finite answer.
+        engines: other than the one that answered.
     """
 
     subject: DiagnosedModel
@@ -242,6 +258,7 @@ class Case:
     signals: Mapping[str, float] = field(default_factory=dict)
     neighbours: tuple[Neighbour, ...] = ()
     occlusion: OcclusionMap | None = None
+    engines: tuple[EngineAnswer, ...] = ()
 
     @property
     def label(self) -> str:

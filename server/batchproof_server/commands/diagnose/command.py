@@ -12,6 +12,7 @@ from batchproof_server.base.errors import InvalidInput, ModelRefused, ServingErr
 from batchproof_server.base.files import STANDARD_INPUT, read_named, reason_of, write_whole
 from batchproof_server.commands.bars import show_bars
 from batchproof_server.commands.certify.command import FINDINGS, OK, USAGE, only_bundle
+from batchproof_server.commands.diagnose.engines import serve_on_others
 from batchproof_server.commands.evaluate.command import (
     offline_config,
     open_keras,
@@ -103,13 +104,18 @@ async def _diagnose(
     arguments: Namespace, config: Config, place: Place, files: Sequence[Path]
 ) -> Diagnosed:
     clock = MonotonicClock()
-    async with serve_version(config, place) as serving:
+    async with (
+        serve_version(config, place) as serving,
+        serve_on_others(config, place, serving.model.loaded) as others,
+    ):
         model = serving.model
         began_s = clock.now_s()
         source, reason = open_keras(model.loaded.bundle, config)
         modes = None if source is None else ModeAsker(model.loaded, source)
         asker = asker_of_core(model, serving.core.predict)
-        measurer = await open_measurer(asker, place.directory, modes, f"Keras: {reason}")
+        measurer = await open_measurer(
+            asker, place.directory, modes, f"Keras: {reason}", others=others
+        )
         spec = model.loaded.backend.signature.inputs[0]
         given = read_given(
             arguments.label, arguments.tensor, arguments.scores, spec, measurer.subject.labels

@@ -5,25 +5,26 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchproof_server.diagnosis.answers import ClassAnswers
-from batchproof_server.diagnosis.case import Case, PathAnswer, TrainingModes
+from batchproof_server.diagnosis.case import Case, EngineAnswer, PathAnswer, TrainingModes
 from batchproof_server.diagnosis.findings import CheckResult, Level, Threshold
 
 _BITS: Final = Threshold(
     0.0, "inside the buckets that are served a row has one answer, bit for bit"
 )
-_PREDICT: Final = Threshold(1e-3, "another engine rounds otherwise, by less than that")
+_ROUNDING: Final = Threshold(1e-3, "another engine rounds otherwise, by less than that")
 _MODE: Final = Threshold(0.0, "training mode is never served; this says what it would do")
 
 
 @dataclass(frozen=True, slots=True)
 class ModeCheck:
-    """Alone, padded, beside other rows; and the modes that a server must not be in."""
+    """Alone, padded, beside other rows; on other engines; in modes that a server must not be in."""
 
-    question: str = "Do co-batched rows or the mode change the answer?"
+    question: str = "Do co-batched rows, the engine or the mode change the answer?"
 
     def look(self, case: Case) -> tuple[CheckResult, ...]:
         """Co-batched rows first."""
         found = [_path(each) for each in case.paths]
+        found += [_engine(case, each) for each in case.engines]
         if case.modes is None:
             found.append(
                 CheckResult("mode", "training mode", None, None, Level.FINE, f"{case.no_modes}.")
@@ -47,13 +48,29 @@ def _path(path: PathAnswer) -> CheckResult:
     )  # fmt: skip
 
 
+def _engine(case: Case, other: EngineAnswer) -> CheckResult:
+    if other.answers is None:
+        text = f"{other.engine}: no answer, {other.reason}."
+        return CheckResult("path", f"engine {other.engine}", None, None, Level.FINE, text)
+    differs = float(abs(other.answers.probabilities - case.answers.probabilities).max())
+    is_alike = differs <= _ROUNDING.value and case.label_of(other.answers) == case.label
+    return CheckResult(
+        "path:engine", f"{other.engine} answers otherwise than {case.subject.engine}", differs,
+        _ROUNDING, Level.FINE if is_alike else Level.LIKELY,
+        f"{other.engine}: {case.label_of(other.answers)}, probabilities differ by {differs:.2g}.",
+        "" if is_alike else "Run `batchproof-server certify`, which compares the engines on many "
+        'rows; engine = "tensorflow" in the manifest takes the library of the model.',
+        weight=70.0,
+    )  # fmt: skip
+
+
 def _way(case: Case, answers: ClassAnswers, cause: str, way: str) -> CheckResult:
     """Another way to ask the file as it was saved, opened once more."""
     differs = float(abs(answers.probabilities - case.answers.probabilities).max())
     same = case.label_of(answers) == case.label
     return CheckResult(
         cause, f"{way} of the file as it was saved answers otherwise", differs,
-        _PREDICT, Level.FINE if differs <= _PREDICT.value and same else Level.LIKELY,
+        _ROUNDING, Level.FINE if differs <= _ROUNDING.value and same else Level.LIKELY,
         f"Keras, {way}: {case.label_of(answers)}, probabilities differ by {differs:.2g}.",
         "" if same else "Run `batchproof-server evaluate`: it says on how many pictures.",
         weight=60.0,

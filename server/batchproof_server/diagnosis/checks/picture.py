@@ -154,8 +154,8 @@ def _unknown(case: Case, reference: ReferenceMeasures) -> CheckResult:
         "picture:unknown", "nothing that the model knows", number, limit,
         Level.LIKELY if is_unknown else Level.FINE,
         f"Likeness to the nearest reference picture {case.place.likeness[0]:.2f}, scores "
-        f"{case.place.distance[0]:.1f} nats from the nearest: {number:.2f} times as far out as "
-        "nine tenths of the reference.",
+        f"{case.place.distance[0]:.1f} nats from the nearest: {max(0.0, number):.2f} times as far "
+        "out as nine tenths of the reference.",
         _REJECT if is_unknown else "", weight=1.0,
     )  # fmt: skip
 

@@ -81,6 +81,21 @@ class RowAsker:
         return score(np.concatenate(parts), scores_kind(self.loaded), self.loaded.output.limit)
 
 
+@dataclass(frozen=True, slots=True)
+class OtherEngine:
+    """An engine other than the one that answers.
+
+    Attributes:
+        engine: its name, with its version where it executes the model.
+        asker: None where it does not.
+        reason: why it does not.
+    """
+
+    engine: str
+    asker: RowAsker | None
+    reason: str = ""
+
+
 def asker_of_core(model: ServedModel, predict: Predict) -> RowAsker:
     """Asks the core that answers callers, where nobody else asks it."""
     most_rows = max(1, min(model.batcher.max_batch_rows, model.max_request_rows))

@@ -14,6 +14,7 @@ from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import (
     Case,
     DiagnosedModel,
+    EngineAnswer,
     Framed,
     Given,
     ScalingEnds,
@@ -32,7 +33,7 @@ from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.recipe import Recipe
 from batchproof_server.imaging.scalings import scaling_ends
 from batchproof_server.imaging.thumbnail import reduced, thumbnail_png
-from batchproof_server.offline.diagnosing.asking import RowAsker
+from batchproof_server.offline.diagnosing.asking import OtherEngine, RowAsker
 from batchproof_server.offline.diagnosing.beside import ask_beside
 from batchproof_server.offline.diagnosing.modes import ModeAsker
 from batchproof_server.offline.diagnosing.perturbing import (
@@ -60,6 +61,7 @@ class Measurer:
         modes: None where the artefact is no Keras file.
         no_modes: why.
         subject: what answers.
+        others: engines other than the one that answers.
     """
 
     asker: RowAsker
@@ -70,6 +72,7 @@ class Measurer:
     modes: ModeAsker | None
     no_modes: str
     subject: DiagnosedModel
+    others: tuple[OtherEngine, ...] = ()
 
     async def measure(self, name: str, encoded: bytes, given: Given) -> Case:
         """Measures one picture.
@@ -116,6 +119,7 @@ class Measurer:
             signals=await run(partial(_signals, scores, picture, row)),
             neighbours=compared.neighbours,
             occlusion=await self._occlusion(row, answers, framed[0].levels if framed else None),
+            engines=tuple([await _answer_of(each, row) for each in self.others]),
         )
 
     async def _occlusion(
@@ -231,3 +235,10 @@ def _scaling_ends(mistakes: Mistakes, channels: int) -> Iterator[ScalingEnds]:
             tuple(black.tolist()) if known else (),
             tuple(white.tolist()) if known else (),
         )
+
+
+async def _answer_of(other: OtherEngine, row: Array) -> EngineAnswer:
+    if other.asker is None:
+        return EngineAnswer(other.engine, None, other.reason)
+    answers = await other.asker.answers_or_none(row)
+    return EngineAnswer(other.engine, answers, "it is not finite" if answers is None else "")

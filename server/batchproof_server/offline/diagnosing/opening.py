@@ -16,7 +16,7 @@ from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.profiles import ProfileRefused, read_profile
 from batchproof_server.offline.datasets.pictures import InvalidData
-from batchproof_server.offline.diagnosing.asking import RowAsker
+from batchproof_server.offline.diagnosing.asking import OtherEngine, RowAsker
 from batchproof_server.offline.diagnosing.measuring import Measurer, small_picture
 from batchproof_server.offline.diagnosing.modes import ModeAsker
 from batchproof_server.offline.diagnosing.perturbing import Perturber
@@ -41,6 +41,7 @@ async def open_measurer(
     modes: ModeAsker | None,
     no_modes: str,
     references: int | None = None,
+    others: tuple[OtherEngine, ...] = (),
 ) -> Measurer:
     """What measures pictures for a model; measures its reference pictures.
 
@@ -51,6 +52,7 @@ async def open_measurer(
         no_modes: why.
         references: the most pictures to compare with; None takes what this machine executes in
             about two seconds.
+        others: engines to compare with.
 
     Raises:
         InvalidData: the model takes no pictures, or its classes do not exclude each other.
@@ -94,6 +96,7 @@ async def open_measurer(
             training_profile=_training_profile(bundle, labels),
             training_curve=_training_curve(bundle),
         ),
+        others=others,
     )
 
 
