@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from batchproof_server.application.config import Config, prepare_engines, read_config
+from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import ServingError
 from batchproof_server.commands.certify.command import only_bundle
 from batchproof_server.commands.evaluate.command import open_keras
@@ -134,7 +135,7 @@ async def run(arguments: argparse.Namespace, config: Config) -> None:
     async with serve_version(config, place) as serving:
         model = serving.model
         source, reason = open_keras(model.loaded.bundle, config)
-        modes = None if source is None else ModeAsker(model.loaded, source)
+        modes = None if source is None else ModeAsker(model.loaded, source, MonotonicClock())
         asker = asker_of_core(model, serving.core.predict)
         measurer = await open_measurer(asker, place.directory, modes, reason, arguments.references)
         print(f"{len(measurer.reference.pictures)} reference pictures")

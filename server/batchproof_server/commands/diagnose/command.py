@@ -111,7 +111,7 @@ async def _diagnose(
         model = serving.model
         began_s = clock.now_s()
         source, reason = open_keras(model.loaded.bundle, config)
-        modes = None if source is None else ModeAsker(model.loaded, source)
+        modes = None if source is None else ModeAsker(model.loaded, source, clock)
         asker = asker_of_core(model, serving.core.predict)
         measurer = await open_measurer(
             asker, place.directory, modes, f"Keras: {reason}", others=others

@@ -12,8 +12,9 @@ from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import load_version
-from batchproof_server.offline.diagnosing.modes import DROPOUT_DRAWS, ModeAsker
+from batchproof_server.offline.diagnosing.modes import BOTH_DRAWS, DROPOUT_DRAWS, ModeAsker
 from support.bundles_on_disk import PICTURES, write_bundle
+from support.fakes import FakeClock
 
 ROW = np.full((2, 2, 3), 10.0, np.float32)
 
@@ -47,7 +48,7 @@ class Keras:
 
 
 def test_every_mode_is_asked_for_the_same_row(model: LoadedModel) -> None:
-    asker = ModeAsker(model, Keras())
+    asker = ModeAsker(model, Keras(), FakeClock())
     modes = asker.modes(ROW)
     assert modes is not None
     assert len(modes.predict.decided) == 1
@@ -55,12 +56,45 @@ def test_every_mode_is_asked_for_the_same_row(model: LoadedModel) -> None:
     assert asker.failure == ""
 
 
+class Drawing(Keras):
+    """Draws by chance, and takes a while for it."""
+
+    def __init__(self, clock: FakeClock, takes_s: float) -> None:
+        super().__init__()
+        self._clock, self._takes_s = clock, takes_s
+
+    def in_training_mode(
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
+    ) -> dict[str, Array]:
+        """As ``LayeredSource``."""
+        answers = super().in_training_mode(inputs, statistics=statistics, dropout=dropout)
+        self._clock.advance(self._takes_s)
+        return {"scores": answers["scores"] + self.asked * dropout}
+
+
+def test_a_model_that_draws_nothing_is_not_asked_again_and_again(model: LoadedModel) -> None:
+    keras = Keras()
+    modes = ModeAsker(model, keras, FakeClock()).modes(ROW)
+    assert modes is not None
+    assert len(modes.both.decided) == BOTH_DRAWS
+    assert keras.asked < 10
+
+
+@pytest.mark.parametrize(("takes_s", "draws"), [(0.01, BOTH_DRAWS), (0.25, 21), (9.0, 10)])
+def test_a_slow_model_is_drawn_less_often(model: LoadedModel, takes_s: float, draws: int) -> None:
+    clock = FakeClock()
+    modes = ModeAsker(model, Drawing(clock, takes_s), clock).modes(ROW)
+    assert modes is not None
+    assert len(modes.both.decided) == draws
+    assert len(modes.dropout.decided) == DROPOUT_DRAWS
+
+
 @pytest.mark.parametrize("fault", [BackendFailed("no answer"), RuntimeError("no answer\nat all")])
 def test_a_model_that_fails_in_training_mode_is_asked_no_more_and_the_reason_is_kept(
     model: LoadedModel, fault: Exception
 ) -> None:
     keras = Keras(fault)
-    asker = ModeAsker(model, keras)
+    asker = ModeAsker(model, keras, FakeClock())
     assert asker.modes(ROW) is None
     assert asker.modes(ROW) is None
     assert asker.failure == "Keras: no answer"
