@@ -239,7 +239,8 @@ class Listening(logging.Handler):
         super().__init__()
         self.told: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:  # noqa: D102 - as in logging
+    def emit(self, record: logging.LogRecord) -> None:
+        """Notes the text."""
         self.told.append(record.getMessage())
 
 

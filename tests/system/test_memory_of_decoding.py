@@ -12,7 +12,6 @@ from PIL import Image
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
-from support.patience import attempts
 from system.bundles import IMAGE_MANIFEST, encoded, write_affine
 from system.process import ServerProcess, started
 from system.traffic import code_of, images
@@ -107,14 +106,15 @@ def _memory_bytes(server: ServerProcess, key: str) -> int:
 
 def _check_growth(server: ServerProcess, content: bytes, code: str) -> None:
     limit_bytes = BUDGET_BYTES + 2 * FILES * len(content) + SLACK_BYTES
-    # On a machine under load the allocator gives back late, once in some thirty times.
-    for _ in attempts():
-        Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
-        before_bytes = _memory_bytes(server, "VmRSS")
-        assert set(_answered(server, [content] * FILES)) == {code}
-        grown_bytes = _memory_bytes(server, "VmHWM") - before_bytes
-        if grown_bytes < limit_bytes:
-            return
+    # The least of three: on a machine under load one in some thirty is up to 20 MB above the rest.
+    assert min(_growth_bytes(server, content, code) for _ in range(3)) < limit_bytes
+
+
+def _growth_bytes(server: ServerProcess, content: bytes, code: str) -> int:
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+    before_bytes = _memory_bytes(server, "VmRSS")
+    assert set(_answered(server, [content] * FILES)) == {code}
+    return _memory_bytes(server, "VmHWM") - before_bytes
 
 
 @pytest.mark.parametrize("kind", WORST)

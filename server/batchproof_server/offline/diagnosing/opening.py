@@ -76,7 +76,6 @@ async def open_measurer(
         tuple([await perturber.perturb(small_picture(each.picture)) for each in pictures]),
         labels,
     )
-    certificate = loaded.certificate
     return Measurer(
         asker=asker,
         mistakes=mistakes,
@@ -85,18 +84,25 @@ async def open_measurer(
         measures=await asker.run(reference.measures),
         modes=modes,
         no_modes=no_modes,
-        subject=DiagnosedModel(
-            model=loaded.bundle.name,
-            version=loaded.bundle.version,
-            engine=loaded.backend.engine,
-            labels=labels,
-            recipe=expansion.recipe.canonical_json,
-            verdict="" if certificate is None else certificate.verdict,
-            profile=None if loaded.profile is None else loaded.profile.profile,
-            training_profile=_training_profile(bundle, labels),
-            training_curve=_training_curve(bundle),
-        ),
+        subject=_subject(loaded, bundle, labels, expansion.recipe.canonical_json),
         others=others,
+    )
+
+
+def _subject(
+    loaded: LoadedModel, bundle: Path, labels: tuple[str, ...], recipe: str
+) -> DiagnosedModel:
+    certificate = loaded.certificate
+    return DiagnosedModel(
+        model=loaded.bundle.name,
+        version=loaded.bundle.version,
+        engine=loaded.backend.engine,
+        labels=labels,
+        recipe=recipe,
+        verdict="" if certificate is None else certificate.verdict,
+        profile=None if loaded.profile is None else loaded.profile.profile,
+        training_profile=_training_profile(bundle, labels),
+        training_curve=_training_curve(bundle),
     )
 
 
