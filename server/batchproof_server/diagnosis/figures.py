@@ -64,7 +64,7 @@ def turn_evidence(axes: Array, known: Array, degrees: Sequence[float]) -> Array:
 
     Args:
         axes: of pictures, see ``edge_axes``, complex128 [pictures].
-        known: of the reference, two or more, complex128 [n].
+        known: of the reference, two or more, complex128 [n], or for each picture, [pictures, n].
         degrees: of the turns.
 
     Returns:
@@ -74,7 +74,10 @@ def turn_evidence(axes: Array, known: Array, degrees: Sequence[float]) -> Array:
     upright = _plane(known)
     covariance = rounded_covariance(upright, _LEAST_SPREAD_OF_AXES)
     likelihoods = log_likelihoods(
-        _plane(axes[:, np.newaxis] * back), upright.mean(axis=0), covariance, _FREEDOM
+        _plane(axes[:, np.newaxis] * back),
+        upright.mean(axis=-2)[..., np.newaxis, :],
+        covariance[..., np.newaxis, :, :],
+        _FREEDOM,
     )
     turned: Array = np.logaddexp.reduce(likelihoods[:, 1:], axis=1) - np.log(max(1, len(degrees)))
     evidence: Array = turned - likelihoods[:, 0]
@@ -105,11 +108,9 @@ def turnedness(
         float64 [pictures].
     """
     known, degrees = reference.looks.axes, reference.turns.degrees
-    each_known = [
-        turn_evidence(known[one : one + 1], np.delete(known, one), degrees)
-        for one in range(reference.count)
-    ]
-    usual = _turn_sum(reference.turns, reference.place, np.concatenate(each_known), reference)
+    all_but_one = [np.delete(known, one) for one in range(reference.count)]
+    of_known = turn_evidence(known, np.stack(all_but_one), degrees)
+    usual = _turn_sum(reference.turns, reference.place, of_known, reference)
     own = _turn_sum(turns, place, turn_evidence(axes, known, degrees), reference)
     number: Array = (own - usual.mean()) / max(float(usual.std()), _LEAST_SPREAD_OF_TURNS)
     return number

@@ -66,8 +66,17 @@ class Diagnosis:
 
 
 def diagnose(case: Case) -> Diagnosis:
-    """Asks every check; a check without anything to say is left out."""
-    answered = tuple(CheckReport(check.question, check.look(case)) for check in CHECKS)
+    """Asks every check."""
+    return concluded(case, [answer_of(check, case) for check in CHECKS])
+
+
+def answer_of(check: DiagnosisCheck, case: Case) -> CheckReport:
+    """What one check says."""
+    return CheckReport(check.question, check.look(case))
+
+
+def concluded(case: Case, answered: Sequence[CheckReport]) -> Diagnosis:
+    """The causes in order; a check without anything to say is left out."""
     told = tuple(each for each in answered if each.findings)
     return Diagnosis(case, told, ranked([each for one in told for each in one.findings]))
 

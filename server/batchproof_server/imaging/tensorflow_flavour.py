@@ -79,4 +79,4 @@ def _resize_function(plan: ResizePlan, depth: str) -> Any:
         return tf.image.resize(pixels, size, method=plan.method, antialias=plan.antialias)
 
     signature = (tf.TensorSpec((None, None, None), depth), tf.TensorSpec((2,), tf.int32))
-    return tf.function(resize, input_signature=signature)
+    return tf.function(resize, input_signature=signature, autograph=False)

@@ -28,6 +28,13 @@ def test_units_move_all_likelihoods_alike(first: float, second: float, unit: flo
     assert float(plain - scaled) == pytest.approx(2 * math.log(unit), abs=1e-6)
 
 
+def test_the_covariance_of_several_lots_is_that_of_each() -> None:
+    lots = np.random.default_rng(2).normal(0, 3, (5, 7, 2))
+    each = [np.cov(lot.T) for lot in lots]
+    half = [(cov + np.eye(2) * np.trace(cov) / 2) / 2 for cov in each]
+    assert rounded_covariance(lots, 0.0) == pytest.approx(np.stack(half))
+
+
 def test_the_covariance_of_few_values_is_positive_definite_and_keeps_their_mean_variance() -> None:
     few = np.random.default_rng(1).normal(0, 3, (4, 9))
     rounded = rounded_covariance(few, 1e-3)

@@ -12,7 +12,7 @@ from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.checks.picture import PictureCheck
 from batchproof_server.diagnosis.figures import best_turns, strangeness, turn_evidence, turnedness
 from batchproof_server.diagnosis.findings import Level
-from batchproof_server.diagnosis.measures import blurred, edge_axes, looks, signatures
+from batchproof_server.diagnosis.measures import blurred, edge_axes, likeness, looks, signatures
 from batchproof_server.diagnosis.reference import (
     Looks,
     PlaceInReference,
@@ -133,6 +133,19 @@ def test_it_makes_no_difference_along_which_axes_the_reference_lies(way: float, 
     axes, turn = np.array([far * np.exp(1j)]), np.exp(1j * way)
     plain = turn_evidence(axes, AXES, ANGLES)
     assert turn_evidence(axes * turn, AXES * turn, ANGLES) == pytest.approx(plain, abs=1e-6)
+
+
+def test_each_picture_has_a_reference_of_its_own_where_there_are_several() -> None:
+    others = np.stack([np.delete(AXES, one) for one in range(COUNT)])
+    alone = [turn_evidence(AXES[one : one + 1], others[one], ANGLES)[0] for one in range(COUNT)]
+    assert turn_evidence(AXES, others, ANGLES) == pytest.approx(np.array(alone))
+
+
+def test_likeness_is_the_correlation_of_levels() -> None:
+    levels = RANDOM.uniform(0, 255, (5, 8, 8))
+    correlations = np.corrcoef(levels.reshape(5, -1))
+    known = signatures(levels)
+    assert likeness(known[:2], known) == pytest.approx(correlations[:2])
 
 
 def test_reference_pictures_are_as_turned_as_is_usual() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from batchproof_server.base.clock import Alarm, Clock
@@ -18,7 +19,7 @@ from batchproof_server.diagnosis.case import Given
 from batchproof_server.diagnosis.document import diagnoses_json
 from batchproof_server.diagnosis.page import page
 from batchproof_server.diagnosis.text import diagnosis_text
-from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
+from batchproof_server.diagnosis.verdict import CHECKS, Diagnosis, answer_of, concluded
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.versions import Versions
 from batchproof_server.offline.datasets.pictures import InvalidData
@@ -147,7 +148,13 @@ class DiagnosisDesk:
         finally:
             self._last_s = self._clock.now_s()
             self._forgetting.ring_by(self._last_s + REMEMBERED_S)
-        return await self._idle.run(lambda: _written(diagnose(case), wants_page=asked.wants_page))
+        run = self._idle.run
+        answered = [await run(partial(answer_of, check, case)) for check in CHECKS]
+        diagnosis = concluded(case, answered)
+        text = await run(partial(diagnosis_text, diagnosis))
+        written = await run(partial(diagnoses_json, (diagnosis,), ()))
+        shown = await run(partial(page, (diagnosis,), ())) if asked.wants_page else ""
+        return Report(diagnosis, text, written, shown)
 
     def _forget(self) -> None:
         until_s = self._last_s + REMEMBERED_S
@@ -178,13 +185,3 @@ def _given(served: ServedModel, measurer: Measurer, asked: PictureQuestion) -> G
         )
     except ValueError as unusable:
         raise InvalidInput(str(unusable)) from unusable
-
-
-def _written(diagnosis: Diagnosis, *, wants_page: bool) -> Report:
-    one = (diagnosis,)
-    return Report(
-        diagnosis,
-        diagnosis_text(diagnosis),
-        diagnoses_json(one, ()),
-        page(one, ()) if wants_page else "",
-    )

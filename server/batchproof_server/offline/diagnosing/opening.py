@@ -20,7 +20,7 @@ from batchproof_server.offline.diagnosing.asking import OtherEngine, RowAsker
 from batchproof_server.offline.diagnosing.measuring import Measurer, small_picture
 from batchproof_server.offline.diagnosing.modes import ModeAsker
 from batchproof_server.offline.diagnosing.perturbing import Perturber
-from batchproof_server.offline.diagnosing.reference import ReferenceFigures
+from batchproof_server.offline.diagnosing.reference import ReferenceFigures, measure_reference
 from batchproof_server.offline.diagnosing.reference_pictures import (
     MOST_REFERENCE_PICTURES,
     reference_pictures,
@@ -81,7 +81,7 @@ async def open_measurer(
         mistakes=mistakes,
         perturber=perturber,
         reference=reference,
-        measures=await asker.run(reference.measures),
+        measures=await measure_reference(reference, asker.run),
         modes=modes,
         no_modes=no_modes,
         subject=_subject(loaded, bundle, labels, expansion.recipe.canonical_json),

@@ -1,6 +1,6 @@
 """The rows of a picture that was changed in many ways, and what the answers to them come to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -10,7 +10,7 @@ import numpy as np
 from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import Curve
-from batchproof_server.diagnosis.measures import blurred, looks, signatures
+from batchproof_server.diagnosis.measures import blurred, likeness, looks, signatures
 from batchproof_server.diagnosis.reference import Looks, TurnGains
 from batchproof_server.diagnosis.views import (
     ALL_VIEWS,
@@ -28,6 +28,7 @@ from batchproof_server.tta.plan import CUSTOM, Plan
 from batchproof_server.tta.views import IDENTITY, View
 
 _VIEWS_AT_ONCE: Final = 4
+_BLUR: Final = "blur"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +39,8 @@ class Perturbed:
         plain: the answer to the picture as it is.
         views: the answer to each view.
         blurs: the answers to the blurs, a row for each.
+        kept: by family, whether each strength keeps the class, bool [strengths]; a family of which
+            the picture has no views is left out.
         looks: of the picture as it is.
         signatures: of the picture as it is and mirrored, [2, n].
         turned: of each turn, [turns, n].
@@ -46,6 +49,7 @@ class Perturbed:
     plain: ClassAnswers
     views: Mapping[View, ClassAnswers]
     blurs: ClassAnswers
+    kept: Mapping[str, Array]
     looks: Looks
     signatures: Array
     turned: Array
@@ -79,13 +83,15 @@ class Perturber:
         answers = await self.asker.answers(await run(partial(np.concatenate, [*parts, *blurs])))
         shown = await self._levels(picture)
         count = 1 + len(views)
+        plain, blurred = answers.part(slice(0, 1)), answers.part(slice(count, None))
+        of_views = {
+            view: answers.part(slice(place, place + 1)) for place, view in enumerate(views, start=1)
+        }
         return Perturbed(
-            plain=answers.part(slice(0, 1)),
-            views={
-                view: answers.part(slice(place, place + 1))
-                for place, view in enumerate(views, start=1)
-            },
-            blurs=answers.part(slice(count, None)),
+            plain=plain,
+            views=of_views,
+            blurs=blurred,
+            kept=await run(partial(_kept_families, plain, of_views, blurred)),
             looks=await run(partial(looks, shown[:1])),
             signatures=await run(partial(_signatures, shown[0])),
             turned=await run(partial(signatures, shown[1:])),
@@ -137,15 +143,15 @@ def turns_of(perturbed: Perturbed, others: Array) -> TurnGains:
         others: the signatures of reference pictures, [others, n].
     """
     steps = rotation().steps
-    plain = perturbed.signatures[:1] @ others.T
-    turned = perturbed.turned @ others.T
-    likeness = turned.max(axis=1) - plain.max()
+    plain = likeness(perturbed.signatures[:1], others)
+    turned = likeness(perturbed.turned, others)
+    gained = turned.max(axis=1) - plain.max()
     typical = [
         float(perturbed.views[step.views[0]].typicality[0] - perturbed.plain.typicality[0])
         for step in steps
     ]
     return TurnGains(
-        tuple(step.strength for step in steps), likeness[np.newaxis], np.array([typical])
+        tuple(step.strength for step in steps), gained[np.newaxis], np.array([typical])
     )
 
 
@@ -162,52 +168,53 @@ def agreement(perturbed: Perturbed) -> float:
     return sum(kept) / len(kept)
 
 
-def curves_of(perturbed: Perturbed, others: list[Perturbed]) -> tuple[Curve, ...]:
+def curves_of(perturbed: Perturbed, others: Sequence[Perturbed]) -> tuple[Curve, ...]:
     """The curves of one picture beside those of other pictures."""
-    return tuple(_curves(perturbed, others))
-
-
-def _curves(perturbed: Perturbed, others: list[Perturbed]) -> Iterator[Curve]:
-    for family in FAMILIES:
-        views = [view for step in family.steps for view in step.views]
-        if all(view in perturbed.views for view in views):
-            known = [each for each in others if all(view in each.views for view in views)]
-            yield Curve(
-                family=family.name,
-                unit=family.unit,
-                strengths=tuple(step.strength for step in family.steps),
-                away=tuple(step.away for step in family.steps),
-                kept=_kept_steps(perturbed, family),
-                confidence=np.array(
-                    [
-                        min(_probability(perturbed, view) for view in step.views)
-                        for step in family.steps
-                    ]
-                ),
-                reference_kept=np.array(
-                    [_kept_steps(each, family) for each in known], bool
-                ).reshape(len(known), len(family.steps)),
-            )
-    yield _blur(perturbed, others)
-
-
-def _blur(perturbed: Perturbed, others: list[Perturbed]) -> Curve:
     plain = int(perturbed.plain.decided[0])
-    return Curve(
-        family="blur",
+    curves = [
+        Curve(
+            family=family.name,
+            unit=family.unit,
+            strengths=tuple(step.strength for step in family.steps),
+            away=tuple(step.away for step in family.steps),
+            kept=perturbed.kept[family.name],
+            confidence=np.array(
+                [min(_probability(perturbed, view) for view in step.views) for step in family.steps]
+            ),
+            reference_kept=_kept_by(others, family.name, len(family.steps)),
+        )
+        for family in FAMILIES
+        if family.name in perturbed.kept
+    ]
+    blur = Curve(
+        family=_BLUR,
         unit="of the shorter side",
         strengths=BLUR_SHARES,
         away=tuple(range(1, len(BLUR_SHARES) + 1)),
-        kept=perturbed.blurs.decided == plain,
+        kept=perturbed.kept[_BLUR],
         confidence=perturbed.blurs.probabilities[:, plain],
-        reference_kept=np.array(
-            [each.blurs.decided == each.plain.decided[0] for each in others], bool
-        ).reshape(len(others), len(BLUR_SHARES)),
+        reference_kept=_kept_by(others, _BLUR, len(BLUR_SHARES)),
     )
+    return (*curves, blur)
 
 
-def _kept_steps(perturbed: Perturbed, family: ChangeFamily) -> Array:
-    return np.array([all(_kept(perturbed, view) for view in step.views) for step in family.steps])
+def _kept_by(others: Sequence[Perturbed], family: str, steps: int) -> Array:
+    """Of those that have the family, bool [others, steps]."""
+    known = [each.kept[family] for each in others if family in each.kept]
+    return np.array(known, bool).reshape(len(known), steps)
+
+
+def _kept_families(
+    plain: ClassAnswers, views: Mapping[View, ClassAnswers], blurs: ClassAnswers
+) -> dict[str, Array]:
+    decided = plain.decided[0]
+    kept = {view: bool(answers.decided[0] == decided) for view, answers in views.items()}
+    families = {
+        family.name: np.array([all(kept[view] for view in step.views) for step in family.steps])
+        for family in FAMILIES
+        if all(view in kept for step in family.steps for view in step.views)
+    }
+    return {**families, _BLUR: blurs.decided == decided}
 
 
 def _kept(perturbed: Perturbed, view: View) -> bool:

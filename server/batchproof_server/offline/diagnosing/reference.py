@@ -1,6 +1,7 @@
 """The reference pictures, measured once for all pictures of a command."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -9,6 +10,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.diagnosis.answers import ClassAnswers
 from batchproof_server.diagnosis.case import Curve
 from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
+from batchproof_server.diagnosis.measures import likeness
 from batchproof_server.diagnosis.reference import (
     Looks,
     Neighbour,
@@ -17,6 +19,7 @@ from batchproof_server.diagnosis.reference import (
     TurnGains,
 )
 from batchproof_server.imaging.thumbnail import thumbnail_png
+from batchproof_server.offline.diagnosing.asking import RunWork
 from batchproof_server.offline.diagnosing.perturbing import (
     Perturbed,
     curves_of,
@@ -52,37 +55,16 @@ class ReferenceFigures:
         kept = [each.signatures for place, each in enumerate(self.perturbed) if place != but]
         return np.concatenate(kept)
 
-    def measures(self) -> ReferenceMeasures | None:
-        """Each compared with all others; None where they are too few to say anything."""
-        count = len(self.perturbed)
-        if count < LEAST_REFERENCE_PICTURES:
-            return None
-        turns = [turns_of(each, self.others(place)) for place, each in enumerate(self.perturbed)]
-        places = [self.place(each, place) for place, each in enumerate(self.perturbed)]
-        return ReferenceMeasures(
-            count=count,
-            looks=Looks(
-                np.concatenate([each.looks.white for each in self.perturbed]),
-                np.concatenate([each.looks.noise for each in self.perturbed]),
-                np.concatenate([each.looks.axes for each in self.perturbed]),
-            ),
-            turns=TurnGains(
-                turns[0].degrees,
-                np.concatenate([each.likeness for each in turns]),
-                np.concatenate([each.typicality for each in turns]),
-            ),
-            place=PlaceInReference(
-                np.concatenate([each.likeness for each in places]),
-                np.concatenate([each.distance for each in places]),
-                np.concatenate([each.typicality for each in places]),
-            ),
-        )
+    def beside_others(self, one: int) -> tuple[TurnGains, PlaceInReference]:
+        """One of them compared with all others."""
+        perturbed = self.perturbed[one]
+        return turns_of(perturbed, self.others(one)), self.place(perturbed, one)
 
     def compared(self, perturbed: Perturbed) -> "BesideReference":
         """A picture compared with all of them."""
         others = self.others() if self.pictures else None
         return BesideReference(
-            curves=curves_of(perturbed, list(self.perturbed)),
+            curves=curves_of(perturbed, self.perturbed),
             turns=no_turns() if others is None else turns_of(perturbed, others),
             place=_empty_place(perturbed) if others is None else self.place(perturbed),
             neighbours=() if others is None else self._neighbours(perturbed.plain),
@@ -90,12 +72,12 @@ class ReferenceFigures:
 
     def place(self, perturbed: Perturbed, but: int | None = None) -> PlaceInReference:
         """Where a picture lies among all of them but one."""
-        likeness = (self.others(but) @ perturbed.signatures[0]).max()
+        nearest = likeness(perturbed.signatures[:1], self.others(but)).max()
         distance = self._distances(perturbed.plain)
         if but is not None:
             distance[but] = np.inf
         return PlaceInReference(
-            np.array([likeness]), np.array([distance.min()]), perturbed.plain.typicality
+            np.array([nearest]), np.array([distance.min()]), perturbed.plain.typicality
         )
 
     def _neighbours(self, answers: ClassAnswers) -> tuple[Neighbour, ...]:
@@ -121,6 +103,38 @@ class ReferenceFigures:
         apart = _centred(known) - _centred(answers.scores)
         distances: Array = np.sqrt((apart**2).mean(axis=1))
         return distances
+
+
+async def measure_reference(figures: ReferenceFigures, run: RunWork) -> ReferenceMeasures | None:
+    """Each compared with all others; None where they are too few to say anything.
+
+    Args:
+        figures: of the reference pictures.
+        run: does the work, a picture at a time.
+    """
+    count = len(figures.perturbed)
+    if count < LEAST_REFERENCE_PICTURES:
+        return None
+    beside = [await run(partial(figures.beside_others, one)) for one in range(count)]
+    turns, places = [each for each, _ in beside], [each for _, each in beside]
+    return ReferenceMeasures(
+        count=count,
+        looks=Looks(
+            np.concatenate([each.looks.white for each in figures.perturbed]),
+            np.concatenate([each.looks.noise for each in figures.perturbed]),
+            np.concatenate([each.looks.axes for each in figures.perturbed]),
+        ),
+        turns=TurnGains(
+            turns[0].degrees,
+            np.concatenate([each.likeness for each in turns]),
+            np.concatenate([each.typicality for each in turns]),
+        ),
+        place=PlaceInReference(
+            np.concatenate([each.likeness for each in places]),
+            np.concatenate([each.distance for each in places]),
+            np.concatenate([each.typicality for each in places]),
+        ),
+    )
 
 
 def _centred(scores: Array) -> Array:
