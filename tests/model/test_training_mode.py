@@ -39,5 +39,15 @@ def test_each_part_of_training_mode_is_switched_by_itself_and_leaves_no_trace() 
     assert len(np.unique(drawn.round(5), axis=0)) > 1
     assert len(np.unique(answer(statistics=True, dropout=True).round(5), axis=0)) > 1
     assert np.array_equal(source.predict({"image": ROWS}, 8)["scores"], before)
+    inputs = {"image": ROWS[:1]}
+    for draws in (3, 20):  # eager, and as a graph
+        one = source.in_training_mode(inputs, statistics=True, dropout=False, draws=draws)
+        assert one["scores"] == pytest.approx(np.repeat(one["scores"][:1], draws, axis=0))
+        assert one["scores"][:1] == pytest.approx(
+            source.in_training_mode(inputs, statistics=True, dropout=False)["scores"], abs=1e-5
+        )
+        both = source.in_training_mode(inputs, statistics=True, dropout=True, draws=draws)
+        assert len(np.unique(both["scores"].round(5), axis=0)) > 1
+    assert np.array_equal(source.predict({"image": ROWS}, 8)["scores"], before)
     after = built.get_weights()  # type: ignore[attr-defined]
     assert all(np.array_equal(a, b) for a, b in zip(weights, after, strict=True))

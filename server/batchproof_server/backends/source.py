@@ -180,7 +180,7 @@ class LayeredSource(Source):
 
     @abstractmethod
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool
+        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
     ) -> dict[str, Array]:
         """What a model that is wrongly run answers; the source is afterwards as before.
 
@@ -188,6 +188,7 @@ class LayeredSource(Source):
             inputs: by the names of the signature; these rows are one batch.
             statistics: whether batch normalisation takes the statistics of this batch.
             dropout: whether dropout draws.
+            draws: how many times this batch is answered; the answers come one behind the other.
         """
 
     @abstractmethod

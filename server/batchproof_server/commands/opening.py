@@ -80,11 +80,15 @@ class LimitedKeras:
         return call_within(self.config, partial(self.source.predict, inputs, batch_rows))
 
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool
+        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
     ) -> dict[str, Array]:
         """As ``LayeredSource.in_training_mode``."""
         answer = partial(
-            self.source.in_training_mode, inputs, statistics=statistics, dropout=dropout
+            self.source.in_training_mode,
+            inputs,
+            statistics=statistics,
+            dropout=dropout,
+            draws=draws,
         )
         return call_within(self.config, answer)
 

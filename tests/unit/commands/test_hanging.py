@@ -136,9 +136,11 @@ class HangingKeras:
         del inputs, batch_rows
         return self._hang()
 
-    def in_training_mode(self, inputs: Tensors, *, statistics: bool, dropout: bool) -> Any:
+    def in_training_mode(
+        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int
+    ) -> Any:
         """As ``LayeredSource``."""
-        del inputs, statistics, dropout
+        del inputs, statistics, dropout, draws
         return self._hang()
 
     def __call__(self, rows: Array) -> Any:

@@ -143,7 +143,7 @@ def test_each_picture_has_a_reference_of_its_own_where_there_are_several() -> No
 
 def test_likeness_is_the_correlation_of_levels() -> None:
     levels = RANDOM.uniform(0, 255, (5, 8, 8))
-    correlations = np.corrcoef(levels.reshape(5, -1))
+    correlations = np.asarray(np.corrcoef(levels.reshape(5, -1)))
     known = signatures(levels)
     assert likeness(known[:2], known) == pytest.approx(correlations[:2])
 

@@ -81,10 +81,12 @@ class KerasSource(TracedSource, LayeredSource):
         return predict(self._model, inputs, batch_rows)
 
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool
+        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
     ) -> dict[str, Array]:
         """What ``model(x, training=True)`` answers, or a part of what it does."""
-        return answer_in_training_mode(self._model, inputs, statistics=statistics, dropout=dropout)
+        return answer_in_training_mode(
+            self._model, inputs, statistics=statistics, dropout=dropout, draws=draws
+        )
 
     def penultimate(self) -> KerasPenultimate | None:
         """What feeds the layer that makes the scores."""

@@ -5,31 +5,47 @@ Importing this module imports Keras.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from batchproof_server.backends.keras.nesting import named, structure
 from batchproof_server.base.signature import Array, Tensors
 
+_MOST_EAGER_DRAWS: Final = 10
+
 
 def answer_in_training_mode(
-    model: Any, inputs: Tensors, *, statistics: bool, dropout: bool
+    model: Any, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
 ) -> dict[str, Array]:
     """``model(x, training=True)``, after which the model is as it was before.
+
+    Many draws are executed as a graph, which takes about six draws to trace and then an eighth to a
+    fourteenth of the time.
 
     Args:
         model: as it was loaded.
         inputs: by the names of the signature; these rows are one batch.
         statistics: whether BatchNorm takes those of the batch.
         dropout: whether layers with a rate draw.
+        draws: how many times the batch is answered, one after the other.
+
+    Returns:
+        The outputs by the names of the signature, one draw behind the other.
     """
     tensors = [inputs[tensor.name] for tensor in model.inputs]
     nested = keras.tree.pack_sequence_as(structure(model), tensors)
+
+    def answer(rows: Any) -> Any:
+        return model(rows, training=True)
+
+    if draws > _MOST_EAGER_DRAWS:
+        answer = tf.function(answer, autograph=False)
     with _switched(model, statistics=statistics, dropout=dropout):
-        outputs = model(nested, training=True)
-        return {name: np.asarray(output) for name, output in named(model, outputs).items()}
+        drawn = [named(model, answer(nested)) for _ in range(draws)]
+    return {name: np.concatenate([np.asarray(one[name]) for one in drawn]) for name in drawn[0]}
 
 
 @contextmanager
