@@ -162,11 +162,11 @@ lock: venv ## resolve requirements/ again; UPGRADE=--upgrade moves every pin to 
 	@$(UV_COMPILE) pyproject.toml --extra cpu --extra load --extra otel --output-file requirements/cpu.txt
 	@$(UV_COMPILE) pyproject.toml --extra openvino --extra otel --constraint requirements/cpu.txt \
 	    --output-file requirements/openvino.txt
-	@$(UV_COMPILE) pyproject.toml --extra cpu --extra otel --extra pictures --extra plots --extra load --group dev --constraint requirements/cpu.txt \
+	@$(UV_COMPILE) pyproject.toml --extra cpu --extra object-store --extra otel --extra pictures --extra plots --extra load --group dev --constraint requirements/cpu.txt \
 	    --constraint requirements/build.txt --output-file requirements/dev.txt
 	@$(UV_COMPILE) pyproject.toml --group interop --override requirements/interop.overrides \
 	    --constraint requirements/build.txt --output-file requirements/interop.txt
-	@$(UV_COMPILE) pyproject.toml --extra server --extra load --extra otel --group dev \
+	@$(UV_COMPILE) pyproject.toml --extra server --extra load --extra object-store --extra otel --group dev \
 	    --override requirements/grpcio-oldest.overrides --constraint requirements/build.txt \
 	    --output-file requirements/grpcio-oldest.txt
 

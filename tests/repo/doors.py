@@ -35,6 +35,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
         "batchproof_server.observing.traces.outlet",  # the certificates that it sends spans with
         "batchproof_client",
     ),
+    "fsspec": ("batchproof_server.observing.capture.object_files",),
     "opentelemetry.exporter.otlp.proto.grpc": ("batchproof_server.observing.traces.outlet",),
     "opentelemetry.sdk": ("batchproof_server.observing.traces",),
     "opentelemetry.trace": ("batchproof_server.observing.traces",),

@@ -1,8 +1,11 @@
 """A server keeps the rows that it is asked to keep, and does not start where it could not."""
 
 import json
+import sys
 from pathlib import Path
+from uuid import uuid4
 
+import fsspec
 import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
@@ -42,6 +45,34 @@ async def test_pictures_and_tensors_are_kept_with_the_answers_that_their_callers
     assert serving.log.unforeseen() == []
     text = serving.server.operations._pages.exposition("")[0].decode()
     assert 'batchproof_captured_rows_total{result="kept"} 2.0' in text
+
+
+async def test_a_prefix_of_an_object_store_takes_the_place_of_a_directory(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "logits" / "1", LOGITS)
+    top = f"bucket/{uuid4().hex}"
+    capture = CaptureSettings(directory=f"memory://{top}", random_share=1.0)
+    async with running(tmp_path, Config(capture=capture)) as serving:
+        await serving.stub.Predict(request(model="logits"))
+        await serving.log.ended(1)
+
+    memory = fsspec.filesystem("memory")
+    (record,) = memory.glob(f"/{top}/logits/1/records/*/*.json")
+    assert memory.exists(f"/{top}/logits/1/{json.loads(memory.cat_file(record))['file']}")
+
+
+async def test_an_object_store_without_its_library_ends_the_start_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(tmp_path / "logits" / "1", LOGITS)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    monkeypatch.delitem(
+        sys.modules, "batchproof_server.observing.capture.object_files", raising=False
+    )
+    capture = CaptureSettings(directory="memory://bucket/prefix")
+
+    with pytest.raises(ValueError, match=r'fsspec is not installed.*"batchproof\[object-store\]"'):
+        async with running(tmp_path, Config(capture=capture)):
+            pass
 
 
 async def test_a_directory_that_cannot_be_written_ends_the_start(tmp_path: Path) -> None:

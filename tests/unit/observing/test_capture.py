@@ -18,6 +18,7 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.capture.captured import answer_of, far_signals, row_signals
+from batchproof_server.observing.capture.kept_files import LocalFiles
 from batchproof_server.observing.capture.observer import CaptureObserver
 from batchproof_server.observing.capture.redaction import Redact, load_hook
 from batchproof_server.observing.capture.settings import CaptureSettings
@@ -38,8 +39,7 @@ class Bench:
         self, folder: Path, settings: CaptureSettings, redact: Redact | None = None
     ) -> None:
         settings = replace(settings, directory=str(folder))
-        store = CaptureStore(settings)
-        store.open(0.0)
+        store = CaptureStore(settings, LocalFiles(folder))
         self.folder, self.counts = folder, ResultCounts(CAPTURED_ROWS)
         self.told: list[str] = []
         self.observer = CaptureObserver(settings, store, redact, self.counts, self.told.append)

@@ -44,7 +44,7 @@ class CaptureObserver:
 
     Args:
         settings: which, and how many.
-        store: opened; keeps them.
+        store: keeps them.
         redact: is shown each row first; None writes it as it is.
         counts: of rows.
         tell: told of the first failure with its reason, and with an empty text when it ended.
@@ -133,7 +133,8 @@ class CaptureObserver:
         self._work.put((work, size_bytes))
 
     def _run(self) -> None:
-        """The thread: what is old goes in time, also where nobody asks anything."""
+        """The thread: what is old goes at once, and in time also where nobody asks anything."""
+        self._work.put((self._tidy, 0))
         while True:
             try:
                 work, size_bytes = self._work.get(timeout=_TIDY_EVERY_S)

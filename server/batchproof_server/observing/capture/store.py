@@ -1,77 +1,59 @@
-"""The directory of captured rows: written whole or not at all, and no more than it may hold."""
+"""The captured rows that are kept: whole or not at all, and no more than may be."""
 
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from batchproof_server.base.files import write_bytes
 from batchproof_server.observing.capture.captured import CapturedRow
+from batchproof_server.observing.capture.kept_files import KeptFile, KeptFiles
 from batchproof_server.observing.capture.settings import CaptureSettings
 
 
 class Kept(NamedTuple):
-    """One row in the directory.
+    """One row that is there.
 
     Attributes:
         id: begins with its time.
-        kept_s: since 1970.
         size_bytes: of its files.
+        record: path of it, as is content.
     """
 
     id: str
-    kept_s: float
     size_bytes: int
-    record: Path
-    content: Path
+    record: str
+    content: str
+
+    @property
+    def kept_s(self) -> float:
+        """When it was kept, since 1970."""
+        return int(self.id.partition("-")[0]) / 1e9
 
 
 # Contract
 #
 # Below ``<model>/<version>/`` are ``pictures`` and ``tensors``, and beside them ``records``, each
-# with ``random`` and ``suspicious``. A content is there before its record and goes after it, and
-# both are renamed into place once they are on the disk: whoever reads a record finds its content,
-# and neither is ever half there. Only files of this form are ever removed. One process owns a
-# directory; lives on one thread.
+# with ``random`` and ``suspicious``. A content is there before its record and goes after it:
+# whoever reads a record finds its content, and neither is ever half there. Only files of this form
+# are ever removed. What is there is listed before the first row and again after each failure, when
+# nobody knows what came of it; else it is known. One process owns the files; lives on one thread.
 class CaptureStore:
     """Keeps rows.
 
     Args:
-        settings: how many, how long, and where.
+        settings: how many, and how long.
+        files: where.
     """
 
-    def __init__(self, settings: CaptureSettings) -> None:
+    def __init__(self, settings: CaptureSettings, files: KeptFiles) -> None:
         self._settings = settings
-        self._top = Path(settings.directory)
+        self._files = files
         self._kept: deque[Kept] = deque()
         self._size_bytes = 0
-
-    def open(self, now_s: float) -> None:
-        """Makes the directory, counts what is in it, and removes what is old or was left half done.
-
-        Args:
-            now_s: since 1970.
-
-        Raises:
-            OSError: it cannot be made, written or read.
-        """
-        self._top.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_bytes(self._top / _TRIAL, b"", _PRIVATE)
-        (self._top / _TRIAL).unlink(missing_ok=True)
-        halves: dict[tuple[Path, str, str], dict[str, Path]] = {}
-        for file in self._top.glob("*/*/*/*/*"):
-            kind, of_version = file.parents[1].name, file.parents[2]
-            if file.name.startswith(_WRITING):
-                file.unlink(missing_ok=True)
-            elif _ID.fullmatch(file.stem) and kind in _KINDS:
-                part = "record" if kind == _RECORDS else "content"
-                halves.setdefault((of_version, file.parent.name, file.stem), {})[part] = file
-        self._kept = deque(sorted(_whole(halves.values())))
-        self._size_bytes = sum(each.size_bytes for each in self._kept)
-        self.tidy(now_s)
+        self._knows_files = False
 
     def keep(self, row: CapturedRow, id_: str, now_s: float) -> None:
         """Writes a row, and removes the oldest where there are too many.
@@ -82,33 +64,41 @@ class CaptureStore:
             now_s: since 1970.
 
         Raises:
-            OSError: it cannot be written; then nothing of it is there.
+            OSError: it cannot be written; what is left of it goes as soon as that can be removed.
         """
         said = row.said
-        of_version = self._top / _folder(str(said["model"])) / str(said["version"])
+        of_version = f"{_folder(str(said['model']))}/{said['version']}"
         kind = "tensors" if row.suffix == ".npz" else "pictures"
-        content = of_version / kind / str(said["sample"]) / f"{id_}{row.suffix}"
-        record = of_version / _RECORDS / str(said["sample"]) / f"{id_}.json"
-        for folder in (content.parent, record.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        named = {"id": id_, "file": content.relative_to(of_version).as_posix(), **said}
-        line = json.dumps(named).encode() + b"\n"
-        write_bytes(content, row.content, _PRIVATE)
+        file = f"{kind}/{said['sample']}/{id_}{row.suffix}"
+        record = f"{of_version}/{_RECORDS}/{said['sample']}/{id_}.json"
+        line = json.dumps({"id": id_, "file": file, **said}).encode() + b"\n"
+        kept = Kept(id_, len(line) + len(row.content), record, f"{of_version}/{file}")
+        self.tidy(now_s)
+        self._knows_files = False
+        self._files.write(kept.content, row.content)
         try:
-            write_bytes(record, line, _PRIVATE)
+            self._files.write(record, line)
         except BaseException:
-            content.unlink(missing_ok=True)
+            with suppress(OSError):  # then it goes when the files are listed again
+                self._files.remove(kept.content)
             raise
-        self._kept.append(Kept(id_, now_s, len(line) + len(row.content), record, content))
-        self._size_bytes += self._kept[-1].size_bytes
+        self._knows_files = True
+        self._kept.append(kept)
+        self._size_bytes += kept.size_bytes
         self.tidy(now_s)
 
     def tidy(self, now_s: float) -> None:
         """Removes the oldest rows until the others are as few, small and young as they may be.
 
+        Args:
+            now_s: since 1970.
+
         Raises:
-            OSError: one cannot be removed.
+            OSError: the files cannot be written, listed or removed.
         """
+        if not self._knows_files:
+            self._list()
+        self._knows_files = False
         settings = self._settings
         while self._kept and (
             len(self._kept) > settings.max_count
@@ -116,23 +106,33 @@ class CaptureStore:
             or self._kept[0].kept_s < now_s - settings.max_age_s
         ):
             oldest = self._kept[0]
-            oldest.record.unlink(missing_ok=True)
-            oldest.content.unlink(missing_ok=True)
+            self._files.remove(oldest.record)
+            self._files.remove(oldest.content)
             self._kept.popleft()
             self._size_bytes -= oldest.size_bytes
+        self._knows_files = True
 
-
-def _whole(halves: Iterable[Mapping[str, Path]]) -> Iterator[Kept]:
-    """The rows of which both files are there; the others are removed."""
-    for files in halves:
-        record, content = files.get("record"), files.get("content")
-        if record is None or content is None:
-            for file in files.values():
-                file.unlink(missing_ok=True)
-        else:
-            state = record.stat()
-            size_bytes = state.st_size + content.stat().st_size
-            yield Kept(record.stem, state.st_mtime, size_bytes, record, content)
+    def _list(self) -> None:
+        """Counts the rows that are there; those of which one file is missing are removed."""
+        self._files.open()
+        halves: dict[tuple[PurePosixPath, str, str], dict[str, KeptFile]] = {}
+        for file in self._files.files():
+            path = PurePosixPath(file.path)
+            if len(path.parts) == _DEPTH and path.parts[2] in _KINDS and _ID.fullmatch(path.stem):
+                part = "record" if path.parts[2] == _RECORDS else "content"
+                of_row = path.parents[2], path.parts[3], path.stem
+                halves.setdefault(of_row, {})[part] = file
+        rows = []
+        for (*_, id_), parts in halves.items():
+            record, content = parts.get("record"), parts.get("content")
+            if record is None or content is None:
+                for file in parts.values():
+                    self._files.remove(file.path)
+            else:
+                size_bytes = record.size_bytes + content.size_bytes
+                rows.append(Kept(id_, size_bytes, record.path, content.path))
+        self._kept = deque(sorted(rows))
+        self._size_bytes = sum(each.size_bytes for each in rows)
 
 
 def capture_id(now_ns: int, number: int) -> str:
@@ -154,6 +154,4 @@ def _folder(name: str) -> str:
 _ID: Final = re.compile(r"\d{20}-\d{6}")
 _RECORDS: Final = "records"
 _KINDS: Final = ("pictures", "tensors", _RECORDS)
-_WRITING: Final = ".writing-"
-_TRIAL: Final = ".batchproof-trial"
-_PRIVATE: Final = 0o600
+_DEPTH: Final = 5
