@@ -209,7 +209,7 @@ def test_no_name_of_a_model_leads_out_of_the_directory(tmp_path: Path, name: str
         ({"store_timeout_s": 0.0}, "store_timeout_s is 0.0, expected a positive number"),
         ({"directory": "s3://"}, "a URL of another form, expected such as s3://bucket/prefix"),
         ({"directory": "zip://a::s3://b"}, "a URL of another form"),
-        ({"directory": "file:///tmp"}, "begins with file://, expected the path alone"),
+        ({"directory": "local://folder"}, "begins with local://, expected the path alone"),
         ({"redact": "a.b"}, "redact is 'a.b', expected such as mypackage.privacy:redact"),
     ],
     ids=[

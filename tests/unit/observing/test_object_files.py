@@ -49,7 +49,8 @@ class Faulty(MemoryFileSystem):  # type: ignore[misc] # ships no types
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Faulty]]:
     fsspec.register_implementation("faulty", Faulty, clobber=True)
-    for name, value in {"store": {}, "pseudo_dirs": [""], "puts": [], "fault": None}.items():
+    clean: dict[str, object] = {"store": {}, "pseudo_dirs": [""], "puts": [], "fault": None}
+    for name, value in clean.items():
         monkeypatch.setattr(Faulty, name, value)
     monkeypatch.setattr(Faulty, "go_on", threading.Event())
     Faulty.go_on.set()
