@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
+from batchproof_server.observing.capture import observer
 from batchproof_server.observing.capture.captured import answer_of, far_signals, row_signals
 from batchproof_server.observing.capture.kept_files import LocalFiles
 from batchproof_server.observing.capture.observer import CaptureObserver
@@ -26,6 +28,7 @@ from batchproof_server.observing.capture.store import CaptureStore
 from batchproof_server.observing.result_counts import CAPTURED_ROWS, ResultCounts
 from support.bundles_on_disk import picture
 from support.drift_fixtures import profile, record
+from support.patience import HOPELESS_S, PATIENCE_S
 
 REFERENCE = profile()
 LABELS = ("cat", "dog", "owl")
@@ -225,3 +228,25 @@ def test_a_row_to_which_the_model_gave_nan_is_written_without_a_class() -> None:
     nothing: dict[str, Any] = {"class": None, "label": None, "confidence": None, "best": []}
     assert answer_of(poisoned, 0, LABELS) == nothing
     assert answer_of(poisoned, 1, LABELS)["label"] in LABELS
+
+
+def test_files_that_hang_hold_up_neither_an_answer_nor_the_end_and_hold_no_more_than_may_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [picture(level=20 * n) for n in range(4)]
+    limits = {"random_share": 1.0, "max_queued_bytes": sum(map(len, images))}
+    bench = Bench(tmp_path, replace(NOTHING, **limits))  # type: ignore[arg-type] # keys
+    go_on = threading.Event()
+    monkeypatch.setattr(LocalFiles, "open", lambda _: go_on.wait(PATIENCE_S))
+    monkeypatch.setattr(observer, "_LAST_S", HOPELESS_S)
+
+    bench.observer.start()
+    for _ in range(9):
+        bench.answer(images=images)
+    bench.observer.close()
+
+    assert bench.observer._thread.is_alive()
+    assert bench.counts.of("queue_full") == 8
+    go_on.set()
+    bench.observer._thread.join(PATIENCE_S)
+    assert bench.counts.of("kept") == 1
