@@ -56,6 +56,9 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Faulty]]:
     Faulty.go_on.set()
     yield Faulty
     Faulty.go_on.set()
+    for thread in threading.enumerate():  # what is late would put into the next test's store
+        if thread.name == "capture-store":
+            thread.join(PATIENCE_S)
 
 
 def new_store(timeout_s: float = PATIENCE_S) -> CaptureStore:
