@@ -61,9 +61,9 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Faulty]]:
             thread.join(PATIENCE_S)
 
 
-def new_store(timeout_s: float = PATIENCE_S) -> CaptureStore:
+def new_store() -> CaptureStore:
     url = f"faulty://{uuid4().hex}/prefix"
-    return CaptureStore(CaptureSettings(directory=url), ObjectFiles(url, timeout_s))
+    return CaptureStore(CaptureSettings(directory=url), ObjectFiles(url, PATIENCE_S))
 
 
 def objects(faulty: type[Faulty]) -> list[str]:
@@ -88,8 +88,13 @@ def test_a_store_that_fails_leaves_nothing_and_works_again_when_it_does(
 
 
 def test_a_store_that_hangs_is_asked_once_and_holds_one_thread(faulty: type[Faulty]) -> None:
-    store = new_store(HOPELESS_S)
+    url = f"faulty://{uuid4().hex}/prefix"
+    files = ObjectFiles(url, PATIENCE_S)
+    store = CaptureStore(CaptureSettings(directory=url), files)
+    store.tidy(NOW_S)
+    faulty.puts.clear()
     faulty.go_on.clear()
+    files._timeout_s = HOPELESS_S
     for number, says in enumerate(["did not answer within 0.05 s", *["operation before"] * 3]):
         with pytest.raises(ObjectStoreFailed, match=says):
             store.keep(ROW, capture_id(round(NOW_S * 1e9), number), NOW_S)
