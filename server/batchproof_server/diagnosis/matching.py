@@ -92,7 +92,7 @@ class GivenScores:
 
     @staticmethod
     def of(scores: Array) -> "GivenScores":
-        """Of probabilities or of logits, float64 [classes]."""
+        """Of probabilities or of logits, float64 [classes]; what sums to 1 is probabilities."""
         tolerance = 1e-3
         if (scores >= 0).all() and abs(float(scores.sum()) - 1) < tolerance:
             return GivenScores(
