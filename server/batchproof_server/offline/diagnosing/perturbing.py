@@ -27,7 +27,7 @@ from batchproof_server.tta.expansion import Expansion
 from batchproof_server.tta.plan import CUSTOM, Plan
 from batchproof_server.tta.views import IDENTITY, View
 
-_VIEWS_AT_ONCE: Final = 4
+_VIEWS_AT_ONCE: Final = 2
 _BLUR: Final = "blur"
 
 
