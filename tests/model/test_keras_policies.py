@@ -1,6 +1,7 @@
 """What Keras cuts or fills before it resizes, the layout, and WebP: as installed, bit for bit."""
 
 import logging
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def compiled(table: dict[str, Any], shape: tuple[int | None, ...]) -> Recipe:
     return compile_recipe(settings, spec, plugs(), ImageLimits())
 
 
+@cache
 def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
     file = BytesIO()
     image(mode, size, seed=sum(size)).save(file, "PNG")
