@@ -23,6 +23,8 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
               --no-header --no-emit-index-url $(UPGRADE)
 
 PYTEST := $(BIN)/python -m pytest
+# A file is one worker's, for its tests share servers; tests/support/distribution.py orders the files.
+BY_FILE := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -81,11 +83,11 @@ image-check: venv lint-image ## image and compose file, as far as they can be ch
 
 pytest: venv interop ## the tests
 	@echo "==> pytest"
-	@$(PYTEST) --numprocesses=$(WORKERS) --dist=worksteal
+	@$(PYTEST) $(BY_FILE)
 
 coverage: venv interop ## the tests with branch coverage, which takes a third longer; 95 % are owed
 	@echo "==> pytest: coverage"
-	@$(PYTEST) --numprocesses=$(WORKERS) --dist=worksteal --cov
+	@$(PYTEST) $(BY_FILE) --cov
 
 test-pythons: venv ## the fast tests on every Python from 3.11 to 3.13 that is found here
 	@scripts/test-pythons $(BIN)/uv

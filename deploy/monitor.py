@@ -1,6 +1,6 @@
 """A server, Prometheus and traffic that drifts half way, on this machine, until Ctrl-C.
 
-    python deploy/monitor.py [--calm-s 180] [--end-when-firing]
+    python deploy/monitor.py [--calm-s 180] [--evaluate-s 15] [--end-when-firing]
 
 What docker-compose.yml does, without containers and without Grafana: Debian's Prometheus, free
 ports of this machine, files in a temporary folder. Alerts are told when they begin and end.
@@ -9,6 +9,7 @@ ports of this machine, files in a temporary folder. Alerts are told when they be
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -55,6 +56,9 @@ def main() -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="A server, Prometheus and traffic that drifts.")
     parser.add_argument("--calm-s", type=int, default=180, help="before the drift")
+    parser.add_argument(
+        "--evaluate-s", type=int, default=15, help="between evaluations of the rules"
+    )
     parser.add_argument("--models", type=Path, default=MODELS, help="what is served")
     parser.add_argument(
         "--end-when-firing", action="store_true", help="stop at the first alert on drift"
@@ -74,8 +78,9 @@ def _monitor(asked: argparse.Namespace, binary: str, folder: Path, running: Exit
     addresses = json.loads(_first_line(server))
     _wait(f"{addresses['http']}/readyz", server)
     page = f"127.0.0.1:{_port()}"
+    _write_configuration(folder, addresses["http"], asked.evaluate_s)
     prometheus = running.enter_context(
-        _started(_prometheus(binary, folder, addresses["http"], page), folder / "prometheus.log")
+        _started(_prometheus(binary, folder, page), folder / "prometheus.log")
     )
     _wait(f"{page}/-/ready", prometheus)
     _print_where_to_look(addresses, page, asked.calm_s)
@@ -90,16 +95,20 @@ def _serve(models: Path) -> list[str]:
     return [*command, "--grpc-port", "0", "--http-port", "0"]
 
 
-def _prometheus(binary: str, folder: Path, target: str, page: str) -> list[str]:
-    """Our configuration with another target and nobody to tell, beside copies of its rules."""
+def _write_configuration(folder: Path, target: str, evaluate_s: int) -> None:
+    """Ours with another target, its own pace and nobody to tell, beside copies of its rules."""
     for file in (DEPLOY / "prometheus").glob("*.yml"):
         shutil.copy(file, folder)
     configuration = folder / "prometheus.yml"
-    text = configuration.read_text().replace(_TARGET, target)
-    configuration.write_text(text.replace(_ALERTMANAGER, ""))
+    text = configuration.read_text().replace(_TARGET, target).replace(_ALERTMANAGER, "")
+    pace = f"evaluation_interval: {evaluate_s}s"
+    configuration.write_text(re.sub(r"evaluation_interval: \S+", pace, text))
+
+
+def _prometheus(binary: str, folder: Path, page: str) -> list[str]:
     return [
         binary,
-        f"--config.file={configuration}",
+        f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={page}",
     ]

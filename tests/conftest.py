@@ -4,11 +4,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from support.certificates import SHARED_CERTIFICATES
+from support.distribution import longest_first
 
 # Deadlines off, and slow data is no fault: the machine's speed is not the contract. In CI the
 # examples are derived from the test itself, so that the same commit always meets the same verdict.
@@ -44,6 +46,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     bytes are often not the same twice: gzip writes the time of day into its header.
     """
     return argname if isinstance(val, bytes | bytearray) else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the workers of one run begin with the long files; one process keeps the random order."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        longest_first(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="session", autouse=True)

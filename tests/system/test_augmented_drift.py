@@ -13,8 +13,6 @@ from system.conftest import Serve
 from system.process import Samples, ServerProcess
 from system.traffic import ask, connected, images
 
-pytestmark = pytest.mark.xdist_group("embedded")
-
 DATA = EXAMPLES.parents[1] / "tests" / "data" / "fashion_mnist_1000.npz"
 
 

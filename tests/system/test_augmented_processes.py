@@ -4,15 +4,11 @@ import asyncio
 import signal
 from typing import Any
 
-import pytest
-
 from batchproof.v1 import prediction_pb2 as pb
 from system.bundles import EMBEDDED, encoded, samples
 from system.conftest import Serve
 from system.process import Samples, ServerProcess
 from system.traffic import ask, bits, connected, images
-
-pytestmark = pytest.mark.xdist_group("embedded")
 
 # Every source of randomness and every filter; several draws of the same noise.
 VIEWS = (

@@ -25,8 +25,6 @@ ROWS = np.zeros((2, 28, 28, 1), np.float32)
 BAD_REQUESTS = 3_000
 GROWTH_BYTES = 24 << 20
 
-pytestmark = pytest.mark.xdist_group("exact")
-
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
     check = struct.pack(">I", zlib.crc32(kind + content))

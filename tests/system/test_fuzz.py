@@ -53,8 +53,6 @@ UNFORESEEN: Final = {
 }
 INTERNALS: Final = ("Traceback", "site-packages", ".py", "object at 0x", "<class")
 
-pytestmark = pytest.mark.xdist_group("fuzz")
-
 
 @dataclass
 class Fuzzed:

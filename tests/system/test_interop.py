@@ -27,8 +27,6 @@ MODEL = "fashion-mnist"
 ADDRESSES_OF_THE_PAGE = ("127.0.0.1:8500", "127.0.0.1:8501")
 PICTURE = min(SAMPLES.glob("*.png"))
 
-pytestmark = pytest.mark.xdist_group("embedded")
-
 Answers = dict[str, Any]
 RunClient = Callable[..., Answers]
 

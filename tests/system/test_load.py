@@ -12,8 +12,6 @@ import pytest
 from system.bundles import samples
 from system.process import PATIENCE_S, Samples, ServerProcess, environment
 
-pytestmark = pytest.mark.xdist_group("exact")
-
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "docs" / "schemas" / "load-report.schema.json").read_text()
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 
 from batchproof.v1 import prediction_pb2 as pb
 from system.bundles import encoded, samples
@@ -19,8 +18,6 @@ COMPOSITIONS = 200
 SEED = 20_240_229
 QUEUE_ROWS = 512  # by default; more would be refused
 OPTIONS: dict[str, Any] = {"return_probabilities": True, "return_logits": True}
-
-pytestmark = pytest.mark.xdist_group("embedded")
 
 
 @dataclass(frozen=True)

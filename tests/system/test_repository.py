@@ -21,8 +21,6 @@ ROW = np.array([[0, 1, 2, 3]], np.float32)
 LARGEST_BUCKET = 32
 BUSY_REQUESTS = 12
 
-pytestmark = pytest.mark.xdist_group("zoo")
-
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:

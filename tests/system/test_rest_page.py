@@ -14,8 +14,6 @@ PAGE = ROOT / "docs" / "rest.md"
 README = ROOT / "README.md"
 ADDRESS_OF_THE_PAGE = "127.0.0.1:8501"
 
-pytestmark = pytest.mark.xdist_group("embedded")
-
 
 def commands(page: Path) -> Iterator[tuple[str, str]]:
     """Each command of curl with what the page exports before it, and what it prints."""
