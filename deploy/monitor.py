@@ -1,6 +1,6 @@
 """A server, Prometheus and traffic that drifts half way, on this machine, until Ctrl-C.
 
-    python deploy/monitor.py [--calm-s 180] [--evaluate-s 15] [--end-when-firing]
+    python deploy/monitor.py [--calm-s 180] [--hurry 1] [--end-when-firing]
 
 What docker-compose.yml does, without containers and without Grafana: Debian's Prometheus, free
 ports of this machine, files in a temporary folder. Alerts are told when they begin and end.
@@ -32,6 +32,8 @@ NO_PROMETHEUS = (
 )
 _TARGET = "server:8080"
 _ALERTMANAGER = '"alertmanager:9093"'
+# How often rules are evaluated, how long they hold, and how long a profile has to have been there.
+_WAITS = re.compile(r"(?P<what>\bevaluation_interval: |\bfor: |\boffset )(?P<seconds>\d+)s\b")
 _POLL_S = 1.0
 _PATIENCE_S = 120.0
 _GRACE_S = 40.0
@@ -56,9 +58,7 @@ def main() -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="A server, Prometheus and traffic that drifts.")
     parser.add_argument("--calm-s", type=int, default=180, help="before the drift")
-    parser.add_argument(
-        "--evaluate-s", type=int, default=15, help="between evaluations of the rules"
-    )
+    parser.add_argument("--hurry", type=int, default=1, help="divides what the rules wait for")
     parser.add_argument("--models", type=Path, default=MODELS, help="what is served")
     parser.add_argument(
         "--end-when-firing", action="store_true", help="stop at the first alert on drift"
@@ -78,7 +78,7 @@ def _monitor(asked: argparse.Namespace, binary: str, folder: Path, running: Exit
     addresses = json.loads(_first_line(server))
     _wait(f"{addresses['http']}/readyz", server)
     page = f"127.0.0.1:{_port()}"
-    _write_configuration(folder, addresses["http"], asked.evaluate_s)
+    _write_configuration(folder, addresses["http"], asked.hurry)
     prometheus = running.enter_context(
         _started(_prometheus(binary, folder, page), folder / "prometheus.log")
     )
@@ -95,14 +95,16 @@ def _serve(models: Path) -> list[str]:
     return [*command, "--grpc-port", "0", "--http-port", "0"]
 
 
-def _write_configuration(folder: Path, target: str, evaluate_s: int) -> None:
-    """Ours with another target, its own pace and nobody to tell, beside copies of its rules."""
+def _write_configuration(folder: Path, target: str, hurry: int) -> None:
+    """Ours with another target and nobody to tell, beside copies of its rules, which may hurry."""
     for file in (DEPLOY / "prometheus").glob("*.yml"):
-        shutil.copy(file, folder)
-    configuration = folder / "prometheus.yml"
-    text = configuration.read_text().replace(_TARGET, target).replace(_ALERTMANAGER, "")
-    pace = f"evaluation_interval: {evaluate_s}s"
-    configuration.write_text(re.sub(r"evaluation_interval: \S+", pace, text))
+        text = file.read_text().replace(_TARGET, target).replace(_ALERTMANAGER, "")
+        (folder / file.name).write_text(_WAITS.sub(lambda wait: _shorter(wait, hurry), text))
+
+
+def _shorter(wait: re.Match[str], hurry: int) -> str:
+    seconds = int(wait["seconds"])
+    return f"{wait['what']}{max(min(seconds, 1), seconds // hurry)}s"
 
 
 def _prometheus(binary: str, folder: Path, page: str) -> list[str]:

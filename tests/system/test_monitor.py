@@ -24,7 +24,7 @@ MONITOR = [sys.executable, str(ROOT / "deploy" / "monitor.py")]
 
 def test_an_alert_on_drift_is_told_and_ctrl_c_ends_everything() -> None:
     process = subprocess.Popen(
-        [*MONITOR, "--calm-s", "5", "--evaluate-s", "3"],
+        [*MONITOR, "--calm-s", "5", "--hurry", "5"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
