@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from system.bundles import write_affine
 from system.conftest import Serve
-from system.process import ServerProcess, own_lines, run, until
+from system.process import ServerProcess, own_lines, run, started, until
 
 LATEST = {
     "BATCHPROOF_REPOSITORY__POLICY": "{ latest = 1 }",
@@ -22,18 +23,31 @@ LATEST = {
 }
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def two_versions(path: Path) -> Path:
     """Versions 1 and 2 of "m"."""
     for version in (1, 2):
-        write_affine(tmp_path / "m" / str(version), scale=float(version))
-    return tmp_path
+        write_affine(path / "m" / str(version), scale=float(version))
+    return path
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Two versions, which the test may change."""
+    return two_versions(tmp_path)
 
 
 @pytest.fixture
 def server(serve: Serve, repository: Path) -> ServerProcess:
     """The newest of them, and a management port."""
     return serve(repository, "--management-port", "0", variables=LATEST).wait_serving()
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The same, for all tests whose orders change nothing."""
+    path = two_versions(tmp_path_factory.mktemp("repository"))
+    with started(path, "--management-port", "0", variables=LATEST) as server:
+        yield server.wait_serving()
 
 
 def ctl(server: ServerProcess, *order: str) -> tuple[int, str]:
@@ -175,15 +189,15 @@ def test_an_operator_ends_the_server(server: ServerProcess) -> None:
     ],
 )
 def test_bad_orders_are_told_in_a_sentence(
-    server: ServerProcess, order: tuple[str, ...], code: int, sentence: str
+    unchanged: ServerProcess, order: tuple[str, ...], code: int, sentence: str
 ) -> None:
-    came, text = ctl(server, *order)
+    came, text = ctl(unchanged, *order)
     assert (came, sentence in text) == (code, True), text
     assert "\x1b" not in text
 
 
-def test_options_stand_before_or_behind_the_order(server: ServerProcess) -> None:
-    option = ("--server", server.addresses()["management"])
+def test_options_stand_before_or_behind_the_order(unchanged: ServerProcess) -> None:
+    option = ("--server", unchanged.addresses()["management"])
     before, behind = run("ctl", *option, "list", "m"), run("ctl", "list", "m", *option)
     assert (behind.returncode, behind.stdout) == (0, before.stdout)
     # What stands behind is the last word.
@@ -199,8 +213,8 @@ def test_patience_is_a_number_of_seconds(timeout_s: str) -> None:
     assert f"--timeout-s is {timeout_s}, expected seconds above 0" in own_lines(ended)[0]
 
 
-def test_the_port_of_callers_is_no_management_port(server: ServerProcess) -> None:
-    ended = run("ctl", "--server", server.grpc, "list")
+def test_the_port_of_callers_is_no_management_port(unchanged: ServerProcess) -> None:
+    ended = run("ctl", "--server", unchanged.grpc, "list")
     assert ended.returncode == 1
     assert "is no management port" in own_lines(ended)[0]
 

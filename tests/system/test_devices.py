@@ -25,17 +25,15 @@ PICTURE = next(path for path in sorted(SAMPLES.rglob("*")) if path.is_file()).re
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server() -> Iterator[ServerProcess]:
     """The embedded model in a process of its own; it soon gives up what hangs.
 
     Nobody waits for a self-check, so one that happened to hang would fail no request.
     """
-    kept = tmp_path_factory.mktemp("kept")
     variables = {
         "BATCHPROOF_DEVICES__KIND": "process",
         "BATCHPROOF_EXECUTION__MAX_EXECUTION_S": "3",
         "BATCHPROOF_SELF_CHECK__SHARE": "0",
-        "BATCHPROOF_PROOF__CERTIFICATE_DIRECTORY": str(kept),
     }
     with started(EMBEDDED, variables=variables) as server:
         yield server.wait_serving()
@@ -106,8 +104,7 @@ async def test_a_version_whose_devices_are_killed_again_and_again_under_load_fai
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_device_outlives_its_server(server: ServerProcess, number: int, tmp_path: Path) -> None:
-    kept = server.process  # the certificate that it made saves this one the proof
-    variables = dict(psutil.Process(kept.pid).environ())
+    variables = dict(psutil.Process(server.process.pid).environ())
     with started(EMBEDDED, variables={**variables, "TMPDIR": str(tmp_path)}) as other:
         other.wait_serving()
         device = device_of(other)
