@@ -13,7 +13,15 @@ FOLDER: Final = Path(commands_package.__file__).parent
 LIMITS: Final = {"open_within", "call_within", "load_within"}
 OPENS: Final = {"load_version", "inspect_model", "open_audited"}
 # Of a source: each may trace, execute or build.
-ASKS: Final = {"repair", "penultimate", "audit_graphs", "anatomy", "signature", "in_training_mode"}
+ASKS: Final = {
+    "repair",
+    "penultimate",
+    "audit_graphs",
+    "anatomy",
+    "signature",
+    "in_training_mode",
+    "draw_in_training_mode",
+}
 
 
 def unlimited(tree: ast.AST) -> Iterator[str]:

@@ -4,7 +4,7 @@ Light to import: what a source is made of stays in the folder of its artefact ki
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -180,7 +180,7 @@ class LayeredSource(Source):
 
     @abstractmethod
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
     ) -> dict[str, Array]:
         """What a model that is wrongly run answers; the source is afterwards as before.
 
@@ -188,7 +188,22 @@ class LayeredSource(Source):
             inputs: by the names of the signature; these rows are one batch.
             statistics: whether batch normalisation takes the statistics of this batch.
             dropout: whether dropout draws.
-            draws: how many times this batch is answered; the answers come one behind the other.
+        """
+
+    @abstractmethod
+    def draw_in_training_mode(
+        self,
+        inputs: Tensors,
+        enough: Callable[[Sequence[dict[str, Array]]], bool],
+        *,
+        statistics: bool,
+    ) -> list[dict[str, Array]]:
+        """The same where dropout draws, one answer to this batch after the other.
+
+        Args:
+            inputs: as above.
+            enough: whether so many draws are; asked before each, first of none.
+            statistics: as above.
         """
 
     @abstractmethod

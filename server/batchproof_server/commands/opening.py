@@ -1,6 +1,6 @@
 """Opens models for commands, and calls them, within the limit that the server has for loading."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -80,17 +80,24 @@ class LimitedKeras:
         return call_within(self.config, partial(self.source.predict, inputs, batch_rows))
 
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
     ) -> dict[str, Array]:
         """As ``LayeredSource.in_training_mode``."""
         answer = partial(
-            self.source.in_training_mode,
-            inputs,
-            statistics=statistics,
-            dropout=dropout,
-            draws=draws,
+            self.source.in_training_mode, inputs, statistics=statistics, dropout=dropout
         )
         return call_within(self.config, answer)
+
+    def draw_in_training_mode(
+        self,
+        inputs: Tensors,
+        enough: Callable[[Sequence[dict[str, Array]]], bool],
+        *,
+        statistics: bool,
+    ) -> list[dict[str, Array]]:
+        """As ``LayeredSource.draw_in_training_mode``, all draws within the limit."""
+        draw = partial(self.source.draw_in_training_mode, inputs, enough, statistics=statistics)
+        return call_within(self.config, draw)
 
 
 @dataclass(frozen=True, slots=True)

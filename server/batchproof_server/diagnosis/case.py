@@ -270,11 +270,6 @@ class Case:
         """Of the answer."""
         return float(self.answers.confidence[0])
 
-    @property
-    def reference_count(self) -> int:
-        """How many reference pictures there are."""
-        return 0 if self.reference is None else self.reference.count
-
     def label_of(self, answers: ClassAnswers) -> str:
         """The label of the first row of some answers."""
         return self.subject.labels[int(answers.decided[0])]

@@ -136,11 +136,14 @@ class HangingKeras:
         del inputs, batch_rows
         return self._hang()
 
-    def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int
-    ) -> Any:
+    def in_training_mode(self, inputs: Tensors, *, statistics: bool, dropout: bool) -> Any:
         """As ``LayeredSource``."""
-        del inputs, statistics, dropout, draws
+        del inputs, statistics, dropout
+        return self._hang()
+
+    def draw_in_training_mode(self, inputs: Tensors, enough: Any, *, statistics: bool) -> Any:
+        """As ``LayeredSource``."""
+        del inputs, enough, statistics
         return self._hang()
 
     def __call__(self, rows: Array) -> Any:
@@ -165,11 +168,12 @@ def _calls(keras: Any) -> dict[str, Callable[[], object]]:
     return {
         "predict": lambda: source.predict({}, 32),
         "in training mode": lambda: source.in_training_mode({}, statistics=True, dropout=False),
+        "draws": lambda: source.draw_in_training_mode({}, lambda _: True, statistics=True),
         "embeddings": lambda: embedder(np.zeros((1, 2), np.float32)),
     }
 
 
-@pytest.mark.parametrize("call", ["predict", "in training mode", "embeddings"])
+@pytest.mark.parametrize("call", ["predict", "in training mode", "draws", "embeddings"])
 def test_what_keras_itself_never_answers_fails_within_the_limit(
     call: str, keras: HangingKeras
 ) -> None:

@@ -3,7 +3,7 @@
 Importing this module imports TensorFlow.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from batchproof_server.backends.foreign_faults import finding
 from batchproof_server.backends.keras.archive import check_archive
 from batchproof_server.backends.keras.nesting import named, structure
 from batchproof_server.backends.keras.penultimate import KerasPenultimate, penultimate
-from batchproof_server.backends.keras.training import answer_in_training_mode
+from batchproof_server.backends.keras.training import answer_in_training_mode, draw_in_training_mode
 from batchproof_server.backends.source import Anatomy, LayeredSource
 from batchproof_server.backends.traced.source import TracedSource
 from batchproof_server.backends.traced.threads import configure_threads
@@ -81,12 +81,20 @@ class KerasSource(TracedSource, LayeredSource):
         return predict(self._model, inputs, batch_rows)
 
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
     ) -> dict[str, Array]:
         """What ``model(x, training=True)`` answers, or a part of what it does."""
-        return answer_in_training_mode(
-            self._model, inputs, statistics=statistics, dropout=dropout, draws=draws
-        )
+        return answer_in_training_mode(self._model, inputs, statistics=statistics, dropout=dropout)
+
+    def draw_in_training_mode(
+        self,
+        inputs: Tensors,
+        enough: Callable[[Sequence[dict[str, Array]]], bool],
+        *,
+        statistics: bool,
+    ) -> list[dict[str, Array]]:
+        """The same with layers that draw, until it is enough."""
+        return draw_in_training_mode(self._model, inputs, enough, statistics=statistics)
 
     def penultimate(self) -> KerasPenultimate | None:
         """What feeds the layer that makes the scores."""

@@ -3,9 +3,9 @@
 Importing this module imports Keras.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,38 +14,64 @@ import tensorflow as tf
 from batchproof_server.backends.keras.nesting import named, structure
 from batchproof_server.base.signature import Array, Tensors
 
-_MOST_EAGER_DRAWS: Final = 10
-
 
 def answer_in_training_mode(
-    model: Any, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
+    model: Any, inputs: Tensors, *, statistics: bool, dropout: bool
 ) -> dict[str, Array]:
     """``model(x, training=True)``, after which the model is as it was before.
-
-    Many draws are executed as a graph, which takes about six draws to trace and then an eighth to a
-    fourteenth of the time.
 
     Args:
         model: as it was loaded.
         inputs: by the names of the signature; these rows are one batch.
         statistics: whether BatchNorm takes those of the batch.
         dropout: whether layers with a rate draw.
-        draws: how many times the batch is answered, one after the other.
 
     Returns:
-        The outputs by the names of the signature, one draw behind the other.
+        The outputs by the names of the signature.
     """
-    tensors = [inputs[tensor.name] for tensor in model.inputs]
-    nested = keras.tree.pack_sequence_as(structure(model), tensors)
+    with _switched(model, statistics=statistics, dropout=dropout):
+        return _arrays(model, model(_nested(model, inputs), training=True))
 
+
+def draw_in_training_mode(
+    model: Any,
+    inputs: Tensors,
+    enough: Callable[[Sequence[dict[str, Array]]], bool],
+    *,
+    statistics: bool,
+) -> list[dict[str, Array]]:
+    """The same with layers that draw, until ``enough`` says of the draws that they are.
+
+    Executed as a graph, of which a draw takes an eighth to a fourteenth of the time; a model that
+    cannot be traced is executed as above.
+    """
+    nested, drawn = _nested(model, inputs), list[dict[str, Array]]()
+    with _switched(model, statistics=statistics, dropout=True):
+        answer = _traced(model, nested)
+        while not enough(drawn):
+            drawn.append(_arrays(model, answer(nested)))
+    return drawn
+
+
+def _traced(model: Any, nested: Any) -> Callable[[Any], Any]:
     def answer(rows: Any) -> Any:
         return model(rows, training=True)
 
-    if draws > _MOST_EAGER_DRAWS:
-        answer = tf.function(answer, autograph=False)
-    with _switched(model, statistics=statistics, dropout=dropout):
-        drawn = [named(model, answer(nested)) for _ in range(draws)]
-    return {name: np.concatenate([np.asarray(one[name]) for one in drawn]) for name in drawn[0]}
+    graph: Callable[[Any], Any] = tf.function(answer, autograph=False)
+    try:
+        graph(nested)
+    except Exception:  # noqa: BLE001 - tracing runs the model's own Python, which raises what it likes
+        return answer
+    return graph
+
+
+def _nested(model: Any, inputs: Tensors) -> Any:
+    tensors = [tf.constant(inputs[tensor.name]) for tensor in model.inputs]
+    return keras.tree.pack_sequence_as(structure(model), tensors)
+
+
+def _arrays(model: Any, outputs: Any) -> dict[str, Array]:
+    return {name: np.asarray(output) for name, output in named(model, outputs).items()}
 
 
 @contextmanager

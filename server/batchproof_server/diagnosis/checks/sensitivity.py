@@ -23,10 +23,10 @@ class SensitivityCheck:
 
     def look(self, case: Case) -> tuple[CheckResult, ...]:
         """One finding for each curve, then the views."""
-        return (*(_curve(case, each) for each in case.curves), *_views(case))
+        return (*(_curve(each) for each in case.curves), *_views(case))
 
 
-def _curve(case: Case, curve: Curve) -> CheckResult:
+def _curve(curve: Curve) -> CheckResult:
     step = curve.flips_at
     if step is None:
         text = f"{curve.family}: the class stays over the whole range."
@@ -40,7 +40,7 @@ def _curve(case: Case, curve: Curve) -> CheckResult:
     share = len(others) / count
     return CheckResult(
         "sensitivity", curve.family, share, _USUAL, Level.FINE,
-        f"{where}; so soon with {share:.0%} of {case.reference_count} reference pictures.",
+        f"{where}; so soon with {share:.0%} of {count} reference pictures.",
     )  # fmt: skip
 
 

@@ -45,7 +45,9 @@ from batchproof_server.offline.diagnosing.reference import (
     ReferenceFigures,
 )
 
-_WORKING_SIDE_PIXELS: Final = 512
+_LEAST_WORKING_SIDE_PIXELS: Final = 384
+_WORKING_SIDES: Final = 1.5
+"""Times the longer side of the model's input: what of a photograph most recipes resize to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +92,7 @@ class Measurer:
         header, picture, row = await run(partial(_decoded, recipe, encoded))
         scores = await self.asker.scores(row[np.newaxis])
         answers = ClassAnswers.of(scores)
-        small = await run(partial(small_picture, picture))
+        small = await run(partial(small_picture, picture, recipe))
         perturbed = await self.perturber.perturb(small)
         framed = await self._framed(encoded)
         compared = await run(partial(self.reference.compared, perturbed))
@@ -189,9 +191,10 @@ class Measurer:
         return self.perturber.expansion.recipe.plan.layout == "channels_first"
 
 
-def small_picture(picture: Picture) -> Picture:
+def small_picture(picture: Picture, recipe: Recipe) -> Picture:
     """The picture at the size in which it is changed."""
-    return reduced(picture, _WORKING_SIDE_PIXELS)
+    side = max(each or 0 for each in recipe.row_shape[:2])
+    return reduced(picture, max(_LEAST_WORKING_SIDE_PIXELS, int(_WORKING_SIDES * side)))
 
 
 def _thumbnail(levels: Array) -> bytes:

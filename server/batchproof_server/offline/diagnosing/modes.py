@@ -1,7 +1,7 @@
 """What Keras answers of the artefact as it was saved, in every mode."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
@@ -15,15 +15,13 @@ from batchproof_server.diagnosis.case import TrainingModes
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.offline.evaluation.evaluating import scores_kind
 
-DROPOUT_DRAWS: Final = 50
-BOTH_DRAWS: Final = 50
+DRAWS: Final = 50
 """Each is a batch of its own."""
 _TRIAL_DRAWS: Final = 4
 """So many that are the same, bit for bit, come of a model that draws nothing."""
 _FEWEST_DRAWS: Final = 10
 _DRAWING_S: Final = 5.0
-_TRACING_DRAWS: Final = 6
-_TRACED_FASTER: Final = 8
+"""A model that takes longer is drawn less often."""
 
 
 class Modal(Protocol):
@@ -34,9 +32,19 @@ class Modal(Protocol):
         ...
 
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
     ) -> dict[str, Array]:
         """The answer in training mode."""
+        ...
+
+    def draw_in_training_mode(
+        self,
+        inputs: Tensors,
+        enough: Callable[[Sequence[dict[str, Array]]], bool],
+        *,
+        statistics: bool,
+    ) -> list[dict[str, Array]]:
+        """Answers in training mode, until it is enough."""
         ...
 
 
@@ -68,64 +76,36 @@ class ModeAsker:
             return None
 
     def _modes(self, row: Array) -> TrainingModes:
-        predict = self.source.predict(self._inputs(row, 1), 1)
-        both = self._drawn(row)
-        eager = [self._trained(row, 1)]
-        is_drawn = _is_drawn(both)
-        dropout = [self._trained(row, DROPOUT_DRAWS, dropout=True)] if is_drawn else None
-        return TrainingModes(
-            predict=self._answers([predict]),
-            eager=self._answers(eager),
-            statistics=self._answers([self._trained(row, 1, statistics=True)]),
-            dropout=self._answers(dropout or eager * DROPOUT_DRAWS),
-            both=self._answers([both] if is_drawn else [_first(both)] * BOTH_DRAWS),
-        )
+        inputs = {self.model.backend.signature.inputs[0].name: row[np.newaxis]}
+        source = self.source
+        predict = source.predict(inputs, 1)
+        eager = source.in_training_mode(inputs, statistics=False, dropout=False)
+        statistics = source.in_training_mode(inputs, statistics=True, dropout=False)
+        both = source.draw_in_training_mode(inputs, self._enough(), statistics=True)
+        if _is_drawn(both):
+            dropout = source.draw_in_training_mode(inputs, self._enough(), statistics=False)
+        else:
+            dropout, both = [eager] * DRAWS, both[:1] * DRAWS
+        return TrainingModes(*map(self._answers, ([predict], [eager], [statistics], dropout, both)))
 
-    def _drawn(self, row: Array) -> dict[str, Array]:
-        """Answers in training mode: of a model that draws nothing a few, of a slow one not all."""
-        draw = partial(self._trained, row, 1, statistics=True, dropout=True)
+    def _enough(self) -> Callable[[Sequence[dict[str, Array]]], bool]:
+        """Whether so many draws are: of a model that draws nothing a few, of a slow one not all."""
         began_s = self.clock.now_s()
-        few = draw(draws=_TRIAL_DRAWS)
-        if not _is_drawn(few):
-            return few
-        rest = draw(draws=_further_draws((self.clock.now_s() - began_s) / _TRIAL_DRAWS))
-        return {name: np.concatenate([few[name], rest[name]]) for name in few}
 
-    def _trained(
-        self,
-        row: Array,
-        rows: int,
-        *,
-        statistics: bool = False,
-        dropout: bool = False,
-        draws: int = 1,
-    ) -> dict[str, Array]:
-        inputs = self._inputs(row, rows)
-        return self.source.in_training_mode(
-            inputs, statistics=statistics, dropout=dropout, draws=draws
-        )
+        def enough(drawn: Sequence[dict[str, Array]]) -> bool:
+            count = len(drawn)
+            if count == _TRIAL_DRAWS and not _is_drawn(drawn):
+                return True
+            is_late = self.clock.now_s() - began_s > _DRAWING_S
+            return count >= (_FEWEST_DRAWS if is_late else DRAWS)
 
-    def _inputs(self, row: Array, rows: int) -> Tensors:
-        return {self.model.backend.signature.inputs[0].name: np.repeat(row[np.newaxis], rows, 0)}
+        return enough
 
-    def _answers(self, outputs: list[dict[str, Array]]) -> ClassAnswers:
+    def _answers(self, outputs: Sequence[dict[str, Array]]) -> ClassAnswers:
         output = np.concatenate([each[self.model.output.name or ""] for each in outputs])
         return ClassAnswers.of(score(output, scores_kind(self.model), self.model.output.limit))
 
 
-def _further_draws(eager_s: float) -> int:
-    """How many are drawn in time behind the first few, of which each took so long.
-
-    As ``LayeredSource`` executes many of them: traced first, then each in a part of the time.
-    """
-    traced = (_DRAWING_S / max(eager_s, 1e-9) - _TRACING_DRAWS) * _TRACED_FASTER
-    return int(np.clip(traced, _FEWEST_DRAWS - _TRIAL_DRAWS, BOTH_DRAWS - _TRIAL_DRAWS))
-
-
-def _is_drawn(drawn: dict[str, Array]) -> bool:
+def _is_drawn(drawn: Sequence[dict[str, Array]]) -> bool:
     """Whether the draws of one row differ in any bit."""
-    return any(len({one.tobytes() for one in outputs}) > 1 for outputs in drawn.values())
-
-
-def _first(drawn: dict[str, Array]) -> dict[str, Array]:
-    return {name: outputs[:1] for name, outputs in drawn.items()}
+    return any(len({one[name].tobytes() for one in drawn}) > 1 for name in drawn[0])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.spread import spread
 from batchproof_server.diagnosis.case import DiagnosedModel
 from batchproof_server.diagnosis.checks.picture import LEAST_REFERENCE_PICTURES
 from batchproof_server.diagnosis.mistakes import usual_mistakes
@@ -33,6 +34,8 @@ from batchproof_server.offline.evaluation.evaluating import served_expansion
 
 _REFERENCE_S: Final = 2.0
 """What the reference pictures may take to execute on this machine."""
+_LEAST_CURVES: Final = 4
+"""Of a slow model only so many reference pictures are changed in every way, and all are turned."""
 
 
 async def open_measurer(
@@ -69,13 +72,17 @@ async def open_measurer(
     mistakes = await asker.run(partial(usual_mistakes, expansion.recipe, spec, plugs))
     perturber = Perturber(asker, expansion, mistakes.framings[0].levels)
     labels = loaded.bundle.labels or tuple(map(str, range(loaded.classes)))
-    limit = _reference_limit(loaded) if references is None else references
+    in_time = _pictures_in_time(loaded) if references is None else references
+    limit = max(LEAST_REFERENCE_PICTURES, in_time) if references is None else references
     pictures = await asker.run(partial(reference_pictures, bundle, expansion.recipe, limit))
-    reference = ReferenceFigures(
-        pictures,
-        tuple([await perturber.perturb(small_picture(each.picture)) for each in pictures]),
-        labels,
-    )
+    changed = spread(pictures, max(_LEAST_CURVES, in_time))
+    perturbed = [
+        await (perturber.perturb if each in changed else perturber.turn)(
+            small_picture(each.picture, expansion.recipe)
+        )
+        for each in pictures
+    ]
+    reference = ReferenceFigures(pictures, tuple(perturbed), labels)
     return Measurer(
         asker=asker,
         mistakes=mistakes,
@@ -142,14 +149,11 @@ def _unusable(file: Path, faults: Sequence[str]) -> ModelRefused:
     return ModelRefused(f"{file.name} of the bundle cannot be used: {said[0]}{more}", tuple(said))
 
 
-def _reference_limit(loaded: LoadedModel) -> int:
-    """As many reference pictures as execute in time, at least so many that they tell something."""
+def _pictures_in_time(loaded: LoadedModel) -> int:
+    """How many reference pictures may be changed in every way."""
     times = loaded.execution_s
     if not times:
         return MOST_REFERENCE_PICTURES
     row_s = times[-1] / loaded.batching.buckets_rows[-1]
     rows = len(ALL_VIEWS) + len(BLUR_SHARES) + 1
-    return max(
-        LEAST_REFERENCE_PICTURES,
-        min(MOST_REFERENCE_PICTURES, int(_REFERENCE_S / max(row_s * rows, 1e-9))),
-    )
+    return min(MOST_REFERENCE_PICTURES, int(_REFERENCE_S / max(row_s * rows, 1e-9)))

@@ -38,7 +38,7 @@ class Perturbed:
     Attributes:
         plain: the answer to the picture as it is.
         views: the answer to each view.
-        blurs: the answers to the blurs, a row for each.
+        blurs: the answers to the blurs, a row for each; none of a picture that was only turned.
         kept: by family, whether each strength keeps the class, bool [strengths]; a family of which
             the picture has no views is left out.
         looks: of the picture as it is.
@@ -77,9 +77,23 @@ class Perturber:
         """
         pixels = as_array(picture)
         views = [view for view in ALL_VIEWS if view.name != "jpeg" or pixels.dtype == np.uint8]
-        parts = await self._rows(self.expansion, picture, (IDENTITY, *views))
         side, run = min(pixels.shape[:2]), self.asker.run
         blurs = [await run(partial(self._blurred, pixels, share * side)) for share in BLUR_SHARES]
+        return await self._asked(picture, views, blurs)
+
+    async def turn(self, picture: Picture) -> Perturbed:
+        """The same, but only turned.
+
+        Raises:
+            ServingError: the model has no answer.
+        """
+        return await self._asked(picture, turns(), ())
+
+    async def _asked(
+        self, picture: Picture, views: Sequence[View], blurs: Sequence[Array]
+    ) -> Perturbed:
+        run = self.asker.run
+        parts = await self._rows(self.expansion, picture, (IDENTITY, *views))
         answers = await self.asker.answers(await run(partial(np.concatenate, [*parts, *blurs])))
         shown = await self._levels(picture)
         count = 1 + len(views)
@@ -115,9 +129,8 @@ class Perturber:
 
     async def _levels(self, picture: Picture) -> Array:
         """The picture as it is, and turned."""
-        turns = tuple(step.views[0] for step in rotation().steps)
         expansion = Expansion(self.levels, self.expansion.deviates)
-        parts = await self._rows(expansion, picture, (IDENTITY, *turns))
+        parts = await self._rows(expansion, picture, (IDENTITY, *turns()))
         rows = await self.asker.run(partial(np.concatenate, parts))
         if self.levels.plan.layout == "channels_first":
             return np.moveaxis(rows, 1, -1)
@@ -133,6 +146,11 @@ def rotation() -> ChangeFamily:
     """The family of turns."""
     (family,) = (each for each in FAMILIES if each.name == ROTATION)
     return family
+
+
+def turns() -> tuple[View, ...]:
+    """The view of each turn."""
+    return tuple(step.views[0] for step in rotation().steps)
 
 
 def turns_of(perturbed: Perturbed, others: Array) -> TurnGains:
@@ -214,7 +232,7 @@ def _kept_families(
         for family in FAMILIES
         if all(view in kept for step in family.steps for view in step.views)
     }
-    return {**families, _BLUR: blurs.decided == decided}
+    return {**families, _BLUR: blurs.decided == decided} if len(blurs.decided) else families
 
 
 def _kept(perturbed: Perturbed, view: View) -> bool:

@@ -1,5 +1,6 @@
 """What Keras answers in every mode, and what becomes of the diagnosis when it answers nothing."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import load_version
-from batchproof_server.offline.diagnosing.modes import BOTH_DRAWS, DROPOUT_DRAWS, ModeAsker
+from batchproof_server.offline.diagnosing.modes import DRAWS, ModeAsker
 from support.bundles_on_disk import PICTURES, write_bundle
 from support.fakes import FakeClock
 
@@ -38,13 +39,31 @@ class Keras:
         return {"scores": inputs["image"][:, 0, 0]}
 
     def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
+        self, inputs: Tensors, *, statistics: bool, dropout: bool
     ) -> dict[str, Array]:
         """As ``LayeredSource``."""
         del statistics, dropout
         if self.fault is not None:
             raise self.fault
-        return {"scores": np.tile(self.predict(inputs, 1)["scores"], (draws, 1))}
+        return self.predict(inputs, 1)
+
+    def draw_in_training_mode(
+        self,
+        inputs: Tensors,
+        enough: Callable[[Sequence[dict[str, Array]]], bool],
+        *,
+        statistics: bool,
+    ) -> list[dict[str, Array]]:
+        """As ``LayeredSource``."""
+        drawn: list[dict[str, Array]] = []
+        while not enough(drawn):
+            drawn.append(self.draw(inputs, len(drawn), statistics=statistics))
+        return drawn
+
+    def draw(self, inputs: Tensors, count: int, *, statistics: bool) -> dict[str, Array]:
+        """One more draw, of a model that draws nothing."""
+        del count
+        return self.in_training_mode(inputs, statistics=statistics, dropout=True)
 
 
 def test_every_mode_is_asked_for_the_same_row(model: LoadedModel) -> None:
@@ -52,7 +71,7 @@ def test_every_mode_is_asked_for_the_same_row(model: LoadedModel) -> None:
     modes = asker.modes(ROW)
     assert modes is not None
     assert len(modes.predict.decided) == 1
-    assert len(modes.dropout.decided) == DROPOUT_DRAWS
+    assert len(modes.dropout.decided) == DRAWS
     assert asker.failure == ""
 
 
@@ -63,33 +82,26 @@ class Drawing(Keras):
         super().__init__()
         self._clock, self._takes_s = clock, takes_s
 
-    def in_training_mode(
-        self, inputs: Tensors, *, statistics: bool, dropout: bool, draws: int = 1
-    ) -> dict[str, Array]:
-        """As ``LayeredSource``."""
-        answers = super().in_training_mode(
-            inputs, statistics=statistics, dropout=dropout, draws=draws
-        )
-        self._clock.advance(self._takes_s * draws)
-        chance = np.arange(len(answers["scores"]))[:, np.newaxis] * dropout
-        return {"scores": answers["scores"] + chance}
+    def draw(self, inputs: Tensors, count: int, *, statistics: bool) -> dict[str, Array]:
+        """One more draw."""
+        self._clock.advance(self._takes_s)
+        return {"scores": super().draw(inputs, count, statistics=statistics)["scores"] + count}
 
 
 def test_a_model_that_draws_nothing_is_not_asked_again_and_again(model: LoadedModel) -> None:
     keras = Keras()
     modes = ModeAsker(model, keras, FakeClock()).modes(ROW)
     assert modes is not None
-    assert len(modes.both.decided) == BOTH_DRAWS
+    assert len(modes.both.decided) == DRAWS
     assert keras.asked < 10
 
 
-@pytest.mark.parametrize(("takes_s", "draws"), [(0.01, BOTH_DRAWS), (0.6, 22), (9.0, 10)])
+@pytest.mark.parametrize(("takes_s", "draws"), [(0.01, DRAWS), (0.26, 20), (9.0, 10)])
 def test_a_slow_model_is_drawn_less_often(model: LoadedModel, takes_s: float, draws: int) -> None:
     clock = FakeClock()
     modes = ModeAsker(model, Drawing(clock, takes_s), clock).modes(ROW)
     assert modes is not None
-    assert len(modes.both.decided) == draws
-    assert len(modes.dropout.decided) == DROPOUT_DRAWS
+    assert len(modes.both.decided) == len(modes.dropout.decided) == draws
 
 
 @pytest.mark.parametrize("fault", [BackendFailed("no answer"), RuntimeError("no answer\nat all")])
