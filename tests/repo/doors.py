@@ -90,7 +90,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "pydantic_core": ("batchproof_server.base.validation",),
     "cryptography": (
         "batchproof_server.observing.prometheus.certificate_ends",
-        "batchproof_server.proof.certificate.signing",
+        "batchproof_server.proof.certificate.ed25519",
     ),
     "matplotlib": (
         "batchproof_server.offline.evaluation.augmentation.plots",

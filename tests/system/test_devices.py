@@ -48,8 +48,12 @@ class Codes:
 
 
 def test_the_front_never_maps_an_engine(server: ServerProcess) -> None:
-    assert not _engines_of(server.process.pid)
-    assert _engines_of(device_of(server).pid)
+    assert not _mapped(server.process.pid, ENGINE_LIBRARIES)
+    assert _mapped(device_of(server).pid, ENGINE_LIBRARIES)
+
+
+def test_the_front_never_maps_what_only_keys_and_certificates_need(server: ServerProcess) -> None:
+    assert not _mapped(server.process.pid, ("cryptography",))
 
 
 async def test_a_kill_fails_only_what_was_in_flight_and_service_comes_back(
@@ -173,8 +177,8 @@ async def _eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def _engines_of(pid: int) -> list[str]:
-    """The files of engines that a process has mapped."""
+def _mapped(pid: int, libraries: tuple[str, ...]) -> list[str]:
+    """The files of libraries that a process has mapped."""
     mapped = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
     paths = {line.split(maxsplit=5)[-1] for line in mapped.splitlines() if "/" in line}
-    return [path for path in paths if any(f"/{name}/" in path for name in ENGINE_LIBRARIES)]
+    return [path for path in paths if any(f"/{name}/" in path for name in libraries)]

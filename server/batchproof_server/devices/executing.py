@@ -4,7 +4,7 @@ import socket
 
 import numpy as np
 
-from batchproof_server.base.backend import Backend
+from batchproof_server.base.backend import Backend, Shrinking
 from batchproof_server.base.errors import BackendFailed, ModelRaised, ModelRefused
 from batchproof_server.base.signature import Signature, Tensors
 from batchproof_server.devices.arena import Arena
@@ -78,6 +78,8 @@ class SlotExecutor:
     def check(self, buckets_rows: tuple[int, ...]) -> None:
         """Returns when the shared memory changes no bit of any bucket's answer.
 
+        What the executions took is given back, for callers may never fill the largest buckets.
+
         Raises:
             ModelRefused: it does.
         """
@@ -88,6 +90,8 @@ class SlotExecutor:
             if any(alone[name].tobytes() != each.tobytes() for name, each in shared.items()):
                 sentence = f"the bucket of {rows} rows answers with other bits in shared memory"
                 raise ModelRefused("a device process answers otherwise", (sentence,))
+        if isinstance(self._backend, Shrinking):
+            self._backend.keep_buckets(buckets_rows)
 
     def _execute_shared(self, inputs: Tensors) -> Tensors:
         signature = self._backend.signature

@@ -24,8 +24,9 @@ from batchproof_server.models.stall import LoadingHangs
 from batchproof_server.proof.artefact.converted import CONVERTED_NAME, Converted
 from batchproof_server.proof.artefact.key_files import read_signing_key
 from batchproof_server.proof.certificate.certificate import CERTIFICATE_NAME, Certificate
+from batchproof_server.proof.certificate.ed25519 import SigningKey
 from batchproof_server.proof.certificate.kept import converted_in, write_certificate
-from batchproof_server.proof.certificate.signing import KeySignature, SigningKey
+from batchproof_server.proof.certificate.signing import KeySignature
 from batchproof_server.proof.settings import ProofSettings
 
 OK, FINDINGS, USAGE = 0, 1, 2

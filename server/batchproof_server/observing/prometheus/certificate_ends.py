@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
@@ -34,6 +33,8 @@ class CertificateEnds(Collector):
             labels=("port",),
         )
         for port, file in self._certificates.items():
+            from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - 8 MB that no server takes unless it has certificates
+
             with contextlib.suppress(OSError, ValueError):
                 certificate = load_pem_x509_certificate(read_start(file, _MAX_PEM_BYTES))
                 ends.add_metric((port,), certificate.not_valid_after_utc.timestamp())

@@ -2,21 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from batchproof_server.base.files import read_start, reason_of
-from batchproof_server.proof.certificate.signing import SigningKey, TrustedKeys, public_key
+from batchproof_server.proof.certificate.signing import TrustedKeys
+
+if TYPE_CHECKING:
+    from batchproof_server.proof.certificate.ed25519 import SigningKey
 
 MAX_KEY_BYTES: Final = 64 << 10
 _Key = TypeVar("_Key")
 
 
-def read_signing_key(file: Path) -> SigningKey:
+def read_signing_key(file: Path) -> "SigningKey":
     """Reads a private key.
 
     Raises:
         ValueError: the file cannot be read or holds something else; the text names it.
     """
+    from batchproof_server.proof.certificate.ed25519 import SigningKey  # noqa: PLC0415 - takes 8 MB
+
     return _read(file, SigningKey.from_pem)
 
 
@@ -26,7 +31,11 @@ def read_trusted_keys(files: Sequence[str]) -> TrustedKeys:
     Raises:
         ValueError: a file cannot be read or holds something else; the text names it.
     """
-    return TrustedKeys.of([_read(Path(file), public_key) for file in files])
+    if not files:
+        return TrustedKeys()
+    from batchproof_server.proof.certificate.ed25519 import VerifyingKey  # noqa: PLC0415 - takes 8 MB
+
+    return TrustedKeys.of([_read(Path(file), VerifyingKey.from_pem) for file in files])
 
 
 def _read(file: Path, parse: Callable[[bytes], _Key]) -> _Key:

@@ -4,9 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from batchproof.text import printable
 
 Render: TypeAlias = Callable[..., bytes]
@@ -21,6 +18,8 @@ def make_render() -> Render:
     Every value is escaped by the environment and not by the template, so that a template cannot
     forget it; characters that turn a line round or end it are made visible before.
     """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - 2 MB that no server takes unless it has a site
+
     environment = Environment(
         autoescape=True,
         finalize=_finalized,
@@ -37,6 +36,6 @@ def make_render() -> Render:
 
 
 def _finalized(value: Any) -> Any:
-    if isinstance(value, str) and not isinstance(value, Markup):
+    if isinstance(value, str) and not hasattr(value, "__html__"):
         return printable(value)
     return value
