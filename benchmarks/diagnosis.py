@@ -116,7 +116,7 @@ async def try_kind(
         planted = plant(field, picture.image)
         if planted is not None:
             # Where no scores are given, modes are shown and accuse nobody: they take most time.
-            modes = measurer.modes if planted.given.scores is not None else None
+            modes = measurer.modes if planted.given.scores is not None else "not asked"
             case = await replace(measurer, modes=modes).measure(
                 f"{name} {number}", planted.encoded, planted.given
             )
@@ -135,9 +135,9 @@ async def run(arguments: argparse.Namespace, config: Config) -> None:
     async with serve_version(config, place) as serving:
         model = serving.model
         source, reason = open_keras(model.loaded.bundle, config)
-        modes = None if source is None else ModeAsker(model.loaded, source, MonotonicClock())
+        modes = reason if source is None else ModeAsker(model.loaded, source, MonotonicClock())
         asker = asker_of_core(model, serving.core.predict)
-        measurer = await open_measurer(asker, place.directory, modes, reason, arguments.references)
+        measurer = await open_measurer(asker, place.directory, modes, arguments.references)
         print(f"{len(measurer.reference.pictures)} reference pictures")
         recipe, spec = measurer.perturber.expansion.recipe, model.loaded.backend.signature.inputs[0]
         mode = "L" if recipe.plan.color == "grayscale" else "RGB"

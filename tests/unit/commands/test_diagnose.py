@@ -1,9 +1,11 @@
 """``diagnose`` in this process, on exact arithmetic: verdicts, exit codes and what is printed."""
 
+import contextlib
 import io
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import jsonschema
 import numpy as np
@@ -294,6 +296,18 @@ def test_an_unknown_label_and_a_missing_picture_are_wrong_usage(
     assert "is of one picture, and there are 2" in capsys.readouterr().err
     assert diagnose(bundle, picture, "--html", tmp_path / "no" / "page.html") == 2
     assert "is no folder" in capsys.readouterr().err
+
+
+def test_the_page_is_written_although_nobody_reads_the_text(
+    bundle: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", MagicMock(write=gone))
+    with contextlib.suppress(BrokenPipeError):
+        diagnose(bundle, picture, "--html", tmp_path / "page.html")
+    assert "<html" in (tmp_path / "page.html").read_text()
 
 
 def test_a_model_without_a_recipe_cannot_be_diagnosed(

@@ -26,6 +26,7 @@ from batchproof_server.diagnosis.page import page
 from batchproof_server.diagnosis.text import diagnosis_text, one_line, summary_text
 from batchproof_server.diagnosis.verdict import Diagnosis, diagnose
 from batchproof_server.models.discovery import Place
+from batchproof_server.offline.asking import Count
 from batchproof_server.offline.diagnosing.asking import asker_of_core
 from batchproof_server.offline.diagnosing.given import read_given
 from batchproof_server.offline.diagnosing.measuring import Measurer
@@ -111,42 +112,44 @@ async def _diagnose(
         model = serving.model
         began_s = clock.now_s()
         source, reason = open_keras(model.loaded.bundle, config)
-        modes = None if source is None else ModeAsker(model.loaded, source, clock)
+        modes = f"Keras: {reason}" if source is None else ModeAsker(model.loaded, source, clock)
         asker = asker_of_core(model, serving.core.predict)
-        measurer = await open_measurer(
-            asker, place.directory, modes, f"Keras: {reason}", others=others
-        )
-        spec = model.loaded.backend.signature.inputs[0]
-        given = read_given(
-            arguments.label, arguments.tensor, arguments.scores, spec, measurer.subject.labels
-        )
-        ready_s = clock.now_s()
-        found, refused = await _each(measurer, files, given, config.images.max_image_bytes)
+        with show_bars(len(files)) as bars:
+            measurer = await open_measurer(
+                asker, place.directory, modes, others=others, begin=bars.begin
+            )
+            spec = model.loaded.backend.signature.inputs[0]
+            given = read_given(
+                arguments.label, arguments.tensor, arguments.scores, spec, measurer.subject.labels
+            )
+            ready_s = clock.now_s()
+            count, max_bytes = bars.begin("pictures"), config.images.max_image_bytes
+            found, refused = await _each(measurer, files, given, max_bytes, count)
         return Diagnosed(found, refused, ready_s - began_s, clock.now_s() - ready_s)
 
 
 async def _each(
-    measurer: Measurer, files: Sequence[Path], given: Given, max_bytes: int
+    measurer: Measurer, files: Sequence[Path], given: Given, max_bytes: int, count: Count
 ) -> tuple[tuple[Diagnosis, ...], tuple[str, ...]]:
     found: list[Diagnosis] = []
     refused: list[str] = []
-    with show_bars(len(files)) as bars:
-        count = bars.begin("pictures")
-        for done, file in enumerate(files, start=1):
-            try:
-                case = await measurer.measure(str(file), read_named(file, max_bytes), given)
-                found.append(diagnose(case))
-            except InvalidInput as invalid:
-                refused.append(f"{file}: {invalid}")
-            except OSError as fault:
-                refused.append(f"{file}: cannot be read ({fault.strerror})")
-            count(done)
+    for done, file in enumerate(files, start=1):
+        try:
+            case = await measurer.measure(str(file), read_named(file, max_bytes), given)
+            found.append(diagnose(case))
+        except InvalidInput as invalid:
+            refused.append(f"{file}: {invalid}")
+        except OSError as fault:
+            refused.append(f"{file}: cannot be read ({fault.strerror})")
+        count(done)
     return tuple(found), tuple(refused)
 
 
 def _tell(arguments: Namespace, done: Diagnosed) -> int:
     for sentence in done.refused:
         write_error(sentence)
+    # Before the text, whose reader may go away half-way.
+    is_written = not done.diagnoses or arguments.html is None or _write_page(arguments.html, done)
     if arguments.json:
         write(diagnoses_json(done.diagnoses, done.refused))
     else:
@@ -155,13 +158,17 @@ def _tell(arguments: Namespace, done: Diagnosed) -> int:
         return USAGE
     each_s = done.pictures_s / len(done.diagnoses)
     write_error(f"reference pictures took {done.reference_s:.1f} s, each picture {each_s:.1f} s")
-    if arguments.html is not None:
-        try:
-            write_whole(arguments.html, page(done.diagnoses, done.refused))
-        except OSError as fault:
-            write_error(f"{arguments.html}: cannot be written ({reason_of(fault)})")
-            return USAGE
-    return USAGE if done.refused else OK
+    return OK if is_written and not done.refused else USAGE
+
+
+def _write_page(file: Path, done: Diagnosed) -> bool:
+    """Whether that went well."""
+    try:
+        write_whole(file, page(done.diagnoses, done.refused))
+    except OSError as fault:
+        write_error(f"{file}: cannot be written ({reason_of(fault)})")
+        return False
+    return True
 
 
 def _write_text(done: Diagnosed) -> None:

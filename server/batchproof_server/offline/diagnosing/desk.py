@@ -169,7 +169,7 @@ class DiagnosisDesk:
             artefact = served.loaded.bundle.artefact
             directory = artefact if artefact.is_dir() else artefact.parent
             asker = self._idle.asker(served)
-            measurer = await open_measurer(asker, directory, None, _NO_MODES)
+            measurer = await open_measurer(asker, directory, _NO_MODES)
             self._measured = (served, measurer)
         return self._measured[1]
 

@@ -60,8 +60,7 @@ class Measurer:
         perturber: changes pictures.
         reference: the reference pictures.
         measures: what they come to.
-        modes: None where the artefact is no Keras file.
-        no_modes: why.
+        modes: or why the artefact cannot be asked in every mode.
         subject: what answers.
         others: engines other than the one that answers.
     """
@@ -71,8 +70,7 @@ class Measurer:
     perturber: Perturber
     reference: ReferenceFigures
     measures: ReferenceMeasures | None
-    modes: ModeAsker | None
-    no_modes: str
+    modes: ModeAsker | str
     subject: DiagnosedModel
     others: tuple[OtherEngine, ...] = ()
 
@@ -96,7 +94,7 @@ class Measurer:
         perturbed = await self.perturber.perturb(small)
         framed = await self._framed(encoded)
         compared = await run(partial(self.reference.compared, perturbed))
-        modes = None if self.modes is None else self.modes.modes(row)
+        modes = None if isinstance(self.modes, str) else self.modes.modes(row)
         return Case(
             subject=self.subject,
             name=name,
@@ -111,7 +109,7 @@ class Measurer:
             scalings=tuple(_scaling_ends(self.mistakes, recipe.channels)),
             paths=await ask_beside(self.asker, row),
             modes=modes,
-            no_modes=self.no_modes if self.modes is None else self.modes.failure,
+            no_modes=self.modes if isinstance(self.modes, str) else self.modes.failure,
             curves=compared.curves,
             agreement=agreement(perturbed),
             looks=perturbed.looks,

@@ -1,6 +1,6 @@
 """Opens what measures pictures for one model, and measures its reference pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,11 +16,12 @@ from batchproof_server.drift.profile import ReferenceProfile
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.profiles import ProfileRefused, read_profile
+from batchproof_server.offline.asking import Count
 from batchproof_server.offline.datasets.pictures import InvalidData
 from batchproof_server.offline.diagnosing.asking import OtherEngine, RowAsker
 from batchproof_server.offline.diagnosing.measuring import Measurer, small_picture
 from batchproof_server.offline.diagnosing.modes import ModeAsker
-from batchproof_server.offline.diagnosing.perturbing import Perturber
+from batchproof_server.offline.diagnosing.perturbing import Perturbed, Perturber
 from batchproof_server.offline.diagnosing.reference import ReferenceFigures, measure_reference
 from batchproof_server.offline.diagnosing.reference_pictures import (
     MOST_REFERENCE_PICTURES,
@@ -41,21 +42,21 @@ _LEAST_CURVES: Final = 4
 async def open_measurer(
     asker: RowAsker,
     bundle: Path,
-    modes: ModeAsker | None,
-    no_modes: str,
+    modes: ModeAsker | str,
     references: int | None = None,
     others: tuple[OtherEngine, ...] = (),
+    begin: Callable[[str, int], Count] = lambda *_: lambda _: None,
 ) -> Measurer:
     """What measures pictures for a model; measures its reference pictures.
 
     Args:
         asker: of a model that is loaded and proven.
         bundle: its directory.
-        modes: None where the artefact is no Keras file, or cannot be asked.
-        no_modes: why.
+        modes: or why the artefact cannot be asked in every mode.
         references: the most pictures to compare with; None takes what this machine executes in
             about two seconds.
         others: engines to compare with.
+        begin: told of the work and of its pictures; returns what is told how many are done.
 
     Raises:
         InvalidData: the model takes no pictures, or its classes do not exclude each other.
@@ -76,12 +77,11 @@ async def open_measurer(
     limit = max(LEAST_REFERENCE_PICTURES, in_time) if references is None else references
     pictures = await asker.run(partial(reference_pictures, bundle, expansion.recipe, limit))
     changed = spread(pictures, max(_LEAST_CURVES, in_time))
-    perturbed = [
-        await (perturber.perturb if each in changed else perturber.turn)(
-            small_picture(each.picture, expansion.recipe)
-        )
-        for each in pictures
-    ]
+    count, perturbed = begin("reference pictures", len(pictures)), list[Perturbed]()
+    for each in pictures:
+        change = perturber.perturb if each in changed else perturber.turn
+        perturbed.append(await change(small_picture(each.picture, expansion.recipe)))
+        count(len(perturbed))
     reference = ReferenceFigures(pictures, tuple(perturbed), labels)
     return Measurer(
         asker=asker,
@@ -90,7 +90,6 @@ async def open_measurer(
         reference=reference,
         measures=await measure_reference(reference, asker.run),
         modes=modes,
-        no_modes=no_modes,
         subject=_subject(loaded, bundle, labels, expansion.recipe.canonical_json),
         others=others,
     )

@@ -42,7 +42,7 @@ def opened(model: LoadedModel, row_s: float, references: int | None = None) -> M
         return rows[:, 0, 0] * 2 + 1
 
     asker = RowAsker(slow, 8, execute, run_here)
-    return asyncio.run(open_measurer(asker, slow.bundle.artefact.parent, None, "none", references))
+    return asyncio.run(open_measurer(asker, slow.bundle.artefact.parent, "none", references))
 
 
 def curves(measurer: Measurer) -> dict[str, int]:
