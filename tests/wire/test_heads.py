@@ -137,7 +137,7 @@ batching = { buckets_rows = [2, 4], max_queued_rows = 16 }
         (('kind = "logits"', 'kind = "probabilities"'), "outputs.size.kind: declared"),
         (("[outputs.rest]", "[outputs.other]"), "outputs.other: unknown, one of rest, size, tags"),
         (("watched = true\n", ""), "outputs: size, tags have scores, and watched = true stands at"),
-        (('"sizes.txt"', '"../x"'), 'labels is "../x", expected a file name in the bundle'),
+        (('"sizes.txt"', '"../x"'), '"../x", expected the name of a file in the bundle'),
         (("format = 2", "format = 1"), "outputs belongs to format = 2"),
         (("[outputs.rest]", "[output]"), "in format 2 write [outputs.NAME]"),
         (('"multilabel_probabilities"', '"multilabel_logits"'), 'output "tags": declared'),

@@ -2,12 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import ConfigDict
 
+from batchproof_server.base.errors import cut
 from batchproof_server.base.output import RAW_OUTPUT, OutputKind, OutputSettings
-from batchproof_server.base.validation import NO_UNKNOWN_KEYS
+from batchproof_server.base.validation import NO_UNKNOWN_KEYS, read_by
+
+
+def _labels_file(value: object) -> str:
+    if isinstance(value, str) and value and not set(value) & set("/\\"):
+        return value
+    came = f'"{value}"' if isinstance(value, str) else cut(repr(value))
+    raise ValueError(
+        f"{came}, expected the name of a file in the bundle with one label a line, such "
+        'as "labels.txt"'
+    )
+
+
+LabelsFile: TypeAlias = Annotated[str, read_by(_labels_file)]
+"""The name of a file in the bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +42,13 @@ class HeadSettings:
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
 
     kind: OutputKind
-    labels: str | None = None
+    labels: LabelsFile | None = None
     threshold: float | None = None
     thresholds: tuple[float, ...] | None = None
     watched: bool | None = None
 
     def __post_init__(self) -> None:
         self.settings("")
-        check_labels_file(self.labels)
         if self.kind == "raw" and (self.labels is not None or self.watched):
             raise ValueError('kind is "raw", which has no labels and cannot be watched')
 
@@ -43,16 +57,6 @@ class HeadSettings:
         if self.kind == "raw":
             return RAW_OUTPUT
         return OutputSettings(self.kind, name, self.threshold, self.thresholds)
-
-
-def check_labels_file(labels: str | None) -> None:
-    """Returns when this can be the name of a file in the bundle.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    if labels is not None and (not labels or set(labels) & set("/\\")):
-        raise ValueError(f'labels is "{labels}", expected a file name in the bundle')
 
 
 def watched_of(outputs: Mapping[str, HeadSettings]) -> str | None:

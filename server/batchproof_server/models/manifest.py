@@ -21,7 +21,7 @@ from batchproof_server.batching.settings import BatchingSettings
 from batchproof_server.imaging.recipe import RecipeSettings
 from batchproof_server.models.head_settings import (
     HeadSettings,
-    check_labels_file,
+    LabelsFile,
     watched_of,
 )
 from batchproof_server.tta.policies import NO_TTA_SETTINGS, TtaSettings
@@ -97,7 +97,7 @@ class Manifest:
     recipe: RecipeSettings | None = None
     signature: DeclaredSignature | None = None
     batching: BatchingSettings | None = None
-    labels: str | None = None
+    labels: LabelsFile | None = None
     max_request_rows: int | None = None
     tta: TtaSettings = NO_TTA_SETTINGS
     engine: str = AUTO
@@ -106,7 +106,6 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.max_request_rows is not None and self.max_request_rows < 1:
             raise ValueError(f"max_request_rows is {self.max_request_rows}, expected 1 or more")
-        check_labels_file(self.labels)
         check_engine_name(self.engine)
         self._check_outputs()
 

@@ -83,13 +83,22 @@ def test_every_fault_is_named_with_its_path() -> None:
         parse_manifest(text)
 
 
+NO_FILE_NAME = (
+    ', expected the name of a file in the bundle with one label a line, such as "labels.txt"'
+)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("max_request_rows = 0", "max_request_rows is 0, expected 1 or more"),
-        ('labels = "../secret"', 'labels is "../secret", expected a file name in the bundle'),
-        ("labels = 'a\\b'", 'labels is "a\\b", expected a file name in the bundle'),
-        ('labels = ""', 'labels is "", expected a file name in the bundle'),
+        (
+            'labels = "../secret"',
+            '"../secret"' + NO_FILE_NAME,
+        ),
+        ("labels = 'a\\b'", '"a\\b"' + NO_FILE_NAME),
+        ('labels = ["cat"]', "['cat']" + NO_FILE_NAME),
+        ('labels = ""', '""' + NO_FILE_NAME),
         (
             'output = { kind = "raw", name = "y" }',
             'name is "y", expected none: raw outputs hold no scores',
