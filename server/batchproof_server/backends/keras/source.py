@@ -93,7 +93,7 @@ class KerasSource(TracedSource, LayeredSource):
         *,
         statistics: bool,
     ) -> list[dict[str, Array]]:
-        """The same with layers that draw, until it is enough."""
+        """The same with layers that draw, one draw after the other."""
         return draw_in_training_mode(self._model, inputs, enough, statistics=statistics)
 
     def penultimate(self) -> KerasPenultimate | None:

@@ -40,7 +40,7 @@ def draw_in_training_mode(
     *,
     statistics: bool,
 ) -> list[dict[str, Array]]:
-    """The same with layers that draw, until ``enough`` says of the draws that they are.
+    """The same with layers that draw, one draw after the other until ``enough(draws)``.
 
     Executed as a graph, of which a draw takes an eighth to a fourteenth of the time; a model that
     cannot be traced is executed as above.

@@ -86,7 +86,13 @@ class ModeAsker:
             dropout = source.draw_in_training_mode(inputs, self._enough(), statistics=False)
         else:
             dropout, both = [eager] * DRAWS, both[:1] * DRAWS
-        return TrainingModes(*map(self._answers, ([predict], [eager], [statistics], dropout, both)))
+        return TrainingModes(
+            predict=self._answers([predict]),
+            eager=self._answers([eager]),
+            statistics=self._answers([statistics]),
+            dropout=self._answers(dropout),
+            both=self._answers(both),
+        )
 
     def _enough(self) -> Callable[[Sequence[dict[str, Array]]], bool]:
         """Whether so many draws are: of a model that draws nothing a few, of a slow one not all."""

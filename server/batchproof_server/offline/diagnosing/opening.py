@@ -39,13 +39,17 @@ _LEAST_CURVES: Final = 4
 """Of a slow model only so many reference pictures are changed in every way, and all are turned."""
 
 
+def _untold(_work: str, _pictures: int) -> Count:
+    return lambda _done: None
+
+
 async def open_measurer(
     asker: RowAsker,
     bundle: Path,
     modes: ModeAsker | str,
     references: int | None = None,
     others: tuple[OtherEngine, ...] = (),
-    begin: Callable[[str, int], Count] = lambda *_: lambda _: None,
+    begin: Callable[[str, int], Count] = _untold,
 ) -> Measurer:
     """What measures pictures for a model; measures its reference pictures.
 
