@@ -19,10 +19,15 @@ def make_render() -> Render:
     forget it; characters that turn a line round or end it are made visible before.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - 2 MB that no server takes unless it has a site
+    from markupsafe import Markup  # noqa: PLC0415 - comes with it
+
+    def finalized(value: Any) -> Any:
+        is_text = isinstance(value, str) and not isinstance(value, Markup)
+        return printable(value) if is_text else value
 
     environment = Environment(
         autoescape=True,
-        finalize=_finalized,
+        finalize=finalized,
         loader=FileSystemLoader(_TEMPLATES),
         lstrip_blocks=True,
         trim_blocks=True,
@@ -33,9 +38,3 @@ def make_render() -> Render:
         return environment.get_template(template).render(values).encode()
 
     return render
-
-
-def _finalized(value: Any) -> Any:
-    if isinstance(value, str) and not hasattr(value, "__html__"):
-        return printable(value)
-    return value
