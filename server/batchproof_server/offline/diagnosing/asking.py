@@ -1,7 +1,9 @@
 """The answers to rows of tensors, as checks compare them, whoever executes the rows."""
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -67,6 +69,14 @@ class RowAsker:
             return await self.answers(row[np.newaxis])
         except InvalidInput:
             return None
+
+    async def each_or_none(self, rows: Sequence[Array]) -> list[ClassAnswers | None]:
+        """The answer to each row, together where all have one; None where it is not finite."""
+        if len({row.shape for row in rows}) == 1:
+            with contextlib.suppress(InvalidInput):
+                answers = await self.answers(await self.run(partial(np.stack, rows)))
+                return [answers.part(slice(one, one + 1)) for one in range(len(rows))]
+        return [await self.answers_or_none(row) for row in rows]
 
     async def scores(self, rows: Array) -> Scores:
         """The same, as the server makes them.

@@ -168,12 +168,12 @@ class Measurer:
         declared, *others = self.mistakes.scalings
         made = [(each.cause, each.title, partial(declared.row, each.levels)) for each in framed[1:]]
         made += [(each.cause, each.title, partial(each.row, framed[0].levels)) for each in others]
-        tried: list[Tried] = []
-        for cause, title, make in made:
-            values = await self.asker.run(make)
-            answers = await self.asker.answers_or_none(self._input(values, row))
-            tried.append(Tried(cause, title, values, answers))
-        return tried
+        values = [await self.asker.run(make) for _, _, make in made]
+        answers = await self.asker.each_or_none([self._input(each, row) for each in values])
+        return [
+            Tried(cause, title, each, answer)
+            for (cause, title, _), each, answer in zip(made, values, answers, strict=True)
+        ]
 
     def _input(self, values: Array, row: Array) -> Array:
         """Values with their channels last as the model takes them."""
