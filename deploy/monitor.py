@@ -58,7 +58,9 @@ def main() -> int:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="A server, Prometheus and traffic that drifts.")
     parser.add_argument("--calm-s", type=int, default=180, help="before the drift")
-    parser.add_argument("--hurry", type=int, default=1, help="divides what the rules wait for")
+    parser.add_argument(
+        "--hurry", type=_positive, default=1, help="divides what the rules wait for"
+    )
     parser.add_argument("--models", type=Path, default=MODELS, help="what is served")
     parser.add_argument(
         "--end-when-firing", action="store_true", help="stop at the first alert on drift"
@@ -68,6 +70,12 @@ def _arguments() -> argparse.ArgumentParser:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'is "{text}", expected a whole number from 1')
+    return int(text)
 
 
 def _monitor(asked: argparse.Namespace, binary: str, folder: Path, running: ExitStack) -> int:

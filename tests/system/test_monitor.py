@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import psutil
+import pytest
 
 from system.process import PATIENCE_S, environment, until
 
@@ -123,3 +124,12 @@ def _collect(stream: IO[str], lines: list[str]) -> None:
     with stream:
         for line in stream:
             lines.append(line)  # noqa: PERF402 - others read the list meanwhile
+
+
+@pytest.mark.parametrize("hurry", ["0", "-1", "soon"])
+def test_a_hurry_that_divides_nothing_is_wrong_usage(hurry: str) -> None:
+    ended = subprocess.run(
+        [*MONITOR, f"--hurry={hurry}"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert f'is "{hurry}", expected a whole number from 1' in ended.stderr

@@ -7,11 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from batchproof_server.base.signature import Array, Signature, Tensors
 from batchproof_server.proof.certificate.certificate import RepairRecord
 from batchproof_server.proof.findings import Finding
+
+EnoughDraws: TypeAlias = Callable[[Sequence[dict[str, Array]]], bool]
+"""Whether so many draws are enough; asked before each, first of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +195,13 @@ class LayeredSource(Source):
 
     @abstractmethod
     def draw_in_training_mode(
-        self,
-        inputs: Tensors,
-        enough: Callable[[Sequence[dict[str, Array]]], bool],
-        *,
-        statistics: bool,
+        self, inputs: Tensors, enough: EnoughDraws, *, statistics: bool
     ) -> list[dict[str, Array]]:
         """The same where dropout draws, one answer to this batch after the other.
 
         Args:
             inputs: as above.
-            enough: whether so many draws are; asked before each, first of none.
+            enough: ends it.
             statistics: as above.
         """
 

@@ -1,12 +1,12 @@
 """Opens models for commands, and calls them, within the limit that the server has for loading."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from batchproof_server.application.config import Config
-from batchproof_server.backends.source import LayeredSource, Penultimate
+from batchproof_server.backends.source import EnoughDraws, LayeredSource, Penultimate
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Tensors
@@ -89,11 +89,7 @@ class LimitedKeras:
         return call_within(self.config, answer)
 
     def draw_in_training_mode(
-        self,
-        inputs: Tensors,
-        enough: Callable[[Sequence[dict[str, Array]]], bool],
-        *,
-        statistics: bool,
+        self, inputs: Tensors, enough: EnoughDraws, *, statistics: bool
     ) -> list[dict[str, Array]]:
         """As ``LayeredSource.draw_in_training_mode``, all draws within the limit."""
         draw = partial(self.source.draw_in_training_mode, inputs, enough, statistics=statistics)

@@ -3,7 +3,7 @@
 Importing this module imports TensorFlow.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from batchproof_server.backends.keras.archive import check_archive
 from batchproof_server.backends.keras.nesting import named, structure
 from batchproof_server.backends.keras.penultimate import KerasPenultimate, penultimate
 from batchproof_server.backends.keras.training import answer_in_training_mode, draw_in_training_mode
-from batchproof_server.backends.source import Anatomy, LayeredSource
+from batchproof_server.backends.source import Anatomy, EnoughDraws, LayeredSource
 from batchproof_server.backends.traced.source import TracedSource
 from batchproof_server.backends.traced.threads import configure_threads
 from batchproof_server.base.backend import EngineSettings
@@ -87,11 +87,7 @@ class KerasSource(TracedSource, LayeredSource):
         return answer_in_training_mode(self._model, inputs, statistics=statistics, dropout=dropout)
 
     def draw_in_training_mode(
-        self,
-        inputs: Tensors,
-        enough: Callable[[Sequence[dict[str, Array]]], bool],
-        *,
-        statistics: bool,
+        self, inputs: Tensors, enough: EnoughDraws, *, statistics: bool
     ) -> list[dict[str, Array]]:
         """The same with layers that draw, one draw after the other."""
         return draw_in_training_mode(self._model, inputs, enough, statistics=statistics)

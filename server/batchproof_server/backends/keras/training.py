@@ -3,7 +3,7 @@
 Importing this module imports Keras.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from batchproof_server.backends.keras.nesting import named, structure
+from batchproof_server.backends.source import EnoughDraws
 from batchproof_server.base.signature import Array, Tensors
 
 
@@ -34,11 +35,7 @@ def answer_in_training_mode(
 
 
 def draw_in_training_mode(
-    model: Any,
-    inputs: Tensors,
-    enough: Callable[[Sequence[dict[str, Array]]], bool],
-    *,
-    statistics: bool,
+    model: Any, inputs: Tensors, enough: EnoughDraws, *, statistics: bool
 ) -> list[dict[str, Array]]:
     """The same with layers that draw, one draw after the other until ``enough(draws)``.
 

@@ -1,12 +1,13 @@
 """What Keras answers of the artefact as it was saved, in every mode."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 
 from batchproof_server.backends.foreign_faults import first_line
+from batchproof_server.backends.source import EnoughDraws
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.scores import score
 from batchproof_server.base.signature import Array, Tensors
@@ -38,11 +39,7 @@ class Modal(Protocol):
         ...
 
     def draw_in_training_mode(
-        self,
-        inputs: Tensors,
-        enough: Callable[[Sequence[dict[str, Array]]], bool],
-        *,
-        statistics: bool,
+        self, inputs: Tensors, enough: EnoughDraws, *, statistics: bool
     ) -> list[dict[str, Array]]:
         """Answers in training mode, until it is enough."""
         ...
@@ -94,7 +91,7 @@ class ModeAsker:
             both=self._answers(both),
         )
 
-    def _enough(self) -> Callable[[Sequence[dict[str, Array]]], bool]:
+    def _enough(self) -> EnoughDraws:
         """Whether so many draws are: of a model that draws nothing a few, of a slow one not all."""
         began_s = self.clock.now_s()
 

@@ -1,6 +1,5 @@
 """What Keras answers in every mode, and what becomes of the diagnosis when it answers nothing."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from batchproof_server.application.config import Config
 from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.backends.source import EnoughDraws
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Tensors
 from batchproof_server.models.discovery import Place
@@ -48,11 +48,7 @@ class Keras:
         return self.predict(inputs, 1)
 
     def draw_in_training_mode(
-        self,
-        inputs: Tensors,
-        enough: Callable[[Sequence[dict[str, Array]]], bool],
-        *,
-        statistics: bool,
+        self, inputs: Tensors, enough: EnoughDraws, *, statistics: bool
     ) -> list[dict[str, Array]]:
         """As ``LayeredSource``."""
         drawn: list[dict[str, Array]] = []
