@@ -24,6 +24,7 @@ from support.proof_backends import (
     OddOne,
     Picky,
     Placed,
+    Stepwise,
     UnevenTwo,
     candidate,
     rule_ids,
@@ -79,7 +80,23 @@ def test_repairs_and_notes_are_in_the_certificate_of_a_proven_model() -> None:
     assert rule_ids(certificate) == {"BP308"}
 
 
-def test_strict_serves_the_class_of_the_largest_bucket_and_says_what_it_leaves_out() -> None:
+@pytest.mark.parametrize("buckets_rows", [(2, 4, 8, 16, 32), (1, 2, 4, 8, 16, 32)])
+def test_strict_does_not_pad_a_lone_row_to_a_largest_bucket_that_is_alone(
+    buckets_rows: tuple[int, ...],
+) -> None:
+    certificate = Bench().prove(candidate(Stepwise(), buckets_rows=buckets_rows))
+    assert certificate.verdict == "proven"
+    assert certificate.measured.classes == ((1, 2, 4), (8,), (16,), (32,))
+    assert certificate.measured.served_buckets_rows == (1, 2, 4)
+    assert rule_ids(certificate) == {"BP508"}
+
+
+def test_a_bucket_that_is_served_may_be_chosen_by_listing_no_other() -> None:
+    certificate = Bench().prove(candidate(Stepwise(), buckets_rows=(32,)))
+    assert certificate.measured.served_buckets_rows == (32,)
+
+
+def test_strict_serves_the_class_that_reaches_furthest_and_says_what_it_leaves_out() -> None:
     certificate = Bench().prove(candidate(OddOne(), buckets_rows=(1, 2, 4)))
     assert certificate.verdict == "proven"
     assert certificate.measured.classes == ((1,), (2, 4))
@@ -198,7 +215,7 @@ def test_a_difference_that_is_not_finite_is_null() -> None:
     certificate = Bench().prove(candidate(Undefined(), buckets_rows=(1, 2)))
     assert certificate.verdict == "unproven"
     assert certificate.measured.greatest_difference is None
-    assert certificate.measured.served_buckets_rows == (2,)
+    assert certificate.measured.served_buckets_rows == (1,)
 
 
 def test_a_model_that_cannot_be_executed_has_a_certificate_that_says_so() -> None:

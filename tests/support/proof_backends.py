@@ -135,6 +135,15 @@ class OddOne(Good):
         return np.nextafter(answers, np.inf) if len(inputs) == 1 else answers
 
 
+class Stepwise(Good):
+    """Up to four rows have the same last bits; beyond, each number of rows has its own."""
+
+    def spoilt(self, answers: Array, inputs: Array) -> Array:
+        """Rounds otherwise."""
+        rows = len(inputs)
+        return answers if rows <= 4 else answers * np.float32(1 + rows * 2e-8)
+
+
 class Counting(Good):
     """Adds a share of the number of rows to each answer.
 

@@ -35,10 +35,20 @@ def _identical(left: Sequence[Answer], right: Sequence[Answer]) -> bool:
 
 
 def served_buckets(classes: Sequence[tuple[int, ...]], consistency: Consistency) -> tuple[int, ...]:
-    """The buckets to serve: under ``strict`` the class of the largest one, else all; ascending."""
+    """The buckets to serve, ascending: under ``tolerant`` all, under ``strict`` one class.
+
+    It is the class that reaches furthest: whose largest bucket is the most times its smallest. A
+    lone row is padded to the smallest and many rows share the largest, so this is least waste for
+    both. Of classes that reach equally far it is the one with the smallest bucket. No time is
+    measured for it, so every replica decides alike.
+
+    Args:
+        classes: of buckets with the same bits.
+        consistency: what was asked for.
+    """
     if consistency == "tolerant":
         return tuple(sorted(itertools.chain.from_iterable(classes)))
-    return max(classes, key=max, default=())
+    return max(classes, key=lambda each: (max(each) / min(each), -min(each)), default=())
 
 
 def greatest_difference(

@@ -24,6 +24,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.answers import Answer, difference
+from batchproof_server.proof.probing.buckets import bucket_classes, served_buckets
 from batchproof_server.proof.probing.executing import execute_co_batched
 from batchproof_server.proof.probing.probes import ProbeReport
 from batchproof_server.proof.probing.rounding import as_far_as_rounded, row_size, worst_excess
@@ -69,7 +70,7 @@ def compare_engines(
     outputs: Sequence[OutputSettings],
     coarse: bool,
 ) -> SeenParity:
-    """Compares the answers of the largest bucket with those of another engine.
+    """Compares the answers of a bucket that is served with those of another engine.
 
     Args:
         reference: the library that the model was made with.
@@ -80,7 +81,7 @@ def compare_engines(
     """
     judged = [number for number, row in enumerate(report.rows) if row.is_judged]
     rows = [report.rows[number] for number in judged]
-    answers = report.answers[max(report.answers)]
+    answers = report.answers[served_buckets(bucket_classes(report.answers), "strict")[-1]]
     ours = [answers[number] for number in judged]
     try:
         theirs = execute_co_batched(reference, reference_rows, rows)

@@ -13,7 +13,7 @@ from batchproof_server.base.backend import Backend
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.proof.findings import Finding
 from batchproof_server.proof.probing.answers import Answer, difference, same_bits
-from batchproof_server.proof.probing.buckets import bucket_classes
+from batchproof_server.proof.probing.buckets import bucket_classes, served_buckets
 from batchproof_server.proof.probing.executing import execute_co_batched
 from batchproof_server.proof.probing.probes import ProbeReport
 from batchproof_server.proof.probing.rounding import Excess, row_size, worst_excess
@@ -34,8 +34,8 @@ class RowCounts:
         findings: BP508 for last bits, BP512 for more, BP513 where one row cannot be executed.
         executions: of one row by itself, as far as 1 was not asked for.
         comparisons: of an answer to one row by itself with another to the same row.
-        single: the answers to one row by itself, where they are those of the largest bucket bit for
-            bit, although 1 was not asked for: then 1 is a bucket that can be served.
+        single: the answers to one row by itself, where they are those of buckets that are served
+            bit for bit, although 1 was not asked for: then 1 is a bucket that can be served.
     """
 
     findings: tuple[Finding, ...]
@@ -63,12 +63,13 @@ def compare_row_counts(
         single = execute_co_batched(backend, 1, report.rows)
     except BackendFailed:
         return _never_alone(report, "the model fails on one row", coarse=coarse)
-    seen = RowCounts((), len(single), len(single) * len(report.answers))
-    if _same(single, report.answers[max(report.answers)]):
+    every = {1: single, **report.answers}
+    apart = tuple(_apart(every, report.rows, coarse=coarse))
+    seen = RowCounts(apart, len(single), len(single) * len(report.answers))
+    served = served_buckets(bucket_classes(every), "strict")
+    if not apart and served != (1,) and 1 in served:
         return _as_bucket(backend, report, single, seen)
-    findings = list(_apart({1: single, **report.answers}, report.rows, coarse=coarse))
-    findings = findings or list(_last_bits(single, report))
-    return replace(seen, findings=tuple(findings))
+    return replace(seen, findings=apart or tuple(_last_bits(single, report)))
 
 
 def _as_bucket(
