@@ -224,7 +224,7 @@ class Calls:
             size_bytes=len(content),
         )
         is_full = self._pressure.is_full_for(head.peer, head.priority)
-        self._pressure.begin_request(head.peer)
+        under_way = self._pressure.begin_request(head.peer)
         try:
             if is_full or (request_id and not readable_id):
                 self._refuse_one(call, request_id, is_readable=bool(readable_id))
@@ -236,7 +236,7 @@ class Calls:
             if isinstance(error, QueueFull):
                 self._pressure.learn_refusal()
         else:
-            self._finish(method.name, call, started_s)
+            self._finish(method.name, call, started_s, under_way)
             return reply
         finally:
             self._pressure.end_request(head.peer)
@@ -258,18 +258,18 @@ class Calls:
         self._finish_failed(method.name, call, 0.0, failure)
         return failure
 
-    def _finish(self, name: str, call: Call, started_s: float) -> None:
+    def _finish(self, name: str, call: Call, started_s: float, under_way: int) -> None:
         ended_s, trace = self._clock.now_s(), call.trace
         duration_s = ended_s - started_s
         if trace.spans is not None:
             trace.spans.ended_s = ended_s
-        self._pressure.learn_answer(trace.model, trace.rows, duration_s - trace.queued_s)
+        self._pressure.learn_answer(trace, duration_s, call.timeout_s, under_way)
         # After the answer is on its way: nobody waits for the accounting.
         asyncio.get_running_loop().call_soon(self._record, name, call, duration_s, "OK", "")
 
     def _finish_failed(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
         if failure.code is Code.DEADLINE_EXCEEDED:
-            self._pressure.learn_late(call.trace.model, duration_s)
+            self._pressure.learn_late(call.trace.model)
         self._record(name, call, duration_s, failure.code.name, failure.text)
         if is_cancelled():
             raise asyncio.CancelledError

@@ -2,114 +2,108 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable
 
 from batchproof_server.base.clock import Clock
-from batchproof_server.base.errors import QueueFull
+from batchproof_server.base.errors import QueueFull, ServingError
 from batchproof_server.base.priorities import Priority
 from batchproof_server.batching.connections import Ahead, Holdings
 from batchproof_server.batching.priorities import with_priority
+from batchproof_server.models.served import ServedModel
 from batchproof_server.models.versions import Versions
 from batchproof_server.serving.predictor import Predictor
+from batchproof_server.serving.request import Trace
 
 _RETRY_AFTER_S = 0.1
 _WARY_S = 1.0
 _TRIED_EVERY_S = 0.1
 # Of the limit this part is kept, beyond it, for callers that have less than others.
 _SPARE_SHARE = 8
+# Fewer requests under way than these are no backlog.
+_FEW = 8
 
 
-WINDOW_S = 1.0
-"""An answer is remembered for as long as this at least, and less than three times as long."""
-
-
-@dataclass(slots=True)
-class _Window:
-    answers: int = 0
-    sum_s: float = 0.0
-    squares_s2: float = 0.0
-    shortest_s: float = math.inf
-
-    def add(self, duration_s: float) -> None:
-        self.answers += 1
-        self.sum_s += duration_s
-        self.squares_s2 += duration_s * duration_s
-        self.shortest_s = min(self.shortest_s, duration_s)
+FORGETS_S = 2.0
+"""Of a model that answered nothing for so long nothing is known any more."""
 
 
 # Contract
 #
-# likely_s is what nearly every answer of the last window took no longer than: their mean and two
-# standard deviations, but no more than ten times the shortest, for beyond that it is not chance
-# that differs but what was asked. An answer that came too late asks for at least as much and half
-# more each time, up to three times the mean, and each that came in time for a hundredth less: what
-# callers ask for in their last milliseconds is not worth beginning. Nothing is remembered for three
-# windows: a server that refuses by it and therefore answers nothing forgets, and tries again.
+# What an answer takes beside its wait in a queue grows with the requests that are under way: they
+# are read, decoded and sent by the same few threads. So the time is kept for each of them, and
+# foretold for as many as are under way now (Little 1961, "A Proof for the Queuing Formula
+# L = lambda W"), but as no more than three usual answers: a model that does not wait for the
+# others must not be judged by their number. Both follow the latest answers. The caution says how
+# many times what is foretold must fit into the caller's time. It grows by half with an answer that
+# came late, or took most of its caller's time, ten times a second at most since those of one moment
+# have one cause, and shrinks by a hundredth with each that came well in time. A server that refuses
+# by it and answers nothing forgets, and tries again.
 class Pace:
-    """Remembers the durations of the window at hand and of the one before."""
+    """What answers of one model took of late, and how far that can be relied on."""
 
     def __init__(self) -> None:
-        self._began_s = -math.inf
-        self._before = _Window()
-        self._now = _Window()
-        self._margin_s = 0.0
+        self._mean_s = 0.0
+        self._each_s = 0.0
+        self._caution = 1.0
+        self._learned_s = self._grown_s = -math.inf
 
-    def learn(self, duration_s: float, now_s: float) -> None:
-        """An answer took so long."""
-        self._turn(now_s)
-        self._now.add(duration_s)
-        self._margin_s *= _KEPT_IN_TIME
+    def learn(self, duration_s: float, under_way: int, now_s: float) -> None:
+        """An answer took so long.
 
-    def learn_late(self, duration_s: float, now_s: float) -> None:
-        """An answer was not there after so long, and then nobody waited for it any more."""
-        self._turn(now_s)
-        grown_s = max(self._margin_s * _GROWTH_LATE, duration_s)
-        self._margin_s = min(grown_s, _MOST_MEANS * (self._mean_s() or _UNKNOWN_MEAN_S))
+        Args:
+            duration_s: beside its wait in a queue.
+            under_way: how many requests were, itself included, when it came.
+            now_s: the instant.
+        """
+        each_s = duration_s / under_way
+        if now_s - self._learned_s >= FORGETS_S:
+            self._mean_s, self._each_s = duration_s, each_s
+        self._mean_s += (duration_s - self._mean_s) * _SHARE_OF_LATEST
+        self._each_s += (each_s - self._each_s) * _SHARE_OF_LATEST
+        self._learned_s = now_s
 
-    def likely_s(self, now_s: float) -> float:
-        """What an answer takes now, with some luck to spare; 0 when nothing is known."""
-        self._turn(now_s)
-        shortest_s = min(self._before.shortest_s, self._now.shortest_s)
-        return max(self._margin_s, min(self._nearly_all_s(), _OF_ONE_KIND * shortest_s))
+    def learn_in_time(self) -> None:
+        """An answer was there well before its deadline."""
+        self._caution = max(1.0, self._caution * _KEPT_IN_TIME)
 
-    def _nearly_all_s(self) -> float:
-        answers = self._before.answers + self._now.answers
-        if not answers:
+    def learn_late(self, now_s: float) -> None:
+        """An answer was not there in time, or not well before."""
+        if now_s - self._grown_s >= _GROWS_EVERY_S:
+            self._caution = min(self.caution(now_s) * _GROWTH_LATE, _MOST_CAUTION)
+            self._grown_s = now_s
+
+    def likely_s(self, under_way: int, now_s: float) -> float:
+        """What an answer takes now that so many are under way; 0 when nothing is known."""
+        if now_s - self._learned_s >= FORGETS_S:
             return 0.0
-        mean_s = self._mean_s()
-        squares_s2 = (self._before.squares_s2 + self._now.squares_s2) / answers
-        return mean_s + _DEVIATIONS * math.sqrt(max(0.0, squares_s2 - mean_s * mean_s))
+        return min(self._each_s * under_way, _MOST_MEANS * self._mean_s)
 
-    def _mean_s(self) -> float:
-        answers = self._before.answers + self._now.answers
-        return (self._before.sum_s + self._now.sum_s) / answers if answers else 0.0
-
-    def _turn(self, now_s: float) -> None:
-        if now_s - self._began_s < WINDOW_S:
-            return
-        is_next = now_s - self._began_s < 2 * WINDOW_S
-        self._before = self._now if is_next else _Window()
-        self._margin_s = self._margin_s if is_next else 0.0
-        self._began_s, self._now = now_s, _Window()
+    def caution(self, now_s: float) -> float:
+        """How many times what is foretold must fit; 1 or more."""
+        return self._caution if now_s - self._grown_s < _CAUTIOUS_S else 1.0
 
 
-_DEVIATIONS = 2.0
-_OF_ONE_KIND = 10.0
+_SHARE_OF_LATEST = 0.1
 _GROWTH_LATE = 1.5
 _KEPT_IN_TIME = 0.99
+_GROWS_EVERY_S = 0.1
+_MOST_CAUTION = 8.0
+# Of the caller's time; what the caller sees ends later, by its own reading and the way there.
+_NEARLY = 2 / 3
+_CAUTIOUS_S = 10.0
 _MOST_MEANS = 3.0
-_UNKNOWN_MEAN_S = 0.03
 
 
 # Contract
 #
-# Lives on the loop thread. Of those that have too little time ten a second are let through all the
-# same, so that a wrong idea of what an answer takes mends itself. Shares: what is being answered
-# cannot be taken back, so a caller that would have fewer requests under way than another (by
-# address, and by connection within its own) is let in beyond the limit too, an eighth more at most;
-# so is what is critical. As many as end then are refused to those that have more, until the caller
-# has as many as they. A caller is remembered while it has any.
+# Lives on the loop thread. While only a few are under way, only the queue is asked: nothing is
+# saved by refusing then, and an answer shows how long it takes. Of those that have too little time
+# ten a second are let through all the same, so that a wrong idea of what an answer takes mends
+# itself. Shares: what is being answered cannot be taken back, so a caller that would have fewer
+# requests under way than another (by address, and by connection within its own) is let in beyond
+# the limit too, an eighth more at most; so is what is critical. As many as end then are refused to
+# those that have more, until the caller has as many as they. A caller is remembered while it has
+# any.
 class Pressure:
     """Counts the calls that are being answered and knows how long answers take.
 
@@ -159,78 +153,89 @@ class Pressure:
         """
         return self.is_full or self._clock.now_s() - self._pressed_s < _WARY_S
 
-    def begin_request(self, caller: str) -> None:
-        """One more request of a caller is being answered."""
+    def begin_request(self, caller: str) -> int:
+        """One more request of a caller is being answered; how many are, with it."""
         self._running += 1
         self._holdings.add(caller)
+        return self._running
 
     def end_request(self, caller: str) -> None:
         """One fewer is."""
         self._running -= 1
         self._holdings.remove(caller)
 
-    def learn_answer(self, model: str, rows: int, duration_s: float) -> None:
+    def learn_answer(
+        self, trace: Trace, duration_s: float, timeout_s: float | None, under_way: int
+    ) -> None:
         """A request was answered.
 
         Args:
-            model: which answered; empty for one that asked for no prediction.
-            rows: how many; how long a large request took says nothing about a small one.
-            duration_s: how long it took beside its wait in a queue, which knows itself how long it
-                is.
+            trace: of it. How long a request of many rows took says nothing about one of a single
+                row, nor does one that asked for no prediction.
+            duration_s: how long it took.
+            timeout_s: how long its caller would have waited; None for ever.
+            under_way: how many requests were, when it came.
         """
-        if model and rows == 1:
-            self._paces[model].learn(duration_s, self._clock.now_s())
+        if not trace.model or trace.rows != 1:
+            return
+        pace, now_s = self._paces[trace.model], self._clock.now_s()
+        pace.learn(duration_s - trace.queued_s, under_way, now_s)
+        if timeout_s is not None and duration_s > _NEARLY * timeout_s:
+            pace.learn_late(now_s)
+        else:
+            pace.learn_in_time()
 
     def learn_refusal(self) -> None:
         """A request that had been read found no room."""
         self._pressed_s = self._clock.now_s()
 
-    def learn_late(self, model: str, duration_s: float) -> None:
+    def learn_late(self, model: str) -> None:
         """A request that had been read was not answered in time.
 
         Args:
             model: of which it asked; empty when that was not found.
-            duration_s: until nobody waited for it any more.
         """
         self._pressed_s = self._clock.now_s()
         if model:
-            self._paces[model].learn_late(duration_s, self._pressed_s)
+            self._paces[model].learn_late(self._pressed_s)
 
-    def check_room(
-        self,
-        models: Iterable[str],
-        timeout_s: float | None,
-        caller: str = "",
-        priority: Priority | None = None,
-    ) -> None:
-        """Returns when one more request may be answered in time.
+    def check_room(self, caller: str = "", priority: Priority | None = None) -> None:
+        """Returns when one more request of this caller may be answered.
+
+        Raises:
+            QueueFull: too many are being answered.
+        """
+        if self.is_full_for(caller, priority):
+            raise self.too_many()
+
+    def executed_by_s(self, model: str, deadline_s: float, ahead: int) -> float:
+        """When one more row must have been executed so that its answer is there by a deadline.
 
         What waits inside gRPC has no other sign of having waited than how little time is left.
 
         Args:
-            models: of which it may ask one.
-            timeout_s: what is left of the caller's time; None when there is no limit.
-            caller: who asks.
-            priority: of the request; None where nobody asks who calls.
+            model: of which is asked.
+            deadline_s: an instant of the clock.
+            ahead: requests that were let in and that nobody has begun to answer.
 
         Raises:
-            QueueFull: too many are being answered; or of each model an answer to a single row
-                takes longer now than the caller has.
+            QueueFull: it would be late without any wait for the device.
         """
-        if self.is_full_for(caller, priority):
-            raise self.too_many()
-        if timeout_s is None:
-            return
-        now_s = self._clock.now_s()
-        likely_s = min((self._paces[each].likely_s(now_s) for each in models), default=0.0)
-        if timeout_s < likely_s:
-            if now_s - self._tried_s >= _TRIED_EVERY_S:
-                self._tried_s = now_s
-                return
-            raise QueueFull(
-                f"an answer takes {likely_s:.3f} s now, which is later than it is wanted",
-                _RETRY_AFTER_S,
-            )
+        under_way = self._running + ahead
+        if under_way < _FEW:
+            return deadline_s
+        now_s, pace = self._clock.now_s(), self._paces[model]
+        likely_s, caution = pace.likely_s(under_way, now_s), pace.caution(now_s)
+        by_s = now_s + (deadline_s - now_s) / caution - likely_s
+        if by_s >= now_s:
+            return by_s
+        if now_s - self._tried_s >= _TRIED_EVERY_S:
+            self._tried_s = now_s
+            return deadline_s
+        raise QueueFull(
+            f"an answer takes {likely_s * caution:.3f} s now, which is later than it is wanted",
+            _RETRY_AFTER_S,
+        )
 
     def too_many(self) -> QueueFull:
         """The refusal of one more than the limit."""
@@ -281,13 +286,22 @@ class LoadShedder:
             QueueFull: none would.
         """
         models = self._versions.ready()
-        self._pressure.check_room((model.name for model in models), timeout_s, caller, priority)
+        self._pressure.check_room(caller, priority)
         deadline_s, asking = self._predictor.deadline_s(timeout_s), with_priority(caller, priority)
-        refusals = [model.batcher.refusal(deadline_s, asking, ahead) for model in models]
+        refusals = [self._refusal(model, deadline_s, asking, ahead) for model in models]
         full = [each for each in refusals if isinstance(each, QueueFull)]
         # Where a version drains, the call goes on to be told so.
         if full and len(full) == len(models):
             raise min(full, key=lambda each: each.retry_after_s)
+
+    def _refusal(
+        self, model: ServedModel, deadline_s: float, caller: Hashable, ahead: Ahead
+    ) -> ServingError | None:
+        try:
+            by_s = self._pressure.executed_by_s(model.name, deadline_s, ahead.rows)
+        except QueueFull as late:
+            return late
+        return model.batcher.refusal(by_s, caller, ahead)
 
     def only_model(self) -> tuple[str, int]:
         """Name and version when only one answers; else an empty name and 0."""

@@ -1,86 +1,80 @@
-"""What answers take of late, against a plain list of all of them."""
-
-import statistics
+"""What answers take of late, for as many as are under way, and how far it is relied on."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchproof_server.rpc.pressure import WINDOW_S, Pace
+from batchproof_server.rpc.pressure import FORGETS_S, Pace
 
-# Sixteenths of a second are exact, as is the window.
-gaps = st.integers(0, 40).map(lambda ticks: ticks / 16)
+durations = st.lists(st.floats(1e-4, 100), min_size=1, max_size=40)
+
+
+def answered(pace: Pace, *durations_s: float, under_way: int = 1, now_s: float = 1.0) -> Pace:
+    for duration_s in durations_s:
+        pace.learn(duration_s, under_way, now_s)
+    return pace
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
-    assert Pace().likely_s(5.0) == 0
+    assert Pace().likely_s(9, 5.0) == 0
+    assert Pace().caution(5.0) == 1
 
 
 def test_a_server_that_answers_nothing_forgets() -> None:
+    pace = answered(Pace(), 0.4, now_s=10.0)
+    assert pace.likely_s(1, 10.9) == pytest.approx(0.4)
+    assert pace.likely_s(1, 10.0 + FORGETS_S) == 0
+    assert answered(pace, 0.1, now_s=20.0).likely_s(1, 20.0) == pytest.approx(0.1)
+
+
+def test_half_as_many_under_way_take_half_as_long() -> None:
+    pace = answered(Pace(), *[0.2] * 9, under_way=100)
+    assert pace.likely_s(100, 1.0) == pytest.approx(0.2)
+    assert pace.likely_s(50, 1.0) == pytest.approx(0.1)
+    assert pace.likely_s(150, 1.0) == pytest.approx(0.3)
+
+
+def test_a_model_that_does_not_wait_for_the_others_is_not_judged_by_their_number() -> None:
+    pace = answered(Pace(), *[0.01] * 9)
+    assert pace.likely_s(1_000, 1.0) == pytest.approx(0.03)
+
+
+def test_it_follows_the_latest_answers() -> None:
+    pace = answered(Pace(), *[0.5] * 50, *[0.01] * 50)
+    assert pace.likely_s(1, 1.0) < 0.02
+
+
+def test_late_answers_make_it_cautious_and_answers_in_time_trusting_again() -> None:
     pace = Pace()
-    pace.learn(0.4, 10.0)
-    assert pace.likely_s(10.9) == pytest.approx(0.4)
-    assert pace.likely_s(10.0 + 2 * WINDOW_S) == 0
-
-
-def test_a_few_large_requests_say_nothing_about_the_small_ones_beside_them() -> None:
-    pace = Pace()
-    for duration_s in (0.02, 5.0, 5.0, 5.0):
-        pace.learn(duration_s, 1.0)
-    assert pace.likely_s(1.0) == pytest.approx(0.2)
-
-
-def test_late_answers_ask_for_more_time_and_answers_in_time_for_less_again() -> None:
-    pace = Pace()
-    for _ in range(20):
-        pace.learn(0.01, 1.0)
-    for _ in range(5):
-        pace.learn_late(0.01, 1.0)
-    assert pace.likely_s(1.0) == pytest.approx(0.03)
+    for moment in range(4):
+        pace.learn_late(1.0 + 0.2 * moment)
+    assert pace.caution(1.7) == pytest.approx(1.5**4)
     for _ in range(400):
-        pace.learn(0.01, 1.0)
-    assert pace.likely_s(1.0) == pytest.approx(0.01, rel=0.3)
+        pace.learn_in_time()
+    assert pace.caution(1.7) == 1
 
 
-def test_however_many_are_late_no_more_is_asked_for_than_three_usual_answers() -> None:
+def test_those_that_are_late_in_one_moment_have_one_cause() -> None:
     pace = Pace()
-    pace.learn(0.01, 1.0)
     for _ in range(100):
-        pace.learn_late(30.0, 1.0)
-    assert pace.likely_s(1.0) == pytest.approx(0.03)
+        pace.learn_late(1.0)
+    assert pace.caution(1.0) == pytest.approx(1.5)
 
 
-def test_what_was_late_is_forgotten_too() -> None:
+def test_however_many_are_late_the_caution_has_an_end_and_is_forgotten() -> None:
     pace = Pace()
-    pace.learn_late(0.05, 1.0)
-    assert pace.likely_s(1.5) == 0.05
-    assert pace.likely_s(1.0 + 2 * WINDOW_S) == 0
+    for moment in range(100):
+        pace.learn_late(float(moment))
+    assert pace.caution(99.0) == 8
+    assert pace.caution(199.0) == 1
+    pace.learn_late(199.0)
+    assert pace.caution(199.0) == pytest.approx(1.5)
 
 
-@given(durations=st.lists(st.floats(1e-4, 100), min_size=1, max_size=40))
-def test_it_is_never_less_than_the_shortest_nor_the_mean_of_one_kind(
-    durations: list[float],
+@given(took=durations, under_way=st.integers(1, 500), now=st.integers(1, 500))
+def test_it_lies_between_the_shortest_and_the_longest_for_each_that_is_under_way(
+    took: list[float], under_way: int, now: int
 ) -> None:
-    pace = Pace()
-    for duration_s in durations:
-        pace.learn(duration_s, 1.0)
-    mean_s, deviation_s = statistics.fmean(durations), statistics.pstdev(durations)
-    expected_s = min(mean_s + 2 * deviation_s, 10 * min(durations))
-    assert pace.likely_s(1.0) == pytest.approx(expected_s, rel=1e-5)
-    assert pace.likely_s(1.0) >= min(durations) * (1 - 1e-9)
-
-
-@given(answers=st.lists(st.tuples(gaps, st.floats(0.001, 9)), max_size=30), later=gaps)
-def test_it_knows_one_to_three_windows(answers: list[tuple[float, float]], later: float) -> None:
-    pace, now_s, learned = Pace(), 0.0, list[tuple[float, float]]()
-    for gap_s, duration_s in answers:
-        now_s += gap_s
-        pace.learn(duration_s, now_s)
-        learned.append((now_s, duration_s))
-    now_s += later
-    likely_s = pace.likely_s(now_s)
-    sure = [took_s for at_s, took_s in learned if now_s - at_s < WINDOW_S]
-    possible = [took_s for at_s, took_s in learned if now_s - at_s < 3 * WINDOW_S]
-    assert likely_s <= 10 * min(sure, default=9.0)
-    assert likely_s <= 10 * max(possible, default=0.0)
-    assert not sure or likely_s >= min(possible) * (1 - 1e-9)
+    likely_s = answered(Pace(), *took, under_way=under_way).likely_s(now, 1.0)
+    assert likely_s <= max(took) * min(now / under_way, 3.0) * (1 + 1e-9)
+    assert likely_s >= min(took) * min(now / under_way, 3.0) * (1 - 1e-9)

@@ -21,7 +21,10 @@ def admission(*refusals: ServingError | None) -> LoadShedder:
         for n, refusal in enumerate(refusals)
     ]
     parts: Any = SimpleNamespace(
-        ready=lambda: models, deadline_s=lambda _: 1.0, check_room=lambda *_: None
+        ready=lambda: models,
+        deadline_s=lambda _: 1.0,
+        check_room=lambda *_: None,
+        executed_by_s=lambda _model, deadline_s, _ahead: deadline_s,
     )
     return LoadShedder(cast("Any", parts), cast("Any", parts), cast("Any", parts))
 
@@ -37,3 +40,35 @@ def test_where_some_version_may_answer_or_say_more_the_call_goes_on(
     refusals: tuple[ServingError | None, ...],
 ) -> None:
     admission(*refusals).check(None, "", Ahead())
+
+
+def test_what_an_answer_takes_beside_the_queue_is_not_the_queues_to_spend() -> None:
+    asked: list[float] = []
+    model = SimpleNamespace(
+        name="m", batcher=SimpleNamespace(refusal=lambda by, *_: asked.append(by))
+    )
+    parts: Any = SimpleNamespace(
+        ready=lambda: [model],
+        deadline_s=lambda _: 1.0,
+        check_room=lambda *_: None,
+        executed_by_s=lambda _model, deadline_s, _ahead: deadline_s - 0.25,
+    )
+    LoadShedder(cast("Any", parts), cast("Any", parts), cast("Any", parts)).check(0.9, "", Ahead())
+    assert asked == [0.75]
+
+
+def test_a_version_whose_answer_would_be_late_without_any_wait_is_a_full_one() -> None:
+    def late(*_: object) -> float:
+        raise SOONER
+
+    parts: Any = SimpleNamespace(
+        ready=lambda: [SimpleNamespace(name="m")],
+        deadline_s=lambda _: 1.0,
+        check_room=lambda *_: None,
+        executed_by_s=late,
+    )
+    with pytest.raises(QueueFull) as refused:
+        LoadShedder(cast("Any", parts), cast("Any", parts), cast("Any", parts)).check(
+            0.9, "", Ahead()
+        )
+    assert refused.value is SOONER
