@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import support.as_served  # noqa: F401 - decides how gRPC reads, before anything imports it
 from support.certificates import SHARED_CERTIFICATES
 from support.distribution import longest_first
 

@@ -27,6 +27,7 @@ from batchproof_server.commands.serve.arguments import add_serve
 from batchproof_server.commands.token.arguments import add_token
 from batchproof_server.commands.tta.arguments import add_tta
 from batchproof_server.observing.engine_lines import engine_lines_apart
+from batchproof_server.rpc.fronts.polling import read_on_the_queue
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -83,6 +84,8 @@ def main(argv: list[str] | None = None) -> int:
             'pip install ".[cpu]" in the repository (or ".[server]" without TensorFlow)\n'
         )
         return USAGE
+    if arguments.command == "serve":
+        read_on_the_queue()
     # Whoever hands over the arguments runs the command in a process of its own.
     code, is_whole_process = FAILED, argv is None and arguments.command in _OPENS_ENGINES
     try:

@@ -101,6 +101,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "os.environ": (
         "batchproof_server.application.config",
         "batchproof_server.observing.engine_lines",  # TensorFlow's own setting, for its own lines
+        "batchproof_server.rpc.fronts.polling",  # gRPC's own, before it is imported
         "batchproof_client.connection",
         "batchproof.keras",  # packs without the GPU, whose memory the training holds
     ),

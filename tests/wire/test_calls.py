@@ -11,10 +11,11 @@ from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.front import MakeFront
+from batchproof_server.rpc.gate import LoadShedder
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.native.outcomes import OutcomeReports
 from batchproof_server.rpc.native.service import PredictionService
-from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.routing import make_routes
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams

@@ -7,7 +7,8 @@ from batchproof_server.base.events import Observer
 from batchproof_server.base.spans import BeginSpans
 from batchproof_server.observing.logs import LogObserver
 from batchproof_server.rpc.calls import Calls
-from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.gate import LoadShedder
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.rpc.streams import Streams
 

@@ -17,12 +17,12 @@ from batchproof_server.rpc.fronts.choosing import FrontOfChoice
 from batchproof_server.rpc.fronts.front import Front, Routes
 from batchproof_server.rpc.fronts.health import check_routes
 from batchproof_server.rpc.fronts.reflection import reflection_routes
-from batchproof_server.rpc.gate import Gate
+from batchproof_server.rpc.gate import Gate, LoadShedder
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.management.keeping import keeping
 from batchproof_server.rpc.management.service import ManagementService, limited_to
 from batchproof_server.rpc.methods import Service, unary_routes
-from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.shadowing.orders import ShadowOrders
 
 # What others' protocols have for operators, and what their clients ask before.

@@ -4,12 +4,83 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batchproof_server.base.errors import QueueFull
-from batchproof_server.batching.connections import LetIn, address_of
+from batchproof_server.base.errors import QueueFull, ServingError
+from batchproof_server.base.priorities import Priority
+from batchproof_server.batching.connections import Ahead, LetIn, address_of
+from batchproof_server.batching.priorities import with_priority
+from batchproof_server.models.served import ServedModel
+from batchproof_server.models.versions import Versions
 from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.front import CallHead
-from batchproof_server.rpc.pressure import LoadShedder
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import Failure
+from batchproof_server.serving.predictor import Predictor
+
+
+class LoadShedder:
+    """Knows whether one more row could be answered, by whatever version.
+
+    Args:
+        predictor: turns the caller's time into a deadline.
+        versions: whose queues are asked.
+        pressure: knows what no queue does.
+    """
+
+    def __init__(self, predictor: Predictor, versions: Versions, pressure: Pressure) -> None:
+        self._predictor = predictor
+        self._versions = versions
+        self._pressure = pressure
+
+    def is_pressed(self) -> bool:
+        """Whether looking closer is worth it: it costs each call a message of its own."""
+        if self._pressure.is_pressed:
+            return True
+        # A loop and no generator: every call comes by here.
+        for model in self._versions.ready():  # noqa: SIM110
+            if model.batcher.is_pressed:
+                return True
+        return False
+
+    def check(
+        self,
+        timeout_s: float | None,
+        caller: str,
+        ahead: Ahead,
+        priority: Priority | None = None,
+    ) -> None:
+        """Returns when some version would accept one row.
+
+        Args:
+            timeout_s: what is left of the caller's time; None when there is no limit.
+            caller: who asks.
+            ahead: what was let in before and is in no queue yet.
+            priority: of the request; None where nobody asks who calls.
+
+        Raises:
+            QueueFull: none would.
+        """
+        models = self._versions.ready()
+        self._pressure.check_room(caller, priority)
+        deadline_s, asking = self._predictor.deadline_s(timeout_s), with_priority(caller, priority)
+        refusals = [self._refusal(model, deadline_s, asking, ahead) for model in models]
+        full = [each for each in refusals if isinstance(each, QueueFull)]
+        # Where a version drains, the call goes on to be told so.
+        if full and len(full) == len(models):
+            raise min(full, key=lambda each: each.retry_after_s)
+
+    def _refusal(
+        self, model: ServedModel, deadline_s: float, caller: Hashable, ahead: Ahead
+    ) -> ServingError | None:
+        try:
+            by_s = self._pressure.executed_by_s(model.name, deadline_s, ahead.rows)
+        except QueueFull as late:
+            return late
+        return model.batcher.refusal(by_s, caller, ahead)
+
+    def only_model(self) -> tuple[str, int]:
+        """Name and version when only one answers; else an empty name and 0."""
+        models = self._versions.ready()
+        return (models[0].name, models[0].version) if len(models) == 1 else ("", 0)
 
 
 # Contract

@@ -6,10 +6,9 @@ from batchproof_server.rpc.calls import Calls
 from batchproof_server.rpc.fronts.front import Routes
 from batchproof_server.rpc.fronts.health import check_routes, watch_routes
 from batchproof_server.rpc.fronts.reflection import reflection_routes
-from batchproof_server.rpc.gate import Gate
+from batchproof_server.rpc.gate import Gate, LoadShedder
 from batchproof_server.rpc.health import Health
 from batchproof_server.rpc.methods import Service, predictions_of, stream_routes, unary_routes
-from batchproof_server.rpc.pressure import LoadShedder
 from batchproof_server.rpc.streams import Streams
 
 

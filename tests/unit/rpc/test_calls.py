@@ -16,9 +16,9 @@ from batchproof_server.base.priorities import Priority
 from batchproof_server.batching.connections import Ahead, LetIn
 from batchproof_server.rpc.calls import Call, Calls, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
-from batchproof_server.rpc.gate import Gate
+from batchproof_server.rpc.gate import Gate, LoadShedder
 from batchproof_server.rpc.large_messages import QUICK_BYTES
-from batchproof_server.rpc.pressure import LoadShedder, Pressure
+from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import Failure
 from support.fakes import PATIENCE_S, FakeClock, Recorder, settle_loop, until
 

@@ -16,9 +16,8 @@ from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.access import AUTHORIZATION, PRIORITY, Guard
 from batchproof_server.rpc.calls import Call, Calls, Method
 from batchproof_server.rpc.fronts.front import CallHead, Code
-from batchproof_server.rpc.gate import Gate
+from batchproof_server.rpc.gate import Gate, LoadShedder
 from batchproof_server.rpc.methods import Service
-from batchproof_server.rpc.pressure import LoadShedder
 from batchproof_server.rpc.status import REQUEST_ID_KEY, Failure
 from batchproof_server.rpc.versions import KEY
 from batchproof_server.serving.off_loop import ByteBudget, OffLoop

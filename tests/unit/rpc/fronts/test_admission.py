@@ -7,7 +7,7 @@ import pytest
 
 from batchproof_server.base.errors import Draining, QueueFull, ServingError
 from batchproof_server.batching.connections import Ahead
-from batchproof_server.rpc.pressure import LoadShedder
+from batchproof_server.rpc.gate import LoadShedder
 
 FULL = QueueFull("full", 0.5)
 SOONER = QueueFull("full", 0.2)
