@@ -269,7 +269,7 @@ class Calls:
 
     def _finish_failed(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
         if failure.code is Code.DEADLINE_EXCEEDED:
-            self._pressure.learn_late(call.trace.model)
+            self._pressure.learn_late(call.trace.model, duration_s)
         self._record(name, call, duration_s, failure.code.name, failure.text)
         if is_cancelled():
             raise asyncio.CancelledError

@@ -11,7 +11,6 @@ from batchproof_server.serving.request import Trace
 
 _RETRY_AFTER_S = 0.1
 _WARY_S = 1.0
-_TRIED_EVERY_S = 0.1
 # Of the limit this part is kept, beyond it, for callers that have less than others.
 _SPARE_SHARE = 8
 # Fewer requests under way than these are no backlog.
@@ -27,20 +26,19 @@ FORGETS_S = 2.0
 # What an answer takes beside its wait in a queue grows with the requests that are under way: they
 # are read, decoded and sent by the same few threads. So the time is kept for each of them, and
 # foretold for as many as are under way now (Little 1961, "A Proof for the Queuing Formula
-# L = lambda W"), but as no more than three usual answers: a model that does not wait for the
-# others must not be judged by their number. Both follow the latest answers. The caution says how
-# many times what is foretold must fit into the caller's time. It grows by half with an answer that
-# came late, or took most of its caller's time, ten times a second at most since those of one moment
-# have one cause, and shrinks by a hundredth with each that came well in time. A server that refuses
-# by it and answers nothing forgets, and tries again.
+# L = lambda W"). It follows the latest answers, and sooner where they are quicker than foretold: a
+# model that does not wait for the requests of another must not be judged by their number for long.
+# The caution says how many times what is foretold must fit into the caller's time. It grows by half
+# with an answer that came late, or took most of its caller's time, if that was let in after it grew
+# before (what was let in earlier says nothing of it), and fades in some seconds. A model of which
+# nothing was heard is forgotten: a server that refuses by it must try again.
 class Pace:
     """What answers of one model took of late, and how far that can be relied on."""
 
     def __init__(self) -> None:
-        self._mean_s = 0.0
         self._each_s = 0.0
         self._caution = 1.0
-        self._learned_s = self._grown_s = -math.inf
+        self._heard_s = self._grown_s = self._tried_s = -math.inf
 
     def learn(self, duration_s: float, under_way: int, now_s: float) -> None:
         """An answer took so long.
@@ -51,54 +49,61 @@ class Pace:
             now_s: the instant.
         """
         each_s = duration_s / under_way
-        if now_s - self._learned_s >= FORGETS_S:
-            self._mean_s, self._each_s = duration_s, each_s
-        self._mean_s += (duration_s - self._mean_s) * _SHARE_OF_LATEST
-        self._each_s += (each_s - self._each_s) * _SHARE_OF_LATEST
-        self._learned_s = now_s
+        if now_s - self._heard_s >= FORGETS_S:
+            self._each_s = each_s
+        share = _SHARE_OF_QUICKER if each_s < self._each_s else _SHARE_OF_SLOWER
+        self._each_s += (each_s - self._each_s) * share
+        self._heard_s = now_s
 
-    def learn_in_time(self) -> None:
-        """An answer was there well before its deadline."""
-        self._caution = max(1.0, self._caution * _KEPT_IN_TIME)
+    def learn_late(self, duration_s: float, now_s: float) -> None:
+        """An answer was not there in time, or not well before.
 
-    def learn_late(self, now_s: float) -> None:
-        """An answer was not there in time, or not well before."""
-        if now_s - self._grown_s >= _GROWS_EVERY_S:
-            self._caution = min(self.caution(now_s) * _GROWTH_LATE, _MOST_CAUTION)
+        Args:
+            duration_s: how long ago its request had come.
+            now_s: the instant.
+        """
+        if now_s - self._heard_s < FORGETS_S:
+            self._heard_s = now_s
+        if now_s - duration_s >= self._grown_s:
+            self._caution = min(self.caution(now_s) * _GROWTH, _MOST_CAUTION)
             self._grown_s = now_s
 
     def likely_s(self, under_way: int, now_s: float) -> float:
         """What an answer takes now that so many are under way; 0 when nothing is known."""
-        if now_s - self._learned_s >= FORGETS_S:
-            return 0.0
-        return min(self._each_s * under_way, _MOST_MEANS * self._mean_s)
+        return 0.0 if now_s - self._heard_s >= FORGETS_S else self._each_s * under_way
 
     def caution(self, now_s: float) -> float:
         """How many times what is foretold must fit; 1 or more."""
-        return self._caution if now_s - self._grown_s < _CAUTIOUS_S else 1.0
+        return 1.0 + (self._caution - 1.0) * math.exp((self._grown_s - now_s) / _FADES_S)
+
+    def is_tried(self, now_s: float) -> bool:
+        """Whether one that has too little time is let through all the same; ten a second are."""
+        if now_s - self._tried_s < _TRIED_EVERY_S:
+            return False
+        self._tried_s = now_s
+        return True
 
 
-_SHARE_OF_LATEST = 0.1
-_GROWTH_LATE = 1.5
-_KEPT_IN_TIME = 0.99
-_GROWS_EVERY_S = 0.1
-_MOST_CAUTION = 8.0
+_SHARE_OF_QUICKER = 0.3
+_SHARE_OF_SLOWER = 0.1
+_GROWTH = 1.5
+_MOST_CAUTION = 4.0
+_FADES_S = 5.0
+_TRIED_EVERY_S = 0.1
 # Of the caller's time; what the caller sees ends later, by its own reading and the way there.
 _NEARLY = 2 / 3
-_CAUTIOUS_S = 10.0
-_MOST_MEANS = 3.0
 
 
 # Contract
 #
 # Lives on the loop thread. While only a few are under way, only the queue is asked: nothing is
 # saved by refusing then, and an answer shows how long it takes. Of those that have too little time
-# ten a second are let through all the same, so that a wrong idea of what an answer takes mends
-# itself. Shares: what is being answered cannot be taken back, so a caller that would have fewer
-# requests under way than another (by address, and by connection within its own) is let in beyond
-# the limit too, an eighth more at most; so is what is critical. As many as end then are refused to
-# those that have more, until the caller has as many as they. A caller is remembered while it has
-# any.
+# ten a second of each model are let through all the same, so that a wrong idea of what an answer
+# takes mends itself. Shares: what is being answered cannot be taken back, so a caller that would
+# have fewer requests under way than another (by address, and by connection within its own) is let
+# in beyond the limit too, an eighth more at most; so is what is critical. As many as end then are
+# refused to those that have more, until the caller has as many as they. A caller is remembered
+# while it has any.
 class Pressure:
     """Counts the calls that are being answered and knows how long answers take.
 
@@ -114,7 +119,6 @@ class Pressure:
         self._holdings = Holdings()
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._pressed_s = -math.inf
-        self._tried_s = -math.inf
 
     @property
     def is_idle(self) -> bool:
@@ -176,23 +180,22 @@ class Pressure:
         pace, now_s = self._paces[trace.model], self._clock.now_s()
         pace.learn(duration_s - trace.queued_s, under_way, now_s)
         if timeout_s is not None and duration_s > _NEARLY * timeout_s:
-            pace.learn_late(now_s)
-        else:
-            pace.learn_in_time()
+            pace.learn_late(duration_s, now_s)
 
     def learn_refusal(self) -> None:
         """A request that had been read found no room."""
         self._pressed_s = self._clock.now_s()
 
-    def learn_late(self, model: str) -> None:
+    def learn_late(self, model: str, duration_s: float) -> None:
         """A request that had been read was not answered in time.
 
         Args:
             model: of which it asked; empty when that was not found.
+            duration_s: until nobody waited for it any more.
         """
         self._pressed_s = self._clock.now_s()
         if model:
-            self._paces[model].learn_late(self._pressed_s)
+            self._paces[model].learn_late(duration_s, self._pressed_s)
 
     def check_room(self, caller: str = "", priority: Priority | None = None) -> None:
         """Returns when one more request of this caller may be answered.
@@ -224,8 +227,7 @@ class Pressure:
         by_s = now_s + (deadline_s - now_s) / caution - likely_s
         if by_s >= now_s:
             return by_s
-        if now_s - self._tried_s >= _TRIED_EVERY_S:
-            self._tried_s = now_s
+        if pace.is_tried(now_s):
             return deadline_s
         raise QueueFull(
             f"an answer takes {likely_s * caution:.3f} s now, which is later than it is wanted",

@@ -160,7 +160,7 @@ async def test_what_came_too_late_makes_the_server_look_first_and_be_more_cautio
     assert not bench.is_pressed()
     await late(bench)
     assert bench.is_pressed()
-    assert bench.leaves_s(3.0) == pytest.approx(3.0 / 1.5 - 0.9 * 8 / 9)
+    assert bench.leaves_s(3.0) == pytest.approx(3.0 / 1.5 - 0.8)
     bench.refused_below(0.8 * 1.5)
 
 
