@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import support.as_served  # noqa: F401 - decides how gRPC reads, before anything imports it
+from batchproof_server.rpc.fronts.polling import read_on_the_queue
 from support.certificates import SHARED_CERTIFICATES
 from support.distribution import longest_first
+
+# Servers in the tests read their connections as those of `serve` do. No test has imported gRPC yet.
+read_on_the_queue()
 
 # Deadlines off, and slow data is no fault: the machine's speed is not the contract. In CI the
 # examples are derived from the test itself, so that the same commit always meets the same verdict.

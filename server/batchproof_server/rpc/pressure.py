@@ -16,7 +16,6 @@ _SPARE_SHARE = 8
 # Fewer requests under way than these are no backlog.
 _FEW = 8
 
-
 FORGETS_S = 2.0
 """Of a model that answered nothing for so long nothing is known any more."""
 
@@ -197,7 +196,7 @@ class Pressure:
         if model:
             self._paces[model].learn_late(duration_s, self._pressed_s)
 
-    def check_room(self, caller: str = "", priority: Priority | None = None) -> None:
+    def check_room(self, caller: str, priority: Priority | None = None) -> None:
         """Returns when one more request of this caller may be answered.
 
         Raises:
