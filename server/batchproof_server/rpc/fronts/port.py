@@ -10,6 +10,10 @@ from batchproof_server.rpc.settings import ConnectionSettings, RpcSettings
 
 # Of calls that no handler was given to yet. Each costs a few kB and what it sent of its message.
 _MOST_PENDING: Final = 1 << 14
+# Of a call whose message is too large, or whose caller has gone, the core says first that there is
+# no message, and only in a moment that it has ended the call. Any front waits that long, so that no
+# route begins such a call as one that was sent without a message.
+CORE_TELLS_S: Final = 0.05
 
 
 def address_of(host: str, port: int) -> str:

@@ -34,6 +34,7 @@ from batchproof_server.rpc.fronts.inflating import (
     Inflater,
     is_compressed,
 )
+from batchproof_server.rpc.fronts.port import CORE_TELLS_S
 from batchproof_server.rpc.fronts.room import Allowance, Patience, Room
 from batchproof_server.rpc.settings import RpcSettings
 
@@ -272,12 +273,11 @@ class OpenCalls:
         self._read_next()
 
     # Of a message that is too large or cannot be decompressed the core tells the caller by itself.
-    # Of one that never came, or that ends half-way, it tells nobody; nor does it say at once that a
-    # call was cancelled, which it does in a moment.
+    # Of one that never came, or that ends half-way, it tells nobody.
     def _miss(self, call_id: int, *, is_ours: bool) -> None:
         if is_ours:
             loop = asyncio.get_running_loop()
-            loop.call_later(_CORE_TELLS_S, self._begin_without, call_id)
+            loop.call_later(CORE_TELLS_S, self._begin_without, call_id)
 
     def _begin_without(self, call_id: int) -> None:
         if (opened := self._open.get(call_id)) is not None:
@@ -340,7 +340,6 @@ class OpenCalls:
 
 # More calls than these never wait for room: each holds what it sent of its message unasked.
 _MOST_WAITING: Final = 1024
-_CORE_TELLS_S: Final = 0.05
 _CANCELLED_WORK_S: Final = 1.0
 _UNKNOWN_METHOD: Final = Status(Code.UNIMPLEMENTED, "this server has no such method")
 _FULL: Final = "too many bytes of requests are being read or answered"

@@ -12,6 +12,7 @@ from batchproof_server.base.clock import Alarm, Clock
 from batchproof_server.rpc.fronts import returning
 from batchproof_server.rpc.fronts.front import CallHead, Code, Status
 from batchproof_server.rpc.fronts.inflating import CannotInflate, Inflater, is_compressed
+from batchproof_server.rpc.fronts.port import CORE_TELLS_S
 from batchproof_server.rpc.fronts.room import Patience, Room
 from batchproof_server.rpc.settings import RpcSettings
 
@@ -78,6 +79,7 @@ class MessageReads:
             self._messages.pop(head.id, None)
             self._patience.end(head.id)
         if content is aio.EOF:
+            await asyncio.sleep(CORE_TELLS_S)  # cancelled where the core has ended the call
             return None
         self._room.arrived(head.id, len(content))
         return await self._inflated(head.id, content) if is_compressed(content) else content
