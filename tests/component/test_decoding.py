@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ from batchproof_server.serving.off_loop import (
     DecodingSettings,
     OffLoop,
     all_or_none,
+    decode_each,
 )
 from support.bundles_on_disk import picture
 from support.engine_bench import recipe_for
@@ -69,15 +71,23 @@ class GatedRecipe:
         return cast("Recipe", self)
 
 
+async def decode(
+    decodes: OffLoop, recipe: GatedRecipe | Recipe, images: Sequence[bytes], views: int = 0
+) -> list[Array]:
+    """The rows of each picture."""
+    whole = cast("Recipe", recipe)
+    return await decode_each(partial(decodes.decode, whole, whole.apply, views), images)
+
+
 async def gated(decodes: OffLoop, recipe: GatedRecipe, images: Sequence[bytes]) -> list[Array]:
     """Decodes with a gated recipe."""
-    return await decodes.decode(recipe.as_recipe(), images, recipe.apply)
+    return await decode(decodes, recipe, images)
 
 
 async def test_one_row_for_each_picture_in_their_order() -> None:
     recipe = recipe_for(2, 2, 3)
     with decoding() as (decodes, recorder):
-        rows = await decodes.decode(recipe, [picture(level) for level in range(5)], recipe.apply)
+        rows = await decode(decodes, recipe, [picture(level) for level in range(5)])
     assert [row[0, 0, 0] for row in rows] == [0, 1, 2, 3, 4]
     assert [record.image_format for record in recorder.decoded] == ["png"] * 5
 
@@ -86,9 +96,9 @@ async def test_the_picture_to_blame_is_named_by_its_index_among_several() -> Non
     recipe = recipe_for(2, 2, 3)
     with decoding() as (decodes, recorder):
         with pytest.raises(InvalidInput, match=r"^image 1: "):
-            await decodes.decode(recipe, [picture(), b"junk"], recipe.apply)
+            await decode(decodes, recipe, [picture(), b"junk"])
         with pytest.raises(InvalidInput, match=r"^(?!image)"):
-            await decodes.decode(recipe, [b"junk"], recipe.apply)
+            await decode(decodes, recipe, [b"junk"])
     assert len(recorder.decoded) <= 1
 
 
@@ -113,7 +123,7 @@ async def test_views_are_counted_with_their_picture() -> None:
         decoding(max_decoded_bytes=49) as (decodes, _),
         pytest.raises(InvalidInput, match="takes 50 bytes"),
     ):
-        await decodes.decode(recipe.as_recipe(), [b"a"], recipe.apply, views=4)
+        await decode(decodes, recipe, [b"a"], views=4)
 
 
 async def test_who_waits_for_much_is_not_overtaken_by_those_who_want_little() -> None:
@@ -203,3 +213,41 @@ async def test_when_one_fails_the_others_are_cancelled_and_have_ended() -> None:
     with pytest.raises(InvalidInput, match="bad"):
         await all_or_none([wait("a"), fail(), wait("b")])
     assert sorted(ended) == ["a", "b"]
+
+
+async def test_who_wants_little_takes_nothing_at_once_while_somebody_waits_for_much() -> None:
+    budget = ByteBudget(10)
+    assert budget.take(5)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(budget.wait_for, 8)
+        await until(budget._next.locked)
+        assert not budget.take(1)
+        budget.give_back(5)
+        waiting.result(PATIENCE_S)
+    assert budget.take(2)
+    assert not budget.take(1)
+
+
+async def test_memory_that_is_waited_for_comes_when_it_is_there_or_is_refused() -> None:
+    with decoding(max_decoded_bytes=10) as (decodes, _):
+        first = await decodes.wait_for_budget(8)
+        second = asyncio.ensure_future(decodes.wait_for_budget(9))
+        await until(decodes._budget._next.locked)
+        first()
+        (await second)()
+        with pytest.raises(InvalidInput, match="takes 11 bytes of memory, expected at most 10"):
+            await decodes.wait_for_budget(11)
+        (await decodes.wait_for_budget(10))()
+
+
+async def test_memory_that_comes_when_nobody_wants_it_any_more_is_given_back() -> None:
+    with decoding(max_decoded_bytes=10) as (decodes, _):
+        first = await decodes.wait_for_budget(8)
+        gone = asyncio.ensure_future(decodes.wait_for_budget(9))
+        await until(decodes._budget._next.locked)
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert gone.cancelled()
+        first()
+        (await decodes.wait_for_budget(10))()
+        assert decodes._budget._used_bytes == 0

@@ -7,6 +7,7 @@ from batchproof_server.devices.arena import make_arena
 from batchproof_server.devices.child import NOBODY, ChildListener, Loss
 from batchproof_server.devices.device import Device, DeviceState, Execution
 from batchproof_server.devices.executing import SlotExecutor
+from batchproof_server.devices.picture_slots import PictureSlots
 from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.restarting import Process, Restart, Restarter
 from batchproof_server.devices.settings import DeviceSettings
@@ -79,6 +80,7 @@ class FakeProcess:
         self.arena = make_arena()
         self.executor = SlotExecutor(backend, self.arena)
         self.records: list[bytes] = []
+        self.pictures = PictureSlots((), self.records.append, FakeClock(), lambda: None)
         self.listener = NOBODY
         self.ended = ""
 

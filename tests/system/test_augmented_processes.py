@@ -1,4 +1,4 @@
-"""Same picture, same augmented answer: in two processes, beside other rows, after a restart."""
+"""Same picture, same augmented answer: in two processes, beside other rows, in a device process."""
 
 import asyncio
 import signal
@@ -20,9 +20,18 @@ TTA = pb.TestTimeAugmentation(
 )
 
 
-async def rows(server: ServerProcess, pictures: list[bytes], neighbours: int = 0) -> list[bytes]:
+# Some of the pictures are sure after their plain view, and some are not.
+EARLY = pb.TestTimeAugmentation(policy="d4", early_exit=0.999, return_views=True)
+
+
+async def rows(
+    server: ServerProcess,
+    pictures: list[bytes],
+    neighbours: int = 0,
+    tta: pb.TestTimeAugmentation = TTA,
+) -> list[bytes]:
     """The rows of one augmented request, sent amid others."""
-    options: dict[str, Any] = {"return_probabilities": True, "tta": TTA}
+    options: dict[str, Any] = {"return_probabilities": True, "tta": tta}
     others = [
         images(samples()[place : place + 2], tta=pb.TestTimeAugmentation(policy="d4"))
         for place in range(neighbours)
@@ -37,16 +46,18 @@ async def rows(server: ServerProcess, pictures: list[bytes], neighbours: int = 0
     return [bits(row) for row in answer.rows]
 
 
-async def test_two_processes_and_a_restarted_one_give_a_picture_the_same_bits(
+async def test_two_processes_and_one_whose_devices_decode_give_a_picture_the_same_bits(
     embedded: ServerProcess, serve: Serve
 ) -> None:
+    early = await rows(embedded, samples()[:16], tta=EARLY)
     pictures = [samples()[3], encoded("JPEG", 64), samples()[17]]
     here = await rows(embedded, pictures)
     assert len(set(here)) == 3
     assert await rows(embedded, pictures[::-1], neighbours=9) == here[::-1]
-    for _ in ("another process", "a restart"):
-        there = serve(EMBEDDED).wait_serving()
+    for kind in ("thread", "process"):
+        there = serve(EMBEDDED, variables={"BATCHPROOF_DEVICES__KIND": kind}).wait_serving()
         assert await rows(there, pictures[1:], neighbours=4) == here[1:]
+        assert await rows(there, samples()[:16], tta=EARLY) == early
         assert there.stop(signal.SIGTERM) == 0
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -50,6 +51,26 @@ class Codes:
 def test_the_front_never_maps_an_engine(server: ServerProcess) -> None:
     assert not _mapped(server.process.pid, ENGINE_LIBRARIES)
     assert _mapped(device_of(server).pid, ENGINE_LIBRARIES)
+
+
+def test_the_front_maps_neither_an_engine_nor_a_decoder_when_tensorflow_decodes(
+    serve: Serve, tmp_path: Path
+) -> None:
+    models = shutil.copytree(EMBEDDED, tmp_path / "models")
+    bundle = models / "fashion-mnist" / "1"
+    (bundle / "profile.json").unlink()  # of the other recipe
+    manifest = (bundle / "batchproof.toml").read_text()
+    (bundle / "batchproof.toml").write_text(
+        manifest.replace("[recipe]", '[recipe]\ndecoder = "tensorflow-fast"').replace(
+            'library = "pillow"', 'library = "tensorflow"'
+        )
+    )
+    other = serve(models, variables={"BATCHPROOF_DEVICES__KIND": "process"}).wait_serving()
+    codes = asyncio.run(_codes_of_some(other))
+    assert set(codes.of) == {"OK"}
+    assert not _mapped(other.process.pid, (*ENGINE_LIBRARIES, "numba", "simplejpeg"))
+    assert _mapped(device_of(other).pid, ("tensorflow",))
+    assert other.metrics().of("batchproof_decode_seconds_count", format="png") == codes.of["OK"]
 
 
 def test_the_front_never_maps_what_only_keys_and_certificates_need(server: ServerProcess) -> None:
@@ -123,6 +144,15 @@ def test_signals_to_the_whole_group_are_for_the_front_alone(server: ServerProces
         device.send_signal(number)
     assert server.get("/readyz")[0] == 200
     assert device.is_running()
+
+
+async def _codes_of_some(server: ServerProcess) -> Codes:
+    """The codes of some pictures."""
+    codes = Codes()
+    async with connected(server.grpc) as stub:
+        outcomes = await asyncio.gather(*(ask(stub, images([PICTURE])) for _ in range(CLIENTS)))
+    codes.of.update(outcome.code for outcome in outcomes)
+    return codes
 
 
 async def _while_asking(server: ServerProcess, act: Callable[[], Any]) -> Codes:

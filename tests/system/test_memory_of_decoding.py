@@ -12,7 +12,9 @@ from PIL import Image
 
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof.v1 import prediction_pb2_grpc as pb_grpc
-from system.bundles import IMAGE_MANIFEST, encoded, write_affine
+from system.bundles import EMBEDDED, IMAGE_MANIFEST, encoded, write_affine
+from system.conftest import Serve
+from system.device_children import device_of
 from system.process import ServerProcess, started
 from system.traffic import code_of, images
 from unit.imaging.pictures import chunk
@@ -99,22 +101,26 @@ def _answered(server: ServerProcess, contents: list[bytes]) -> list[str]:
         return [code_of(answer) for answer in stub.PredictStream(iter(requests))]
 
 
-def _memory_bytes(server: ServerProcess, key: str) -> int:
-    status = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+def _memory_bytes(pid: int, key: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith(key))
 
 
-def _check_growth(server: ServerProcess, content: bytes, code: str) -> None:
+def _check_growth(server: ServerProcess, content: bytes, code: str, pid: int | None = None) -> None:
+    """Of the server, or of a device that decodes."""
     limit_bytes = BUDGET_BYTES + 2 * FILES * len(content) + SLACK_BYTES
     # The least of three: on a machine under load one in some thirty is up to 20 MB above the rest.
-    assert min(_growth_bytes(server, content, code) for _ in range(3)) < limit_bytes
+    assert (
+        min(_growth_bytes(server, content, code, pid or server.process.pid) for _ in range(3))
+        < limit_bytes
+    )
 
 
-def _growth_bytes(server: ServerProcess, content: bytes, code: str) -> int:
-    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
-    before_bytes = _memory_bytes(server, "VmRSS")
+def _growth_bytes(server: ServerProcess, content: bytes, code: str, pid: int) -> int:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    before_bytes = _memory_bytes(pid, "VmRSS")
     assert set(_answered(server, [content] * FILES)) == {code}
-    return _memory_bytes(server, "VmHWM") - before_bytes
+    return _memory_bytes(pid, "VmHWM") - before_bytes
 
 
 @pytest.mark.parametrize("kind", WORST)
@@ -127,3 +133,20 @@ def test_the_worst_files_of_a_format_stay_within_the_budget(
 @pytest.mark.parametrize("kind", ["progressive jpeg", "png with alpha", "lossy webp"])
 def test_files_that_are_cut_short_leave_nothing_behind(server: ServerProcess, kind: str) -> None:
     _check_growth(server, WORST[kind]()[:-100], "INVALID_ARGUMENT")
+
+
+def test_a_device_that_decodes_stays_within_the_budget_and_the_server_takes_nothing(
+    serve: Serve,
+) -> None:
+    settings = {
+        "BATCHPROOF_DEVICES__KIND": "process",
+        "BATCHPROOF_DECODING__THREADS": "4",
+        "BATCHPROOF_DECODING__MAX_DECODED_BYTES": str(BUDGET_BYTES),
+        "BATCHPROOF_IMAGES__MAX_IMAGE_BYTES": "20_000_000",
+    }
+    server = serve(EMBEDDED, variables=settings).wait_serving()
+    assert set(_answered(server, [encoded("PNG")] * FILES)) == {"OK"}
+    content = WORST["png with alpha"]()
+    _check_growth(server, content, "OK", device_of(server).pid)
+    grown_bytes = min(_growth_bytes(server, content, "OK", server.process.pid) for _ in range(3))
+    assert grown_bytes < 2 * FILES * len(content) + SLACK_BYTES

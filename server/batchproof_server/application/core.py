@@ -166,7 +166,8 @@ def _start_device(
 
     Where certificates are not kept they are as long as the server runs, so that a device that was
     lost is not proven once more before it is back. Several processes of a version divide the
-    cores among them, or each would take a thread for every one of them.
+    cores among them, or each would take a thread for every one of them, and so the threads that
+    decode.
     """
     if not config.proof.certificate_directory:
         proof = replace(config.proof, certificate_directory=kept.path())
@@ -174,5 +175,7 @@ def _start_device(
     if config.devices.count > 1 and not config.engine.intra_op_threads:
         share = max(1, usable_cpus() // config.devices.count)
         config = replace(config, engine=replace(config.engine, intra_op_threads=share))
-    request = device_request(config, place)
-    return start_process(DEVICE_COMMAND, request, clock, config.devices.max_memory_bytes)
+    request, limit_bytes = device_request(config, place), config.devices.max_memory_bytes
+    # One more than are decoded, so that a thread finds the next one there.
+    slots = 1 + -(-config.decoding.threads // config.devices.count)
+    return start_process(DEVICE_COMMAND, request, clock, limit_bytes, slots)

@@ -1,7 +1,7 @@
-"""The program of a device process: loads one version, tells what it is, executes, and ends.
+"""The program of a device process: loads one version, tells what it is, serves it, and ends.
 
-``python -m batchproof_server.application.device_process SOCKET MEMORY BYTES``, with descriptors
-that the server hands down, and the bytes of the request in the shared memory.
+``python -m batchproof_server.application.device_process SOCKET MEMORY BYTES PICTURES SLOT...``,
+with descriptors that the server hands down, and the bytes of the request in the shared memory.
 """
 
 import ctypes
@@ -16,23 +16,31 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 from batchproof_server.application.config import Config, prepare_engines
 from batchproof_server.application.plugs import loading_plugs
+from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.errors import ModelRefused
+from batchproof_server.base.signature import Array
 from batchproof_server.base.validation import parse_settings
 from batchproof_server.devices.arena import Arena
 from batchproof_server.devices.executing import SlotExecutor
+from batchproof_server.devices.picture_records import PictureAsked
+from batchproof_server.devices.picture_serving import PictureServer
 from batchproof_server.devices.records import Tag, pack
+from batchproof_server.imaging.decoded import PictureRows, RowsOfPictures
 from batchproof_server.models.device_facts import facts_of_loaded
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.recorded import load_warm
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import configure_logs
 from batchproof_server.observing.traces.settings import TracingSettings
 from batchproof_server.proof.settings import Progress
+from batchproof_server.tta.plan import unpack_views
 
 DEVICE_COMMAND: Final = (sys.executable, "-P", "-m", "batchproof_server.application.device_process")
 _PR_SET_PDEATHSIG: Final = 1
@@ -60,9 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 at the end of an orderly life; 1 when the version could not be loaded.
     """
-    descriptor, memory, request_bytes = map(int, arguments)
+    descriptor, memory, request_bytes, pictures, *slots = map(int, arguments)
     channel, arena = socket.socket(fileno=descriptor), Arena(memory)
-    for inherited in (descriptor, memory):
+    for inherited in (descriptor, memory, pictures, *slots):
         os.set_inheritable(inherited, False)  # noqa: FBT003 - it has no name
     request: Any = json.loads(arena.read(request_bytes))
     end_with_front(request["front"], channel)
@@ -71,11 +79,37 @@ def main(arguments: Sequence[str]) -> int:
     prepare_engines()
     logger = configure_logs(config.log.level, config.log.format, sys.stderr)
     with capture_library_logs(logger):
-        executor = _load(config, place, _Reports(channel, arena))
-        if executor is None:
+        loaded = _load(config, place, _Reports(channel, arena))
+        if loaded is None:
             return 1
-        executor.serve(channel)
+        if loaded.recipe is not None:
+            decode(loaded, socket.socket(fileno=pictures), tuple(map(Arena, slots)))
+        SlotExecutor(loaded.backend, arena).serve(channel)
     return 0
+
+
+def decode(loaded: LoadedModel, channel: socket.socket, slots: Sequence[Arena]) -> None:
+    """Decodes pictures from now on, on threads; one fewer than there are slots.
+
+    Args:
+        loaded: takes pictures.
+        channel: to the front.
+        slots: for pictures.
+    """
+    expansion, plan_of = loaded.expansion, lru_cache(_KEPT_PLANS)(unpack_views)
+    assert expansion is not None  # noqa: S101 - it takes pictures
+
+    def make_rows(encoded: bytes, asked: PictureAsked, out: Array | None) -> PictureRows:
+        plan = plan_of(asked.views)
+        expand = None if plan.is_plain else partial(expansion.rows, plan=plan)
+        rows = RowsOfPictures(expansion.recipe, expand, plan.plain, asked.is_watched)
+        return rows.make(encoded, out=out)
+
+    row = loaded.backend.signature.inputs[0]
+    server = PictureServer(slots, row, make_rows, MonotonicClock())
+    for number in range(1, len(slots)):
+        name = f"decode-{number}"
+        threading.Thread(target=server.serve, args=(channel,), name=name, daemon=True).start()
 
 
 def end_with_front(front: int, channel: socket.socket) -> None:
@@ -107,6 +141,8 @@ def _exit_at_hang_up(channel: socket.socket) -> None:
 
 
 _END_PATIENCE_S: Final = 2.0
+# Of the policies that requests name and of the views that they bring.
+_KEPT_PLANS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +163,11 @@ class _Reports:
         self.channel.send(pack(tag, len(text)))
 
 
-def _load(config: Config, place: Place, front: _Reports) -> SlotExecutor | None:
+def _load(config: Config, place: Place, front: _Reports) -> LoadedModel | None:
     """Loads the version and tells of it; None when that failed."""
     try:
         loaded = load_warm(place, loading_plugs(config, front.tell))
-        executor = SlotExecutor(loaded.backend, front.arena)
-        executor.check(loaded.batching.buckets_rows)
+        SlotExecutor(loaded.backend, front.arena).check(loaded.batching.buckets_rows)
     except ModelRefused as refused:
         text = {"text": str(refused), "findings": refused.findings}
         front.end(Tag.REFUSED, json.dumps(text).encode())
@@ -141,7 +176,7 @@ def _load(config: Config, place: Place, front: _Reports) -> SlotExecutor | None:
         front.end(Tag.BROKE, traceback.format_exc().encode(errors="replace"))
         return None
     front.end(Tag.LOADED, facts_of_loaded(loaded).to_json())
-    return executor
+    return loaded
 
 
 if __name__ == "__main__":

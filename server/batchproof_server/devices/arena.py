@@ -67,6 +67,12 @@ class Arena:
         self._map_up_to(size_bytes)
         return b"" if self._map is None else self._map[:size_bytes]
 
+    def give_back(self, from_byte: int) -> None:
+        """Gives the memory from there on back to the system; it reads as zeros from now on."""
+        start = -(-from_byte // mmap.PAGESIZE) * mmap.PAGESIZE
+        if self._map is not None and start < self._mapped_bytes:
+            self._map.madvise(mmap.MADV_REMOVE, start, self._mapped_bytes - start)
+
     def close(self) -> None:
         """Gives the region up; arrays that are still used keep their memory."""
         self._map, self._mapped_bytes = None, 0

@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias
 from batchproof_server.base.clock import Clock, Timer
 from batchproof_server.base.files import read_text
 from batchproof_server.devices.arena import Arena, make_arena
+from batchproof_server.devices.picture_slots import PictureSlots
 from batchproof_server.devices.records import MOST_RECORD_BYTES
 
 LossReason: TypeAlias = Literal["crashed", "hung", "memory"]
@@ -74,6 +75,7 @@ class DeviceProcess:
         process: just started.
         channel: this process's end, which does not block.
         arena: shared with the child.
+        pictures: this process's end, which does not block, and the slots for pictures.
         clock: for looking at its memory.
         max_memory_bytes: the child is ended when it takes more; 0 never looks.
     """
@@ -83,12 +85,16 @@ class DeviceProcess:
         process: "subprocess.Popen[bytes]",
         channel: socket.socket,
         arena: Arena,
+        pictures: tuple[socket.socket, Sequence[Arena]],
         clock: Clock,
         max_memory_bytes: int,
     ) -> None:
         self._process = process
         self._channel = channel
         self.arena = arena
+        self._pictures, slots = pictures
+        send = partial(self._send, self._pictures)
+        self.pictures = PictureSlots(slots, send, clock, partial(self.kill, _SLOW_PICTURE))
         self._clock = clock
         self._max_memory_bytes = max_memory_bytes
         self._look: Timer | None = None
@@ -106,7 +112,8 @@ class DeviceProcess:
         self._listener = listener
         loop = asyncio.get_running_loop()
         if self._is_open:
-            loop.add_reader(self._channel, self._read)
+            loop.add_reader(self._channel, self._read, self._channel, self._receive)
+            loop.add_reader(self._pictures, self._read, self._pictures, self._receive_picture)
             if self._max_memory_bytes and self._look is None:
                 self._look_at_memory()
             return
@@ -116,8 +123,11 @@ class DeviceProcess:
 
     def send(self, record: bytes) -> None:
         """Sends a record; a child that does not take it is lost."""
+        self._send(self._channel, record)
+
+    def _send(self, channel: socket.socket, record: bytes) -> None:
         try:
-            self._channel.send(record)
+            channel.send(record)
         except BlockingIOError:
             self.kill(Loss("hung", "does not read what it is sent"))
         except OSError:  # it is dead; the reader is about to notice
@@ -143,16 +153,25 @@ class DeviceProcess:
         except (OSError, ValueError, IndexError):
             return 0
 
-    def _read(self) -> None:
+    def _receive(self, record: bytes) -> None:
+        self._listener.receive(record)
+
+    def _receive_picture(self, record: bytes) -> None:
+        try:
+            self.pictures.receive(record)
+        except ValueError as fault:
+            self.kill(Loss("crashed", f"sent what cannot be: {fault}"))
+
+    def _read(self, channel: socket.socket, receive: Callable[[bytes], None]) -> None:
         while self._is_open:
             try:
-                record = self._channel.recv(MOST_RECORD_BYTES)
+                record = channel.recv(MOST_RECORD_BYTES)
             except BlockingIOError:
                 return
             except OSError:  # a peer that died with unread records resets the connection
                 record = b""
             if record:
-                self._listener.receive(record)
+                receive(record)
             else:
                 self._process.kill()  # one that closed its socket and lives on is of no use
                 self._hang_up(self._tell_ended)
@@ -162,8 +181,10 @@ class DeviceProcess:
         if self._look is not None:
             self._look.cancel()
         loop = asyncio.get_running_loop()
-        loop.remove_reader(self._channel)
-        self._channel.close()
+        for channel in (self._channel, self._pictures):
+            loop.remove_reader(channel)
+            channel.close()
+        self.pictures.close()
         self.arena.close()
         told_there = partial(_tell, loop, told)
         name = f"reap-{self.pid}"
@@ -195,38 +216,57 @@ class DeviceProcess:
 
 
 def start_process(
-    command: Sequence[str], request: bytes, clock: Clock, max_memory_bytes: int
+    command: Sequence[str],
+    request: bytes,
+    clock: Clock,
+    max_memory_bytes: int,
+    picture_slots: int = 0,
 ) -> DeviceProcess:
     """Starts a child; to be called on the thread of the loop.
 
     Args:
-        command: is given three more arguments: the descriptors of the socket and of the shared
-            memory, and the bytes of the request at its beginning.
+        command: is given more arguments: the descriptors of the socket and of the shared memory,
+            the bytes of the request at its beginning, and the descriptors of the socket and of the
+            slots for pictures.
         request: what the child is to do.
         clock: of the watch over it.
         max_memory_bytes: see ``DeviceProcess``.
+        picture_slots: how many pictures it can be given at the same time.
 
     Raises:
         OSError: the system has no room for another process.
     """
+    with contextlib.ExitStack() as unused:
+        ours, theirs = _channel(unused)
+        pictures, their_pictures = _channel(unused)
+        arena, *slots = (make_arena() for _ in range(1 + picture_slots))
+        for each in (arena, *slots):
+            unused.callback(each.close)
+        arena.write(request)
+        first = (theirs.fileno(), arena.descriptor)
+        rest = (their_pictures.fileno(), *(slot.descriptor for slot in slots))
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [*command, *map(str, (*first, len(request), *rest))],
+            stdin=subprocess.DEVNULL,
+            stdout=_STDERR,  # what libraries print must not stand where the server's line does
+            pass_fds=(*first, *rest),
+        )
+        unused.pop_all()
+    for channel in (theirs, their_pictures):
+        channel.close()
+    return DeviceProcess(process, ours, arena, (pictures, slots), clock, max_memory_bytes)
+
+
+def _channel(unused: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Both ends; ours does not block."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    arena = make_arena()
-    try:
-        with theirs:
-            arena.write(request)
-            descriptors = (theirs.fileno(), arena.descriptor)
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                [*command, *map(str, (*descriptors, len(request)))],
-                stdin=subprocess.DEVNULL,
-                stdout=_STDERR,  # what libraries print must not stand where the server's line does
-                pass_fds=descriptors,
-            )
-    except BaseException:
-        ours.close()
-        arena.close()
-        raise
+    for end in (ours, theirs):
+        unused.enter_context(end)
     ours.settimeout(0)
-    return DeviceProcess(process, ours, arena, clock, max_memory_bytes)
+    return ours, theirs
+
+
+_SLOW_PICTURE: Final = Loss("hung", "did not end decoding a picture in time")
 
 
 def _reap(process: "subprocess.Popen[bytes]", told: Callable[[int], None]) -> None:

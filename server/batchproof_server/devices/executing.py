@@ -35,7 +35,7 @@ class SlotExecutor:
 
     def serve(self, channel: socket.socket) -> None:
         """Answers every record; returns when the front hangs up."""
-        while record := _received(channel):
+        while record := received(channel):
             try:
                 channel.send(self.answer(record))
             except OSError:
@@ -105,7 +105,8 @@ class SlotExecutor:
         return {place.name: self._arena.array(place) for place in places}
 
 
-def _received(channel: socket.socket) -> bytes:
+def received(channel: socket.socket) -> bytes:
+    """The next record; empty when the front is gone."""
     try:
         return channel.recv(MOST_RECORD_BYTES)
     except ConnectionError:  # the front died with unread records

@@ -21,6 +21,7 @@ from batchproof_server.devices.device import (
     TellDevice,
     tell_nobody,
 )
+from batchproof_server.devices.picture_slots import PictureDecoding
 from batchproof_server.devices.records import (
     Record,
     Shapes,
@@ -54,6 +55,7 @@ class ProcessDevice:
         process: loaded; belongs to the device from now on.
         restarter: starts the like.
         clock: measures.
+        decoding: given the slots for pictures of each process; None for a model of tensors.
     """
 
     width: Final = 1
@@ -64,11 +66,13 @@ class ProcessDevice:
         process: Process,
         restarter: Restarter,
         clock: Clock,
+        decoding: PictureDecoding | None = None,
     ) -> None:
         self._signature = signature
         self._inputs, self._outputs = Shapes(signature.inputs), Shapes(signature.outputs)
         self._restarter = restarter
         self._clock = clock
+        self._decoding = decoding
         self._tell: TellDevice = tell_nobody
         self._number = 0
         self._running: _InFlight | None = None
@@ -197,10 +201,14 @@ class ProcessDevice:
     def _take(self, process: Process) -> None:
         """Goes on with a process that was loaded."""
         self._process = process
+        if self._decoding is not None:
+            self._decoding.join(process.pictures)
         process.listen(ChildListener(self._receive, self._lose, self._restarter.told.lost))
         self._be_idle()
 
     def _lose(self) -> None:
+        if self._decoding is not None and self._process is not None:
+            self._decoding.leave(self._process.pictures)
         self._process = None
         self.room = 0
         self._give_up(ModelNotReady(_LOST_WITH))

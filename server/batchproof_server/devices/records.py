@@ -27,7 +27,9 @@ class Tag(IntEnum):
     EXECUTE (to the device) the inputs of an execution lie in their slots; their shapes follow.
     DONE its outputs do; their shapes follow. RAISED the model raised, FAILED something else did; a
     sentence follows. PROGRESS of loading; a JSON object follows. LOADED, REFUSED and BROKE: loading
-    is over; a JSON object lies in the shared memory.
+    is over; a JSON object lies in the shared memory. DECODE (to the device) a file lies in a slot
+    for pictures, whose number this is. MADE its rows lie behind it. UNFIT it is refused; a sentence
+    follows.
     """
 
     EXECUTE = 1
@@ -38,6 +40,9 @@ class Tag(IntEnum):
     LOADED = 6
     REFUSED = 7
     BROKE = 8
+    DECODE = 9
+    MADE = 10
+    UNFIT = 11
 
 
 class Record(NamedTuple):

@@ -10,6 +10,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.devices.arena import Arena
 from batchproof_server.devices.child import ChildListener, Loss
 from batchproof_server.devices.device import TellDevice
+from batchproof_server.devices.picture_slots import PictureSlots
 
 # So long a device may be away before it says so.
 PATIENCE_S: Final = 5.0
@@ -21,6 +22,11 @@ class Process(Protocol):
     @property
     def arena(self) -> Arena:
         """What is shared with it."""
+        ...
+
+    @property
+    def pictures(self) -> PictureSlots:
+        """What it decodes in."""
         ...
 
     def listen(self, listener: ChildListener) -> None:

@@ -1,9 +1,9 @@
-"""What a decode thread makes of one picture: its input row, and what to remember of it."""
+"""What is made of one picture: its input rows, and what to remember of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,7 @@ from batchproof_server.base.input_statistics import InputStatistics, SeenPixels
 from batchproof_server.base.signature import Array, tensor_mean
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.geometry import Picture, Region, as_array, picture_size
+from batchproof_server.imaging.header import ImageHeader
 from batchproof_server.imaging.pixels import luma_image
 from batchproof_server.imaging.recipe import Recipe
 
@@ -48,6 +49,65 @@ class DecodedImage:
 
     row: Array
     seen: PictureStatistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureRows:
+    """The rows of one picture.
+
+    Attributes:
+        rows: of its views [views, *row shape].
+        seen: of it, if that is wanted.
+        kept: where the picture is kept; None where it is not.
+    """
+
+    rows: Array
+    seen: PictureStatistics | None
+    kept: int | None = None
+
+
+# Makes the rows of a picture's views.
+Expand: TypeAlias = Callable[[Picture], Array]
+Keep: TypeAlias = Callable[[Picture], int | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsOfPictures:
+    """Makes the rows of pictures, each of the same views.
+
+    Attributes:
+        recipe: of the model.
+        expand: makes the rows of a picture; None makes the recipe's own.
+        plain: the number of the row that is the recipe's own; None without one.
+        is_watched: whether it is remembered what the picture is like.
+        keep: keeps the picture for other views; None does not.
+    """
+
+    recipe: Recipe
+    expand: Expand | None
+    plain: int | None
+    is_watched: bool
+    keep: Keep | None = None
+
+    def make(
+        self, encoded: bytes, header: ImageHeader | None = None, out: Array | None = None
+    ) -> PictureRows:
+        """Decodes a picture and makes its rows.
+
+        Args:
+            encoded: the file.
+            header: as ``Recipe.header`` gave it; read when it is left out.
+            out: of one row, see ``Recipe.row``; the recipe's own row is made there if it fits.
+
+        Raises:
+            InvalidInput: the picture or a view of it is refused.
+        """
+        picture = self.recipe.picture(encoded, header)
+        expand = self.expand
+        rows = self.recipe.row(picture, out)[np.newaxis] if expand is None else expand(picture)
+        row = None if self.plain is None else rows[self.plain]
+        seen = picture_statistics(picture, row) if self.is_watched else None
+        return PictureRows(rows, seen, None if self.keep is None else self.keep(picture))
 
 
 def decode_image(recipe: Recipe, encoded: bytes) -> DecodedImage:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Protocol, TypeAlias
 
 from batchproof_server.base.registry import Registry
@@ -47,3 +48,37 @@ class Plugs:
 
     decoders: Registry[Decoder] = field(default_factory=lambda: Registry("decoder"))
     resizers: Registry[ResizerMaker] = field(default_factory=lambda: Registry("resize library"))
+
+
+def on_first_use(plugs: Plugs) -> Plugs:
+    """The same names; what stands behind one is made when it is given a picture.
+
+    For a process that has recipes and decodes nothing, or little: what decodes quickly, or as
+    TensorFlow does, takes seconds and more than a hundred MB to be there.
+    """
+    lazy = Plugs()
+    for name in plugs.decoders:
+        lazy.decoders.register(name, _DecoderToCome(partial(plugs.decoders.__getitem__, name)))
+    for name in plugs.resizers:
+        lazy.resizers.register(name, partial(_resizer_to_come, plugs, name))
+    return lazy
+
+
+class _DecoderToCome:
+    def __init__(self, make: Callable[[], Decoder]) -> None:
+        self._made = cache(make)
+
+    def decode(self, encoded: bytes, header: ImageHeader, channels: int) -> Picture:
+        return self._made().decode(encoded, header, channels)
+
+
+class _ResizerToCome:
+    def __init__(self, make: Callable[[], Resizer]) -> None:
+        self._made = cache(make)
+
+    def resize(self, picture: Picture, framing: Framing) -> Picture:
+        return self._made().resize(picture, framing)
+
+
+def _resizer_to_come(plugs: Plugs, name: str, plan: ResizePlan) -> Resizer:
+    return _ResizerToCome(lambda: plugs.resizers[name](plan))

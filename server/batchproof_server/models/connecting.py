@@ -7,6 +7,7 @@ from batchproof_server.base.events import Observer
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
 from batchproof_server.devices.failing import Failing
+from batchproof_server.devices.picture_slots import PictureDecoding
 from batchproof_server.devices.settings import ExecutionSettings
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loaded import LoadedModel
@@ -40,7 +41,12 @@ class Connector:
     answers_non_finite: bool = False
 
     def connect(
-        self, place: Place, loaded: LoadedModel, device: Device, failing: Failing | None = None
+        self,
+        place: Place,
+        loaded: LoadedModel,
+        device: Device,
+        failing: Failing | None = None,
+        decoding: PictureDecoding | None = None,
     ) -> ServedModel:
         """A version that answers; on the loop thread.
 
@@ -49,6 +55,7 @@ class Connector:
             loaded: what is known of it.
             device: executes it.
             failing: knows whether what executes it keeps failing; None where it cannot.
+            decoding: decodes its pictures; None where this process does.
         """
         batcher = Batcher(
             place.name,
@@ -73,6 +80,7 @@ class Connector:
             max_request_views=min(self.max_request_views, queued_rows),
             watches_inputs=self.watches_inputs,
             failing=failing or Failing(),
+            decoding=decoding,
             answers_non_finite=self.answers_non_finite and _keeps_rows_apart(loaded),
         )
 

@@ -10,8 +10,9 @@ from pydantic import ConfigDict
 from batchproof_server.base.errors import BackendFailed, ModelRefused
 from batchproof_server.base.signature import Signature, Tensors, TensorSpec
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS, parse_settings
+from batchproof_server.imaging.plugs import on_first_use
 from batchproof_server.models.bundle import Bundle
-from batchproof_server.models.fitting import fit_recipe, name_output, other_heads, tta_choice
+from batchproof_server.models.fitting import compile_fitting, name_output, other_heads, tta_choice
 from batchproof_server.models.loaded import LoadedModel, model_facts
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.manifest import DeclaredSignature, DeclaredTensor
@@ -108,7 +109,7 @@ def check_same(first: DeviceFacts, again: DeviceFacts) -> None:
 
 
 def describe(bundle: Bundle, facts: DeviceFacts, plugs: LoadingPlugs) -> LoadedModel:
-    """The version as the front knows it, which executes nothing. Blocks.
+    """The version as the front knows it, which executes and decodes nothing. Blocks.
 
     Raises:
         ModelRefused: the bundle is not the one that was loaded, or has faults.
@@ -119,7 +120,8 @@ def describe(bundle: Bundle, facts: DeviceFacts, plugs: LoadingPlugs) -> LoadedM
     signature = Signature(_specs(facts.signature.inputs), _specs(facts.signature.outputs))
     batching = bundle.manifest.batching or plugs.batching
     output = name_output(bundle.manifest.output, signature)
-    recipe = fit_recipe(bundle, signature, plugs.imaging(bundle.kind), plugs.image_limits)
+    imaging = on_first_use(plugs.imaging(bundle.kind))
+    recipe = compile_fitting(bundle, signature, imaging, plugs.image_limits)
     certificate = facts.proven()
     loaded = LoadedModel(
         bundle,

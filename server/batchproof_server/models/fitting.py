@@ -179,6 +179,25 @@ def fit_recipe(
     Raises:
         ModelRefused: it does not fit the model.
     """
+    recipe = compile_fitting(bundle, signature, imaging, limits)
+    if recipe is None:
+        return None
+    try:
+        recipe.warm_up()
+    except InvalidInput as refused:
+        finding = f"recipe: a blank picture of the model's size is refused: {refused}"
+        raise ModelRefused("the recipe does not do", (finding,)) from refused
+    return recipe
+
+
+def compile_fitting(
+    bundle: Bundle, signature: Signature, imaging: Plugs, limits: ImageLimits
+) -> Recipe | None:
+    """The compiled recipe; None where the manifest has none.
+
+    Raises:
+        ModelRefused: it does not fit the model.
+    """
     settings = bundle.manifest.recipe
     if settings is None:
         return None
@@ -189,11 +208,6 @@ def fit_recipe(
             (f"recipe: the model has the inputs {names}, expected one",),
         )
     try:
-        recipe = compile_recipe(settings, signature.inputs[0], imaging, limits)
-        recipe.warm_up()
+        return compile_recipe(settings, signature.inputs[0], imaging, limits)
     except InvalidSettings as invalid:
         raise ModelRefused("the recipe does not fit the model", invalid.faults) from invalid
-    except InvalidInput as refused:
-        finding = f"recipe: a blank picture of the model's size is refused: {refused}"
-        raise ModelRefused("the recipe does not do", (finding,)) from refused
-    return recipe

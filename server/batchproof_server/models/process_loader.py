@@ -10,21 +10,20 @@ from typing import Any, Final, TypeAlias
 
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.events import DeviceBack, DeviceLost, Observer
-from batchproof_server.base.signature import Signature
-from batchproof_server.base.validation import InvalidSettings, parse_settings
+from batchproof_server.base.validation import parse_settings
 from batchproof_server.devices.child import NOBODY, ChildListener, DeviceProcess, Loss
 from batchproof_server.devices.failing import Failing
 from batchproof_server.devices.group import DeviceGroup
+from batchproof_server.devices.picture_slots import PictureDecoding
 from batchproof_server.devices.process import ProcessDevice
 from batchproof_server.devices.records import Record, Tag, unpack
 from batchproof_server.devices.restarting import Restart, Restarter
 from batchproof_server.devices.settings import DeviceSettings
-from batchproof_server.imaging.recipe import pillow_plugs
-from batchproof_server.imaging.settings import recipe_plan
 from batchproof_server.models.bundle import Bundle, read_bundle
 from batchproof_server.models.connecting import Connector
 from batchproof_server.models.device_facts import DeviceFacts, check_same, describe, read_facts
 from batchproof_server.models.discovery import Place
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loader import Loader
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.off_loop import off_loop
@@ -89,25 +88,35 @@ class ProcessLoader:
                 raise
         failing = Failing(len(processes))
         restart = partial(self._restarted, place, facts)
+        decoding = None if loaded.recipe is None else self._decoding(loaded)
         devices = [
-            self._device(
-                each, loaded.backend.signature, restart, self._news(place, failing, number)
-            )
+            self._device(each, loaded, restart, self._news(place, failing, number), decoding)
             for number, each in enumerate(processes)
         ]
         device = devices[0] if len(devices) == 1 else DeviceGroup(devices)
-        return self.connector.connect(place, loaded, device, failing)
+        return self.connector.connect(place, loaded, device, failing, decoding)
+
+    def _decoding(self, loaded: LoadedModel) -> PictureDecoding:
+        """Decodes its pictures in the processes that execute it."""
+        limit_s = self.connector.execution.limit_s(loaded.execution_s)
+        row = loaded.backend.signature.inputs[0]
+        return PictureDecoding(row, limit_s, self.connector.clock)
 
     def _news(self, place: Place, failing: Failing, number: int) -> "_LossNews":
         tell = partial(failing.note, number)
         return _LossNews(place, self.connector.observer, self.settings, tell)
 
     def _device(
-        self, process: DeviceProcess, signature: Signature, restart: Restart, told: "_LossNews"
+        self,
+        process: DeviceProcess,
+        loaded: LoadedModel,
+        restart: Restart,
+        told: "_LossNews",
+        decoding: PictureDecoding | None,
     ) -> ProcessDevice:
         clock = self.connector.clock
         restarter = Restarter(restart, clock, told, self.settings.back_off, self.luck)
-        return ProcessDevice(signature, process, restarter, clock)
+        return ProcessDevice(loaded.backend.signature, process, restarter, clock, decoding)
 
     async def _others(self, place: Place, facts: DeviceFacts) -> list[DeviceProcess]:
         """The processes beside the first, which proved the version.
@@ -255,24 +264,8 @@ class _LossNews:
 
 
 def stays_here(bundle: Bundle) -> str:
-    """Why a bundle is executed in the process of the server; empty for one that is not.
-
-    Pictures are decoded there, and a process that has to import TensorFlow for that may as well
-    execute with it.
-    """
-    if not bundle.kind.module:
-        return "no engine has to be imported"
-    if (settings := bundle.manifest.recipe) is None:
-        return ""
-    try:
-        plan = recipe_plan(settings)
-    except (InvalidSettings, ValueError):
-        return ""  # whoever loads it says what is wrong
-    plugs = pillow_plugs()
-    by_pillow = plan.decoder in plugs.decoders and (
-        plan.resize is None or plan.resize.library in plugs.resizers
-    )
-    return "" if by_pillow else "its recipe decodes or resizes with TensorFlow"
+    """Why a bundle is executed in the process of the server; empty for one that is not."""
+    return "" if bundle.kind.module else "no engine has to be imported"
 
 
 def _tell_nobody(step: str) -> None:

@@ -8,6 +8,7 @@ from batchproof_server.base.errors import Draining, InvalidInput
 from batchproof_server.batching.batcher import Batcher
 from batchproof_server.devices.device import Device
 from batchproof_server.devices.failing import Failing
+from batchproof_server.devices.picture_slots import PictureDecoding
 from batchproof_server.drift.far_rows import UsualMeans
 from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.selfcheck.choosing import SelfChecks
@@ -29,6 +30,7 @@ class ServedModel:
         watches_inputs: whether observers are told what inputs are like, even where the version has
             no reference profile to compare them with.
         failing: tells when what executes it keeps failing.
+        decoding: decodes its pictures; None where this process does.
         answers_non_finite: whether rows that are not finite are executed, and answered with NaN.
         is_watched: whether somebody wants to know what its inputs are like.
         usual_means: what rows of tensors are compared with; None without a profile that knows.
@@ -41,6 +43,7 @@ class ServedModel:
     max_request_views: int
     watches_inputs: bool = False
     failing: Failing = field(default_factory=Failing)
+    decoding: PictureDecoding | None = None
     answers_non_finite: bool = False
     name: str = field(init=False)
     version: int = field(init=False)

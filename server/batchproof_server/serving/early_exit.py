@@ -6,10 +6,11 @@ from functools import partial
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.imaging.decoded import PictureRows
 from batchproof_server.serving.kept_pictures import KeptPictures
 from batchproof_server.serving.off_loop import all_or_none
 from batchproof_server.serving.request import Prediction, PredictRequest
-from batchproof_server.serving.rounds import ModelOutputs, PictureRows, Rounds, statistics_of
+from batchproof_server.serving.rounds import ModelOutputs, Rounds, statistics_of
 from batchproof_server.tta.combining import (
     Augmentation,
     answer,
@@ -114,7 +115,8 @@ async def _decode_rest(
 ) -> PictureRows:
     try:
         if place is None:
-            return await rounds.decode_again(request, rest, row)
+            (rows,) = await rounds.decode(request, rest, again=row)
+            return rows
         return await rounds.use_kept(request, rest, kept, place)
     except InvalidInput as refused:
         if len(request.images) == 1:

@@ -22,11 +22,9 @@ from batchproof_server.imaging.recipe import Recipe
 Result = TypeVar("Result")
 # Runs on a decode thread, with a picture whose header was checked.
 Work: TypeAlias = Callable[[bytes, ImageHeader], Result]
-# The same with all that goes before; also says the format, and how long it took.
-_Run: TypeAlias = Callable[[bytes], tuple[str, Result, float]]
 
 # What the C library may keep of freed memory for each thread: that of a picture of 2 megapixels.
-_KEPT_BYTES: Final = 1 << 24
+KEPT_BYTES: Final = 1 << 24
 # What is no more than this is done within the loop's turn, in well under a millisecond; handing it
 # to a thread would take as long.
 _QUICK_COPIED_BYTES: Final = 1 << 18
@@ -40,12 +38,14 @@ class DecodingSettings:
     """How much decoding goes on at the same time.
 
     Attributes:
-        threads: pictures decoded at the same time.
+        threads: pictures decoded at the same time; device processes have their shares of them, one
+            each at least.
         max_decoded_bytes: the most memory that work on pictures may take at the same time, files,
             pixels and rows together; the default does for one picture of the largest default size
             in any format.
         max_kept_bytes: decoded bytes of all pictures that wait, after their plain view, to know
-            whether their other views are wanted; a picture that finds no room is decoded again.
+            whether their other views are wanted; a picture that finds no room is decoded again, and
+            so is each that a device process decodes.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = NO_UNKNOWN_KEYS
@@ -77,7 +77,25 @@ class ByteBudget:
 
     @contextmanager
     def reserve(self, wanted_bytes: int) -> Iterator[None]:
-        """Holds a part of the budget; waits until there is so much left, in the order of arrival.
+        """Holds a part of the budget; waits for it as ``wait_for`` does."""
+        self.wait_for(wanted_bytes)
+        try:
+            yield
+        finally:
+            self.give_back(wanted_bytes)
+
+    def take(self, wanted_bytes: int) -> bool:
+        """Takes a part of the budget if there is so much left and nobody waits; whether it did."""
+        if self._next.locked():
+            return False
+        with self._freed:
+            if self._used_bytes + wanted_bytes > self._limit_bytes:
+                return False
+            self._used_bytes += wanted_bytes
+            return True
+
+    def wait_for(self, wanted_bytes: int) -> None:
+        """Takes a part of the budget; waits until there is so much left, in the order of arrival.
 
         Raises:
             InvalidInput: the whole budget would not do.
@@ -91,18 +109,6 @@ class ByteBudget:
             while self._used_bytes + wanted_bytes > self._limit_bytes:
                 self._freed.wait()
             self._used_bytes += wanted_bytes
-        try:
-            yield
-        finally:
-            self.give_back(wanted_bytes)
-
-    def take(self, wanted_bytes: int) -> bool:
-        """Takes a part of the budget if there is so much left; whether there was."""
-        with self._freed:
-            if self._used_bytes + wanted_bytes > self._limit_bytes:
-                return False
-            self._used_bytes += wanted_bytes
-            return True
 
     def give_back(self, taken_bytes: int) -> None:
         """Gives back what was taken."""
@@ -132,37 +138,41 @@ class OffLoop:
         self._clock = clock
         self._observer = observer
 
-    async def decode(
-        self, recipe: Recipe, images: Sequence[bytes], work: Work[Result], views: int = 0
-    ) -> list[Result]:
-        """What ``work`` makes of each picture, in their order.
+    async def decode(self, recipe: Recipe, work: Work[Result], views: int, image: bytes) -> Result:
+        """What ``work`` makes of a picture.
 
         Args:
-            recipe: checks each header first.
-            images: encoded.
+            recipe: checks the header first.
             work: runs on a decode thread, within the budget of memory.
-            views: rows that it makes of a picture besides its own.
+            views: rows that it makes of the picture besides its own.
+            image: encoded.
 
         Raises:
-            InvalidInput: a picture is refused; the text says which when there are several.
+            InvalidInput: the picture is refused.
         """
-        run = partial(self._run, recipe, work, views)
-        if len(images) == 1:
-            return [await self._decode_one(run, images[0])]
-        numbered = enumerate(images)
-        return list(await all_or_none(self._decode_member(run, image, n) for n, image in numbered))
-
-    async def _decode_member(self, run: _Run[Result], image: bytes, number: int) -> Result:
-        try:
-            return await self._decode_one(run, image)
-        except InvalidInput as refused:
-            raise InvalidInput(f"image {number}: {refused}") from refused
-
-    async def _decode_one(self, run: _Run[Result], image: bytes) -> Result:
+        run = partial(self._run, recipe, work, views, image)
         loop = asyncio.get_running_loop()
-        image_format, result, duration_s = await loop.run_in_executor(self._threads, run, image)
+        image_format, result, duration_s = await loop.run_in_executor(self._threads, run)
         self._observer.notify(DecodeRecord(image_format, duration_s))
         return result
+
+    async def wait_for_budget(self, wanted_bytes: int) -> Callable[[], None]:
+        """Waits for memory for work that another process does; what gives it back.
+
+        Raises:
+            InvalidInput: that is more than the whole budget.
+        """
+        give_back = partial(self._budget.give_back, wanted_bytes)
+        if self._budget.take(wanted_bytes):
+            return give_back
+        loop = asyncio.get_running_loop()
+        waiting = loop.run_in_executor(self._threads, self._budget.wait_for, wanted_bytes)
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            waiting.add_done_callback(partial(_give_back_unused, give_back))
+            raise
+        return give_back
 
     def _run(
         self, recipe: Recipe, work: Work[Result], views: int, image: bytes
@@ -198,7 +208,7 @@ class OffLoop:
                 result = work()
                 return result, self._clock.now_s() - started_s
             finally:
-                if wanted_bytes > _KEPT_BYTES:
+                if wanted_bytes > KEPT_BYTES:
                     return_freed_memory()
 
     async def run(
@@ -237,6 +247,34 @@ class OffLoop:
         """Stops the threads once the pictures at hand are done."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._finishing.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_back_unused(give_back: Callable[[], None], waited: "asyncio.Future[None]") -> None:
+    """Of memory that came when nobody wanted it any more."""
+    if not waited.cancelled() and waited.exception() is None:
+        give_back()
+
+
+async def decode_each(
+    decode: Callable[[bytes], Coroutine[Any, Any, Result]], images: Sequence[bytes]
+) -> list[Result]:
+    """What ``decode`` makes of each picture, in their order.
+
+    Raises:
+        InvalidInput: a picture is refused; the text says which when there are several.
+    """
+    if len(images) == 1:
+        return [await decode(images[0])]
+    return list(await all_or_none(_numbered(decode, image, n) for n, image in enumerate(images)))
+
+
+async def _numbered(
+    decode: Callable[[bytes], Coroutine[Any, Any, Result]], image: bytes, number: int
+) -> Result:
+    try:
+        return await decode(image)
+    except InvalidInput as refused:
+        raise InvalidInput(f"image {number}: {refused}") from refused
 
 
 async def all_or_none(

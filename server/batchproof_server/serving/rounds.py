@@ -3,9 +3,10 @@
 A request with early exit has two rounds, every other one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -16,33 +17,13 @@ from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_means
 from batchproof_server.base.spans import DecodedPictures
 from batchproof_server.batching.replies import BatchedRows
-from batchproof_server.imaging.decoded import (
-    PictureStatistics,
-    input_statistics,
-    picture_statistics,
-)
-from batchproof_server.imaging.header import ImageHeader
+from batchproof_server.imaging.decoded import PictureRows, RowsOfPictures, input_statistics
 from batchproof_server.models.served import ServedModel
+from batchproof_server.serving.in_device import InDevice, RowsWanted
 from batchproof_server.serving.kept_pictures import KeptPictures
-from batchproof_server.serving.off_loop import OffLoop, all_or_none
+from batchproof_server.serving.off_loop import OffLoop, all_or_none, decode_each
 from batchproof_server.serving.request import PredictRequest
-from batchproof_server.tta.expansion import Expansion
-from batchproof_server.tta.plan import Plan
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PictureRows:
-    """What a decode thread made of one picture.
-
-    Attributes:
-        rows: of its views [views, *row shape].
-        seen: of it, if that is wanted.
-        kept: where the picture is kept; None where it is not.
-    """
-
-    rows: Array
-    seen: PictureStatistics | None
-    kept: int | None = None
+from batchproof_server.tta.plan import Plan, pack_views
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,36 +56,44 @@ class Rounds:
         self._observer = observer
 
     async def decode(
-        self, request: PredictRequest, plan: Plan, kept: KeptPictures | None = None
+        self,
+        request: PredictRequest,
+        plan: Plan,
+        kept: KeptPictures | None = None,
+        again: int | None = None,
     ) -> list[PictureRows]:
         """The rows of some views of each picture, in their order.
 
         Args:
             request: of pictures.
             plan: the views of this round.
-            kept: keeps the pictures for another round, as far as there is room.
+            kept: keeps the pictures for another round, as far as there is room; a device keeps
+                none.
+            again: the number of the only picture that is decoded, once more.
 
         Raises:
             InvalidInput: a picture or a view of it is refused.
             DeadlineExceeded: it passed meanwhile.
+            ModelNotReady, BackendFailed: as ``InDevice.decode`` says.
         """
         model, expansion = request.model, request.model.expansion
-        work = partial(_picture_rows, expansion, plan, model.is_watched, kept)
-        images, views = request.images, 0 if plan.is_plain else len(plan.views)
+        recipe, views = expansion.recipe, 0 if plan.is_plain else len(plan.views)
+        images = request.images if again is None else (request.images[again],)
+        is_watched = model.is_watched and again is None
         started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
-        results = await self.off_loop.decode(expansion.recipe, images, work, views)
+        decode: Callable[[bytes], Coroutine[Any, Any, PictureRows]]
+        if model.decoding is None:
+            expand = None if plan.is_plain else partial(expansion.rows, plan=plan)
+            keep = None if kept is None else kept.keep
+            made = RowsOfPictures(recipe, expand, plan.plain, is_watched, keep)
+            decode = partial(self.off_loop.decode, recipe, made.make, views)
+        else:
+            wanted = RowsWanted(pack_views(plan), views, is_watched)
+            device = InDevice(model.decoding, recipe, self.off_loop, self._observer)
+            decode = partial(device.decode, wanted)
+        results = await decode_each(decode, images)
         self._end_decoding(request, started_s, len(images))
         return results
-
-    async def decode_again(self, request: PredictRequest, plan: Plan, row: int) -> PictureRows:
-        """The rows of some views of one picture that was not kept; raises as ``decode`` does."""
-        expansion, image = request.model.expansion, request.images[row]
-        work = partial(_picture_rows, expansion, plan, False, None)  # noqa: FBT003 - for partial
-        views = 0 if plan.is_plain else len(plan.views)
-        started_s = 0.0 if request.trace.spans is None else self._clock.now_s()
-        (rows,) = await self.off_loop.decode(expansion.recipe, [image], work, views)
-        self._end_decoding(request, started_s)
-        return rows
 
     async def use_kept(
         self, request: PredictRequest, plan: Plan, kept: KeptPictures, place: int
@@ -233,23 +222,6 @@ def stack_rows(parts: Sequence[Array]) -> Array:
             "request must have one"
         )
     return np.concatenate(parts)
-
-
-def _picture_rows(
-    expansion: Expansion,
-    plan: Plan,
-    is_watched: bool,  # noqa: FBT001 - for partial
-    kept: KeptPictures | None,
-    image: bytes,
-    header: ImageHeader,
-) -> PictureRows:
-    recipe = expansion.recipe
-    picture = recipe.picture(image, header)
-    rows = recipe.row(picture)[np.newaxis] if plan.is_plain else expansion.rows(picture, plan)
-    plain = None if plan.plain is None else rows[plan.plain]
-    seen = picture_statistics(picture, plain) if is_watched else None
-    place = None if kept is None else kept.keep(picture)
-    return PictureRows(rows, seen, place)
 
 
 def _slices(tensors: Tensors, rows: int, largest: int) -> Iterator[tuple[Tensors, int]]:

@@ -8,7 +8,7 @@ from typing import Final
 from batchproof_server.base.meaning import MOST_PROBABLE, Meaning
 from batchproof_server.tta.aggregation import MEAN, WEIGHTED, Aggregation
 from batchproof_server.tta.noise import MAX_SEED
-from batchproof_server.tta.views import IDENTITY, View
+from batchproof_server.tta.views import IDENTITY, View, parse_view
 
 CUSTOM: Final = "custom"
 """The name under which views that a request names itself are counted."""
@@ -90,6 +90,21 @@ class Plan:
 
 PLAIN: Final = Plan("none", (IDENTITY,))
 """The picture as it is, and nothing else."""
+
+
+def pack_views(plan: Plan) -> bytes:
+    """What another process has to know of a plan to make the rows of its views."""
+    if plan.is_plain:
+        return b""
+    return json.dumps([plan.seed, *(view.text for view in plan.views)]).encode()
+
+
+def unpack_views(text: bytes) -> Plan:
+    """A plan with the views and the seed of the one that ``pack_views`` wrote."""
+    if not text:
+        return PLAIN
+    seed, *views = json.loads(text)
+    return Plan("", tuple(map(parse_view, views)), seed=seed)
 
 
 def check_weights(weights: tuple[float, ...], views: int) -> None:
