@@ -9,6 +9,7 @@ import numpy as np
 
 from batchproof.tensors import to_proto
 from batchproof.v1 import prediction_pb2 as pb
+from lite0 import efficientnet_lite0
 
 MANIFEST = 'format = 1\n[output]\nkind = "logits"\n'
 
@@ -31,11 +32,11 @@ def write_affine(directory: Path, shape: tuple[int, ...], dtype: str = "float32"
 def write_keras(
     directory: Path, network: str, dtype: str, manifest: str = "", *, side: int = 224
 ) -> Path:
-    """A network of ``keras.applications`` with fixed random weights; built once.
+    """A network with fixed random weights; built once.
 
     Args:
         directory: the bundle.
-        network: such as ``MobileNetV2``.
+        network: of ``keras.applications``, such as ``MobileNetV2``, or ``EfficientNetLite0``.
         dtype: of the pixels that it takes, ``float32`` or ``uint8``.
         manifest: tables to add to the manifest.
         side: of the pictures, in pixels.
@@ -49,8 +50,11 @@ def write_keras(
         keras.utils.set_random_seed(1)
         shape = (side, side, 3)
         pixels = keras.Input(shape, dtype=dtype, name="image")
-        make = getattr(keras.applications, network)
-        layers = make(input_shape=shape, weights=None, classifier_activation=None)
+        if network == "EfficientNetLite0":
+            layers = efficientnet_lite0(shape)
+        else:
+            make = getattr(keras.applications, network)
+            layers = make(input_shape=shape, weights=None, classifier_activation=None)
         _settle(layers)
         scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
         keras.Model(pixels, layers(scaled)).save(directory / "model.keras")

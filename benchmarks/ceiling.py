@@ -32,6 +32,8 @@ class _Wanted:
 
 
 _WANTED: Final = {
+    "EfficientNet-Lite0, uint8": _Wanted(16, 0.93, is_lone=True),
+    "EfficientNet-Lite0, float32": _Wanted(16, 0.88),
     "MobileNetV2, uint8": _Wanted(16, 0.93, is_lone=True),
     "MobileNetV2, float32": _Wanted(16, 0.88),
     "small CNN": _Wanted(32, 0.82),

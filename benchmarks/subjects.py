@@ -93,8 +93,18 @@ def _keras(network: str, label: str, dtype: str, manifest: str = "") -> Subject:
     return Subject(label, bundle, message, LARGE, dtype)
 
 
+def lite0_bytes() -> Subject:
+    """EfficientNet-Lite0 on uint8 pixels, with fixed random weights, as all that follow."""
+    return _keras("EfficientNetLite0", "EfficientNet-Lite0, uint8, 150 kB", "uint8")
+
+
+def lite0_floats() -> Subject:
+    """EfficientNet-Lite0 on float32 pixels."""
+    return _keras("EfficientNetLite0", "EfficientNet-Lite0, float32, 600 kB", "float32")
+
+
 def mobilenet_bytes() -> Subject:
-    """MobileNetV2 on uint8 pixels, with fixed random weights, as all that follow."""
+    """MobileNetV2 on uint8 pixels."""
     return _keras("MobileNetV2", "MobileNetV2, uint8, 150 kB", "uint8")
 
 
@@ -119,6 +129,8 @@ ALL: Final[tuple[Callable[[], Subject], ...]] = (
     affine_small,
     embedded,
     small_cnn,
+    lite0_bytes,
+    lite0_floats,
     mobilenet_bytes,
     mobilenet_floats,
     resnet,
