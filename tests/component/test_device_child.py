@@ -1,6 +1,7 @@
 """Real child processes: how they end, and that nothing of them stays."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchproof_server.base.clock import MonotonicClock
+from batchproof_server.devices.arena import Arena, make_arena
 from batchproof_server.devices.child import ChildListener, DeviceProcess, Loss, start_process
 from support.fakes import until
 
@@ -130,7 +132,22 @@ async def test_who_begins_to_listen_after_the_death_hears_of_it() -> None:
 
 async def test_a_command_that_cannot_be_started_leaves_nothing_open(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        start_process((str(tmp_path / "none"),), b"", MonotonicClock(), 0)
+        start_process((str(tmp_path / "none"),), b"", MonotonicClock(), 0, picture_slots=3)
+
+
+async def test_a_child_that_finds_no_descriptors_left_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = iter([make_arena, make_arena])
+
+    def make() -> Arena:
+        if (way := next(left, None)) is None:
+            raise OSError(errno.EMFILE, "too many")
+        return way()
+
+    monkeypatch.setattr("batchproof_server.devices.child.make_arena", make)
+    with pytest.raises(OSError, match="too many"):
+        start_process((sys.executable, "-c", ECHO), b"", MonotonicClock(), 0, picture_slots=3)
 
 
 async def _is_reaped(child: DeviceProcess) -> None:

@@ -239,9 +239,7 @@ def start_process(
     with contextlib.ExitStack() as unused:
         ours, theirs = _channel(unused)
         pictures, their_pictures = _channel(unused)
-        arena, *slots = (make_arena() for _ in range(1 + picture_slots))
-        for each in (arena, *slots):
-            unused.callback(each.close)
+        arena, *slots = (_arena(unused) for _ in range(1 + picture_slots))
         arena.write(request)
         first = (theirs.fileno(), arena.descriptor)
         rest = (their_pictures.fileno(), *(slot.descriptor for slot in slots))
@@ -255,6 +253,12 @@ def start_process(
     for channel in (theirs, their_pictures):
         channel.close()
     return DeviceProcess(process, ours, arena, (pictures, slots), clock, max_memory_bytes)
+
+
+def _arena(unused: contextlib.ExitStack) -> Arena:
+    arena = make_arena()
+    unused.callback(arena.close)
+    return arena
 
 
 def _channel(unused: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:

@@ -85,8 +85,8 @@ class Rounds:
         if model.decoding is None:
             expand = None if plan.is_plain else partial(expansion.rows, plan=plan)
             keep = None if kept is None else kept.keep
-            made = RowsOfPictures(recipe, expand, plan.plain, is_watched, keep)
-            decode = partial(self.off_loop.decode, recipe, made.make, views)
+            rows = RowsOfPictures(recipe, expand, plan.plain, is_watched, keep)
+            decode = partial(self.off_loop.decode, recipe, rows.make, views)
         else:
             wanted = RowsWanted(pack_views(plan), views, is_watched)
             device = InDevice(model.decoding, recipe, self.off_loop, self._observer)
