@@ -3,9 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from batchproof_server.application.config import Config
-from batchproof_server.application.device_process import DEVICE_COMMAND, device_request
+from batchproof_server.application.device_process import (
+    DEVICE_COMMAND,
+    decode_threads,
+    device_request,
+)
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.base.clock import Clock, MonotonicClock
 from batchproof_server.base.errors import ModelRefused
@@ -176,6 +181,10 @@ def _start_device(
         share = max(1, usable_cpus() // config.devices.count)
         config = replace(config, engine=replace(config.engine, intra_op_threads=share))
     request, limit_bytes = device_request(config, place), config.devices.max_memory_bytes
-    # One more than are decoded, so that a thread finds the next one there.
-    slots = 1 + -(-config.decoding.threads // config.devices.count)
+    slots = decode_threads(config) + _SLOTS_AHEAD
     return start_process(DEVICE_COMMAND, request, clock, limit_bytes, slots)
+
+
+# So many pictures lie ready for the threads that decode: a process that shares a core with the
+# front then decodes several before it is the front's turn again.
+_SLOTS_AHEAD: Final = 8

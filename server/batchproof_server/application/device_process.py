@@ -83,18 +83,27 @@ def main(arguments: Sequence[str]) -> int:
         if loaded is None:
             return 1
         if loaded.recipe is not None:
-            decode(loaded, socket.socket(fileno=pictures), tuple(map(Arena, slots)))
+            arenas = tuple(map(Arena, slots))
+            decode(loaded, socket.socket(fileno=pictures), arenas, decode_threads(config))
         SlotExecutor(loaded.backend, arena).serve(channel)
     return 0
 
 
-def decode(loaded: LoadedModel, channel: socket.socket, slots: Sequence[Arena]) -> None:
-    """Decodes pictures from now on, on threads; one fewer than there are slots.
+def decode_threads(config: Config) -> int:
+    """How many threads decode in each device process."""
+    return -(-config.decoding.threads // config.devices.count)
+
+
+def decode(
+    loaded: LoadedModel, channel: socket.socket, slots: Sequence[Arena], threads: int
+) -> None:
+    """Decodes pictures from now on.
 
     Args:
         loaded: takes pictures.
         channel: to the front.
         slots: for pictures.
+        threads: that decode.
     """
     expansion, plan_of = loaded.expansion, lru_cache(_KEPT_PLANS)(unpack_views)
     assert expansion is not None  # noqa: S101 - it takes pictures
@@ -107,7 +116,7 @@ def decode(loaded: LoadedModel, channel: socket.socket, slots: Sequence[Arena]) 
 
     row = loaded.backend.signature.inputs[0]
     server = PictureServer(slots, row, make_rows, MonotonicClock())
-    for number in range(1, len(slots)):
+    for number in range(threads):
         name = f"decode-{number}"
         threading.Thread(target=server.serve, args=(channel,), name=name, daemon=True).start()
 
