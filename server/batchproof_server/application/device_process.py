@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -40,7 +40,8 @@ from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import configure_logs
 from batchproof_server.observing.traces.settings import TracingSettings
 from batchproof_server.proof.settings import Progress
-from batchproof_server.tta.plan import unpack_views
+from batchproof_server.tta.expansion import Expansion
+from batchproof_server.tta.plan import Plan, unpack_views
 
 DEVICE_COMMAND: Final = (sys.executable, "-P", "-m", "batchproof_server.application.device_process")
 _PR_SET_PDEATHSIG: Final = 1
@@ -82,9 +83,11 @@ def main(arguments: Sequence[str]) -> int:
         loaded = _load(config, place, _Reports(channel, arena))
         if loaded is None:
             return 1
-        if loaded.recipe is not None:
-            arenas = tuple(map(Arena, slots))
-            decode(loaded, socket.socket(fileno=pictures), arenas, decode_threads(config))
+        if loaded.expansion is not None:
+            row, arenas = loaded.backend.signature.inputs[0], tuple(map(Arena, slots))
+            make_rows = partial(_make_rows, loaded.expansion, lru_cache(_KEPT_PLANS)(unpack_views))
+            server = PictureServer(arenas, row, make_rows, MonotonicClock())
+            decode(server, socket.socket(fileno=pictures), decode_threads(config))
         SlotExecutor(loaded.backend, arena).serve(channel)
     return 0
 
@@ -94,31 +97,24 @@ def decode_threads(config: Config) -> int:
     return -(-config.decoding.threads // config.devices.count)
 
 
-def decode(
-    loaded: LoadedModel, channel: socket.socket, slots: Sequence[Arena], threads: int
-) -> None:
-    """Decodes pictures from now on.
-
-    Args:
-        loaded: takes pictures.
-        channel: to the front.
-        slots: for pictures.
-        threads: that decode.
-    """
-    expansion, plan_of = loaded.expansion, lru_cache(_KEPT_PLANS)(unpack_views)
-    assert expansion is not None  # noqa: S101 - it takes pictures
-
-    def make_rows(encoded: bytes, asked: PictureAsked, out: Array | None) -> PictureRows:
-        plan = plan_of(asked.views)
-        expand = None if plan.is_plain else partial(expansion.rows, plan=plan)
-        rows = RowsOfPictures(expansion.recipe, expand, plan.plain, asked.is_watched)
-        return rows.make(encoded, out=out)
-
-    row = loaded.backend.signature.inputs[0]
-    server = PictureServer(slots, row, make_rows, MonotonicClock())
+def decode(server: PictureServer, channel: socket.socket, threads: int) -> None:
+    """Decodes the pictures that come over a channel, on so many threads, from now on."""
     for number in range(threads):
         name = f"decode-{number}"
         threading.Thread(target=server.serve, args=(channel,), name=name, daemon=True).start()
+
+
+def _make_rows(
+    expansion: Expansion,
+    plan_of: Callable[[bytes], Plan],
+    encoded: bytes,
+    asked: PictureAsked,
+    out: Array | None,
+) -> PictureRows:
+    plan = plan_of(asked.views)
+    expand = None if plan.is_plain else partial(expansion.rows, plan=plan)
+    rows = RowsOfPictures(expansion.recipe, expand, plan.plain, asked.is_watched)
+    return rows.make(encoded, out=out)
 
 
 def end_with_front(front: int, channel: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """The side of a device process: it executes what lies in the shared memory."""
 
 import socket
+from collections.abc import Callable
 
 import numpy as np
 
@@ -35,11 +36,7 @@ class SlotExecutor:
 
     def serve(self, channel: socket.socket) -> None:
         """Answers every record; returns when the front hangs up."""
-        while record := received(channel):
-            try:
-                channel.send(self.answer(record))
-            except OSError:
-                return
+        answer_records(channel, self.answer)
 
     def answer(self, record: bytes) -> bytes:
         """The record that answers a record: what became of the execution."""
@@ -105,8 +102,16 @@ class SlotExecutor:
         return {place.name: self._arena.array(place) for place in places}
 
 
-def received(channel: socket.socket) -> bytes:
-    """The next record; empty when the front is gone."""
+def answer_records(channel: socket.socket, answer: Callable[[bytes], bytes]) -> None:
+    """Answers every record that comes; returns when the front hangs up."""
+    while record := _received(channel):
+        try:
+            channel.send(answer(record))
+        except OSError:
+            return
+
+
+def _received(channel: socket.socket) -> bytes:
     try:
         return channel.recv(MOST_RECORD_BYTES)
     except ConnectionError:  # the front died with unread records

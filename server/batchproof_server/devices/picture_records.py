@@ -20,6 +20,7 @@ from batchproof_server.imaging.decoded import PictureRows, PictureStatistics
 _ASKED: Final = struct.Struct("<Q??")
 # Seconds, aspect ratio, mean of the row; what was seen: its sides, and the colours, -1 for none.
 _MADE: Final = struct.Struct("<ddd?HHHHi")
+_NOT_SEEN: Final = (0.0, 0.0, False, 0, 0, 0, 0, 0)
 _SIZE: Final = struct.Struct("<Q")
 _COLOURS: Final = 3
 
@@ -88,7 +89,7 @@ def write_made(slot: Arena, file_bytes: int, came: PictureMade) -> bytes:
             there[...] = part
     shape = b"".join(map(_SIZE.pack, rows.shape))
     if seen is None:
-        return _MADE.pack(came.took_s, 0.0, 0.0, False, 0, 0, 0, 0, 0) + shape  # noqa: FBT003
+        return _MADE.pack(came.took_s, *_NOT_SEEN) + shape
     colours = -1 if seen.pixels.colours is None else len(seen.pixels.colours)
     sides = (*seen.pixels.luma.shape, *seen.pixels.middle.shape)
     numbers = (came.took_s, seen.aspect_ratio, seen.tensor_mean, True, *sides, colours)

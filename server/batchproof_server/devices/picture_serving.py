@@ -9,7 +9,7 @@ from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.freed_memory import return_freed_memory
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.devices.arena import Arena
-from batchproof_server.devices.executing import received
+from batchproof_server.devices.executing import answer_records
 from batchproof_server.devices.picture_records import (
     PictureAsked,
     PictureMade,
@@ -44,11 +44,7 @@ class PictureServer:
 
     def serve(self, channel: socket.socket) -> None:
         """Answers every record; returns when the front hangs up."""
-        while record := received(channel):
-            try:
-                channel.send(self.answer(record))
-            except OSError:
-                return
+        answer_records(channel, self.answer)
 
     def answer(self, record: bytes) -> bytes:
         """The record that answers a record: what became of the picture."""
