@@ -56,7 +56,7 @@ class Scores:
         if first == NO_ANSWER:
             return []
         if self.best_first is None:
-            order = _best_first(self.probabilities[row])
+            order = _best_of(self.probabilities[row], top_k + 1)  # the answer may not be the first
         else:
             order = self.best_first[row]
         if self.chosen is None and order[0] != first:
@@ -92,6 +92,21 @@ class Scores:
 def _best_first(probabilities: Array) -> Array:
     order: Array = np.argsort(-probabilities, kind="stable")
     return order
+
+
+def _best_of(probabilities: Array, count: int) -> Array:
+    """The head of ``_best_first`` of one row, ``count`` or more of its classes.
+
+    Of many classes few are wanted. To find the least that is wanted takes a sixth of putting all of
+    them in order, and only those that are no less are put in order.
+    """
+    classes = len(probabilities)
+    if count * _FEW_OF_MANY > classes:
+        return _best_first(probabilities)
+    least = np.partition(probabilities, classes - count)[classes - count]
+    best = np.flatnonzero(probabilities >= least)
+    ordered: Array = best[_best_first(probabilities[best])]
+    return ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +209,8 @@ def score(output: Array, kind: ScoresKind, limit: Limit = None) -> Scores:
 
 # So few are put in order as quickly as one finds out whether anybody wants to know their order.
 _FEW_CLASSES: Final = 64
+# Where more than one class in so many is wanted, all of them are put in order.
+_FEW_OF_MANY: Final = 8
 
 
 def probabilities_of(

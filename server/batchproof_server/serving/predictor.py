@@ -107,7 +107,17 @@ class Predictor:
         work = partial(seal_rows, prediction.model.name, prediction.model.version, scores)
         values = scores.probabilities.size + _VALUES_OF_A_SEAL * len(scores.decided)
         handles = await self._off_loop.run(work, values=values)
-        return replace(prediction, handles=handles)
+        # Not ``replace``, which looks for each field by its name: every answer comes by here.
+        return Prediction(
+            prediction.model,
+            scores,
+            prediction.outputs,
+            prediction.executions,
+            prediction.augmentation,
+            handles,
+            prediction.answers_non_finite,
+            prediction.far,
+        )
 
     async def predict_each(self, requests: Sequence[PredictRequest]) -> list[Prediction | Refusal]:
         """Answers several requests together, in their order; one that fails spoils no other."""

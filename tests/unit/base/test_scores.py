@@ -112,6 +112,17 @@ def test_many_classes_are_put_in_order_when_somebody_asks() -> None:
     assert (first.ranking(0, 2), second.ranking(0, 2)) == ([149, 148], [149, 148])
 
 
+@given(
+    hnp.arrays(np.float64, st.integers(2, 300), elements=st.sampled_from((-9.0, 0.0, 0.5, 9.0))),
+    st.integers(0, 320),
+)
+def test_the_best_of_many_classes_are_the_head_of_all_in_order(levels: Array, top_k: int) -> None:
+    scores = score(levels[np.newaxis], "logits")
+    probabilities = scores.probabilities[0].tolist()
+    in_order = sorted(range(len(levels)), key=lambda index: (-probabilities[index], index))
+    assert scores.ranking(0, top_k) == in_order[:top_k]
+
+
 def bits(scores: Scores) -> list[tuple[str, bytes]]:
     """Everything but the order of the classes, which may be left to be worked out."""
     names = ("probabilities", "logits", "entropy", "margin", "decided", "confidences")
