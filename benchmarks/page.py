@@ -19,7 +19,7 @@ $ make bench
 $ make bench SCENARIOS="a e"
 ```
 
-The first command takes about 40 minutes. The second measures two scenarios again and keeps the
+The first command takes about 50 minutes. The second measures two scenarios again and keeps the
 others.
 """
 

@@ -127,6 +127,14 @@ def echoing() -> Iterator[str]:
         yield json.loads(process.stdout.readline())["grpc"]
 
 
+@contextmanager
+def serving_barely(subject: Subject, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The address of a server that has the same front and engine, and nothing between them."""
+    command = (str(HERE / "bare_server.py"), str(subject.bundle))
+    with started(SERVER_CORE, *command, log=None, **(settings or {})) as process:
+        yield json.loads(process.stdout.readline())["grpc"]
+
+
 class Ceiling:
     """The bare function of a model in a process of its own."""
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import added_latency
+import bare
 import ceiling
 import charts
 import cold_start
@@ -51,6 +52,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Bench], Outcome]]] = {
     "i": policies.run,
     "j": rest.run,
     "k": two_cores.run,
+    "l": bare.run,
 }
 
 

@@ -16,14 +16,16 @@ _METHOD: Final = "/batchproof.SelfCall/Echo"
 _PATIENCE_S: Final = 5.0
 
 
-class _NoGate:
+class NoGate:
     """Looks at nothing."""
 
     def wants(self, method: str) -> bool:
+        """Nothing is looked at."""
         del method
         return False
 
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> Sequence[Status | None]:
+        """Everything may go on."""
         del let_in
         return [None for _ in heads]
 
@@ -43,7 +45,7 @@ async def call_oneself() -> None:
     Raises:
         Exception: it was not, or not in 5 s; of any kind, since the API is private.
     """
-    routes = Routes({_METHOD: _echo}, {}, _NoGate())
+    routes = Routes({_METHOD: _echo}, {}, NoGate())
     front = CompletionQueueFront(RpcSettings(), routes, MonotonicClock())
     async with asyncio.timeout(_PATIENCE_S):
         port = await front.start("127.0.0.1", 0)
