@@ -30,7 +30,7 @@ Call: TypeAlias = tuple[str, str, str]
 ROOT: Final = Path(__file__).resolve().parents[1]
 BUNDLE: Final = ROOT / "examples/fashion_mnist/models/fashion-mnist/1"
 PICTURE: Final = BUNDLE / "samples/09-ankle-boot-4.png"
-_TRIES = 5
+_TRIES = 8
 _SETTLED_S = 0.3
 
 

@@ -1,18 +1,23 @@
 """The laws of handles, their texts, and of the memory of what was counted."""
 
+import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchproof.handles import HandleError, handle_from_text, handle_to_text
+from batchproof_server.base.scores import score
 from batchproof_server.outcomes.answered import AnsweredRow, OutcomeRefusal
 from batchproof_server.outcomes.counted import CountedRows
 from batchproof_server.outcomes.handle import (
     MAX_HANDLE_BYTES,
     MIN_HANDLE_BYTES,
     OpenedHandle,
+    Sealer,
     SealingKey,
     nonce_of,
     open_handle,
@@ -54,6 +59,24 @@ def test_what_was_sealed_is_what_is_opened(
     ]
     assert {nonce_of(handle) for handle in handles} == {nonce}
     assert all(MIN_HANDLE_BYTES < len(handle) <= MAX_HANDLE_BYTES for handle in handles)
+
+
+def test_no_two_answers_share_a_nonce_however_many_are_drawn_at_once() -> None:
+    drawn = bytearray()
+
+    def random_bytes(count: int) -> bytes:
+        new = os.urandom(count)
+        drawn.extend(new)
+        return new
+
+    sealer = Sealer(KEY, lambda: 1_000, random_bytes)
+    scored = score(np.array([[0.0, 1.0], [2.0, 1.0]]), "logits")
+    with ThreadPoolExecutor(4) as pool:
+        sealed = list(pool.map(lambda _: sealer.seal("m", 1, scored), range(500)))
+    nonces = [{nonce_of(handle) for handle in handles} for handles in sealed]
+    assert all(len(each) == 1 for each in nonces)
+    assert len(set.union(*nonces)) == len(sealed)
+    assert all(nonce in drawn for each in nonces for nonce in each)
 
 
 @given(answers, st.data())

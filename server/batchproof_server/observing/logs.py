@@ -1,13 +1,16 @@
 """One event, one line, in JSON or for reading. The only module that knows the logging library.
 
 Nothing is configured globally: ``configure_logs`` returns a logger, and whoever wants to log is
-given it. A line is written with one call under the stream's lock, so threads never mix lines.
+given it. A line is written with one call under the stream's lock, so threads never mix lines; the
+lines of requests that were answered in one turn of the loop are written together.
 What a caller sent (a request id, a name) is escaped and cut: it cannot forge a line.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, TextIO, TypeAlias
 
 import structlog
@@ -41,6 +44,7 @@ _SHOWN_CHARACTERS: Final = 300
 # ASCII only: a reader that splits lines at U+2028 or U+0085 still sees one line
 _JSON: Final = json.JSONEncoder(default=repr)
 
+_OK: Final = "OK"
 _WARNINGS = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _ERRORS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
 
@@ -63,6 +67,7 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO) -> Lo
 
 
 def _console(*, colors: bool) -> list[Processor]:
+    """One processor, which makes a line of each request."""
     # repr of every value: quoted, and with its control characters escaped
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors,
@@ -70,7 +75,22 @@ def _console(*, colors: bool) -> list[Processor]:
         timestamp_key="time",
         exception_formatter=structlog.dev.plain_traceback,
     )
-    return [_spread, *_COMPLETED, _escape, renderer]
+    steps: tuple[Callable[[Any, str, Any], Any], ...] = (*_COMPLETED, _escape, renderer)
+
+    def line(logger: object, method: str, event: Event) -> Any:
+        rendered: Any = event
+        for step in steps:
+            rendered = step(logger, method, rendered)
+        return rendered
+
+    def lines(logger: object, method: str, event: Event) -> str:
+        records = event.pop(_REQUESTS, None)
+        if records is None:
+            return str(line(logger, method, event))
+        each = [line(logger, method, {**fields_of(record), **event}) for record in records]
+        return "\n".join(each)
+
+    return [lines]
 
 
 def _stamp(_logger: object, _method: str, event: Event) -> Event:
@@ -85,22 +105,16 @@ _COMPLETED: Final[tuple[Callable[[Any, str, Event], Event], ...]] = (
 )
 
 
-# One processor, since the line of a request needs none of the others.
+# One processor, since the lines of requests need none of the others.
 def _render_json(logger: object, method: str, event: Event) -> str:
-    if (record := event.get(_REQUEST)) is not None:
-        return json_line(record, method, timestamp())
+    if (records := event.get(_REQUESTS)) is not None:
+        return "\n".join(map(partial(json_line, level=method, time=timestamp()), records))
     for complete in _COMPLETED:
         event = complete(logger, method, event)
     return _JSON.encode(event)
 
 
-def _spread(_logger: object, _method: str, event: Event) -> Event:
-    """Puts what is said of a request in its place."""
-    record = event.pop(_REQUEST, None)
-    return event if record is None else {**fields_of(record), **event}
-
-
-_REQUEST: Final = "request record"
+_REQUESTS: Final = "request records"
 
 
 def _escape(_logger: object, _method: str, event: Event) -> Event:
@@ -178,6 +192,7 @@ class LogObserver:
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
         self._repository_failure = ""
+        self._answered: list[RequestRecord] = []
 
     def set_level(self, level: LogLevel) -> None:
         """Drops what is less from now on."""
@@ -209,8 +224,27 @@ class LogObserver:
             self._logger.info("front", front=chosen.front)
 
     def write_request(self, record: RequestRecord) -> None:
-        """Writes one line; with the caller's message when there is one."""
-        self._writer_of(record.code)(REQUEST_EVENT, **{_REQUEST: record})
+        """Writes one line; with the caller's message when there is one.
+
+        That of an answer is written with all others of this turn of the loop, at its end: a write
+        lets other threads run, and costs two of their turns.
+        """
+        if record.code == _OK:
+            try:
+                if not self._answered:
+                    asyncio.get_running_loop().call_soon(self._write_answered)
+            except RuntimeError:
+                pass  # no loop turns here: nobody would come back for it
+            else:
+                self._answered.append(record)
+                return
+        self._write_answered()
+        self._writer_of(record.code)(REQUEST_EVENT, **{_REQUESTS: (record,)})
+
+    def _write_answered(self) -> None:
+        if self._answered:  # a failure may have been written since, and what came before it
+            records, self._answered = self._answered, []
+            self._logger.info(REQUEST_EVENT, **{_REQUESTS: records})
 
     def write_refused(self, refused: RefusedUnread) -> None:
         """Writes one line for all that came together, with the id of each."""

@@ -25,6 +25,7 @@ from batchproof_server.serving.request import NOBODY, Caller, Trace
 
 _MAX_REQUEST_ID_CHARACTERS = 128
 _REQUEST_ID_BYTES = 16
+_IDS_DRAWN = 64
 _NUMBER_BYTES = 4
 
 
@@ -123,6 +124,7 @@ class Calls:
         self._report_unforeseen = report_unforeseen
         self._begin_spans = begin_spans
         self._large = LargeMessages()
+        self._ids: list[str] = []
 
     def refuse(
         self,
@@ -133,7 +135,7 @@ class Calls:
         priority: Priority | None = None,
     ) -> Failure:
         """The failure of a request whose message nobody reads, recorded under the method's name."""
-        failure = self._fail(_readable(request_id) or _new_id(), error)
+        failure = self._fail(_readable(request_id) or self._new_id(), error)
         caller = Caller(priority=priority)
         call = Call(failure.request_id, None, caller, trace or Trace())
         self._record_shed(call, error)
@@ -183,7 +185,7 @@ class Calls:
 
     def fail_stream(self, name: str, error: Exception) -> Failure:
         """The failure of a stream beside its requests, recorded under the method's name."""
-        failure = self._fail(_new_id(), error)
+        failure = self._fail(self._new_id(), error)
         self._record(name, Call(failure.request_id, None), 0.0, failure.code.name, failure.text)
         return failure
 
@@ -216,7 +218,7 @@ class Calls:
         timeout_s = None if head.deadline_s is None else max(0.0, head.deadline_s - started_s)
         caller = Caller(head.peer) if head.priority is None else _known(head)
         call = Call(
-            readable_id or _new_id(),
+            readable_id or self._new_id(),
             timeout_s,
             caller,
             trace,
@@ -249,10 +251,17 @@ class Calls:
             return method.parse(content)
         return await self._large.parse(method.parse, content)
 
+    # Asking the system lets other threads run, and costs two of their turns: so many at once.
+    def _new_id(self) -> str:
+        if not self._ids:
+            drawn, size = secrets.token_hex(_REQUEST_ID_BYTES * _IDS_DRAWN), 2 * _REQUEST_ID_BYTES
+            self._ids = [drawn[start : start + size] for start in range(0, len(drawn), size)]
+        return self._ids.pop()
+
     def _give_up_unread(
         self, method: Method, head: CallHead, trace: Trace, cancelled: asyncio.CancelledError
     ) -> Failure:
-        request_id = _readable(_id_of(method, head)) or _new_id()
+        request_id = _readable(_id_of(method, head)) or self._new_id()
         call = Call(request_id, self.timeout_s(head), trace=trace)
         failure = self._fail_cancelled(call, head, cancelled, "")
         self._finish_failed(method.name, call, 0.0, failure)
@@ -329,10 +338,6 @@ class Calls:
 def _known(head: CallHead) -> Caller:
     """A caller who had to show who it is."""
     return Caller(with_priority(head.peer, head.priority), head.grant, head.priority)
-
-
-def _new_id() -> str:
-    return secrets.token_hex(_REQUEST_ID_BYTES)
 
 
 def _readable(request_id: str) -> str:

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -183,6 +184,44 @@ def test_what_is_below_the_level_is_dropped(stream: io.StringIO) -> None:
     told.write_request(request())
     told.write_request(request("UNAVAILABLE"))
     assert [line["code"] for line in lines(stream)] == ["UNAVAILABLE"]
+
+
+class Writes(io.StringIO):
+    """Counts the calls that wrote something."""
+
+    count = 0
+
+    def write(self, text: str) -> int:
+        """Writes it."""
+        self.count += bool(text)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+async def test_answers_of_one_turn_are_lines_that_are_written_together(
+    log_format: LogFormat,
+) -> None:
+    stream = Writes()
+    told = observer(stream, log_format)
+    for number in range(3):
+        told.write_request(request(request_id=f"id-{number}"))
+    assert not stream.getvalue()
+    await asyncio.sleep(0)
+    written = stream.getvalue().splitlines()
+    assert stream.count == 1
+    assert [f"id-{number}" in line for number, line in enumerate(written)] == [True] * 3
+
+
+async def test_a_failure_is_written_at_once_and_after_the_answers_before_it(
+    stream: io.StringIO,
+) -> None:
+    told = observer(stream)
+    told.write_request(request(request_id="answered"))
+    told.write_request(request("INTERNAL", request_id="failed"))
+    assert [line["request_id"] for line in lines(stream)] == ["answered", "failed"]
+    told.write_request(request(request_id="later"))
+    await asyncio.sleep(0)
+    assert [line["request_id"] for line in lines(stream)] == ["answered", "failed", "later"]
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
