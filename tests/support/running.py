@@ -45,9 +45,9 @@ class Log:
 
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def write(self, line: str) -> None:
-        """Reads one line."""
-        self.events.append(json.loads(line))
+    def write(self, lines: str) -> None:
+        """Reads whole lines, as many as came in one call."""
+        self.events += map(json.loads, lines.splitlines())
 
     def flush(self) -> None:
         """Has nothing to do."""
