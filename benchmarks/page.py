@@ -12,7 +12,8 @@ HEAD = """\
 
 The cost of serving compared with the bare model. Every comparison is of medians over interleaved
 repeats of one run, and every share is the median of the shares of measurements side by side. Quote
-ratios, not milliseconds.
+ratios, not milliseconds. Servers and ceilings are on core 0 and the load is on core 1, unless a
+scenario says otherwise. Each says at its end on which machine it was measured: they differ.
 
 ```console
 $ make bench
@@ -40,24 +41,25 @@ def page(results: Mapping[str, Any], notes: str) -> str:
         letter: (outcome_from_json(each["outcome"]), each)
         for letter, each in sorted(results["scenarios"].items())
     }
-    aims = [aim for outcome, _ in outcomes.values() for aim in outcome.aims]
+    aims = [(letter, aim) for letter, (outcome, _) in outcomes.items() for aim in outcome.aims]
     sections = (_section(letter, outcome, each) for letter, (outcome, each) in outcomes.items())
-    machine = "; ".join(f"{name} {what}" for name, what in results["machine"].items())
-    where = f"Measured on: {machine}. Servers and ceilings on core 0, the load on core 1.\n"
-    return "\n".join((HEAD, where, _aims(aims), notes.strip() + "\n", *sections))
+    return "\n".join((HEAD, _aims(aims), notes.strip() + "\n", *sections))
 
 
-def _aims(aims: Iterable[Aim]) -> str:
+def _aims(aims: Iterable[tuple[str, Aim]]) -> str:
     rows = tuple(
         (
             aim.text,
             aim.figure,
             f"{'at least' if aim.at_least else 'at most'} {cell(aim.limit)}",
             "yes" if aim.is_met else "**no**",
+            f"({letter})",
         )
-        for aim in aims
+        for letter, aim in aims
     )
-    return "## The aims\n\n" + _table(Table("", ("aim", "measured", "wanted", "met"), rows))
+    return "## The aims\n\n" + _table(
+        Table("", ("aim", "measured", "wanted", "met", "scenario"), rows)
+    )
 
 
 def _section(letter: str, outcome: Outcome, measured: Mapping[str, Any]) -> str:
@@ -65,7 +67,9 @@ def _section(letter: str, outcome: Outcome, measured: Mapping[str, Any]) -> str:
     parts += [f"{table.caption}:\n\n{_table(table)}" for table in outcome.tables]
     parts += [f"![{chart.title}](images/{chart.file}.svg)\n" for chart in outcome.charts]
     took = f"{measured['duration_s'] / 60:.0f} min" if measured["duration_s"] else "unknown"
-    parts.append(f"Commit {measured['commit']}, {measured['measured_at']}, {took}.\n")
+    parts.append(f"Commit {measured['commit']}, {measured['measured_at']}, {took}.")
+    machine = "; ".join(f"{name} {what}" for name, what in measured["machine"].items())
+    parts.append(f"Measured on: {machine}.\n")
     return "\n".join(parts)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, TypeAlias
 
-SCHEMA: Final = "batchproof.benchmarks/1"
+SCHEMA: Final = "batchproof.benchmarks/2"
 Cell: TypeAlias = str | float | None
 Point: TypeAlias = tuple[float, float]
 

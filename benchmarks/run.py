@@ -67,7 +67,7 @@ def main() -> int:
     results = json.loads(FIGURES.read_text()) if FIGURES.exists() else {"scenarios": {}}
     KEPT.mkdir(parents=True, exist_ok=True)
     if not arguments.page_only:
-        results |= {"schema": SCHEMA, "machine": _machine()}
+        results["schema"] = SCHEMA
         bench = Bench(arguments.seconds, arguments.repeats, _progress)
         for letter in arguments.scenarios.split() or SCENARIOS:
             results["scenarios"][letter] = _measured(letter, bench)
@@ -97,6 +97,7 @@ def _measured(letter: str, bench: Bench) -> dict[str, Any]:
         "duration_s": round(took_s, 1),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
+        "machine": _machine(),
         "seconds": bench.seconds,
         "repeats": bench.repeats,
     }

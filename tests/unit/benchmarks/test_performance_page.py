@@ -30,11 +30,11 @@ def results(outcome: Outcome = OUTCOME) -> dict[str, Any]:
         "duration_s": 90.0,
         "measured_at": "2026-01-02T03:04:05+00:00",
         "commit": "abc",
+        "machine": {"processor": "of somebody"},
         "seconds": 1.0,
         "repeats": 3,
     }
-    machine = {"processor": "of somebody"}
-    text = json.dumps({"schema": SCHEMA, "machine": machine, "scenarios": {"a": measured}})
+    text = json.dumps({"schema": SCHEMA, "scenarios": {"a": measured}})
     read: dict[str, Any] = json.loads(text)
     return read
 
@@ -49,11 +49,11 @@ def test_what_is_written_has_the_published_form_and_is_read_again() -> None:
 
 def test_the_page_shows_aims_notes_tables_charts_and_where_they_come_from() -> None:
     text = page(results(), "## What limits it\n\nThe loop.")
-    assert "| share of something | 0.940 | at least 0.950 | **no** |" in text
-    assert "| ms added | 0.200 | at most 0.300 | yes |" in text
+    assert "| share of something | 0.940 | at least 0.950 | **no** | (a) |" in text
+    assert "| ms added | 0.200 | at most 0.300 | yes | (a) |" in text
     assert "| small | 0.500 | - |" in text
     assert "![Example](images/performance-example.svg)" in text
-    assert "processor of somebody" in text
+    assert text.index("(a) Example") < text.index("Measured on: processor of somebody")
     assert "Commit abc" in text
     assert text.index("The aims") < text.index("The loop.") < text.index("(a) Example")
 
