@@ -15,26 +15,21 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from batchproof_server.application.config import prepare_engines, read_config
-from batchproof_server.application.plugs import loading_plugs
-from batchproof_server.base.backend import Backend
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.signature import Array
-from batchproof_server.models.discovery import discover
-from batchproof_server.models.loading import load_version
 from batchproof_server.rpc.fronts.completion_queue.self_call import NoGate
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import CallHead, Reply, Routes
 from batchproof_server.rpc.fronts.polling import read_on_the_queue
 from batchproof_server.rpc.settings import RpcSettings
 from closed_loop import METHOD
+from in_process import load
 
 _ANSWER_BYTES: Final = 64
 _TIMES: Final = 5
@@ -50,7 +45,8 @@ class _Engine:
     """
 
     def __init__(self, bundle: Path) -> None:
-        self._backend, buckets = _loaded(bundle)
+        loaded = load(bundle)
+        self._backend, buckets = loaded.backend, loaded.batching.buckets_rows
         (self._input,) = self._backend.signature.inputs
         took_s = {rows: self._time_s(rows) for rows in buckets}
         self.most_rows = min(buckets, key=lambda rows: took_s[rows] / rows)
@@ -76,15 +72,6 @@ class _Engine:
             self._backend.execute(inputs)
             times_s.append(time.perf_counter() - started_s)
         return min(times_s)
-
-
-def _loaded(bundle: Path) -> tuple[Backend, tuple[int, ...]]:
-    config = read_config(None, {})
-    rows = tuple(sorted({1, *config.batching.buckets_rows}))
-    batching = replace(config.batching, buckets_rows=rows)
-    plugs = replace(loading_plugs(config), prove=None, batching=batching)
-    loaded = load_version(discover(bundle)[0], plugs)
-    return loaded.backend, loaded.batching.buckets_rows
 
 
 class _Queue:
@@ -154,5 +141,4 @@ async def _serve(bundle: Path) -> None:
 
 if __name__ == "__main__":
     read_on_the_queue()
-    prepare_engines()
     asyncio.run(_serve(Path(sys.argv[1])))

@@ -18,17 +18,23 @@ import numpy as np
 from batchproof_server.application.config import prepare_engines, read_config
 from batchproof_server.application.plugs import loading_plugs
 from batchproof_server.models.discovery import discover
+from batchproof_server.models.loaded import LoadedModel
 from batchproof_server.models.loading import load_version
 
 
-def _main() -> None:
+def load(bundle: Path) -> LoadedModel:
+    """The bundle as the server loads it, without a proof, in its buckets and that of one row."""
     prepare_engines()
     config = read_config(None, {})
     # One row too, which a server asks for where its proof allows it.
     rows = tuple(sorted({1, *config.batching.buckets_rows}))
     batching = replace(config.batching, buckets_rows=rows)
     plugs = replace(loading_plugs(config), prove=None, batching=batching)
-    loaded = load_version(discover(Path(sys.argv[1]))[0], plugs)
+    return load_version(discover(bundle)[0], plugs)
+
+
+def _main() -> None:
+    loaded = load(Path(sys.argv[1]))
     backend = loaded.backend
     print(json.dumps(loaded.batching.buckets_rows), flush=True)
     random = np.random.default_rng(1)
