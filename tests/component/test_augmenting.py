@@ -132,7 +132,9 @@ async def test_a_sure_row_stops_early_and_the_others_are_as_without_it() -> None
         assert ours.tobytes() == theirs.tobytes()
     assert sum(batch.rows for batch in place.recorder.batches) == 8 + 4
     record = place.recorder.predictions[-1]
-    assert (record.policy, record.views, record.early_exits) == ("flip", 12, 4)
+    views = record.augmented
+    assert views is not None
+    assert (views.policy, views.views, views.early_exits) == ("flip", 12, 4)
 
 
 async def test_early_exit_needs_no_second_execution_when_all_rows_are_sure() -> None:
@@ -158,13 +160,13 @@ async def test_one_record_tells_of_the_aggregate_once_for_each_row() -> None:
         await settle_loop()
     told, plain = place.recorder.predictions
     assert answer.scores is not None
-    assert told.probabilities.tobytes() == answer.scores.probabilities.tobytes()
-    assert told.logits is None
-    assert (told.policy, told.views, told.early_exits) == ("d4", 16, 0)
-    assert told.flip_rate is not None
-    assert told.mutual_information is not None
-    assert told.flip_rate.shape == told.mutual_information.shape == (2,)
-    assert (plain.policy, plain.views, plain.flip_rate) == ("", 0, None)
+    assert told.scores.probabilities.tobytes() == answer.scores.probabilities.tobytes()
+    assert told.scores.logits is None
+    views = told.augmented
+    assert views is not None
+    assert (views.policy, views.views, views.early_exits) == ("d4", 16, 0)
+    assert views.flip_rate.shape == views.mutual_information.shape == (2,)
+    assert plain.augmented is None
 
 
 async def test_more_views_than_the_request_may_have_are_refused_before_decoding() -> None:

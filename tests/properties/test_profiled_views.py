@@ -80,10 +80,9 @@ def test_a_profile_holds_what_the_server_answers(tta: TtaRequest, seeds: list[in
     with engine_bench(backend, batching=BATCHING, output=OUTPUT, recipe=RECIPE) as bench:
         found, plain = profiled(bench, tta, images), profiled(bench, None, images)
         record = served(bench, tta, images)
-    assert record.flip_rate is not None
-    assert record.mutual_information is not None
-    assert found.values["tta_flip_rate"].tobytes() == record.flip_rate.tobytes()
-    assert found.values["tta_mutual_information"].tobytes() == record.mutual_information.tobytes()
+    assert (views := record.augmented) is not None
+    assert found.values["tta_flip_rate"].tobytes() == views.flip_rate.tobytes()
+    assert found.values["tta_mutual_information"].tobytes() == views.mutual_information.tobytes()
     assert set(found.values) == {*plain.values, "tta_flip_rate", "tta_mutual_information"}
     for name, values in plain.values.items():
         assert found.values[name].tobytes() == values.tobytes()

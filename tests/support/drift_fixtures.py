@@ -51,25 +51,16 @@ def record(
 ) -> PredictionRecord:
     """What the engine says of one request."""
     scores = score(logits(rows, classes, seed), "logits")
-    return PredictionRecord(
-        model="shoes",
-        version=version,
-        request_id="id",
-        probabilities=scores.probabilities,
-        logits=scores.logits,
-        entropy=scores.entropy,
-        margin=scores.margin,
-        decided=scores.decided,
-        confidences=scores.confidences,
-        inputs=_inputs(rows, seed) if inputs else None,
-    )
+    seen = _inputs(rows, seed) if inputs else None
+    return PredictionRecord("shoes", version, "id", scores, seen)
 
 
 def signals(rows: int, classes: int = 3, seed: int = 0) -> Signals:
     """The signals of ``record``, but those of test-time augmentation."""
     made = record(rows, classes, seed)
     assert made.inputs is not None
-    known = prediction_signals(made.probabilities, made.logits, made.entropy, made.decided)
+    of = made.scores
+    known = prediction_signals(of.probabilities, of.logits, of.entropy, of.decided)
     values = {**known.values, **input_values([made.inputs])}
     assert set(values) <= set(NUMERIC_SIGNALS)
     return Signals(known.classes, values, known.log_probabilities)

@@ -22,6 +22,8 @@ from batchproof_server.base.events import (
     QueueChanged,
     RefusedUnread,
     RequestRecord,
+    RequestsFinished,
+    RequestsScored,
     SelfCheckRecord,
     ShedRecord,
     Subscription,
@@ -284,7 +286,7 @@ class Recorder:
     @property
     def requests(self) -> list[RequestRecord]:
         """The finished requests."""
-        return self._of(RequestRecord)
+        return [each for event in self._of(RequestsFinished) for each in event.records]
 
     @property
     def refused(self) -> list[RefusedUnread]:
@@ -304,7 +306,7 @@ class Recorder:
     @property
     def predictions(self) -> list[PredictionRecord]:
         """The scores of requests."""
-        return self._of(PredictionRecord)
+        return [each for event in self._of(RequestsScored) for each in event.records]
 
     @property
     def decoded(self) -> list[DecodeRecord]:

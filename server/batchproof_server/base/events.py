@@ -4,14 +4,16 @@ The core tells one observer. A new event is its value here and a subscription of
 nothing between the two knows the events by name.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.priorities import Priority
+from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.spans import RequestSpans, SampledTask
 
@@ -26,6 +28,10 @@ PREDICT_METHODS: Final = (
     "rest.tensorflow.Predict",
 )
 """The methods whose requests are predictions, over every protocol."""
+
+
+RequestKind: TypeAlias = tuple[str, int, str, str]
+"""Model, version, method and code of a request."""
 
 
 class Event:
@@ -48,7 +54,7 @@ class FrontChosen(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class RequestRecord(Event):
+class RequestRecord:
     """One finished RPC.
 
     Attributes:
@@ -76,6 +82,34 @@ class RequestRecord(Event):
     spans: RequestSpans | None = None
     priority: Priority | None = None
     queued_s: float = 0.0
+
+    @property
+    def kind(self) -> RequestKind:
+        """Model, version, method and code."""
+        return self.model, self.version, self.method, self.code
+
+
+# Contract: the answers of one turn of the loop are told together, after all of them were sent; a
+# failure is told at once, behind the answers before it.
+@dataclass(frozen=True, slots=True)
+class RequestsFinished(Event):
+    """RPCs that are over.
+
+    Attributes:
+        records: one or more, in the order of their ends.
+    """
+
+    records: Sequence[RequestRecord]
+
+    def by_kind(self) -> Mapping[RequestKind, Sequence[RequestRecord]]:
+        """Those that differ in nothing that is a label of a metric, together."""
+        records = self.records
+        if len(records) == 1:
+            return {records[0].kind: records}
+        kinds: defaultdict[RequestKind, list[RequestRecord]] = defaultdict(list)
+        for record in records:
+            kinds[record.kind].append(record)
+        return kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,58 +267,71 @@ class DeviceBack(Event):
     away_s: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewsRecord:
+    """What test-time augmentation did to the rows of a request.
+
+    Attributes:
+        policy: ``custom`` for views of the request's own.
+        policy_digest: of its views, aggregation and early exit.
+        weights: of its views, where the aggregation has some.
+        views: executed for all rows together.
+        early_exits: rows that stopped after their plain view.
+        flip_rate: float64 [rows], share of the views with another best class than the answer.
+        mutual_information: float64 [rows], disagreement of the views in nats.
+    """
+
+    policy: str
+    policy_digest: str
+    weights: tuple[float, ...]
+    views: int
+    early_exits: int
+    flip_rate: npt.NDArray[Any]
+    mutual_information: npt.NDArray[Any]
+
+
 # Contract: the arrays never change again; whoever keeps the record keeps them alive, and perhaps
 # those of the few small requests that were executed together with it.
 @dataclass(frozen=True, slots=True, eq=False)
-class PredictionRecord(Event):
+class PredictionRecord:
     """The class scores that one request was answered with, whatever its protocol.
 
     There is none for a model whose output is raw.
 
     Attributes:
         request_id: the caller's or ours.
-        probabilities: float32 [rows, classes].
-        logits: float32 [rows, classes]; None where the model answers with probabilities.
-        entropy: float64 [rows], in nats.
-        margin: float64 [rows], highest minus second highest probability; of labels the least
-            distance from a threshold.
-        decided: int64 [rows], the class that was the answer; of labels the best one that was
-            answered, or their number where none was.
-        confidences: float32 [rows], the probability of the answer.
+        scores: of its rows.
         inputs: what was seen of the rows before the model; None where nobody wants it.
-        policy: of test-time augmentation, ``custom`` for views of the request's own; empty without.
-        policy_digest: of its views, aggregation and early exit; empty without.
-        weights: of its views, where the aggregation has some.
-        views: executed for all rows together; 0 without augmentation.
-        early_exits: rows that stopped after their plain view.
-        flip_rate: float64 [rows], share of the views with another best class than the answer; None
-            without augmentation.
-        mutual_information: float64 [rows], disagreement of the views in nats; None without.
         handles: of the rows, with which their outcomes are reported; none where nobody takes any.
-        chosen: bool [rows, labels], the labels that were the answer; None for exclusive classes.
         far_rows: rows of tensors that are far from the reference.
+        augmented: None without test-time augmentation.
     """
 
     model: str
     version: int
     request_id: str
-    probabilities: npt.NDArray[Any]
-    logits: npt.NDArray[Any] | None
-    entropy: npt.NDArray[Any]
-    margin: npt.NDArray[Any]
-    decided: npt.NDArray[Any]
-    confidences: npt.NDArray[Any]
+    scores: Scores
     inputs: InputStatistics | None = None
-    policy: str = ""
-    policy_digest: str = ""
-    weights: tuple[float, ...] = ()
-    views: int = 0
-    early_exits: int = 0
-    flip_rate: npt.NDArray[Any] | None = None
-    mutual_information: npt.NDArray[Any] | None = None
     handles: tuple[bytes, ...] = ()
-    chosen: npt.NDArray[Any] | None = None
     far_rows: int = 0
+    augmented: ViewsRecord | None = None
+
+    @property
+    def rows(self) -> int:
+        """Of the request."""
+        return len(self.scores.decided)
+
+
+# Contract: told after the answers of one turn of the loop were sent.
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestsScored(Event):
+    """Requests that were answered with class scores.
+
+    Attributes:
+        records: one or more, in the order of their answers.
+    """
+
+    records: Sequence[PredictionRecord]
 
 
 # Contract: told only where somebody keeps inputs; the arrays never change, and whoever keeps the

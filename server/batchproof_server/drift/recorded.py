@@ -25,10 +25,11 @@ def signals_of_records(
         records: of one model version; all with logits, or none.
         tta: the views whose disagreement is compared; None for none.
     """
-    probabilities = np.concatenate([record.probabilities for record in records])
-    entropy = np.concatenate([record.entropy for record in records])
-    decided = np.concatenate([record.decided for record in records])
-    logits = [record.logits for record in records if record.logits is not None]
+    answers = [record.scores for record in records]
+    probabilities = np.concatenate([each.probabilities for each in answers])
+    entropy = np.concatenate([each.entropy for each in answers])
+    decided = np.concatenate([each.decided for each in answers])
+    logits = [each.logits for each in answers if each.logits is not None]
     scores = np.concatenate(logits) if logits else probabilities
     finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(scores).all(axis=1)
     given = _given(records, tta)
@@ -36,9 +37,9 @@ def signals_of_records(
         probabilities, scores, entropy = probabilities[finite], scores[finite], entropy[finite]
         decided = decided[finite]
         given = {name: values[finite] for name, values in given.items()}
-    chosen = [record.chosen for record in records if record.chosen is not None]
+    chosen = [each.chosen for each in answers if each.chosen is not None]
     if chosen:
-        margin = np.concatenate([record.margin for record in records])[finite]
+        margin = np.concatenate([each.margin for each in answers])[finite]
         labels = np.concatenate(chosen)[finite]
         signals = label_signals(probabilities, scores if logits else None, entropy, margin, labels)
     else:
@@ -50,16 +51,17 @@ def _given(records: Sequence[PredictionRecord], tta: TtaReference | None) -> dic
     """The values that came with the records; NaN for the rows of those that had none."""
     given = {} if tta is None else _disagreement(records, tta)
     if any(record.inputs is not None for record in records):
-        given |= input_values([record.inputs or _unseen(len(record.entropy)) for record in records])
+        given |= input_values([record.inputs or _unseen(record.rows) for record in records])
     return given
 
 
 def _disagreement(records: Sequence[PredictionRecord], tta: TtaReference) -> dict[str, Array]:
     """How far views disagree; only what the profile's own views do compares with it."""
-    rows = [len(record.probabilities) for record in records]
+    rows = [record.rows for record in records]
+    views = [record.augmented for record in records]
     alike = [
-        record if tta.holds_for(record.policy_digest, record.weights) else None
-        for record in records
+        each if each is not None and tta.holds_for(each.policy_digest, each.weights) else None
+        for each in views
     ]
     flips = [None if each is None else each.flip_rate for each in alike]
     information = [None if each is None else each.mutual_information for each in alike]

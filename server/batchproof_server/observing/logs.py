@@ -6,11 +6,11 @@ lines of requests that were answered in one turn of the loop are written togethe
 What a caller sent (a request id, a name) is escaped and cut: it cannot forge a line.
 """
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
 from typing import Any, Final, Literal, TextIO, TypeAlias
 
 import structlog
@@ -26,6 +26,7 @@ from batchproof_server.base.events import (
     RefusedUnread,
     RepositoryLooked,
     RequestRecord,
+    RequestsFinished,
     SelfCheckRecord,
     ShedRecord,
     Subscription,
@@ -44,7 +45,6 @@ _SHOWN_CHARACTERS: Final = 300
 # ASCII only: a reader that splits lines at U+2028 or U+0085 still sees one line
 _JSON: Final = json.JSONEncoder(default=repr)
 
-_OK: Final = "OK"
 _WARNINGS = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _ERRORS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
 
@@ -192,7 +192,6 @@ class LogObserver:
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
         self._repository_failure = ""
-        self._answered: list[RequestRecord] = []
 
     def set_level(self, level: LogLevel) -> None:
         """Drops what is less from now on."""
@@ -205,7 +204,7 @@ class LogObserver:
         """What becomes a line."""
         return (
             Subscription(FrontChosen, self.write_front),
-            Subscription(RequestRecord, self.write_request),
+            Subscription(RequestsFinished, self.write_requests),
             Subscription(RefusedUnread, self.write_refused),
             Subscription(BatchRecord, self.write_batch),
             Subscription(ShedRecord, self.write_shed),
@@ -223,28 +222,13 @@ class LogObserver:
         else:
             self._logger.info("front", front=chosen.front)
 
-    def write_request(self, record: RequestRecord) -> None:
-        """Writes one line; with the caller's message when there is one.
+    def write_requests(self, finished: RequestsFinished) -> None:
+        """Writes a line for each, with the caller's message when there is one.
 
-        That of an answer is written with all others of this turn of the loop, at its end: a write
-        lets other threads run, and costs two of their turns.
+        Those of one level at once: a write lets other threads run, and costs two of their turns.
         """
-        if record.code == _OK:
-            try:
-                if not self._answered:
-                    asyncio.get_running_loop().call_soon(self._write_answered)
-            except RuntimeError:
-                pass  # no loop turns here: nobody would come back for it
-            else:
-                self._answered.append(record)
-                return
-        self._write_answered()
-        self._writer_of(record.code)(REQUEST_EVENT, **{_REQUESTS: (record,)})
-
-    def _write_answered(self) -> None:
-        if self._answered:  # a failure may have been written since, and what came before it
-            records, self._answered = self._answered, []
-            self._logger.info(REQUEST_EVENT, **{_REQUESTS: records})
+        for write, alike in groupby(finished.records, lambda each: self._writer_of(each.code)):
+            write(REQUEST_EVENT, **{_REQUESTS: list(alike)})
 
     def write_refused(self, refused: RefusedUnread) -> None:
         """Writes one line for all that came together, with the id of each."""

@@ -8,7 +8,7 @@ from batchproof_server.base.events import (
     PREDICT_METHODS,
     BatchRecord,
     RefusedUnread,
-    RequestRecord,
+    RequestsFinished,
     Subscription,
 )
 from batchproof_server.models.version_changed import VersionChanged
@@ -69,7 +69,7 @@ class Statistics:
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """Requests and micro-batches, and the versions to count them for."""
         return (
-            Subscription(RequestRecord, self.count_request),
+            Subscription(RequestsFinished, self.count_requests),
             Subscription(RefusedUnread, self.count_refused),
             Subscription(BatchRecord, self.count_batch),
             Subscription(VersionChanged, self.follow_version),
@@ -79,17 +79,19 @@ class Statistics:
         """What a version did; nothing, when it is unknown."""
         return self._versions.get((model, version), VersionStatistics())
 
-    def count_request(self, record: RequestRecord) -> None:
-        """Counts a prediction."""
-        version = self._versions.get((record.model, record.version))
-        if version is None or record.method not in PREDICT_METHODS:
-            return
-        if record.code != "OK":
-            version.fail.add(record.duration_s)
-            return
-        version.success.add(record.duration_s)
-        version.inference_rows += record.rows
-        version.last_inference_ms = self._epoch_ms()
+    def count_requests(self, finished: RequestsFinished) -> None:
+        """Counts predictions."""
+        for (model, number, method, code), records in finished.by_kind().items():
+            version = self._versions.get((model, number))
+            if version is None or method not in PREDICT_METHODS:
+                continue
+            total_s = sum([record.duration_s for record in records])
+            if code != "OK":
+                version.fail.add(total_s, len(records))
+                continue
+            version.success.add(total_s, len(records))
+            version.inference_rows += sum([record.rows for record in records])
+            version.last_inference_ms = self._epoch_ms()
 
     def count_refused(self, refused: RefusedUnread) -> None:
         """Counts predictions that nobody read."""

@@ -1,7 +1,6 @@
 """The use case of labels that arrive later: whose they are, and how often the answer was right."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 from batchproof_server.base.clock import Clock
@@ -10,7 +9,7 @@ from batchproof_server.base.errors import (
     NotImplementedYet,
     ServingError,
 )
-from batchproof_server.base.events import PredictionRecord, Subscription
+from batchproof_server.base.events import RequestsScored, Subscription
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.outcomes.answered import AnsweredRow, OutcomeRefusal
@@ -82,8 +81,7 @@ class OutcomeDesk:
         versions = Subscription(VersionChanged, self.follow_version)
         if not self._settings.accept_request_ids:
             return (versions,)
-        learn = partial(self._recent.learn, self._clock.now_s)
-        return (versions, Subscription(PredictionRecord, learn))
+        return (versions, Subscription(RequestsScored, self.remember))
 
     def follow_version(self, change: VersionChanged) -> None:
         """A version answers from now on, or never again; raw outputs have no outcomes."""
@@ -98,6 +96,12 @@ class OutcomeDesk:
             largest = () if facts.profile is None else facts.profile.profile.class_bins
             bins = class_bins(facts.class_labels, largest)
             self._observer.expect_outcomes(*version, bins)
+
+    def remember(self, scored: RequestsScored) -> None:
+        """Remembers answers by the ids of their requests."""
+        now_s = self._clock.now_s()
+        for record in scored.records:
+            self._recent.learn(now_s, record)
 
     def report(self, outcome: Outcome) -> AcceptedOutcome:
         """Counts an outcome.

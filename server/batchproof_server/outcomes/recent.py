@@ -2,7 +2,6 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,11 +76,11 @@ class RecentAnswers:
         """A version answers from now on; what others answer is not learned."""
         self._versions.add((model, version))
 
-    def learn(self, now_s: Callable[[], float], record: PredictionRecord) -> None:
+    def learn(self, now_s: float, record: PredictionRecord) -> None:
         """Keeps class and confidence of each row of an answer.
 
         Args:
-            now_s: says what time it is.
+            now_s: the instant.
             record: of a version that is expected, or was unloaded before this was told; an answer
                 without handles is of nobody who could report. Sets of labels are not kept: they
                 are in the handles.
@@ -89,15 +88,16 @@ class RecentAnswers:
         handle = next(filter(None, record.handles), None)
         if (record.model, record.version) not in self._versions or handle is None:
             return
-        if record.chosen is not None:
+        scores = record.scores
+        if scores.chosen is not None:
             return
         answer = PredictedRows(
             model=record.model,
             version=record.version,
-            predicted=record.decided.astype(np.uint32).tobytes(),
-            confidences=record.confidences.astype(np.float32).tobytes(),
+            predicted=scores.decided.astype(np.uint32).tobytes(),
+            confidences=scores.confidences.astype(np.float32).tobytes(),
         )
-        self.remember(record.request_id, answer, now_s(), nonce_of(handle))
+        self.remember(record.request_id, answer, now_s, nonce_of(handle))
 
     def remember(self, request_id: str, answer: PredictedRows, now_s: float, nonce: bytes) -> None:
         """Keeps an answer, and forgets the oldest ones for it.

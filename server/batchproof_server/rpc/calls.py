@@ -9,8 +9,15 @@ from typing import Any, Final, NoReturn, TypeAlias
 from google.protobuf.message import DecodeError
 
 from batchproof_server.base.clock import Clock
+from batchproof_server.base.end_of_turn import EndOfTurn
 from batchproof_server.base.errors import InvalidInput, QueueFull, ServingError
-from batchproof_server.base.events import Observer, RefusedUnread, RequestRecord, ShedRecord
+from batchproof_server.base.events import (
+    Observer,
+    RefusedUnread,
+    RequestRecord,
+    RequestsFinished,
+    ShedRecord,
+)
 from batchproof_server.base.priorities import Priority
 from batchproof_server.base.spans import BeginSpans
 from batchproof_server.batching.priorities import with_priority
@@ -121,6 +128,7 @@ class Calls:
         self._pressure = pressure
         self._clock = clock
         self._observer = observer
+        self._finished = EndOfTurn(self._tell)
         self._report_unforeseen = report_unforeseen
         self._begin_spans = begin_spans
         self._large = LargeMessages()
@@ -139,7 +147,7 @@ class Calls:
         caller = Caller(priority=priority)
         call = Call(failure.request_id, None, caller, trace or Trace())
         self._record_shed(call, error)
-        self._record(name, call, 0.0, failure.code.name, failure.text)
+        self._record_failed(name, call, 0.0, failure)
         return failure
 
     def refuse_all(
@@ -186,7 +194,7 @@ class Calls:
     def fail_stream(self, name: str, error: Exception) -> Failure:
         """The failure of a stream beside its requests, recorded under the method's name."""
         failure = self._fail(self._new_id(), error)
-        self._record(name, Call(failure.request_id, None), 0.0, failure.code.name, failure.text)
+        self._record_failed(name, Call(failure.request_id, None), 0.0, failure)
         return failure
 
     async def answer(
@@ -273,13 +281,12 @@ class Calls:
         if trace.spans is not None:
             trace.spans.ended_s = ended_s
         self._pressure.learn_answer(trace, duration_s, call.timeout_s, under_way)
-        # After the answer is on its way: nobody waits for the accounting.
-        asyncio.get_running_loop().call_soon(self._record, name, call, duration_s, "OK", "")
+        self._finished.add(_record(name, call, duration_s, Code.OK.name, ""))
 
     def _finish_failed(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
         if failure.code is Code.DEADLINE_EXCEEDED:
             self._pressure.learn_late(call.trace.model, duration_s)
-        self._record(name, call, duration_s, failure.code.name, failure.text)
+        self._record_failed(name, call, duration_s, failure)
         if is_cancelled():
             raise asyncio.CancelledError
 
@@ -314,25 +321,32 @@ class Calls:
             self._report_unforeseen(error, request_id)
         return failure
 
-    def _record(self, method: str, call: Call, duration_s: float, code: str, message: str) -> None:
+    def _record_failed(self, name: str, call: Call, duration_s: float, failure: Failure) -> None:
         spans = call.trace.spans
         if spans is not None and not spans.ended_s:
             spans.ended_s = self._clock.now_s()
-        self._observer.notify(
-            RequestRecord(
-                method=method,
-                request_id=call.request_id,
-                model=call.trace.model,
-                version=call.trace.version,
-                code=code,
-                duration_s=duration_s,
-                rows=call.trace.rows,
-                message=message,
-                spans=spans,
-                priority=call.caller.priority,
-                queued_s=call.trace.queued_s,
-            )
-        )
+        code, text = failure.code.name, failure.text
+        self._finished.add_now(_record(name, call, duration_s, code, text))
+
+    def _tell(self, records: Sequence[RequestRecord]) -> None:
+        self._observer.notify(RequestsFinished(records))
+
+
+def _record(method: str, call: Call, duration_s: float, code: str, message: str) -> RequestRecord:
+    trace = call.trace
+    return RequestRecord(
+        method,
+        call.request_id,
+        trace.model,
+        trace.version,
+        code,
+        duration_s,
+        trace.rows,
+        message,
+        trace.spans,
+        call.caller.priority,
+        trace.queued_s,
+    )
 
 
 def _known(head: CallHead) -> Caller:

@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
 from batchproof_server.base.clock import Clock
+from batchproof_server.base.end_of_turn import EndOfTurn
 from batchproof_server.base.errors import InvalidInput, ServingError
-from batchproof_server.base.events import InputsAnswered, Observer, PredictionRecord
+from batchproof_server.base.events import (
+    InputsAnswered,
+    Observer,
+    PredictionRecord,
+    RequestsScored,
+    ViewsRecord,
+)
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
@@ -67,6 +73,7 @@ class Predictor:
         self._limits = limits
         self._clock = clock
         self._observer = observer
+        self._scored = EndOfTurn(self._tell)
         self._off_loop = off_loop
         self._rounds = Rounds(off_loop, clock, observer)
 
@@ -94,9 +101,7 @@ class Predictor:
         if scores is not None:
             if self._seal_rows is not None:
                 prediction = await self._sealed(prediction, scores, self._seal_rows)
-            # After the answer is on its way: nobody waits for the accounting.
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._tell, request, prediction, scores, inputs)
+            self._scored.add((request, _record(request, prediction, scores, inputs)))
         if spans is not None:
             spans.answered_s = self._clock.now_s()
         return prediction
@@ -239,33 +244,11 @@ class Predictor:
             values += result.view_probabilities.size
         return await self._off_loop.run(work, rows=rows, values=values)
 
-    def _tell(
-        self,
-        request: PredictRequest,
-        prediction: Prediction,
-        scores: Scores,
-        inputs: InputStatistics | None,
-    ) -> None:
-        record = PredictionRecord(
-            model=request.model.name,
-            version=request.model.version,
-            request_id=request.request_id,
-            probabilities=scores.probabilities,
-            logits=scores.logits,
-            entropy=scores.entropy,
-            margin=scores.margin,
-            decided=scores.decided,
-            confidences=scores.confidences,
-            chosen=scores.chosen,
-            inputs=inputs,
-            handles=prediction.handles,
-            far_rows=0 if prediction.far is None else prediction.far.rows,
-        )
-        if prediction.augmentation is not None:
-            record = _augmented(record, prediction.augmentation)
-        self._observer.notify(record)
+    def _tell(self, answered: Sequence[tuple[PredictRequest, PredictionRecord]]) -> None:
+        self._observer.notify(RequestsScored([record for _, record in answered]))
         if self._tells_inputs:
-            self._observer.notify(InputsAnswered(record, request.images, request.tensors))
+            for request, record in answered:
+                self._observer.notify(InputsAnswered(record, request.images, request.tensors))
 
 
 # Sealing a row takes as long as scoring so many numbers.
@@ -306,10 +289,28 @@ def _plain_augmentation(plan: Plan, scores: Scores) -> Augmentation:
     return Augmentation(plan, tuple(results), ())
 
 
-def _augmented(record: PredictionRecord, augmentation: Augmentation) -> PredictionRecord:
+def _record(
+    request: PredictRequest,
+    prediction: Prediction,
+    scores: Scores,
+    inputs: InputStatistics | None,
+) -> PredictionRecord:
+    augmentation = prediction.augmentation
+    return PredictionRecord(
+        request.model.name,
+        request.model.version,
+        request.request_id,
+        scores,
+        inputs,
+        prediction.handles,
+        0 if prediction.far is None else prediction.far.rows,
+        None if augmentation is None else _views(augmentation),
+    )
+
+
+def _views(augmentation: Augmentation) -> ViewsRecord:
     plan, results = augmentation.plan, augmentation.results
-    return replace(
-        record,
+    return ViewsRecord(
         policy=plan.policy,
         policy_digest=plan.digest,
         weights=plan.weights,

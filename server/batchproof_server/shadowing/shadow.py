@@ -157,16 +157,4 @@ def _scored(shadow: ServedModel, row: HeldRow, scores: Scores) -> PredictionReco
     if shadow.is_watched:
         array = row.inputs[shadow.loaded.backend.signature.inputs[0].name]
         inputs = InputStatistics((None,), np.full(1, np.nan), tensor_means(array))
-    return PredictionRecord(
-        model=shadow.name,
-        version=shadow.version,
-        request_id="",
-        probabilities=scores.probabilities,
-        logits=scores.logits,
-        entropy=scores.entropy,
-        margin=scores.margin,
-        decided=scores.decided,
-        confidences=scores.confidences,
-        chosen=scores.chosen,
-        inputs=inputs,
-    )
+    return PredictionRecord(shadow.name, shadow.version, "", scores, inputs)

@@ -79,7 +79,7 @@ def test_at_random_one_row_of_each_request_at_most_with_its_answer_and_signals(
     bench.answer()
 
     (said,) = bench.written()
-    answered = record(4)
+    answered = record(4).scores
     row = said["row"]
     assert said["answer"]["class"] == int(answered.decided[row])
     assert said["answer"]["label"] == LABELS[int(answered.decided[row])]
@@ -92,7 +92,7 @@ def test_at_random_one_row_of_each_request_at_most_with_its_answer_and_signals(
 def test_a_row_that_is_unsure_is_suspicious_and_the_others_of_its_request_are_not(
     tmp_path: Path,
 ) -> None:
-    confidences = record(4).confidences
+    confidences = record(4).scores.confidences
     bench = Bench(tmp_path, replace(NOTHING, low_confidence=float(np.median(confidences))))
     bench.answer()
 
@@ -223,8 +223,8 @@ def test_a_hook_is_found_by_its_path() -> None:
 
 def test_a_row_to_which_the_model_gave_nan_is_written_without_a_class() -> None:
     whole = record(2)
-    decided = np.array([NO_ANSWER, whole.decided[1]])
-    poisoned = replace(whole, decided=decided)
+    decided = np.array([NO_ANSWER, whole.scores.decided[1]])
+    poisoned = replace(whole, scores=replace(whole.scores, decided=decided))
     nothing: dict[str, Any] = {"class": None, "label": None, "confidence": None, "best": []}
     assert answer_of(poisoned, 0, LABELS) == nothing
     assert answer_of(poisoned, 1, LABELS)["label"] in LABELS

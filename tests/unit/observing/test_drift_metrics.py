@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from batchproof_server.base.events import PredictionRecord
+from batchproof_server.base.events import PredictionRecord, ViewsRecord
 from batchproof_server.drift.bin_texts import bin_texts
 from batchproof_server.drift.binning import just_above
 from batchproof_server.drift.counters import Ruler
@@ -22,6 +22,7 @@ from batchproof_server.observing.prometheus.drift import DriftMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from support.drift_fixtures import TTA, augmented_profile, profile, record, signals
 from support.fakes import PATIENCE_S
+from support.told import scored
 
 REFERENCE = profile(classes=3)
 SHOES = {"model": "shoes", "version": "1"}
@@ -126,7 +127,7 @@ def test_many_classes_are_a_signal_of_groups_so_that_no_older_server_counts_othe
 
 def test_a_scrape_shows_what_numpy_counts_of_the_same_predictions(page: Page) -> None:
     for seed in range(20):
-        page.drift.keep_prediction(record(3, seed=seed))
+        page.drift.keep_predictions(scored(record(3, seed=seed)))
     ruler = Ruler(REFERENCE)
     expected = ruler.nothing()
     confidence = 0.0
@@ -149,14 +150,14 @@ def test_a_scrape_shows_what_numpy_counts_of_the_same_predictions(page: Page) ->
 
 
 def test_a_second_scrape_counts_nothing_twice(page: Page) -> None:
-    page.drift.keep_prediction(record(5))
+    page.drift.keep_predictions(scored(record(5)))
     first = page.series("drift_observations_total", "signal", "bin")
     assert page.series("drift_observations_total", "signal", "bin") == first
 
 
 def test_a_classifier_without_a_profile_has_its_confidence_and_nothing_else() -> None:
     page = Page(None)
-    page.drift.keep_prediction(record(5))
+    page.drift.keep_predictions(scored(record(5)))
     assert page.series("confidence_ratio_count", "model", "version") == {("shoes", "1"): 5}
     names = [family.name for family in page.families() if family.samples]
     assert not [name for name in names if "drift" in name]
@@ -164,15 +165,15 @@ def test_a_classifier_without_a_profile_has_its_confidence_and_nothing_else() ->
 
 
 def test_a_version_that_nobody_watches_is_counted_nowhere(page: Page) -> None:
-    page.drift.keep_prediction(record(5, version=2))
+    page.drift.keep_predictions(scored(record(5, version=2)))
     assert page.series("confidence_ratio_count") == {(): 0}
 
 
 def test_versions_keep_their_own_counts(page: Page) -> None:
     other = profile(seed=5)
     page.drift.watch("shoes", 2, KnownProfile.of(other))
-    page.drift.keep_prediction(record(5, version=2))
-    page.drift.keep_prediction(record(3, version=1))
+    page.drift.keep_predictions(scored(record(5, version=2)))
+    page.drift.keep_predictions(scored(record(3, version=1)))
     counted = page.series("confidence_ratio_count", "version")
     assert counted == {("1",): 3, ("2",): 5}
     observed = page.series("drift_observations_total", "version", "profile", "signal", "bin")
@@ -187,9 +188,9 @@ def test_rows_that_came_as_tensors_have_no_picture_but_a_class(page: Page) -> No
     tensors = record(4)
     assert tensors.inputs is not None
     unseen = replace(tensors.inputs, pixels=(None,) * 4, aspect_ratios=np.full(4, np.nan))
-    page.drift.keep_prediction(replace(tensors, inputs=unseen))
-    page.drift.keep_prediction(record(2, inputs=False))
-    page.drift.keep_prediction(record(3))
+    page.drift.keep_predictions(scored(replace(tensors, inputs=unseen)))
+    page.drift.keep_predictions(scored(record(2, inputs=False)))
+    page.drift.keep_predictions(scored(record(3)))
     counts = page.series("drift_observations_total", "signal", "bin")
 
     def seen(name: str) -> float:
@@ -200,10 +201,10 @@ def test_rows_that_came_as_tensors_have_no_picture_but_a_class(page: Page) -> No
 
 def test_scores_that_are_not_finite_are_counted_as_unusable_only(page: Page) -> None:
     broken = record(4)
-    broken.probabilities[1] = np.nan
-    assert broken.logits is not None
-    broken.logits[2] = np.inf
-    page.drift.keep_prediction(broken)
+    broken.scores.probabilities[1] = np.nan
+    assert broken.scores.logits is not None
+    broken.scores.logits[2] = np.inf
+    page.drift.keep_predictions(scored(broken))
     assert page.series("drift_unusable_total", "reason")["not_finite",] == 2
     assert page.series("confidence_ratio_count") == {(): 2}
     counts = page.series("drift_observations_total", "signal", "bin")
@@ -211,7 +212,7 @@ def test_scores_that_are_not_finite_are_counted_as_unusable_only(page: Page) -> 
 
 
 def test_a_class_beyond_the_profile_is_counted_as_unusable(page: Page) -> None:
-    page.drift.keep_prediction(record(50, classes=6))
+    page.drift.keep_predictions(scored(record(50, classes=6)))
     unusable = page.series("drift_unusable_total", "reason")["class_out_of_range",]
     counts = page.series("drift_observations_total", "signal", "bin")
     assert unusable > 0
@@ -220,23 +221,21 @@ def test_a_class_beyond_the_profile_is_counted_as_unusable(page: Page) -> None:
 
 def augmented(rows: int, policy_digest: str, weights: tuple[float, ...] = ()) -> PredictionRecord:
     """A request whose views disagree in every row."""
-    return replace(
-        record(rows),
-        logits=None,
-        policy="flip",
-        policy_digest=policy_digest,
-        weights=weights,
-        flip_rate=np.full(rows, 0.5),
-        mutual_information=np.full(rows, 0.1),
-    )
+    disagreement = np.full(rows, 0.5), np.full(rows, 0.1)
+    views = ViewsRecord("flip", policy_digest, weights, 2 * rows, 0, *disagreement)
+    return replace(without_logits(record(rows)), augmented=views)
+
+
+def without_logits(given: PredictionRecord) -> PredictionRecord:
+    return replace(given, scores=replace(given.scores, logits=None))
 
 
 def test_disagreement_of_views_is_counted_for_the_policy_of_the_profile_only() -> None:
     page = Page(augmented_profile())
-    page.drift.keep_prediction(augmented(2, TTA.policy_digest))
-    page.drift.keep_prediction(augmented(4, "dd" * 32))
-    page.drift.keep_prediction(augmented(8, TTA.policy_digest, weights=(3.0, 1.0)))
-    page.drift.keep_prediction(record(16))
+    page.drift.keep_predictions(scored(augmented(2, TTA.policy_digest)))
+    page.drift.keep_predictions(scored(augmented(4, "dd" * 32)))
+    page.drift.keep_predictions(scored(augmented(8, TTA.policy_digest, weights=(3.0, 1.0))))
+    page.drift.keep_predictions(scored(record(16)))
     counts = page.series("drift_observations_total", "signal", "bin")
     seen = {
         name: sum(count for (signal, _), count in counts.items() if signal == name)
@@ -248,15 +247,15 @@ def test_disagreement_of_views_is_counted_for_the_policy_of_the_profile_only() -
 
 
 def test_a_profile_without_augmentation_counts_no_disagreement(page: Page) -> None:
-    page.drift.keep_prediction(augmented(2, TTA.policy_digest))
+    page.drift.keep_predictions(scored(augmented(2, TTA.policy_digest)))
     counts = page.series("drift_observations_total", "signal")
     assert not [name for (name,) in counts if name.startswith("tta")]
     assert page.series("confidence_ratio_count") == {(): 2}
 
 
 def test_augmented_answers_without_logits_count_beside_plain_ones(page: Page) -> None:
-    page.drift.keep_prediction(record(3))
-    page.drift.keep_prediction(replace(record(2, seed=1), logits=None))
+    page.drift.keep_predictions(scored(record(3)))
+    page.drift.keep_predictions(scored(without_logits(record(2, seed=1))))
     counts = page.series("drift_observations_total", "signal", "bin")
     seen = {
         name: sum(count for (signal, _), count in counts.items() if signal == name)
@@ -270,7 +269,7 @@ def test_many_rows_are_counted_before_a_scrape_asks(page: Page) -> None:
     thread = page.drift._thread
     assert thread is not None
     for seed in range(4):
-        page.drift.keep_prediction(record(64, seed=seed))
+        page.drift.keep_predictions(scored(record(64, seed=seed)))
     thread.submit(counted.set)
     assert counted.wait(PATIENCE_S)
     assert not page.drift._pending
@@ -283,8 +282,8 @@ def test_the_records_that_wait_are_bounded_when_the_thread_is_behind(page: Page)
     page.drift._thread.submit(gate.wait, PATIENCE_S)
     most = 0
     for seed in range(30):
-        page.drift.keep_prediction(record(256, seed=seed))
-        most = max(most, sum(len(each.probabilities) for each in page.drift._pending))
+        page.drift.keep_predictions(scored(record(256, seed=seed)))
+        most = max(most, sum(each.rows for each in page.drift._pending))
     gate.set()
     assert most <= 4096 + 256
     assert page.series("confidence_ratio_count") == {(): 30 * 256}
@@ -293,7 +292,7 @@ def test_the_records_that_wait_are_bounded_when_the_thread_is_behind(page: Page)
 def test_after_the_end_a_scrape_still_counts(page: Page) -> None:
     page.drift.close()
     for seed in range(3):
-        page.drift.keep_prediction(record(200, seed=seed))
+        page.drift.keep_predictions(scored(record(200, seed=seed)))
     assert page.series("confidence_ratio_count") == {(): 600}
 
 
@@ -307,11 +306,12 @@ def failing() -> Iterator[Page]:
 
 def broken(rows: int, version: int = 1) -> PredictionRecord:
     """Scores of a form that nothing can be counted of."""
-    return replace(record(rows, version=version), probabilities=np.zeros(rows))
+    whole = record(rows, version=version)
+    return replace(whole, scores=replace(whole.scores, probabilities=np.zeros(rows)))
 
 
 def test_a_failure_of_the_counting_thread_is_told_and_counted(failing: Page) -> None:
-    failing.drift.keep_prediction(broken(300))
+    failing.drift.keep_predictions(scored(broken(300)))
     assert failing.drift._thread is not None
     failing.drift._thread.shutdown(wait=True)
     assert len(failing.failures) == 1
@@ -323,14 +323,14 @@ def test_a_failure_while_counting_in_a_scrape_leaves_out_its_rows_and_nothing_el
 ) -> None:
     failing.drift.watch("shoes", 2, None)
     assert set(failing.series("uncounted_rows_total", "version").values()) == {0}
-    failing.drift.keep_prediction(broken(7))
-    failing.drift.keep_prediction(record(3, version=2))
+    failing.drift.keep_predictions(scored(broken(7)))
+    failing.drift.keep_predictions(scored(record(3, version=2)))
     counted = failing.series("confidence_ratio_count", "version")
     assert len(failing.failures) == 1
     assert counted == {("1",): 0, ("2",): 3}
     assert failing.series("uncounted_rows_total", "version") == {("1",): 7, ("2",): 0}
     assert set(failing.series("drift_observations_total", "signal", "bin").values()) == {0}
-    failing.drift.keep_prediction(record(5))
+    failing.drift.keep_predictions(scored(record(5)))
     assert failing.series("confidence_ratio_count", "version") == {("1",): 5, ("2",): 3}
     assert len(failing.failures) == 1
 
@@ -340,7 +340,7 @@ def test_rows_are_counted_wholly_or_not_at_all(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(Ruler, "counted", _fail)
-        failing.drift.keep_prediction(record(4))
+        failing.drift.keep_predictions(scored(record(4)))
         assert failing.series("confidence_ratio_count") == {(): 0}
     assert failing.series("uncounted_rows_total") == {(): 4}
 
@@ -360,7 +360,7 @@ def test_scrapes_amid_predictions_count_each_once(page: Page) -> None:
     reader = threading.Thread(target=scrape)
     reader.start()
     for seed in range(100):
-        page.drift.keep_prediction(record(20, seed=seed))
+        page.drift.keep_predictions(scored(record(20, seed=seed)))
     done.set()
     reader.join()
     assert seen == sorted(seen)
@@ -397,24 +397,24 @@ def test_a_version_that_is_unloaded_leaves_nothing_behind(page: Page) -> None:
         page.drift.follow_version(
             VersionChanged("shoes", 2, VersionState.LOADING, VersionState.READY, facts)
         )
-        page.drift.keep_prediction(record(5, version=2))
+        page.drift.keep_predictions(scored(record(5, version=2)))
         page.drift.follow_version(
             VersionChanged("shoes", 2, VersionState.READY, VersionState.DRAINING, facts)
         )
         assert page.series("confidence_ratio_count", "version") == {("1",): 0, ("2",): 5}
-        page.drift.keep_prediction(record(5, version=2))
+        page.drift.keep_predictions(scored(record(5, version=2)))
         page.drift.follow_version(
             VersionChanged("shoes", 2, VersionState.DRAINING, VersionState.UNLOADED, facts)
         )
         assert not page.drift._pending
         assert set(page.drift._watched) == {("shoes", 1)}
-    page.drift.keep_prediction(record(5, version=2))
+    page.drift.keep_predictions(scored(record(5, version=2)))
     assert own_lines(page.metrics.exposition()[0]) == own_lines(before)
 
 
 def test_a_version_that_comes_back_from_being_stuck_goes_on_counting(page: Page) -> None:
     facts = VersionFacts(class_labels=("a", "b", "c"), profile=KnownProfile.of(REFERENCE))
-    page.drift.keep_prediction(record(5))
+    page.drift.keep_predictions(scored(record(5)))
     page.drift.follow_version(
         VersionChanged("shoes", 1, VersionState.STUCK, VersionState.READY, facts)
     )

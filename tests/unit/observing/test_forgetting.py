@@ -14,6 +14,7 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.serving import Metrics
+from support.told import finished
 
 
 def model(state: str = "ready", digest: str = "sha256:aa", name: str = "digits") -> VersionChanged:
@@ -26,7 +27,7 @@ def request(version: int = 3) -> RequestRecord:
 
 
 def everything_once(metrics: Metrics) -> None:
-    metrics.count_request(request())
+    metrics.count_requests(finished(request()))
     metrics.count_batch(BatchRecord("digits", 3, 5, 8, (0.001,), 0.1, failed=False))
     metrics.count_decoding(DecodeRecord("PNG", 0.0007))
     metrics.count_shed(ShedRecord("digits", 3, "queue_full"))
@@ -42,7 +43,7 @@ def test_a_version_that_is_unloaded_leaves_nothing_behind() -> None:
     for _ in range(3):  # loaded, unloaded, and loaded again
         metrics.follow_version(model())
         everything_once(metrics)
-        metrics.count_request(request(99))
+        metrics.count_requests(finished(request(99)))
         assert own_numbers(metrics.exposition()[0]) != own_numbers(before)
         metrics.follow_version(model("draining"))
         metrics.follow_version(model("unloaded"))

@@ -1,4 +1,3 @@
-import asyncio
 import io
 import json
 import logging
@@ -38,6 +37,7 @@ from batchproof_server.observing.logs import (
     configure_logs,
 )
 from support.drift_fixtures import profile
+from support.told import finished
 
 FORMATS: tuple[LogFormat, ...] = ("json", "console")
 FORGERY = 'x\n{"level": "info"}\r\x1b[2K\u2028\u0085\x00\u202e'
@@ -72,7 +72,7 @@ def stream() -> io.StringIO:
 
 def test_a_finished_request_is_one_json_line(stream: io.StringIO) -> None:
     told: Subscriber = observer(stream)
-    Observers((told,), lambda failure: pytest.fail(str(failure))).notify(request())
+    Observers((told,), lambda failure: pytest.fail(str(failure))).notify(finished(request()))
     (line,) = lines(stream)
     at = datetime.fromisoformat(line.pop("time"))
     assert at.utcoffset() == timedelta(0)
@@ -174,15 +174,15 @@ def test_a_check_that_failed_is_a_warning(stream: io.StringIO) -> None:
 def test_the_code_of_a_request_decides_its_level(
     stream: io.StringIO, code: str, level: str
 ) -> None:
-    observer(stream).write_request(request(code, "why"))
+    observer(stream).write_requests(finished(request(code, "why")))
     (line,) = lines(stream)
     assert (line["level"], line["message"]) == (level, "why")
 
 
 def test_what_is_below_the_level_is_dropped(stream: io.StringIO) -> None:
     told = observer(stream, level="warning")
-    told.write_request(request())
-    told.write_request(request("UNAVAILABLE"))
+    told.write_requests(finished(request()))
+    told.write_requests(finished(request("UNAVAILABLE")))
     assert [line["code"] for line in lines(stream)] == ["UNAVAILABLE"]
 
 
@@ -198,35 +198,28 @@ class Writes(io.StringIO):
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
-async def test_answers_of_one_turn_are_lines_that_are_written_together(
+def test_requests_that_are_told_together_are_lines_that_are_written_together(
     log_format: LogFormat,
 ) -> None:
     stream = Writes()
     told = observer(stream, log_format)
-    for number in range(3):
-        told.write_request(request(request_id=f"id-{number}"))
-    assert not stream.getvalue()
-    await asyncio.sleep(0)
+    told.write_requests(finished(*[request(request_id=f"id-{number}") for number in range(3)]))
     written = stream.getvalue().splitlines()
     assert stream.count == 1
     assert [f"id-{number}" in line for number, line in enumerate(written)] == [True] * 3
 
 
-async def test_a_failure_is_written_at_once_and_after_the_answers_before_it(
-    stream: io.StringIO,
-) -> None:
-    told = observer(stream)
-    told.write_request(request(request_id="answered"))
-    told.write_request(request("INTERNAL", request_id="failed"))
-    assert [line["request_id"] for line in lines(stream)] == ["answered", "failed"]
-    told.write_request(request(request_id="later"))
-    await asyncio.sleep(0)
-    assert [line["request_id"] for line in lines(stream)] == ["answered", "failed", "later"]
+def test_requests_of_several_levels_keep_their_order(stream: io.StringIO) -> None:
+    codes = ("OK", "NOT_FOUND", "INTERNAL", "OK", "UNAVAILABLE")
+    observer(stream).write_requests(finished(*map(request, codes)))
+    levels = [(line["code"], line["level"]) for line in lines(stream)]
+    expected = ("info", "info", "error", "info", "warning")
+    assert levels == list(zip(codes, expected, strict=True))
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
 def test_a_caller_cannot_forge_a_line(stream: io.StringIO, log_format: LogFormat) -> None:
-    observer(stream, log_format).write_request(request("OK", FORGERY, FORGERY, FORGERY))
+    observer(stream, log_format).write_requests(finished(request("OK", FORGERY, FORGERY, FORGERY)))
     text = stream.getvalue()
     assert len(text.splitlines()) == 1
     assert text.removesuffix("\n").isprintable()
@@ -237,7 +230,7 @@ def test_whatever_a_caller_sends_is_one_printable_line(
     request_id: str, message: str, log_format: LogFormat
 ) -> None:
     stream = io.StringIO()
-    observer(stream, log_format).write_request(request("NOT_FOUND", message, request_id))
+    observer(stream, log_format).write_requests(finished(request("NOT_FOUND", message, request_id)))
     text = stream.getvalue()
     assert text.endswith("\n")
     assert text.removesuffix("\n").isprintable()
@@ -246,17 +239,17 @@ def test_whatever_a_caller_sends_is_one_printable_line(
 @given(st.text(max_size=300))
 def test_a_json_line_gives_back_what_the_caller_sent(request_id: str) -> None:
     stream = io.StringIO()
-    observer(stream).write_request(request(request_id=request_id))
+    observer(stream).write_requests(finished(request(request_id=request_id)))
     assert lines(stream)[0]["request_id"] == request_id
 
 
 def test_a_console_line_quotes_what_the_caller_sent(stream: io.StringIO) -> None:
-    observer(stream, "console").write_request(request(request_id="a code=INTERNAL"))
+    observer(stream, "console").write_requests(finished(request(request_id="a code=INTERNAL")))
     assert "request_id='a code=INTERNAL'" in stream.getvalue()
 
 
 def test_a_long_text_is_cut(stream: io.StringIO) -> None:
-    observer(stream).write_request(request("NOT_FOUND", "m" * 10_000, "i" * 10_000))
+    observer(stream).write_requests(finished(request("NOT_FOUND", "m" * 10_000, "i" * 10_000)))
     (line,) = lines(stream)
     assert line["message"] == "m" * 300 + "..."
     assert line["request_id"] == "i" * 300 + "..."
@@ -406,7 +399,7 @@ def test_threads_do_not_mix_their_lines() -> None:
 
     def write(thread: int) -> None:
         for number in range(100):
-            told.write_request(request(request_id=f"{thread}-{number}"))
+            told.write_requests(finished(request(request_id=f"{thread}-{number}")))
 
     threads = [threading.Thread(target=write, args=(thread,)) for thread in range(8)]
     for each in threads:

@@ -24,7 +24,9 @@ from batchproof_server.base.events import (
     SelfCheckRecord,
     ShedRecord,
     Subscriber,
+    ViewsRecord,
 )
+from batchproof_server.base.scores import score
 from batchproof_server.drift.profile_form import KnownProfile
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
@@ -41,6 +43,7 @@ from batchproof_server.observing.result_counts import CAPTURED_ROWS, SPANS, Resu
 from batchproof_server.outcomes.counting import class_bins
 from batchproof_server.shadowing.records import ShadowRecord
 from support.drift_fixtures import profile
+from support.told import finished, scored
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 CERTIFICATE = Path(__file__).parents[2] / "data/tls/certificate.pem"
@@ -77,24 +80,13 @@ def batch(rows: int, delays_s: tuple[float, ...], *, failed: bool = False) -> Ba
 
 
 def augmented(policy: str = "flip", views: int = 5, early_exits: int = 1) -> PredictionRecord:
-    scores = np.full((3, 2), 0.5, np.float32)
-    row = np.zeros(3)
-    return PredictionRecord(
-        "digits",
-        3,
-        "id",
-        scores,
-        None,
-        row,
-        row,
-        np.zeros(3, np.int64),
-        np.full(3, 0.5, np.float32),
-        policy=policy,
-        views=views,
-        early_exits=early_exits,
-        flip_rate=row,
-        mutual_information=row,
-    )
+    disagreement = np.zeros(3), np.zeros(3)
+    views_of_rows = ViewsRecord(policy, "dd" * 32, (), views, early_exits, *disagreement)
+    return replace(plain(), augmented=views_of_rows)
+
+
+def plain() -> PredictionRecord:
+    return PredictionRecord("digits", 3, "id", score(np.full((3, 2), 0.5), "probabilities"))
 
 
 def values(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -123,13 +115,13 @@ def label_values(metrics: Metrics, family: str, label: str) -> set[str]:
 
 def everything_once(metrics: Metrics) -> None:
     metrics.keep_front(FrontChosen("completion_queue", ""))
-    metrics.count_request(request())
+    metrics.count_requests(finished(request()))
     metrics.count_batch(batch(5, (0.001, 0.002)))
     metrics.count_decoding(DecodeRecord("PNG", 0.0007))
     metrics.count_shed(ShedRecord("digits", 3, "queue_full"))
     metrics.keep_queue_rows(QueueChanged("digits", 3, 7))
     metrics.count_self_check(SelfCheckRecord("digits", 3, "identical", "id", 2, 8))
-    metrics.count_prediction(augmented())
+    metrics.count_views(scored(augmented()))
 
 
 def test_metrics_are_an_observer(metrics: Metrics) -> None:
@@ -140,8 +132,8 @@ def test_metrics_are_an_observer(metrics: Metrics) -> None:
 
 
 def test_the_rows_views_and_early_exits_of_a_policy_are_counted(metrics: Metrics) -> None:
-    metrics.count_prediction(augmented())
-    metrics.count_prediction(augmented(views=6, early_exits=0))
+    metrics.count_views(scored(augmented()))
+    metrics.count_views(scored(augmented(views=6, early_exits=0)))
     labels = {**DIGITS, "policy": "flip"}
     assert value(metrics, "tta_rows_total", labels) == 6
     assert value(metrics, "tta_views_total", labels) == 11
@@ -149,14 +141,14 @@ def test_the_rows_views_and_early_exits_of_a_policy_are_counted(metrics: Metrics
 
 
 def test_a_plain_prediction_counts_under_no_policy(metrics: Metrics) -> None:
-    metrics.count_prediction(augmented(policy="", views=0, early_exits=0))
+    metrics.count_views(scored(plain()))
     assert label_values(metrics, "tta_rows", "policy") == {"flip", "custom"}
 
 
 def test_a_request_counts_once_under_its_method_and_code(metrics: Metrics) -> None:
-    metrics.count_request(request())
-    metrics.count_request(request(code="INTERNAL"))
-    metrics.count_request(request(code="INTERNAL"))
+    metrics.count_requests(finished(request()))
+    metrics.count_requests(finished(request(code="INTERNAL")))
+    metrics.count_requests(finished(request(code="INTERNAL")))
     labels = {**DIGITS, "method": "Predict"}
     assert value(metrics, "requests_total", {**labels, "code": "OK"}) == 1
     assert value(metrics, "requests_total", {**labels, "code": "INTERNAL"}) == 2
@@ -167,7 +159,7 @@ def test_a_request_counts_once_under_its_method_and_code(metrics: Metrics) -> No
 def test_a_duration_on_a_bound_counts_below_it(metrics: Metrics) -> None:
     labels = {**DIGITS, "method": "Predict"}
     for duration_s in (0.0025, 0.00251, 60.0):
-        metrics.count_request(request(duration_s=duration_s))
+        metrics.count_requests(finished(request(duration_s=duration_s)))
     counts = [
         value(metrics, "request_duration_seconds_bucket", {**labels, "le": bound})
         for bound in ("0.001", "0.0025", "0.005", "10.0", "+Inf")
@@ -328,7 +320,7 @@ def test_an_announced_version_has_its_series_at_zero(metrics: Metrics) -> None:
 
 
 def test_announcing_again_keeps_what_was_counted(metrics: Metrics) -> None:
-    metrics.count_request(request())
+    metrics.count_requests(finished(request()))
     metrics.follow_version(model("draining"))
     labels = {**DIGITS, "method": "Predict", "code": "OK"}
     assert value(metrics, "requests_total", labels) == 1
@@ -339,19 +331,19 @@ def test_names_that_callers_invent_never_become_labels(names: list[str]) -> None
     metrics = Metrics("0.1.0")
     metrics.follow_version(model())
     for name in names:
-        metrics.count_request(request(name, 0, code="NOT_FOUND"))
+        metrics.count_requests(finished(request(name, 0, code="NOT_FOUND")))
     assert label_values(metrics, "requests", "model") <= {"", "digits"}
 
 
 def test_a_request_for_an_unknown_model_counts_without_a_model(metrics: Metrics) -> None:
-    metrics.count_request(request("cats", 9, code="NOT_FOUND"))
-    metrics.count_request(request("dogs", 0, code="NOT_FOUND"))
+    metrics.count_requests(finished(request("cats", 9, code="NOT_FOUND")))
+    metrics.count_requests(finished(request("dogs", 0, code="NOT_FOUND")))
     labels = {"model": "", "version": "0", "method": "Predict", "code": "NOT_FOUND"}
     assert value(metrics, "requests_total", labels) == 2
 
 
 def test_a_request_for_an_unknown_version_counts_under_its_model(metrics: Metrics) -> None:
-    metrics.count_request(request("digits", 99, code="NOT_FOUND"))
+    metrics.count_requests(finished(request("digits", 99, code="NOT_FOUND")))
     labels = {"model": "digits", "version": "0", "method": "Predict", "code": "NOT_FOUND"}
     assert value(metrics, "requests_total", labels) == 1
 
@@ -413,7 +405,7 @@ def test_the_process_and_python_are_there(metrics: Metrics) -> None:
 
 def test_two_servers_in_one_process_do_not_share_series(metrics: Metrics) -> None:
     other = Metrics("0.1.0")
-    metrics.count_request(request())
+    metrics.count_requests(finished(request()))
     assert "digits" not in other.exposition()[0].decode()
 
 
@@ -425,7 +417,7 @@ def test_a_scrape_amid_updates_sees_each_record_wholly() -> None:
 
     def update() -> None:
         while not done.is_set():
-            metrics.count_request(request(duration_s=1.0))
+            metrics.count_requests(finished(request(duration_s=1.0)))
 
     writer = threading.Thread(target=update)
     writer.start()

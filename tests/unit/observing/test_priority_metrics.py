@@ -6,6 +6,7 @@ from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
 from batchproof_server.observing.prometheus.priorities import PriorityMetrics
+from support.told import finished
 
 FACTS = VersionFacts("", "", "", "", "proven", "strict", ())
 
@@ -35,9 +36,9 @@ def counted(metrics: PriorityMetrics) -> dict[tuple[str, ...], float]:
 def test_requests_and_waits_are_counted_by_priority_and_those_of_nobody_are_not() -> None:
     metrics = PriorityMetrics()
     metrics.follow_version(changed(VersionState.READY))
-    metrics.count(record("critical", "OK", 0.25))
-    metrics.count(record("best_effort", "RESOURCE_EXHAUSTED"))
-    metrics.count(record(None, "OK"))
+    metrics.count(finished(record("critical", "OK", 0.25)))
+    metrics.count(finished(record("best_effort", "RESOURCE_EXHAUSTED")))
+    metrics.count(finished(record(None, "OK")))
     metrics.count_refused(
         RefusedUnread(
             "Predict", ("a", "b"), "m", 1, "RESOURCE_EXHAUSTED", "full", "queue_full", "best_effort"
@@ -59,6 +60,6 @@ def test_series_stand_at_zero_from_the_start_and_go_with_the_version() -> None:
     assert {sample.labels["priority"] for sample in samples} == set(PRIORITIES)
     assert not counted(metrics)
 
-    metrics.count(record("critical", "OK", 0.25))
+    metrics.count(finished(record("critical", "OK", 0.25)))
     metrics.follow_version(changed(VersionState.UNLOADED))
     assert not [sample for family in metrics.collect() for sample in family.samples]

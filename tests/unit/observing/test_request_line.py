@@ -18,6 +18,7 @@ from batchproof_server.observing.logs import (
     json_line,
     timestamp,
 )
+from support.told import finished
 
 NASTY = 'x"\\\n{"level": "info"}\r\x1b[2K\u2028\u0085\x00\u202e\ud800 \U0001f600' + "y" * 400
 texts = st.text(st.characters(exclude_categories=())) | st.just(NASTY)
@@ -70,7 +71,7 @@ def test_the_line_is_byte_for_byte_that_of_the_library(record: RequestRecord, le
 def test_the_log_has_that_line(record: RequestRecord) -> None:
     stream = io.StringIO()
 
-    LogObserver(configure_logs("info", "json", stream)).write_request(record)
+    LogObserver(configure_logs("info", "json", stream)).write_requests(finished(record))
 
     line = stream.getvalue().removesuffix("\n")
     level = {"OK": "info", "UNAVAILABLE": "warning", "INTERNAL": "error"}[record.code]

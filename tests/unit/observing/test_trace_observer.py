@@ -2,9 +2,10 @@
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from batchproof_server.base.events import BatchRecord, RequestRecord
+from batchproof_server.base.events import BatchRecord, RequestRecord, RequestsFinished
 from batchproof_server.base.spans import RequestSpans, SampledTask
 from batchproof_server.observing.traces.observer import TraceObserver, trace_observer
+from support.told import finished
 
 
 def observed() -> tuple[TraceObserver, list[ReadableSpan]]:
@@ -20,14 +21,14 @@ def batch(*sampled: SampledTask, failed: bool = False) -> BatchRecord:
     return BatchRecord("shoes", 3, 4, 4, (), 0.25, failed, sampled)
 
 
-def finished(code: str, of: RequestSpans | None, message: str = "") -> RequestRecord:
-    return RequestRecord("Predict", "id", "shoes", 3, code, 0.5, 1, message, of)
+def ended(code: str, of: RequestSpans | None, message: str = "") -> RequestsFinished:
+    return finished(RequestRecord("Predict", "id", "shoes", 3, code, 0.5, 1, message, of))
 
 
 def test_what_is_not_sampled_makes_no_span() -> None:
     observer, sent = observed()
     observer.trace_batch(batch())
-    observer.trace_request(finished("OK", None))
+    observer.trace_requests(ended("OK", None))
 
     assert sent == []
 
@@ -70,7 +71,7 @@ def test_the_servers_faults_are_errors_and_the_callers_are_not() -> None:
     for code in ("OK", "INVALID_ARGUMENT", "INTERNAL"):
         of = spans()
         of.ended_s = 10.5
-        observer.trace_request(finished(code, of, "why"))
+        observer.trace_requests(ended(code, of, "why"))
 
     assert [each.status.is_ok for each in sent] == [True, True, False]
     assert [(each.attributes or {}).get("error.type") for each in sent] == [

@@ -7,6 +7,7 @@ import pytest
 
 from batchproof_server.base.errors import AnswerUnknown
 from batchproof_server.base.events import PredictionRecord
+from batchproof_server.base.scores import score
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_facts import VersionFacts
 from batchproof_server.models.version_states import VersionState
@@ -17,6 +18,7 @@ from batchproof_server.outcomes.handle import SealingKey, seal_rows
 from batchproof_server.outcomes.refusals import Outcome
 from batchproof_server.outcomes.settings import OutcomeSettings
 from support.fakes import FakeClock
+from support.told import scored
 
 KEY = SealingKey(bytes(32))
 NOW_MS = 1_000_000
@@ -40,23 +42,11 @@ class Place:
 
     def answered(self, request_id: str, version: int) -> None:
         """Tells of an answer of one row."""
-        scores = np.array([[0.25, 0.75]], np.float32)
-        some, nonce = np.ones(1), next(self.nonces).to_bytes(12)
+        scores = score(np.array([[0.25, 0.75]]), "probabilities")
+        nonce = next(self.nonces).to_bytes(12)
         handles = seal_rows(KEY, "m", version, [(1, 0.75)], NOW_MS, nonce)
-        self.observers.notify(
-            PredictionRecord(
-                "m",
-                version,
-                request_id,
-                scores,
-                None,
-                some,
-                some,
-                np.array([1]),
-                0.75 * some,
-                handles=handles,
-            )
-        )
+        record = PredictionRecord("m", version, request_id, scores, handles=handles)
+        self.observers.notify(scored(record))
 
     def series(self) -> set[tuple[str, ...]]:
         """The labels of every series."""

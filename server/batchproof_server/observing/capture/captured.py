@@ -32,11 +32,11 @@ def row_signals(record: PredictionRecord) -> list[dict[str, float]]:
     """The signals of each row that it has, by name; none of a record that is not finite."""
     signals, not_finite = signals_of_records([record])
     if not_finite:
-        return [{} for _ in record.confidences]
+        return [{} for _ in range(record.rows)]
     named = {name: values.tolist() for name, values in signals.values.items()}
     return [
         {name: values[row] for name, values in named.items() if math.isfinite(values[row])}
-        for row in range(len(record.confidences))
+        for row in range(record.rows)
     ]
 
 
@@ -67,21 +67,22 @@ def answer_of(record: PredictionRecord, row: int, labels: Sequence[str]) -> dict
     Of independent labels ``labels`` are those that are the answer. A row to which the model gave
     NaN has no answer.
     """
-    if record.decided[row] == NO_ANSWER:
+    scores = record.scores
+    if scores.decided[row] == NO_ANSWER:
         return {"class": None, "label": None, "confidence": None, "best": []}
-    probabilities = record.probabilities[row]
+    probabilities = scores.probabilities[row]
     best = probabilities.argsort()[::-1][:_MOST_CLASSES].tolist()
     answer: dict[str, Any] = {
-        "class": int(record.decided[row]),
-        "label": _label(labels, int(record.decided[row])),
-        "confidence": float(record.confidences[row]),
+        "class": int(scores.decided[row]),
+        "label": _label(labels, int(scores.decided[row])),
+        "confidence": float(scores.confidences[row]),
         "best": [
             {"class": each, "label": _label(labels, each), "score": float(probabilities[each])}
             for each in best
         ],
     }
-    if record.chosen is not None:
-        chosen = record.chosen[row].nonzero()[0].tolist()
+    if scores.chosen is not None:
+        chosen = scores.chosen[row].nonzero()[0].tolist()
         answer["labels"] = [_label(labels, each) for each in chosen]
     return answer
 

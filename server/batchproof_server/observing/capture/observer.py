@@ -101,9 +101,9 @@ class CaptureObserver:
     def take_answer(self, answered: InputsAnswered) -> None:
         """Looks at the rows of a request, when there is time."""
         record, images = answered.record, answered.images
-        rows = len(record.confidences)
+        rows, confidences = record.rows, record.scores.confidences
         is_random = self._chance.random() < 1 - (1 - self._settings.random_share) ** rows
-        is_unsure = bool((record.confidences < self._settings.low_confidence).any())
+        is_unsure = bool((confidences < self._settings.low_confidence).any())
         facts = self._facts.get((record.model, record.version), VersionFacts())
         looks_far = self._settings.far_deviations > 0 and facts.profile is not None
         if is_random or is_unsure or looks_far:
@@ -157,7 +157,7 @@ class CaptureObserver:
         profile = None if facts.profile is None else facts.profile.profile
         for row, signals in enumerate(row_signals(record)):
             reasons = []
-            if record.confidences[row] < self._settings.low_confidence:
+            if record.scores.confidences[row] < self._settings.low_confidence:
                 reasons.append("low_confidence")
             far = far_signals(signals, profile, self._settings.far_deviations)
             reasons += [f"far:{name}" for name in far]

@@ -14,7 +14,7 @@ from typing import Any, Final
 from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
-from batchproof_server.base.events import PredictionRecord, Subscription
+from batchproof_server.base.events import PredictionRecord, RequestsScored, Subscription
 from batchproof_server.drift.comparing import DriftComparison, compare_counts
 from batchproof_server.drift.counters import DriftCounts, Ruler
 from batchproof_server.drift.profile_form import KnownProfile
@@ -92,7 +92,7 @@ class DriftMetrics(Collector):
         """The predictions to count, and the versions that give them."""
         return (
             Subscription(VersionChanged, self.follow_version),
-            Subscription(PredictionRecord, self.keep_prediction),
+            Subscription(RequestsScored, self.keep_predictions),
             Subscription(ShadowRecord, self.keep_shadow),
         )
 
@@ -126,11 +126,14 @@ class DriftMetrics(Collector):
             self._watched.pop((model, version), None)
         self._tell(failures)
 
-    def keep_prediction(self, record: PredictionRecord) -> None:
-        """Keeps one request until it is counted."""
-        rows = len(record.probabilities)
+    def keep_predictions(self, scored: RequestsScored) -> None:
+        """Keeps requests until they are counted."""
+        self._keep(scored.records)
+
+    def _keep(self, records: Sequence[PredictionRecord]) -> None:
+        rows = sum([record.rows for record in records])
         self._kept_rows += rows
-        self._pending.append(record)
+        self._pending.extend(records)
         self._rows_until_count -= rows
         if self._rows_until_count > 0:
             return
@@ -143,7 +146,7 @@ class DriftMetrics(Collector):
     def keep_shadow(self, record: ShadowRecord) -> None:
         """Keeps what a shadow answered: it drifts from its own profile before it has callers."""
         if record.scored is not None:
-            self.keep_prediction(record.scored)
+            self._keep((record.scored,))
 
     def close(self) -> None:
         """Ends the thread; a scrape still counts what waits."""
@@ -166,16 +169,16 @@ class DriftMetrics(Collector):
         alike: dict[tuple[str, int, bool], list[PredictionRecord]] = {}
         for _ in range(len(self._pending)):
             record = self._pending.popleft()
-            key = (record.model, record.version, record.logits is None)
+            key = (record.model, record.version, record.scores.logits is None)
             alike.setdefault(key, []).append(record)
-            self._counted_rows += len(record.probabilities)
+            self._counted_rows += record.rows
         failures = []
         for (model, version, _), records in alike.items():
             if watched := self._watched.get((model, version)):
                 try:
                     watched.add(records)
                 except Exception as failure:  # noqa: BLE001 - a scrape must show everything else
-                    watched.uncounted_rows += sum(len(each.probabilities) for each in records)
+                    watched.uncounted_rows += sum(each.rows for each in records)
                     failures.append(failure)
         return failures
 

@@ -1,7 +1,7 @@
 """Families of Prometheus series as rows of numpy arrays: an observation is a few additions."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -116,7 +116,7 @@ class Family:
         place = self._admission.admit(self.labels, labels), bisect_left(self._bounds, value)
         self._exemplars[place] = Exemplar({"trace_id": trace}, value)
 
-    def observe_all(self, labels: Labels, values: tuple[float, ...]) -> None:
+    def observe_all(self, labels: Labels, values: Sequence[float]) -> None:
         """Adds values to a histogram."""
         row = self._rows[labels]
         if len(values) < _WORTH_AN_ARRAY:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from prometheus_client import metrics_core as core
 from prometheus_client.registry import Collector
 
-from batchproof_server.base.events import RefusedUnread, RequestRecord, Subscription
+from batchproof_server.base.events import RefusedUnread, RequestsFinished, Subscription
 from batchproof_server.base.priorities import PRIORITIES
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
@@ -38,20 +38,21 @@ class PriorityMetrics(Collector):
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a series here."""
         return (
-            Subscription(RequestRecord, self.count),
+            Subscription(RequestsFinished, self.count),
             Subscription(RefusedUnread, self.count_refused),
             Subscription(VersionChanged, self.follow_version),
         )
 
-    def count(self, record: RequestRecord) -> None:
-        """Counts a request of a caller, and how long it waited where it was executed."""
-        if record.priority is None:
-            return
-        labels = (record.model, record.version, record.priority)
-        with self._lock:
-            self._requests.add((*labels, record.code))
-            if record.code == "OK" and record.rows:
-                self._delays.observe(labels, record.queued_s)
+    def count(self, finished: RequestsFinished) -> None:
+        """Counts requests of callers, and how long each waited where it was executed."""
+        for record in finished.records:
+            if record.priority is None:
+                continue
+            labels = (record.model, record.version, record.priority)
+            with self._lock:
+                self._requests.add((*labels, record.code))
+                if record.code == "OK" and record.rows:
+                    self._delays.observe(labels, record.queued_s)
 
     def count_refused(self, refused: RefusedUnread) -> None:
         """Counts calls that were refused unread."""

@@ -20,11 +20,11 @@ from batchproof_server.base.events import (
     DeviceLost,
     FrontChosen,
     IsolationRecord,
-    PredictionRecord,
     QueueChanged,
     RefusedUnread,
     RepositoryLooked,
-    RequestRecord,
+    RequestsFinished,
+    RequestsScored,
     SelfCheckRecord,
     ShedRecord,
     Subscription,
@@ -119,10 +119,10 @@ class Metrics(Collector):
     def subscriptions(self) -> Iterable[Subscription[Any]]:
         """What becomes a series here."""
         return (
-            Subscription(RequestRecord, self.count_request),
+            Subscription(RequestsFinished, self.count_requests),
             Subscription(RefusedUnread, self.count_refused),
             Subscription(BatchRecord, self.count_batch),
-            Subscription(PredictionRecord, self.count_prediction),
+            Subscription(RequestsScored, self.count_views),
             Subscription(IsolationRecord, self.count_isolation),
             Subscription(DecodeRecord, self.count_decoding),
             Subscription(ShedRecord, self.count_shed),
@@ -135,15 +135,18 @@ class Metrics(Collector):
             Subscription(ShareDiverted, self.count_diverted),
         )
 
-    def count_request(self, record: RequestRecord) -> None:
-        """Counts the answer and its duration."""
-        labels = (record.model, record.version, record.method)
+    def count_requests(self, finished: RequestsFinished) -> None:
+        """Counts the answers and their durations."""
+        requests = self._families["requests"]
+        durations = self._families["request_duration_seconds"]
         with self._lock:
-            self._families["requests"].add((*labels, record.code))
-            durations = self._families["request_duration_seconds"]
-            durations.observe(labels, record.duration_s)
-            if record.spans is not None:
-                durations.keep_exemplar(labels, record.duration_s, record.spans.trace)
+            for kind, records in finished.by_kind().items():
+                requests.add(kind, len(records))
+                labels = kind[:3]
+                durations.observe_all(labels, [record.duration_s for record in records])
+                for record in records:
+                    if record.spans is not None:
+                        durations.keep_exemplar(labels, record.duration_s, record.spans.trace)
 
     def count_refused(self, refused: RefusedUnread) -> None:
         """Counts calls that were refused unread, which takes no time that is worth measuring."""
@@ -177,15 +180,16 @@ class Metrics(Collector):
             for result, tasks in (("refused", record.refused), ("failed", record.failed)):
                 self._families["isolated_tasks"].add((*version, result), tasks)
 
-    def count_prediction(self, record: PredictionRecord) -> None:
+    def count_views(self, scored: RequestsScored) -> None:
         """Counts rows and views of augmented requests; the scores are somebody else's."""
-        if not record.policy:
-            return
-        labels = (record.model, record.version, record.policy)
-        with self._lock:
-            self._families["tta_views"].add(labels, record.views)
-            self._families["tta_rows"].add(labels, len(record.entropy))
-            self._families["tta_early_exits"].add(labels, record.early_exits)
+        for record in scored.records:
+            if (views := record.augmented) is None:
+                continue
+            labels = (record.model, record.version, views.policy)
+            with self._lock:
+                self._families["tta_views"].add(labels, views.views)
+                self._families["tta_rows"].add(labels, record.rows)
+                self._families["tta_early_exits"].add(labels, views.early_exits)
 
     def count_decoding(self, record: DecodeRecord) -> None:
         """Counts the time of one image."""

@@ -17,7 +17,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
-from batchproof_server.base.events import BatchRecord, RequestRecord, Subscription
+from batchproof_server.base.events import BatchRecord, RequestRecord, RequestsFinished, Subscription
 from batchproof_server.base.spans import RequestSpans, SampledTask
 
 # The codes that are the server's fault in OpenTelemetry's conventions for spans of servers.
@@ -63,7 +63,7 @@ class TraceObserver:
         """What becomes a span."""
         return (
             Subscription(BatchRecord, self.trace_batch),
-            Subscription(RequestRecord, self.trace_request),
+            Subscription(RequestsFinished, self.trace_requests),
         )
 
     def trace_batch(self, record: BatchRecord) -> None:
@@ -107,10 +107,13 @@ class TraceObserver:
         }
         self._make_part("execution", task.spans, executed, attributes, (Link(batch),), status)
 
-    def trace_request(self, record: RequestRecord) -> None:
-        """Sends the span of a sampled request, and its intake, decoding and encoding."""
-        if (spans := record.spans) is None:
-            return
+    def trace_requests(self, finished: RequestsFinished) -> None:
+        """Sends the span of each sampled request, and its intake, decoding and encoding."""
+        for record in finished.records:
+            if record.spans is not None:
+                self._trace_request(record, record.spans)
+
+    def _trace_request(self, record: RequestRecord, spans: RequestSpans) -> None:
         self._trace_parts(spans)
         attributes: _Attributes = {
             "rpc.method": record.method,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from batchproof_server.base.errors import BackendFailed, InvalidInput
-from batchproof_server.base.events import PredictionRecord, Subscription
+from batchproof_server.base.events import PredictionRecord, RequestsScored, Subscription
 from batchproof_server.base.signature import Array
 from batchproof_server.drift.recorded import signals_of_records
 from batchproof_server.drift.signals import Signals
@@ -27,18 +27,29 @@ _PICTURES_AHEAD: Final = 64
 class RecordKeeper:
     """A subscriber that keeps each record until somebody takes it."""
 
-    _records: dict[str, PredictionRecord] = field(default_factory=dict)
+    _records: "dict[str, asyncio.Future[PredictionRecord]]" = field(default_factory=dict)
 
     def subscriptions(self) -> tuple[Subscription[Any], ...]:
         """The records of predictions alone."""
-        return (Subscription(PredictionRecord, self._keep),)
+        return (Subscription(RequestsScored, self._keep),)
 
-    def _keep(self, record: PredictionRecord) -> None:
-        self._records[record.request_id] = record
+    def _keep(self, scored: RequestsScored) -> None:
+        for record in scored.records:
+            self._coming(record.request_id).set_result(record)
 
-    def take(self, request_id: str) -> PredictionRecord:
-        """The record of an answered request; it is kept no longer."""
-        return self._records.pop(request_id)
+    def _coming(self, request_id: str) -> "asyncio.Future[PredictionRecord]":
+        if request_id not in self._records:
+            self._records[request_id] = asyncio.get_running_loop().create_future()
+        return self._records[request_id]
+
+    async def take(self, request_id: str) -> PredictionRecord:
+        """The record of a request that was answered with class scores; it is kept no longer.
+
+        It comes a little later than the answer.
+        """
+        record = await self._coming(request_id)
+        del self._records[request_id]
+        return record
 
 
 # Contract: the signals are those of the records that observers of the server get for the same
@@ -168,8 +179,7 @@ class Answering:
             request_id=request_id,
         )
         await ask(self.predict, request)
-        await asyncio.sleep(0)  # observers are told once the answer is on its way
-        return self.records.take(request_id)
+        return await self.records.take(request_id)
 
 
 def _joined(parts: Sequence[Array]) -> Array | None:
@@ -177,8 +187,5 @@ def _joined(parts: Sequence[Array]) -> Array | None:
 
 
 def _disagreement(record: PredictionRecord) -> Iterator[tuple[str, Array]]:
-    for name, values in zip(
-        TTA_SIGNALS, (record.flip_rate, record.mutual_information), strict=True
-    ):
-        if values is not None:
-            yield name, values
+    if (views := record.augmented) is not None:
+        yield from zip(TTA_SIGNALS, (views.flip_rate, views.mutual_information), strict=True)

@@ -24,17 +24,18 @@ MODEL: Final = LoggedModel("shoes", 3, PROFILE)
 
 def lines_of(record: PredictionRecord, *, with_logits: bool = True) -> list[dict[str, Any]]:
     """As the client writes them."""
-    assert record.logits is not None
+    scores = record.scores
+    assert scores.logits is not None
     said = []
-    for row, probabilities in enumerate(record.probabilities.tolist()):
-        best = int(record.decided[row])
+    for row, probabilities in enumerate(scores.probabilities.tolist()):
+        best = int(scores.decided[row])
         said.append(
             {
                 "classes": [{"index": best, "label": f"class {best}", "score": max(probabilities)}],
-                "entropy": float(record.entropy[row]),
-                "margin": float(record.margin[row]),
+                "entropy": float(scores.entropy[row]),
+                "margin": float(scores.margin[row]),
                 "probabilities": probabilities,
-                **({"logits": record.logits[row].tolist()} if with_logits else {}),
+                **({"logits": scores.logits[row].tolist()} if with_logits else {}),
             }
         )
     return said

@@ -1,0 +1,42 @@
+"""What one turn of the loop leaves to be done, once for all of it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+# Contract: each value is handed over once, in the order of their coming, one or more in a list.
+# Answers that are sent together are sent in the turn after the one that made them, so the values go
+# one turn later: nobody waits for what is done with them. Lives on the loop thread.
+class EndOfTurn(Generic[Value]):
+    """Collects the values of a turn.
+
+    Args:
+        take: called with them; must be quick.
+    """
+
+    def __init__(self, take: Callable[[Sequence[Value]], None]) -> None:
+        self._take = take
+        self._values: list[Value] = []
+
+    def add(self, value: Value) -> None:
+        """Hands a value over together with those of its turn."""
+        if not self._values:
+            asyncio.get_running_loop().call_soon(self._wait_for_answers)
+        self._values.append(value)
+
+    def add_now(self, value: Value) -> None:
+        """Hands a value over at once, behind those that wait."""
+        self._values.append(value)
+        self._hand_over()
+
+    def _wait_for_answers(self) -> None:
+        if self._values:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        values, self._values = self._values, []
+        if values:
+            self._take(values)
