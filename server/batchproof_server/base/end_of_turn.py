@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-# Contract: each value is handed over once, in the order of their coming, one or more in a list.
-# Answers that are sent together are sent in the turn after the one that made them, so the values go
-# one turn later: nobody waits for what is done with them. Lives on the loop thread.
+# Contract: each value is handed over once, in the order of their coming, one or more in a list, at
+# the end of the next turn: answers that are ready together are sent in that turn, and nobody waits
+# for what is done with the values. Lives on the loop thread.
 class EndOfTurn(Generic[Value]):
     """Collects the values of a turn.
 
@@ -24,17 +24,14 @@ class EndOfTurn(Generic[Value]):
     def add(self, value: Value) -> None:
         """Hands a value over together with those of its turn."""
         if not self._values:
-            asyncio.get_running_loop().call_soon(self._wait_for_answers)
+            # A timer that is due comes behind all that this turn has made ready.
+            asyncio.get_running_loop().call_later(0, self._hand_over)
         self._values.append(value)
 
     def add_now(self, value: Value) -> None:
         """Hands a value over at once, behind those that wait."""
         self._values.append(value)
         self._hand_over()
-
-    def _wait_for_answers(self) -> None:
-        if self._values:
-            asyncio.get_running_loop().call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         values, self._values = self._values, []

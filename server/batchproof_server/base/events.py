@@ -16,6 +16,7 @@ from batchproof_server.base.priorities import Priority
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.spans import RequestSpans, SampledTask
+from batchproof_server.base.unguarded import unguarded
 
 PREDICT_METHODS: Final = (
     "Predict",
@@ -53,7 +54,7 @@ class FrontChosen(Event):
     instead_because: str
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class RequestRecord:
     """One finished RPC.
 
@@ -91,7 +92,7 @@ class RequestRecord:
 
 # Contract: the answers of one turn of the loop are told together, after all of them were sent; a
 # failure is told at once, behind the answers before it.
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class RequestsFinished(Event):
     """RPCs that are over.
 
@@ -137,7 +138,7 @@ class RefusedUnread(Event):
     priority: Priority | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class BatchRecord(Event):
     """One executed micro-batch.
 
@@ -177,7 +178,7 @@ class IsolationRecord(Event):
     failed: int
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class DecodeRecord(Event):
     """One image that went through a recipe."""
 
@@ -292,7 +293,7 @@ class ViewsRecord:
 
 # Contract: the arrays never change again; whoever keeps the record keeps them alive, and perhaps
 # those of the few small requests that were executed together with it.
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class PredictionRecord:
     """The class scores that one request was answered with, whatever its protocol.
 
@@ -323,7 +324,7 @@ class PredictionRecord:
 
 
 # Contract: told after the answers of one turn of the loop were sent.
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class RequestsScored(Event):
     """Requests that were answered with class scores.
 

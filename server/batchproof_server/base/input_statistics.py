@@ -1,11 +1,10 @@
 """What is remembered of rows that a request brought, for whoever watches inputs."""
 
-from dataclasses import dataclass
-
 from batchproof_server.base.signature import Array
+from batchproof_server.base.unguarded import unguarded
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class SeenPixels:
     """Pixels of one picture, few enough to be kept until they are measured.
 
@@ -22,7 +21,7 @@ class SeenPixels:
     colours: Array | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class InputStatistics:
     """What was seen of some rows before the model.
 

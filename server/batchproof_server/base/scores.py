@@ -14,12 +14,13 @@ from batchproof_server.base.meaning import MOST_PROBABLE, Limit, Meaning
 from batchproof_server.base.output import OutputSettings
 from batchproof_server.base.output_forms import FORMS, ScoresForm, ScoresKind
 from batchproof_server.base.signature import Array
+from batchproof_server.base.unguarded import unguarded
 
 NO_ANSWER: Final = -1
 """In the place of a class, of a row to which the model gave NaN or infinity."""
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class Scores:
     """The scores of some rows.
 

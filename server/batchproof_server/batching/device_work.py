@@ -3,7 +3,6 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ from batchproof_server.base.clock import Clock
 from batchproof_server.base.events import BatchRecord, Observer
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.spans import SampledTask
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.batching.admission import Admission, LatencyModel, bucket_for
 from batchproof_server.batching.apart import Apart
 from batchproof_server.batching.background import checked_record, isolated_record, skipped_record
@@ -31,7 +31,7 @@ from batchproof_server.selfcheck.judging import Answered, Check
 TellAnswered: TypeAlias = Callable[[Sequence[Answered], int, float], None]
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class Batch:
     """The members of one micro-batch.
 

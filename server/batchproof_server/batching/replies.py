@@ -18,6 +18,7 @@ from batchproof_server.base.errors import (
 from batchproof_server.base.scores import Scores, Scoring
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.spans import RequestSpans
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.batching.task import Task
 
 SHED_REASONS: Mapping[type[ServingError], str] = {
@@ -64,7 +65,7 @@ class CoBatched:
         return self._scores[place] if self._scores else None
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class BatchedRows:
     """The answer to one task.
 
@@ -93,7 +94,7 @@ MakeRefusal: TypeAlias = Callable[[], ServingError]
 Outcome: TypeAlias = BatchedRows | MakeRefusal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class Member:
     """The payload of a task: what goes to the device, and where its answer goes.
 

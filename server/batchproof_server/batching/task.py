@@ -4,6 +4,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from batchproof_server.base.unguarded import unguarded
+
 Payload = TypeVar("Payload")
 
 
@@ -28,7 +30,7 @@ class Limits:
     buckets_cost: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)  # no slots: Python 3.11 cannot make Task[...](...) with both
+@unguarded(eq=False)
 class Task(Generic[Payload]):
     """What one request puts into the queue; equal only to itself.
 

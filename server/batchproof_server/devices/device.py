@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
 from batchproof_server.base.signature import Tensors
+from batchproof_server.base.unguarded import unguarded
 
 
 class DeviceState(StrEnum):
@@ -18,7 +19,7 @@ class DeviceState(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class Executed:
     """A micro-batch that was executed.
 

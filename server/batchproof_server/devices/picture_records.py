@@ -6,13 +6,13 @@ each at a multiple of 64 bytes. Pure, but for the slots that it is given.
 
 import math
 import struct
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
 
 from batchproof_server.base.input_statistics import SeenPixels
 from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.devices.arena import Arena
 from batchproof_server.devices.records import Slot, aligned
 from batchproof_server.imaging.decoded import PictureRows, PictureStatistics
@@ -25,7 +25,7 @@ _SIZE: Final = struct.Struct("<Q")
 _COLOURS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class PictureAsked:
     """What a device is to make of a file.
 
@@ -52,7 +52,7 @@ class PictureAsked:
         return cls(file_bytes, is_watched, is_large, rest[_ASKED.size :])
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class PictureMade:
     """What a device has made of a file.
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from batchproof_server.base.input_statistics import InputStatistics, SeenPixels
 from batchproof_server.base.signature import Array, tensor_mean
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.imaging.eight_bits import image_of_8_bits
 from batchproof_server.imaging.geometry import Picture, Region, as_array, picture_size
 from batchproof_server.imaging.header import ImageHeader
@@ -38,7 +38,7 @@ class PictureStatistics(NamedTuple):
     tensor_mean: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class DecodedImage:
     """One picture as the model gets it.
 
@@ -51,7 +51,7 @@ class DecodedImage:
     seen: PictureStatistics
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class PictureRows:
     """The rows of one picture.
 
@@ -71,7 +71,7 @@ Expand: TypeAlias = Callable[[Picture], Array]
 Keep: TypeAlias = Callable[[Picture], int | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class RowsOfPictures:
     """Makes the rows of pictures, each of the same views.
 

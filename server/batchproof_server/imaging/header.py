@@ -1,10 +1,10 @@
 """What a file says of itself, read and judged before anything is decoded."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.imaging.formats.table import FORMAT_BY_FIRST_BYTE, FORMATS
 from batchproof_server.imaging.limits import ImageLimits
 
@@ -25,7 +25,7 @@ _FOREIGN = {
 _MAX_SIDE_PIXELS = 65_535
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class ImageHeader:
     """The size of a picture as its file declares it.
 

@@ -1,7 +1,6 @@
 """Which version answers a caller, and what one is told that gets no answer. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol, TypeAlias
 
 from batchproof_server.base.errors import (
@@ -12,6 +11,7 @@ from batchproof_server.base.errors import (
     ModelRefused,
     cut,
 )
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.models.served import ServedModel
 from batchproof_server.models.version_states import VersionState, VersionStatus
 from batchproof_server.models.weighted_versions import (
@@ -25,7 +25,7 @@ Statuses: TypeAlias = Mapping[str, Mapping[int, VersionStatus]]
 Labels: TypeAlias = Mapping[str, Mapping[str, Target]]
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class ModelSelector:
     """Which model answers: a name with a version, or a label, or neither (the newest).
 

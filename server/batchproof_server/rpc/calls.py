@@ -20,6 +20,7 @@ from batchproof_server.base.events import (
 )
 from batchproof_server.base.priorities import Priority
 from batchproof_server.base.spans import BeginSpans
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.batching.priorities import with_priority
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
@@ -36,7 +37,7 @@ _IDS_DRAWN = 64
 _NUMBER_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class Call:
     """One RPC, or one request of a stream.
 

@@ -8,12 +8,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from batchproof_server.base.signature import Array, Tensors
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.proof.probing.answers import difference, same_bits
 
 Reason: TypeAlias = Literal["busy", "no company", "too large", "failed", "draining"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class Answered:
     """One task of a micro-batch, with the answer that it was given.
 

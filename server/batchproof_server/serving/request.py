@@ -12,6 +12,7 @@ from batchproof_server.base.priorities import Priority
 from batchproof_server.base.scores import Scores
 from batchproof_server.base.signature import Tensors
 from batchproof_server.base.spans import RequestSpans
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.base.validation import NO_UNKNOWN_KEYS
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.callers.grants import Grant
@@ -51,7 +52,7 @@ class RequestLimits:
             raise ValueError(f"max_timeout_s is {self.max_timeout_s}, expected a positive number")
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class Caller:
     """Who asks.
 
@@ -97,7 +98,7 @@ NO_DEADLINE_S: Final = math.inf
 
 # Contract: made once, and nothing of it is read or planned again on the way. Exactly one of images
 # and tensors is given; views are of pictures only.
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class PredictRequest:
     """What one caller wants to know.
 
@@ -124,7 +125,7 @@ class PredictRequest:
     trace: Trace = field(default_factory=Trace)
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class Prediction:
     """The answer to one request.
 

@@ -4,7 +4,6 @@ A request with early exit has two rounds, every other one.
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from batchproof_server.base.events import Observer, ShedRecord
 from batchproof_server.base.input_statistics import InputStatistics
 from batchproof_server.base.signature import Array, Tensors, check_finite, tensor_means
 from batchproof_server.base.spans import DecodedPictures
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.batching.replies import BatchedRows
 from batchproof_server.imaging.decoded import PictureRows, RowsOfPictures, input_statistics
 from batchproof_server.models.served import ServedModel
@@ -26,7 +26,7 @@ from batchproof_server.serving.request import PredictRequest
 from batchproof_server.tta.plan import Plan, pack_views
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class ModelOutputs:
     """Rows that came back from the model.
 

@@ -148,11 +148,12 @@ def test_the_cheapest_length_is_cut_from_the_turns_and_the_rest_keeps_its_place(
 def test_a_task_that_was_withdrawn_is_not_kept_alive_by_the_turns() -> None:
     queue: MicroBatchQueue[object] = MicroBatchQueue(Limits(4, 8, 0))
     queue.offer(Task(None, 1, caller="a"), 0)
-    task = Task[object](queue_of(), 1, caller="b")
-    gone = weakref.ref(task)
+    payload = queue_of()
+    gone = weakref.ref(payload)
+    task = Task[object](payload, 1, caller="b")
     queue.offer(task, 0)
     assert queue.next_rows() == 2
     queue.withdraw(task)
-    del task
+    del task, payload
     gc.collect()
     assert gone() is None

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.listener import Listener
 from batchproof_server.base.priorities import Priority
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.batching.connections import LetIn
 from batchproof_server.callers.grants import Grant
 from batchproof_server.rpc.settings import RpcSettings
@@ -65,7 +66,7 @@ class CallHead(NamedTuple):
     priority: Priority | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unguarded(eq=False)
 class Body:
     """The one message of a unary call, after decompression; None when the caller sent none."""
 

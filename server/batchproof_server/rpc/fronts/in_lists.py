@@ -59,6 +59,7 @@ class InLists:
         """Nobody waits for these calls any more; harmless for those that are over."""
         for call_id in call_ids:
             if (task := self._running.pop(call_id, None)) is not None:
+                self.unbegun.pop(call_id, None)
                 self._cancelled.add(task)
                 task.add_done_callback(self._cancelled.discard)
                 task.cancel()
@@ -74,31 +75,31 @@ class InLists:
             await asyncio.wait(self._cancelled, timeout=patience_s)
 
     def _start(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._settle(head, work))
-        self._running[head.id] = task
         self.unbegun[head.id] = head.peer
-        task.add_done_callback(partial(self._end_one, head.id))
-
-    def _end_one(self, call_id: int, task: asyncio.Task[None]) -> None:
-        # Work may let a cancellation out that nobody asked for.
-        self.unbegun.pop(call_id, None)  # it may have been cancelled before its first turn
-        if self._running.pop(call_id, None) is not None and task.cancelled():
-            self._settle_with(call_id, _GIVEN_UP)
+        settling = self._settle(head, work)
+        self._running[head.id] = asyncio.get_running_loop().create_task(settling)
 
     async def _settle(self, head: CallHead, work: Callable[[], Awaitable[Reply | Status]]) -> None:
         del self.unbegun[head.id]
+        outcome: Reply | Status | None
         try:
             outcome = await work()
         except CallEnded:
-            return
+            outcome = None
+        except asyncio.CancelledError:
+            if head.id not in self._running:
+                raise
+            outcome = _GIVEN_UP  # work may let a cancellation out that nobody asked for
         except Exception as fault:  # noqa: BLE001 - whatever a route does, its caller is answered
             _report(head, fault)
             outcome = _FAULT
-        self._settle_with(head.id, outcome)
+        # Work that goes on although it was cancelled has nobody to tell.
+        if self._running.pop(head.id, None) is not None and outcome is not None:
+            self._settle_with(head.id, outcome)
 
     def _settle_with(self, call_id: int, outcome: Reply | Status) -> None:
         self._ready.append((call_id, outcome))
-        if len(self._running) <= 1:
+        if not self._running:
             self._send_ready()  # of a call that is alone, before the loop turns to the accounting
         elif len(self._ready) == 1:
             asyncio.get_running_loop().call_soon(self._send_ready)

@@ -1,11 +1,11 @@
 """What a request of the Open Inference Protocol v2 asks for beside its tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from batchproof.compat import inference_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, NotImplementedYet, cut
 from batchproof_server.base.signature import Array
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.named_outputs import (
     LABEL,
@@ -30,7 +30,7 @@ _REFUSED = {
 _SHARED_MEMORY = "shared_memory_region"
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class WantedOutput:
     """One output of the answer.
 

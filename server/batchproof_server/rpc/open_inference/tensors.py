@@ -3,7 +3,6 @@
 import math
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from batchproof.compat import inference_pb2 as pb
 from batchproof.tensors import TensorError, from_bytes
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.rpc.intake import Incoming
 
 BYTES = "BYTES"
@@ -44,7 +44,7 @@ def dtype_of(datatype: str) -> np.dtype[Any] | None:
     return np.dtype(_DATATYPES[datatype][0]) if datatype in _DATATYPES else None
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class InferTensor:
     """An input as the request holds it.
 

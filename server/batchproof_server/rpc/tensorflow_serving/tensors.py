@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from batchproof.compat import tensorflow_pb2 as pb
 from batchproof.tensors import MAX_DIMENSIONS, TensorError, from_bytes
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array, TensorSpec
+from batchproof_server.base.unguarded import unguarded
 from batchproof_server.rpc.intake import Incoming
 from batchproof_server.rpc.wire_limits import (
     FieldLimit,
@@ -60,7 +60,7 @@ def dtype_number(dtype: np.dtype[Any]) -> pb.DataType:
     return pb.DT_STRING if dtype.kind == "O" else _NUMBERS[dtype.newbyteorder("<").str]
 
 
-@dataclass(frozen=True, slots=True)
+@unguarded()
 class ServingTensor:
     """An input as the request holds it.
 
