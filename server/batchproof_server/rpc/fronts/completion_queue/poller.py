@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
+from batchproof_server.base.clock import epoch_s
 from batchproof_server.rpc.fronts.completion_queue.arrived import (
     CLOSED,
     HEAD,
@@ -33,6 +34,7 @@ _HEADS_ASKED_FOR: Final = 64
 _MOST_EVENTS: Final = 512
 # Copied out of the core with the lock of the interpreter, at a millisecond a megabyte.
 _MOST_BYTES: Final = 4 << 20
+_ABANDONED_S: Final = 5.0
 
 
 def watch_close(call: CoreCall, call_id: int) -> bool:
@@ -121,6 +123,21 @@ class Poller:
     def wake(self) -> None:
         """Ends the wait of that loop; see ``WaitedQueue``."""
         self._bell.ring()
+
+    def abandon(self) -> None:
+        """Ends at once what nobody has ended; see ``WaitedQueue``."""
+        # A queue that the core has something for yet waits for it, for ever and with the lock of
+        # the interpreter, when nobody refers to it any more.
+        with contextlib.suppress(Exception):
+            self.shut()
+            self._server.cancel_all_calls()
+        with contextlib.suppress(Exception):
+            self._queue.shutdown()
+            until_epoch_s = epoch_s() + _ABANDONED_S
+            while (kind := self._queue.poll(deadline=until_epoch_s).completion_type) == _COMPLETE:
+                pass
+            if kind == _QUEUE_SHUTDOWN:
+                self._server.destroy()
 
     def _run(self) -> None:
         goes_on = True

@@ -40,6 +40,10 @@ class WaitedQueue(Protocol):
         """Ends a wait, or the next one; from any thread."""
         ...
 
+    def abandon(self) -> None:
+        """Is over: the loop is closed while it waits for it. Raises nothing."""
+        ...
+
 
 # Contract
 #
@@ -121,11 +125,13 @@ class QueueSelector(selectors.BaseSelector):
             queue.wake()
 
     def close(self) -> None:
-        """Ends the thread that watches, and looks at no queue any more."""
-        self._attached = None
+        """Ends the thread that watches, and a queue that is attached still."""
+        queue, self._attached = self._attached, None
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+        if queue is not None:
+            queue.abandon()
         self._inner.close()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -202,7 +208,7 @@ class QueueLoop(asyncio.SelectorEventLoop):
         """Waits for this queue no more."""
         self._queue_selector.detach(queue)
 
-    def _write_to_self(self) -> None:  # type: ignore[misc] # private to asyncio, and in no stub
+    def _write_to_self(self) -> None:
         # asyncio calls it where a wait has to end: from other threads, and from signal handlers.
         if self._queue_selector.wake():
-            super()._write_to_self()
+            super()._write_to_self()  # type: ignore[misc] # private to asyncio
