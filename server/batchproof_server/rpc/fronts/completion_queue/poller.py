@@ -143,6 +143,8 @@ class Poller:
         goes_on = True
         while goes_on and not self._loop.is_closed():
             goes_on = self._turn(None)
+        if goes_on:
+            self.abandon()
 
     def _turn(self, until_epoch_s: float | None) -> bool:
         """Waits, and hands over what came; whether there is more to come."""
