@@ -33,8 +33,8 @@ async def test_the_second_port_of_a_loop_has_a_thread(make_front: MakeFront) -> 
     async with front_bench(make_front) as first:
         async with front_bench(make_front) as second:
             assert waiting() == (1 if is_loop else 2)
-            both = first.call(ECHO)(b"a"), second.call(ECHO)(b"b")
-            assert await asyncio.gather(*both) == [b"a", b"b"]
+            both = [first.call(ECHO)(b"a"), second.call(ECHO)(b"b")]
+            assert [await each for each in both] == [b"a", b"b"]
         assert await first.call(ECHO)(b"c") == b"c"
     async with front_bench(make_front) as third:
         assert waiting() == (0 if is_loop else 1)

@@ -35,16 +35,14 @@ def test_it_is_rung_once_until_somebody_hears_it() -> None:
 
 
 def test_without_a_call_it_cannot_be_rung() -> None:
-    bell = Bell()
-    bell.ring()
-    assert not bell.hangs
+    assert not Bell().ring()
 
 
 def test_it_hangs_on_the_first_call() -> None:
     bell, first, second = Bell(), Call(), Call()
-    bell.hang(first)
-    bell.hang(second)
-    bell.ring()
+    assert bell.hang(first)
+    assert bell.hang(second)
+    assert bell.ring()
     assert (first.begun, second.begun) == (1, 0)
 
 
@@ -52,9 +50,8 @@ def test_once_taken_down_it_is_never_rung_again() -> None:
     bell, call = Bell(), Call()
     bell.hang(call)
     bell.take_down()
-    bell.hang(call)
-    bell.ring()
-    assert not bell.hangs
+    assert not bell.hang(call)
+    assert not bell.ring()
     assert call.begun == 0
 
 
@@ -72,10 +69,9 @@ def test_a_call_that_cannot_be_rung_is_let_go_and_another_may_follow(
 ) -> None:
     bell, good = Bell(), Call()
     bell.hang(Call(begin))
-    bell.ring()
-    assert not bell.hangs
-    bell.hang(good)
-    bell.ring()
+    assert not bell.ring()
+    assert bell.hang(good)
+    assert bell.ring()
     assert good.begun == 1
 
 

@@ -25,22 +25,22 @@ class Bell:
         self._is_ringing = False
         self._lock = threading.RLock()
 
-    @property
-    def hangs(self) -> bool:
-        """Whether it can be rung."""
-        return self._call is not None
-
-    def hang(self, call: CoreCall) -> None:
-        """Hangs it on a call of the queue, unless it hangs or was taken down."""
+    def hang(self, call: CoreCall) -> bool:
+        """Hangs it on a call of the queue, if it does not hang yet; whether it can be rung."""
         with self._lock:
             if self._call is None and not self._is_gone:
                 self._call = call
+            return self._call is not None
 
-    def ring(self) -> None:
-        """Puts its event into the queue, unless it is there; from any thread."""
+    def ring(self) -> bool:
+        """Puts its event into the queue, unless it is there; from any thread.
+
+        Returns:
+            Whether it can be rung: a call that takes no batch is let go of.
+        """
         with self._lock:
             if self._call is None or self._is_ringing:
-                return
+                return self._call is not None
             self._is_ringing = True
             try:
                 is_refused = bool(self._call.start_server_batch((), (BELL, 0)))
@@ -48,6 +48,7 @@ class Bell:
                 is_refused = True
             if is_refused:
                 self._call, self._is_ringing = None, False
+            return not is_refused
 
     def note(self) -> None:
         """Its event was taken off the queue."""

@@ -71,6 +71,8 @@ class Poller:
         self._is_told = False
         self._take: Callable[[Arrived], None] = lambda _: None
         self._note_shut: Callable[[], None] = lambda: None
+        # From the first call until the server is shut; see ``WaitedQueue``.
+        self.can_be_woken = False
         self._bell = Bell()
         self._thread: threading.Thread | None = None
         self._waiting_loop: QueueLoop | None = None
@@ -98,6 +100,7 @@ class Poller:
     def shut(self) -> None:
         """Takes no more calls."""
         self._bell.take_down()
+        self.can_be_woken = False
         self._server.shutdown(self._queue, (SHUT, 0))
 
     async def end(self) -> None:
@@ -109,20 +112,28 @@ class Poller:
             await asyncio.to_thread(self._thread.join)
         self._server.destroy()
 
-    @property
-    def can_be_woken(self) -> bool:
-        """From the first call until the server is shut; see ``WaitedQueue``."""
-        return self._bell.hangs
-
-    def collect(self, until_epoch_s: float) -> None:
-        """Takes a turn on the loop that waits for the queue; see ``WaitedQueue``."""
-        if not self._turn(until_epoch_s) and self._waiting_loop is not None:
+    def collect(self, until_epoch_s: float | None) -> bool:
+        """Waits, and hands over what came; whether there is more to come. See ``WaitedQueue``."""
+        arrived, goes_on = Arrived(), True
+        try:
+            goes_on = self._collect(arrived, until_epoch_s)
+        except Exception as fault:  # noqa: BLE001 - else every call would wait for ever
+            self._tell(self._report, fault)
+        finally:
+            if arrived.heads or arrived.messages or arrived.written or arrived.closed:
+                self._lists.append(arrived)
+                if not self._is_told:
+                    self._is_told = True
+                    self._tell(self._hand_over)
+        if not goes_on and self._waiting_loop is not None:
             self._waiting_loop.detach(self)
             self._tell(self._is_over.set)
+        return goes_on
 
     def wake(self) -> None:
-        """Ends the wait of that loop; see ``WaitedQueue``."""
-        self._bell.ring()
+        """Ends the wait of a loop; see ``WaitedQueue``."""
+        if not self._bell.ring():
+            self.can_be_woken = False
 
     def abandon(self) -> None:
         """Ends at once what nobody has ended; see ``WaitedQueue``."""
@@ -142,24 +153,9 @@ class Poller:
     def _run(self) -> None:
         goes_on = True
         while goes_on and not self._loop.is_closed():
-            goes_on = self._turn(None)
+            goes_on = self.collect(None)
         if goes_on:
             self.abandon()
-
-    def _turn(self, until_epoch_s: float | None) -> bool:
-        """Waits, and hands over what came; whether there is more to come."""
-        arrived = Arrived()
-        try:
-            return self._collect(arrived, until_epoch_s)
-        except Exception as fault:  # noqa: BLE001 - else every call would wait for ever
-            self._tell(self._report, fault)
-            return True
-        finally:
-            if arrived.heads or arrived.messages or arrived.written or arrived.closed:
-                self._lists.append(arrived)
-                if not self._is_told:
-                    self._is_told = True
-                    self._tell(self._hand_over)
 
     def _hand_over(self) -> None:
         """Gives the loop what came since its last turn, as one list while that is not too large."""
@@ -220,8 +216,8 @@ class Poller:
         if not event.success:  # the server shuts: the heads that were asked for come to nothing
             return
         call_id, call, details = next(self._ids), event.call, event.call_details
-        if self._waiting_loop is not None and not self._bell.hangs:
-            self._bell.hang(call)
+        if self._waiting_loop is not None and not self.can_be_woken:
+            self.can_be_woken = self._bell.hang(call)
         is_read = self._reads(details.method, call, call_id)
         metadata, deadline_s = event.invocation_metadata, details.deadline
         head = RawHead(call_id, call, details.method, deadline_s, metadata, is_read)

@@ -32,7 +32,7 @@ class WaitedQueue(Protocol):
         """Whether ``wake`` ends a wait; changes on the loop thread only."""
         ...
 
-    def collect(self, until_epoch_s: float) -> None:
+    def collect(self, until_epoch_s: float) -> object:
         """Takes what is there; where nothing is, waits for it until an instant. Raises nothing."""
         ...
 
@@ -91,33 +91,29 @@ class QueueSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> _Found:
         """What is ready; less than ``timeout`` may have passed when nothing is."""
-        longest_s = _LONGEST_WAIT_S if timeout is None else min(timeout, _LONGEST_WAIT_S)
-        queue = self._attached
+        queue, inner = self._attached, self._inner
         try:
             if queue is None:
-                return self._at_descriptors(timeout)
-            if longest_s > 0 and queue.can_be_woken:
-                return self._at_queue(queue, longest_s)
-            found = self._at_descriptors(min(longest_s, _BETWEEN_LOOKS_S))
-            queue.collect(0)
-            return found
+                self._place = _AT_DESCRIPTORS
+                return inner.select(0 if self._is_woken else timeout)
+            longest_s = _LONGEST_WAIT_S if timeout is None else min(timeout, _LONGEST_WAIT_S)
+            if not queue.can_be_woken:
+                self._place = _AT_DESCRIPTORS
+                found = inner.select(0 if self._is_woken else min(longest_s, _BETWEEN_LOOKS_S))
+                queue.collect(0)
+                return found
+            if longest_s > 0:
+                self._place = _AT_QUEUE
+            found = inner.select(0)
+            if found or self._is_woken or longest_s <= 0:
+                queue.collect(0)
+                return found
+            queue.collect(epoch_s() + longest_s)
+            self._place = _AT_WORK
+            return inner.select(0)
         finally:
             self._place = _AT_WORK
             self._is_woken = False
-
-    def _at_descriptors(self, timeout: float | None) -> _Found:
-        self._place = _AT_DESCRIPTORS
-        return self._inner.select(0 if self._is_woken else timeout)
-
-    def _at_queue(self, queue: WaitedQueue, longest_s: float) -> _Found:
-        self._place = _AT_QUEUE
-        found = self._inner.select(0)
-        if found or self._is_woken:
-            queue.collect(0)
-            return found
-        queue.collect(epoch_s() + longest_s)
-        self._place = _AT_WORK
-        return self._inner.select(0)
 
     def _note_descriptor(self) -> None:
         queue = self._attached
