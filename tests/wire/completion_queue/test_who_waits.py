@@ -75,8 +75,10 @@ async def test_calls_and_threads_lose_nothing_of_each_other(make_front: MakeFron
 
     def ask() -> None:
         for number in range(CALLS):
+            is_heard = threading.Event()
             loop.call_soon_threadsafe(ran.append, number)
-            threading.Event().wait(0.0003)
+            loop.call_soon_threadsafe(is_heard.set)
+            assert is_heard.wait(PATIENCE_S)
 
     async with front_bench(make_front) as bench:
         asked = [asyncio.to_thread(ask) for _ in range(THREADS)]
@@ -94,8 +96,10 @@ async def test_a_drain_ends_while_threads_ask_for_something(make_front: MakeFron
     loop, is_over = asyncio.get_running_loop(), threading.Event()
 
     def ask() -> None:
-        while not is_over.wait(0.0002):
-            loop.call_soon_threadsafe(int)
+        while not is_over.is_set():
+            is_heard = threading.Event()
+            loop.call_soon_threadsafe(is_heard.set)
+            assert is_heard.wait(PATIENCE_S)
 
     asking = [asyncio.ensure_future(asyncio.to_thread(ask)) for _ in range(THREADS)]
     try:

@@ -39,7 +39,7 @@ async def lists(*sizes_bytes: int) -> list[list[int]]:
     handed: list[list[int]] = []
     while sum(map(len, handed)) < len(sizes_bytes):
         arrived = Arrived()
-        assert poller._collect(arrived, None)
+        assert poller._collect(arrived, poller._queue.poll())
         handed.append([number for number, _, _ in arrived.messages])
     return handed
 

@@ -136,8 +136,10 @@ async def test_nothing_that_threads_ask_for_is_lost() -> None:
     def ask() -> None:
         for number in range(CALLBACKS):
             running.call_soon_threadsafe(note)
-            if number % 7 == 0:
-                threading.Event().wait(0.0002)  # so that the loop goes to wait in between
+            if number % 7 == 0:  # now and then the loop has nothing more to do
+                is_heard = threading.Event()
+                running.call_soon_threadsafe(is_heard.set)
+                assert is_heard.wait(PATIENCE_S)
 
     threads = [threading.Thread(target=ask) for _ in range(THREADS)]
     for thread in threads:

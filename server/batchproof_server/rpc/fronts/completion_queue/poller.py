@@ -114,9 +114,13 @@ class Poller:
 
     def collect(self, until_epoch_s: float | None) -> bool:
         """Waits, and hands over what came; whether there is more to come. See ``WaitedQueue``."""
-        arrived, goes_on = Arrived(), True
+        arrived, goes_on = _NOTHING, True
         try:
-            goes_on = self._collect(arrived, until_epoch_s)
+            event = self._queue.poll(deadline=until_epoch_s)
+            if event.completion_type == _QUEUE_TIMEOUT:  # as in most turns of a loop
+                return True
+            arrived = Arrived()
+            goes_on = self._collect(arrived, event)
         except Exception as fault:  # noqa: BLE001 - else every call would wait for ever
             self._tell(self._report, fault)
         finally:
@@ -168,8 +172,7 @@ class Poller:
             for _ in arrived.heads:
                 self._ask_for_head()
 
-    def _collect(self, arrived: Arrived, until_epoch_s: float | None) -> bool:
-        event = self._queue.poll(deadline=until_epoch_s)
+    def _collect(self, arrived: Arrived, event: CoreEvent) -> bool:
         for _ in range(_MOST_EVENTS):
             if event.completion_type != _COMPLETE:
                 return bool(event.completion_type != _QUEUE_SHUTDOWN)
@@ -241,3 +244,5 @@ class Poller:
 
 _COMPLETE: Final = cygrpc.CompletionType.operation_complete
 _QUEUE_SHUTDOWN: Final = cygrpc.CompletionType.queue_shutdown
+_QUEUE_TIMEOUT: Final = cygrpc.CompletionType.queue_timeout
+_NOTHING: Final = Arrived()
