@@ -1,15 +1,20 @@
 """Every front there is; the tests of the wire run through each of them (tests/wire/conftest.py)."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import pytest
 
 from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import CallHead, MakeFront, Status
 from batchproof_server.rpc.fronts.grpc_aio.server import GrpcAioFront
+from batchproof_server.rpc.fronts.loop import loop_of
+from batchproof_server.rpc.settings import FrontName
 
-FRONTS: Final[Mapping[str, MakeFront]] = {
+FRONTS: Final[Mapping[FrontName, MakeFront]] = {
     "grpc_aio": GrpcAioFront,
     "completion_queue": CompletionQueueFront,
 }
@@ -29,6 +34,17 @@ class ChosenFront:
 
 
 CHOSEN: Final = ChosenFront()
+
+
+def choose(front: FrontName, patch: pytest.MonkeyPatch) -> MakeFront:
+    """Has the servers of a test this front, on the loop that `serve` gives it.
+
+    To be called before anything of the test is asynchronous.
+    """
+    patch.setattr(CHOSEN, "make", FRONTS[front])
+    if (make_loop := loop_of(front)) is not None:
+        patch.setattr(asyncio.events, "new_event_loop", make_loop)
+    return FRONTS[front]
 
 
 class NoGate:

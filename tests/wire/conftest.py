@@ -9,7 +9,7 @@ from batchproof_server.application.config import Config
 from batchproof_server.rpc.fronts.front import MakeFront
 from batchproof_server.serving.request import RequestLimits
 from support.bundles_on_disk import LOGITS, PICTURES, PROBABILITIES, RAW, write_bundle
-from support.fronts import CHOSEN, FRONTS
+from support.fronts import FRONTS, choose
 from support.running import (
     Running,
     running,
@@ -19,9 +19,7 @@ from support.running import (
 @pytest.fixture(autouse=True, params=FRONTS)
 def make_front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MakeFront:
     """A front, which the servers of the test have: one suite for every front."""
-    front = FRONTS[request.param]
-    monkeypatch.setattr(CHOSEN, "make", front)
-    return front
+    return choose(request.param, monkeypatch)
 
 
 @pytest.fixture

@@ -1,14 +1,18 @@
-"""What only the front on the completion queue promises."""
+"""What only the front on the completion queue promises, whoever waits for the queue."""
+
+import asyncio
 
 import pytest
 
-from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import MakeFront
-from support.fronts import CHOSEN
+from support.fronts import choose
 
 
-@pytest.fixture(autouse=True)
-def make_front(monkeypatch: pytest.MonkeyPatch) -> MakeFront:
+@pytest.fixture(autouse=True, params=["loop", "thread"])
+def make_front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MakeFront:
     """This front, and no other."""
-    monkeypatch.setattr(CHOSEN, "make", CompletionQueueFront)
-    return CompletionQueueFront
+    asyncios_own = asyncio.events.new_event_loop
+    front = choose("completion_queue", monkeypatch)
+    if request.param == "thread":
+        monkeypatch.setattr(asyncio.events, "new_event_loop", asyncios_own)
+    return front

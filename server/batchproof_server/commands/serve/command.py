@@ -24,6 +24,8 @@ from batchproof_server.models.looking import Sources
 from batchproof_server.observing.engine_lines import engine_lines_apart
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import Logger, configure_logs
+from batchproof_server.rpc.fronts.loop import loop_of
+from batchproof_server.rpc.settings import FrontName
 
 USAGE: Final = 2
 _THREAD_PATIENCE_S: Final = 1.0
@@ -67,16 +69,17 @@ def _serve(arguments: Namespace, scratch: PrivateDirectory) -> int:
         except (ValueError, OSError) as fault:
             write_error(str(fault))
             return USAGE
-        code = _run(server, logger)
+        code = _run(server, config.server.front, logger)
     scratch.close()
     _leave_busy_threads(code)
     return code
 
 
-def _run(server: Server, logger: Logger) -> int:
+def _run(server: Server, front: FrontName, logger: Logger) -> int:
     with capture_library_logs(logger):
         try:
-            code = asyncio.run(run(server, sys.stdout, logger))
+            with asyncio.Runner(loop_factory=loop_of(front)) as runner:
+                code = runner.run(run(server, sys.stdout, logger))
         except PortUnavailable as fault:
             write_error(str(fault))
             code = USAGE

@@ -1,4 +1,4 @@
-"""Who reads what callers send: the thread that waits for gRPC's queue."""
+"""Who reads what callers send: the thread that waits for gRPC's queue, which may be the loop's."""
 
 import os
 from collections.abc import MutableMapping

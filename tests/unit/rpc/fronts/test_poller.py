@@ -5,12 +5,8 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from batchproof_server.rpc.fronts.completion_queue.poller import (
-    MESSAGE,
-    Arrived,
-    Poller,
-    RawHead,
-)
+from batchproof_server.rpc.fronts.completion_queue.arrived import MESSAGE, Arrived, RawHead
+from batchproof_server.rpc.fronts.completion_queue.poller import Poller
 from batchproof_server.rpc.fronts.completion_queue.private_api import cygrpc
 from batchproof_server.rpc.fronts.room import Allowance
 
@@ -43,7 +39,7 @@ async def lists(*sizes_bytes: int) -> list[list[int]]:
     handed: list[list[int]] = []
     while sum(map(len, handed)) < len(sizes_bytes):
         arrived = Arrived()
-        assert poller._collect(arrived)
+        assert poller._collect(arrived, poller._queue.poll())
         handed.append([number for number, _, _ in arrived.messages])
     return handed
 

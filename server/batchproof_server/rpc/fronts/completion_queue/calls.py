@@ -9,13 +9,13 @@ from typing import Any, Final
 from batchproof_server.base.clock import Alarm, Clock, epoch_s
 from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.fronts import returning
-from batchproof_server.rpc.fronts.completion_queue.poller import (
+from batchproof_server.rpc.fronts.completion_queue.arrived import (
     MESSAGE,
     SENT,
     Arrived,
     RawHead,
-    watch_close,
 )
+from batchproof_server.rpc.fronts.completion_queue.poller import watch_close
 from batchproof_server.rpc.fronts.completion_queue.private_api import (
     NO_DEADLINE_S,
     CoreCall,

@@ -1,4 +1,4 @@
-"""The thread that waits for the completion queue, and hands over what came in one list."""
+"""Takes off the completion queue what came, and hands it over to the loop in one list."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,19 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from batchproof_server.base.clock import epoch_s
+from batchproof_server.rpc.fronts.completion_queue.arrived import (
+    CLOSED,
+    HEAD,
+    MESSAGE,
+    SHUT,
+    WRITTEN,
+    Arrived,
+    RawHead,
+)
+from batchproof_server.rpc.fronts.completion_queue.bell import BELL, Bell
 from batchproof_server.rpc.fronts.completion_queue.private_api import (
     CoreCall,
     CoreEvent,
@@ -17,73 +27,14 @@ from batchproof_server.rpc.fronts.completion_queue.private_api import (
     receive_close,
     receive_message,
 )
-from batchproof_server.rpc.fronts.front import Metadata
+from batchproof_server.rpc.fronts.completion_queue.queue_loop import QueueLoop
 from batchproof_server.rpc.fronts.room import Allowance
-
-# The first half of a tag; the second is the id of a call.
-MESSAGE: Final = 1
-WRITTEN: Final = 2
-SENT: Final = 3
-_HEAD: Final = 4
-CLOSED: Final = 5
-_SHUT: Final = 6
 
 _HEADS_ASKED_FOR: Final = 64
 _MOST_EVENTS: Final = 512
 # Copied out of the core with the lock of the interpreter, at a millisecond a megabyte.
 _MOST_BYTES: Final = 4 << 20
-
-
-class RawHead(NamedTuple):
-    """The headers of a call.
-
-    Attributes:
-        id: names the call in all that follows.
-        call: of the C core.
-        method: as it came.
-        deadline_epoch_s: seconds since 1970; enormous when there is none.
-        metadata: text, and bytes under keys that end in ``-bin``.
-        is_read: whether its message is being read already, and its close is watched; else nothing
-            was asked of the core for it yet.
-    """
-
-    id: int
-    call: CoreCall
-    method: bytes
-    deadline_epoch_s: float
-    metadata: Metadata
-    is_read: bool
-
-
-@dataclass(slots=True)
-class Arrived:
-    """What one wake-up found, by its kind.
-
-    Attributes:
-        heads: in the order of their coming.
-        reads: how many of their messages are being read already.
-        messages: call ids with what was read; or with None, and whether the core leaves it to us to
-            end the call.
-        written: call ids with whether a message of a stream was written.
-        closed: calls that are over although nobody here ended them.
-        size_bytes: of all messages.
-    """
-
-    heads: list[RawHead] = field(default_factory=list)
-    reads: int = 0
-    messages: list[tuple[int, bytes | None, bool]] = field(default_factory=list)
-    written: list[tuple[int, bool]] = field(default_factory=list)
-    closed: list[int] = field(default_factory=list)
-    size_bytes: int = 0
-
-    def add(self, later: "Arrived") -> None:
-        """Takes in what the next wake-up found."""
-        self.heads += later.heads
-        self.reads += later.reads
-        self.messages += later.messages
-        self.written += later.written
-        self.closed += later.closed
-        self.size_bytes += later.size_bytes
+_ABANDONED_S: Final = 5.0
 
 
 def watch_close(call: CoreCall, call_id: int) -> bool:
@@ -93,12 +44,13 @@ def watch_close(call: CoreCall, call_id: int) -> bool:
 
 # Contract
 #
-# One thread takes events off the queue, as many as are there and no more than a few megabytes, and
-# hands them to the loop in one list. It begins to read a unary call by itself while it is allowed
-# to: so a call needs one turn of the loop and not two. For each call that the loop has taken the
-# core is asked for another: what the loop has no time for waits in the core, which forgets it when
-# its caller does, and what the loop has to do beside the calls that come is never far behind them.
-# All else is decided on the loop thread. It ends with the queue, or with the loop.
+# Events are taken off the queue, as many as are there and no more than a few megabytes, and handed
+# to the loop in one list. By the loop itself, where it is one that can wait for the queue and does
+# not wait for another; else by a thread. A unary call is begun to be read at once, while that is
+# allowed: so a call needs one turn of the loop and not two. For each call that the loop has taken
+# the core is asked for another: what the loop has no time for waits in the core, which forgets it
+# when its caller does, and what the loop has to do beside the calls that come is never far behind
+# them. All else is decided on the loop thread. It ends with the queue, or with the loop.
 class Poller:
     """Waits for the queue.
 
@@ -119,7 +71,12 @@ class Poller:
         self._is_told = False
         self._take: Callable[[Arrived], None] = lambda _: None
         self._note_shut: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._run, name="grpc-queue", daemon=True)
+        # From the first call until the server is shut; see ``WaitedQueue``.
+        self.can_be_woken = False
+        self._bell = Bell()
+        self._thread: threading.Thread | None = None
+        self._waiting_loop: QueueLoop | None = None
+        self._is_over = asyncio.Event()
 
     def start(self, take: Callable[[Arrived], None], note_shut: Callable[[], None]) -> None:
         """Begins to take calls.
@@ -134,37 +91,75 @@ class Poller:
         self._server.start()
         for _ in range(_HEADS_ASKED_FOR):
             self._ask_for_head()
-        self._thread.start()
+        if isinstance(self._loop, QueueLoop) and self._loop.attach(self):
+            self._waiting_loop = self._loop
+        else:
+            self._thread = threading.Thread(target=self._run, name="grpc-queue", daemon=True)
+            self._thread.start()
 
     def shut(self) -> None:
         """Takes no more calls."""
-        self._server.shutdown(self._queue, (_SHUT, 0))
+        self._bell.take_down()
+        self.can_be_woken = False
+        self._server.shutdown(self._queue, (SHUT, 0))
 
     async def end(self) -> None:
-        """Ends the queue and the thread; the server is shut."""
+        """Ends the queue and the wait for it; the server is shut."""
         self._queue.shutdown()
-        await asyncio.to_thread(self._thread.join)
+        if self._thread is None:
+            await self._is_over.wait()
+        else:
+            await asyncio.to_thread(self._thread.join)
         self._server.destroy()
 
-    def _run(self) -> None:
-        goes_on = True
-        while goes_on and not self._loop.is_closed():
-            try:
-                goes_on = self._turn()
-            except Exception as fault:  # noqa: BLE001 - else every call would wait for ever
-                self._tell(self._report, fault)
-
-    def _turn(self) -> bool:
-        """Waits, and hands over what came; whether there is more to come."""
-        arrived = Arrived()
+    def collect(self, until_epoch_s: float | None) -> bool:
+        """Waits, and hands over what came; whether there is more to come. See ``WaitedQueue``."""
+        arrived, goes_on = _NOTHING, True
         try:
-            return self._collect(arrived)
+            event = self._queue.poll(deadline=until_epoch_s)
+            if event.completion_type == _QUEUE_TIMEOUT:  # as in most turns of a loop
+                return True
+            arrived = Arrived()
+            goes_on = self._collect(arrived, event)
+        except Exception as fault:  # noqa: BLE001 - else every call would wait for ever
+            self._tell(self._report, fault)
         finally:
             if arrived.heads or arrived.messages or arrived.written or arrived.closed:
                 self._lists.append(arrived)
                 if not self._is_told:
                     self._is_told = True
                     self._tell(self._hand_over)
+        if not goes_on and self._waiting_loop is not None:
+            self._waiting_loop.detach(self)
+            self._tell(self._is_over.set)
+        return goes_on
+
+    def wake(self) -> None:
+        """Ends the wait of a loop; see ``WaitedQueue``."""
+        if not self._bell.ring():
+            self.can_be_woken = False
+
+    def abandon(self) -> None:
+        """Ends at once what nobody has ended; see ``WaitedQueue``."""
+        # A queue that the core has something for yet waits for it, for ever and with the lock of
+        # the interpreter, when nobody refers to it any more.
+        with contextlib.suppress(Exception):
+            self.shut()
+            self._server.cancel_all_calls()
+        with contextlib.suppress(Exception):
+            self._queue.shutdown()
+            until_epoch_s = epoch_s() + _ABANDONED_S
+            while (kind := self._queue.poll(deadline=until_epoch_s).completion_type) == _COMPLETE:
+                pass
+            if kind == _QUEUE_SHUTDOWN:
+                self._server.destroy()
+
+    def _run(self) -> None:
+        goes_on = True
+        while goes_on and not self._loop.is_closed():
+            goes_on = self.collect(None)
+        if goes_on:
+            self.abandon()
 
     def _hand_over(self) -> None:
         """Gives the loop what came since its last turn, as one list while that is not too large."""
@@ -177,8 +172,7 @@ class Poller:
             for _ in arrived.heads:
                 self._ask_for_head()
 
-    def _collect(self, arrived: Arrived) -> bool:
-        event = self._queue.poll()
+    def _collect(self, arrived: Arrived, event: CoreEvent) -> bool:
         for _ in range(_MOST_EVENTS):
             if event.completion_type != _COMPLETE:
                 return bool(event.completion_type != _QUEUE_SHUTDOWN)
@@ -194,15 +188,18 @@ class Poller:
     def _tell(self, callback: Callable[..., None], *values: object) -> None:
         # The loop may be closed before the queue: there is nobody to tell then.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(callback, *values)
+            if self._thread is None:
+                self._loop.call_soon(callback, *values)
+            else:
+                self._loop.call_soon_threadsafe(callback, *values)
 
     def _report(self, fault: Exception) -> None:
-        told = {"message": "the thread of the gRPC queue failed", "exception": fault}
+        told = {"message": "an event of the gRPC queue failed", "exception": fault}
         self._loop.call_exception_handler(told)
 
     def _note(self, event: CoreEvent, arrived: Arrived) -> None:
         kind, call_id = event.tag
-        if kind == _HEAD:
+        if kind == HEAD:
             self._note_head(event, arrived)
         elif kind == MESSAGE:
             content = event.batch_operations[0].message()
@@ -213,13 +210,17 @@ class Poller:
                 arrived.closed.append(call_id)
         elif kind == WRITTEN:
             arrived.written.append((call_id, event.success))
-        elif kind == _SHUT:
+        elif kind == SHUT:
             self._tell(self._note_shut)
+        elif kind == BELL:
+            self._bell.note()
 
     def _note_head(self, event: CoreEvent, arrived: Arrived) -> None:
         if not event.success:  # the server shuts: the heads that were asked for come to nothing
             return
         call_id, call, details = next(self._ids), event.call, event.call_details
+        if self._waiting_loop is not None and not self.can_be_woken:
+            self.can_be_woken = self._bell.hang(call)
         is_read = self._reads(details.method, call, call_id)
         metadata, deadline_s = event.invocation_metadata, details.deadline
         head = RawHead(call_id, call, details.method, deadline_s, metadata, is_read)
@@ -238,8 +239,10 @@ class Poller:
     def _ask_for_head(self) -> None:
         # It raises once the server shuts, which another thread may ask for at any time.
         with contextlib.suppress(ValueError):
-            self._server.request_call(self._queue, self._queue, (_HEAD, 0))
+            self._server.request_call(self._queue, self._queue, (HEAD, 0))
 
 
 _COMPLETE: Final = cygrpc.CompletionType.operation_complete
 _QUEUE_SHUTDOWN: Final = cygrpc.CompletionType.queue_shutdown
+_QUEUE_TIMEOUT: Final = cygrpc.CompletionType.queue_timeout
+_NOTHING: Final = Arrived()

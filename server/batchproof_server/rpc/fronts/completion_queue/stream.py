@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from batchproof_server.rpc.fronts.completion_queue.poller import MESSAGE, WRITTEN
+from batchproof_server.rpc.fronts.completion_queue.arrived import MESSAGE, WRITTEN
 from batchproof_server.rpc.fronts.completion_queue.private_api import (
     CoreCall,
     receive_message,
