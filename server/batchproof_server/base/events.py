@@ -84,11 +84,6 @@ class RequestRecord:
     priority: Priority | None = None
     queued_s: float = 0.0
 
-    @property
-    def kind(self) -> RequestKind:
-        """Model, version, method and code."""
-        return self.model, self.version, self.method, self.code
-
 
 # Contract: the answers of one turn of the loop are told together, after all of them were sent; a
 # failure is told at once, behind the answers before it.
@@ -104,12 +99,9 @@ class RequestsFinished(Event):
 
     def by_kind(self) -> Mapping[RequestKind, Sequence[RequestRecord]]:
         """Those that differ in nothing that is a label of a metric, together."""
-        records = self.records
-        if len(records) == 1:
-            return {records[0].kind: records}
         kinds: defaultdict[RequestKind, list[RequestRecord]] = defaultdict(list)
-        for record in records:
-            kinds[record.kind].append(record)
+        for record in self.records:
+            kinds[record.model, record.version, record.method, record.code].append(record)
         return kinds
 
 

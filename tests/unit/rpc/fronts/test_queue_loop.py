@@ -221,6 +221,11 @@ async def test_two_loops_talk_to_each_other() -> None:
     assert await asyncio.to_thread(ask) == 9900
 
 
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def test_an_event_and_a_descriptor_are_seen_in_the_same_turn() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, attached_to_loop(StandIn()) as queue:
@@ -228,11 +233,31 @@ async def test_an_event_and_a_descriptor_are_seen_in_the_same_turn() -> None:
         loop().add_reader(ours, lambda: seen.append("descriptor"))
         queue.waiting.append(7)
         theirs.send(b"x")
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await turns(6)
         loop().remove_reader(ours)
         assert queue.taken == [7]
         assert seen[:1] == ["descriptor"]
+
+
+async def test_while_there_is_work_four_turns_of_five_do_without_a_look() -> None:
+    with attached_to_loop(StandIn()) as queue:
+        await asyncio.sleep(0.001)  # the loop has waited
+        queue.waiting.append(1)
+        await turns(4)
+        assert queue.taken == []
+        await turns(2)
+        assert queue.taken == [1]
+
+
+async def test_what_another_thread_asks_for_waits_for_no_look() -> None:
+    with attached_to_loop(StandIn()):
+        await asyncio.sleep(0.001)
+        asked: list[int] = []
+        thread = threading.Thread(target=loop().call_soon_threadsafe, args=(asked.append, 1))
+        thread.start()
+        thread.join()
+        await turns(2)
+        assert asked == [1]
 
 
 async def test_a_queue_that_always_has_something_keeps_no_descriptor_waiting() -> None:
@@ -245,7 +270,7 @@ async def test_a_queue_that_always_has_something_keeps_no_descriptor_waiting() -
             queue.waiting.append(next(numbers))
             await asyncio.sleep(0)
         loop().remove_reader(ours)
-        assert next(numbers) <= 4
+        assert next(numbers) <= 3 * 5
 
 
 async def test_descriptors_that_are_always_ready_keep_no_event_waiting() -> None:

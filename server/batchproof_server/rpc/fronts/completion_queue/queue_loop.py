@@ -21,7 +21,10 @@ _AT_QUEUE: Final = 2
 # as late as this, and so is the handler of a signal, since the core does not let signals end it.
 _LONGEST_WAIT_S: Final = 0.2
 # While nothing can wake the queue the descriptors are waited for, and the queue is looked at.
-_BETWEEN_LOOKS_S: Final = 0.01
+_BETWEEN_LOOKS_S: Final = 0.05
+# A look at either costs as much as a tenth of a request, and lets other threads run. While there is
+# work at hand it is left out, so that what comes meanwhile is found together.
+_MOST_TURNS_UNLOOKED: Final = 4
 
 
 class WaitedQueue(Protocol):
@@ -52,7 +55,8 @@ class WaitedQueue(Protocol):
 # in whatever order they come. What another thread wants done is in the loop's own list before it
 # wakes, so what it said may be forgotten at the end of each turn. Descriptors that become ready
 # while the loop waits for the queue are noticed by another thread, and those that became so before
-# by the look that comes before each wait. Both kinds are looked at in each turn.
+# by the look that comes before each wait. Both kinds are looked at together: before each wait, and
+# while the loop does not wait in one turn of five.
 class QueueSelector(selectors.BaseSelector):
     """Waits for descriptors, and for a queue as long as one is attached."""
 
@@ -62,6 +66,7 @@ class QueueSelector(selectors.BaseSelector):
         self._watch: _DescriptorWatch | None = None
         self._place = _AT_WORK
         self._is_woken = False
+        self._turns_unlooked = 0
 
     def attach(self, queue: WaitedQueue) -> bool:
         """Waits for a queue too; whether it does, since there may be another one."""
@@ -92,6 +97,11 @@ class QueueSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> _Found:
         """What is ready; less than ``timeout`` may have passed when nothing is."""
         queue, inner = self._attached, self._inner
+        if timeout == 0 and queue is not None and self._turns_unlooked < _MOST_TURNS_UNLOOKED:
+            self._turns_unlooked += 1
+            self._is_woken = False
+            return []
+        self._turns_unlooked = 0
         try:
             if queue is None:
                 self._place = _AT_DESCRIPTORS
