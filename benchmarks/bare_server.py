@@ -26,6 +26,7 @@ from batchproof_server.base.signature import Array
 from batchproof_server.rpc.fronts.completion_queue.self_call import NoGate
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import CallHead, Reply, Routes
+from batchproof_server.rpc.fronts.loop import loop_of
 from batchproof_server.rpc.fronts.polling import read_on_the_queue
 from batchproof_server.rpc.settings import RpcSettings
 from closed_loop import METHOD
@@ -141,4 +142,5 @@ async def _serve(bundle: Path) -> None:
 
 if __name__ == "__main__":
     read_on_the_queue()
-    asyncio.run(_serve(Path(sys.argv[1])))
+    with asyncio.Runner(loop_factory=loop_of("auto")) as runner:
+        runner.run(_serve(Path(sys.argv[1])))
