@@ -39,6 +39,7 @@ class StandIn:
 
     def __init__(self, *, can_be_woken: bool = True) -> None:
         self.can_be_woken = can_be_woken
+        self.has_more = False
         self.waiting: deque[int] = deque()
         self.taken: list[int] = []
         self.longest_s = 0.0
@@ -247,6 +248,15 @@ async def test_while_there_is_work_four_turns_of_five_do_without_a_look() -> Non
         assert queue.taken == []
         await turns(2)
         assert queue.taken == [1]
+
+
+async def test_while_more_may_wait_every_turn_looks() -> None:
+    with attached_to_loop(StandIn()) as queue:
+        queue.has_more = True
+        for number in range(3):
+            queue.waiting.append(number)
+            await turns(2)
+            assert queue.taken == list(range(number + 1))
 
 
 async def test_what_another_thread_asks_for_waits_for_no_look() -> None:

@@ -31,6 +31,8 @@ from batchproof_server.rpc.fronts.completion_queue.queue_loop import QueueLoop
 from batchproof_server.rpc.fronts.room import Allowance
 
 _HEADS_ASKED_FOR: Final = 64
+# So many in one look, and the others that were asked for are soon taken, too.
+_MANY_HEADS: Final = _HEADS_ASKED_FOR // 2
 _MOST_EVENTS: Final = 512
 # Copied out of the core with the lock of the interpreter, at a millisecond a megabyte.
 _MOST_BYTES: Final = 4 << 20
@@ -73,6 +75,7 @@ class Poller:
         self._note_shut: Callable[[], None] = lambda: None
         # From the first call until the server is shut; see ``WaitedQueue``.
         self.can_be_woken = False
+        self.has_more = False
         self._bell = Bell()
         self._thread: threading.Thread | None = None
         self._waiting_loop: QueueLoop | None = None
@@ -124,6 +127,7 @@ class Poller:
         except Exception as fault:  # noqa: BLE001 - else every call would wait for ever
             self._tell(self._report, fault)
         finally:
+            self.has_more = len(arrived.heads) >= _MANY_HEADS
             if arrived.heads or arrived.messages or arrived.written or arrived.closed:
                 self._lists.append(arrived)
                 if not self._is_told:

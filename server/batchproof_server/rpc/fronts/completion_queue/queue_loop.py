@@ -23,7 +23,8 @@ _LONGEST_WAIT_S: Final = 0.2
 # While nothing can wake the queue the descriptors are waited for, and the queue is looked at.
 _BETWEEN_LOOKS_S: Final = 0.05
 # A look at either costs as much as a tenth of a request, and lets other threads run. While there is
-# work at hand it is left out, so that what comes meanwhile is found together.
+# work at hand it is left out, so that what comes meanwhile is found together; but not where so much
+# comes that it would be refused too late.
 _MOST_TURNS_UNLOOKED: Final = 4
 
 
@@ -33,6 +34,11 @@ class WaitedQueue(Protocol):
     @property
     def can_be_woken(self) -> bool:
         """Whether ``wake`` ends a wait; changes on the loop thread only."""
+        ...
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the last look found so much that more may wait for the next one."""
         ...
 
     def collect(self, until_epoch_s: float) -> object:
@@ -97,10 +103,11 @@ class QueueSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> _Found:
         """What is ready; less than ``timeout`` may have passed when nothing is."""
         queue, inner = self._attached, self._inner
-        if timeout == 0 and queue is not None and self._turns_unlooked < _MOST_TURNS_UNLOOKED:
+        if timeout == 0 and queue is not None and not queue.has_more:
             self._turns_unlooked += 1
-            self._is_woken = False
-            return []
+            if self._turns_unlooked <= _MOST_TURNS_UNLOOKED:
+                self._is_woken = False
+                return []
         self._turns_unlooked = 0
         try:
             if queue is None:
