@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from batchproof_server.rpc.fronts.completion_queue.arrived import MESSAGE, Arrived, RawHead
+import pytest
+
+from batchproof_server.rpc.fronts.completion_queue.arrived import HEAD, MESSAGE, Arrived, RawHead
 from batchproof_server.rpc.fronts.completion_queue.poller import Poller
 from batchproof_server.rpc.fronts.completion_queue.private_api import cygrpc
 from batchproof_server.rpc.fronts.room import Allowance
@@ -99,3 +101,39 @@ async def test_large_messages_are_handed_over_apart_from_what_came_behind_them()
     poller._hand_over()
     handed = [[number for number, _, _ in each.messages] for each in taken]
     assert handed == [[0, 1], [2], [3]]
+
+
+class QueueOfHeads:
+    """Has the headers of some calls ready, and then nothing."""
+
+    def __init__(self, heads: int) -> None:
+        self._left = heads
+
+    def poll(self, deadline: float | None = None) -> Any:
+        """The next event; a timeout where there is none."""
+        del deadline
+        if not self._left:
+            return SimpleNamespace(completion_type=cygrpc.CompletionType.queue_timeout)
+        self._left -= 1
+        return SimpleNamespace(
+            completion_type=cygrpc.CompletionType.operation_complete,
+            tag=(HEAD, 0),
+            success=True,
+            call=object(),
+            call_details=SimpleNamespace(method=b"/a.B/C", deadline=0.0),
+            invocation_metadata=(),
+        )
+
+
+@pytest.mark.parametrize(("heads", "has_more"), [(0, False), (31, False), (32, True), (64, True)])
+async def test_half_of_the_calls_that_were_asked_for_say_that_more_may_wait(
+    heads: int,
+    has_more: bool,  # noqa: FBT001 - what is expected
+) -> None:
+    poller = Poller(Core(), frozenset(), Allowance())
+    poller.has_more = not has_more
+    poller._queue = cast("Any", QueueOfHeads(heads))
+    poller.collect(0)
+    assert poller.has_more is has_more
+    poller.collect(0)
+    assert poller.has_more is False
