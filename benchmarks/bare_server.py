@@ -23,10 +23,10 @@ import numpy as np
 
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.base.signature import Array
+from batchproof_server.rpc.fronts.choosing import loop_of
 from batchproof_server.rpc.fronts.completion_queue.self_call import NoGate
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import CallHead, Reply, Routes
-from batchproof_server.rpc.fronts.loop import loop_of
 from batchproof_server.rpc.fronts.polling import read_on_the_queue
 from batchproof_server.rpc.settings import RpcSettings
 from closed_loop import METHOD

@@ -8,10 +8,10 @@ from typing import Final
 import pytest
 
 from batchproof_server.batching.connections import LetIn
+from batchproof_server.rpc.fronts.choosing import loop_of
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
 from batchproof_server.rpc.fronts.front import CallHead, MakeFront, Status
 from batchproof_server.rpc.fronts.grpc_aio.server import GrpcAioFront
-from batchproof_server.rpc.fronts.loop import loop_of
 from batchproof_server.rpc.settings import FrontName
 
 FRONTS: Final[Mapping[FrontName, MakeFront]] = {

@@ -46,4 +46,4 @@ def test_a_field_that_is_not_there_cannot_be_set() -> None:
 def test_mypy_refuses_to_set_a_field() -> None:
     point = Coordinate(1)
     # An ignore that mypy does not need is an error: this line tests that it needs one.
-    point.x = 2  # type: ignore[misc]
+    point.x = 2  # type: ignore[misc] # what is tested

@@ -24,7 +24,7 @@ from batchproof_server.models.looking import Sources
 from batchproof_server.observing.engine_lines import engine_lines_apart
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.logs import Logger, configure_logs
-from batchproof_server.rpc.fronts.loop import loop_of
+from batchproof_server.rpc.fronts.choosing import loop_of
 from batchproof_server.rpc.settings import FrontName
 
 USAGE: Final = 2

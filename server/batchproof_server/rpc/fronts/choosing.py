@@ -1,5 +1,8 @@
-"""Which front serves: what was asked for, or the quickest that works with this grpcio."""
+"""Which front serves, and on which loop: what was asked for, or the quickest that works here."""
 
+import asyncio
+import os
+import select
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -37,6 +40,30 @@ async def fault_of_queue() -> str:
     except Exception as fault:  # noqa: BLE001 - whatever a private API does, there is another front
         return f"with {version} a call to itself failed: {type(fault).__name__}: {fault}"
     return ""
+
+
+def loop_of(front: FrontName) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop of a server.
+
+    Args:
+        front: that its configuration asks for.
+
+    Returns:
+        That of a loop which can wait for gRPC's completion queue, where the front has one and the
+        platform has what the loop needs; None for asyncio's own, on which every front serves.
+    """
+    if front == _GRPC_AIO or not (hasattr(select, "epoll") and hasattr(os, "eventfd")):
+        return None
+    try:
+        from batchproof_server.rpc.fronts.completion_queue.private_api import missing  # noqa: PLC0415 - it may be gone
+
+        if missing():
+            return None
+    except Exception:  # noqa: BLE001 - FrontOfChoice says why
+        return None
+    from batchproof_server.rpc.fronts.completion_queue.queue_loop import QueueLoop  # noqa: PLC0415 - not on every platform
+
+    return QueueLoop
 
 
 # Contract: the choice is made when the port opens, and never again.

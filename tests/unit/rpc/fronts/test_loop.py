@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from batchproof_server.rpc.fronts.choosing import loop_of
 from batchproof_server.rpc.fronts.completion_queue import private_api
 from batchproof_server.rpc.fronts.completion_queue.queue_loop import QueueLoop
-from batchproof_server.rpc.fronts.loop import loop_of
 from batchproof_server.rpc.settings import FrontName
 
 

@@ -13,6 +13,7 @@ SENT: Final = 3
 HEAD: Final = 4
 CLOSED: Final = 5
 SHUT: Final = 6
+BELL: Final = 7
 
 
 class RawHead(NamedTuple):

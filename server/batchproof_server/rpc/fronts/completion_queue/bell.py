@@ -1,12 +1,9 @@
 """The bell of a completion queue: an event of our own, from any thread."""
 
 import threading
-from typing import Final
 
+from batchproof_server.rpc.fronts.completion_queue.arrived import BELL
 from batchproof_server.rpc.fronts.completion_queue.private_api import CoreCall
-
-# The first half of its tag, as in ``arrived.py``.
-BELL: Final = 7
 
 
 # Contract

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from batchproof_server.base.clock import epoch_s
 from batchproof_server.rpc.fronts.completion_queue.arrived import (
+    BELL,
     CLOSED,
     HEAD,
     MESSAGE,
@@ -19,7 +20,7 @@ from batchproof_server.rpc.fronts.completion_queue.arrived import (
     Arrived,
     RawHead,
 )
-from batchproof_server.rpc.fronts.completion_queue.bell import BELL, Bell
+from batchproof_server.rpc.fronts.completion_queue.bell import Bell
 from batchproof_server.rpc.fronts.completion_queue.private_api import (
     CoreCall,
     CoreEvent,
