@@ -6,6 +6,7 @@ None of them sleeps. What must be waited for is a condition, and waiting for it 
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from batchproof_server.base.events import (
 )
 from batchproof_server.base.signature import Array, Signature, Tensors, TensorSpec
 from support.patience import PATIENCE_S as PATIENCE_S
+from support.patience import where_tasks_wait
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -219,7 +221,8 @@ class GatedBackend(ElementwiseBackend):
             with self._condition:
                 return self._condition.wait_for(lambda: self._entered >= executions, PATIENCE_S)
 
-        assert await asyncio.to_thread(wait), f"{executions} executions never began"
+        began = await asyncio.to_thread(wait)
+        assert began, f"{executions} executions never began; tasks wait:\n{where_tasks_wait()}"
 
 
 class Poisoned(RuntimeError):
@@ -339,9 +342,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
     For what the loop and its threads do on their own; fails after :data:`PATIENCE_S`.
     """
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - any condition, also one that sets no event
-            await asyncio.sleep(0)
+    give_up_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up_s, f"it never came; tasks wait:\n{where_tasks_wait()}"
+        await asyncio.sleep(0)
 
 
 async def settle_loop(iterations: int = 10) -> None:

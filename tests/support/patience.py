@@ -4,9 +4,12 @@ A limit is reached only by a test that fails: it is there to end a wait in vain,
 quick anything is. What a test says about time it says with a clock of its own.
 """
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from types import CoroutineType
+from typing import Any, Final
 
 PATIENCE_S: Final = 240.0
 """How long a test waits for another thread, process or port before it fails."""
@@ -43,3 +46,19 @@ def attempts() -> Iterator[int]:
         yield number
         number += 1
     raise AssertionError(f"it did not come about in {number} attempts")
+
+
+def where_tasks_wait() -> str:
+    """The chains of calls that tasks of this loop wait in, and how many do."""
+    chains = Counter(_chain(task.get_coro()) for task in asyncio.all_tasks())
+    return "\n".join(f"{count} x {chain}" for chain, count in chains.most_common())
+
+
+def _chain(awaited: Any) -> str:
+    """Where a coroutine is, and what it awaits, to the innermost."""
+    places: list[str] = []
+    while isinstance(awaited, CoroutineType):
+        line = awaited.cr_frame.f_lineno if awaited.cr_frame is not None else "end"
+        places.append(f"{awaited.__qualname__}:{line}")
+        awaited = awaited.cr_await
+    return " > ".join((*places, type(awaited).__name__))

@@ -37,6 +37,8 @@ from support.plugs import scripted
 LOCAL = {"server": {"grpc_port": 0, "http_port": 0}}
 WARM_UPS = 2
 """Executions of the warm-up: one for each bucket of ``bundles_on_disk``."""
+_EVENTS_TOLD = 10
+"""What the server logged before a test failed, and is told with the failure."""
 
 
 @dataclass(eq=False)
@@ -157,6 +159,11 @@ async def running(
             await server.load()
         async with aio.insecure_channel(addresses["grpc"]) as channel:
             yield Running(server, addresses["grpc"], channel, log, addresses)
+    except Exception as fault:
+        fault.add_note(
+            f"the server logged last: {json.dumps(log.events[-_EVENTS_TOLD:], indent=1)}"
+        )
+        raise
     finally:
         for backend in (gated or {}).values():
             backend.release(1_000)
