@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from io import BytesIO
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from batchproof_server.drift.signals import Signals, prediction_signals
 from batchproof_server.imaging.decoded import picture_statistics
 from batchproof_server.rpc.settings import RpcSettings
 from batchproof_server.selfcheck.settings import SelfCheckSettings
+from batchproof_server.serving.request import RequestLimits
 from support.bundles_on_disk import PICTURES, write_bundle
 from support.compat_requests import content, infer, open_inference, predict, prediction
 from support.fakes import PATIENCE_S
@@ -179,6 +180,17 @@ async def test_tensors_in_another_unit_are_answered_with_a_warning_and_counted(
     assert result.warnings == (warning,)
     assert result.to_dict()["warnings"] == [warning]
     assert (await asyncio.to_thread(page, serving))["far_rows_total"] == {(): 8}
+
+
+@pytest.mark.parametrize("order", [*permutations((100, 2e4, np.nan))])
+async def test_a_row_of_nan_hides_no_row_that_is_far(
+    bundle: Path, order: tuple[float, ...]
+) -> None:
+    rows = np.stack([np.full((2, 2, 3), number, np.float32) for number in order])
+    config = replace(EVERY_REQUEST, requests=RequestLimits(non_finite="answer"))
+    async with running(bundle, config) as serving:
+        await serving.stub.Predict(pb.PredictRequest(tensors=tensors(rows)))
+        assert (await asyncio.to_thread(page, serving))["far_rows_total"] == {(): 1}
 
 
 async def test_usual_tensors_and_pictures_are_answered_without_a_warning(serving: Running) -> None:

@@ -110,6 +110,10 @@ def tensor_mean(row: Array) -> float:
 def tensor_means(rows: Array) -> Array:
     """``tensor_mean`` of each row, but for the order of summation: float64 [rows]."""
     flat = rows.reshape(len(rows), -1)
+    if flat.dtype == np.uint8 and flat.shape[1] <= _MOST_BYTES_OF_A_ROW:
+        # Whole numbers: the same sum in a third of the time.
+        sums: Array = np.add.reduce(flat, axis=1, dtype=np.uint32)
+        return sums / flat.shape[1]
     with np.errstate(invalid="ignore"):
         means: Array = np.add.reduce(flat, axis=1, dtype=np.float64) / flat.shape[1]
     return means
@@ -130,6 +134,8 @@ def _check_one(name: str, array: Array) -> None:
 
 
 _MANY: Final = 16_384
+# So many times 255 are less than 2^32.
+_MOST_BYTES_OF_A_ROW: Final = 1 << 24
 
 
 def _quoted(names: Mapping[str, Any] | set[str]) -> str:

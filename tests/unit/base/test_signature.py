@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from batchproof_server.base.errors import InvalidInput
-from batchproof_server.base.signature import _MANY, Array, Signature, Tensors, check_finite
+from batchproof_server.base.signature import (
+    _MANY,
+    Array,
+    Signature,
+    Tensors,
+    check_finite,
+    tensor_mean,
+    tensor_means,
+)
 from support.fakes import spec
 
 TWO = Signature((spec("a", 2), spec("b", None, 3)), (spec("y"),))
@@ -90,3 +98,13 @@ def test_one_number_that_is_not_finite_is_found_among_few_and_many(
     array[row, column] = bad
     with pytest.raises(InvalidInput, match=f'input "x" holds NaN or infinity in row {row}, '):
         check_finite({"x": array})
+
+
+@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=4)))
+def test_the_means_of_rows_of_bytes_are_those_of_each_row_alone(rows: Array) -> None:
+    assert tensor_means(rows).tolist() == [tensor_mean(row) for row in rows]
+
+
+@pytest.mark.parametrize("size", [(1 << 24) - 1, 1 << 24, (1 << 24) + 1])
+def test_the_mean_of_many_white_bytes_is_that_of_one(size: int) -> None:
+    assert tensor_means(np.full((1, size), 255, np.uint8)).tolist() == [255]
