@@ -25,8 +25,8 @@ def run(bench: Bench) -> Outcome:
         title="What is ours",
         how="The same front and engine with nothing between them: it reads no protobuf, and it "
         "checks, proves, scores, counts and logs nothing. It takes what waits up to its best "
-        "bucket; a server that packs better can have more than it has. So its share of the "
-        "engine's own loop is about what grpcio leaves to a server in Python.",
+        "bucket; a server that packs better can have more than it has. Its share of the "
+        "engine's own loop is what is left where nothing is ours.",
         tables=(Table("Beside a bare server", _COLUMNS, tuple(rows)),),
     )
 
