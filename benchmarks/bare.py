@@ -20,7 +20,7 @@ _SETTINGS: Final = {"BATCHPROOF_ENGINE__NAME": OPENVINO}
 def run(bench: Bench) -> Outcome:
     """Measures a model that costs nothing, a small one and a large one."""
     steps = bench.steps("(l) model", list(_CALLERS.items()))
-    rows = [row for make, callers in steps for row in _rows_of(bench, make(), callers)]
+    rows = [row for make, callers in steps for row in _measure(bench, make(), callers)]
     return Outcome(
         title="What is ours",
         how="The same front and engine with nothing between them: it reads no protobuf, and it "
@@ -42,7 +42,7 @@ _COLUMNS: Final = (
 )
 
 
-def _rows_of(bench: Bench, subject: Subject, callers: int) -> list[tuple[Cell, ...]]:
+def _measure(bench: Bench, subject: Subject, callers: int) -> list[tuple[Cell, ...]]:
     settings = {} if subject == affine_small() else _SETTINGS
     repeats, message, seconds = bench.repeats + _REPEATS_MORE, subject.message, bench.seconds
     with (

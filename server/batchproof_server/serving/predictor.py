@@ -163,9 +163,9 @@ class Predictor:
         executed = await self._rounds.execute(request, tensors, rows)
         usual, far = request.model.usual_means, None
         if usual is not None and inputs is not None:
-            # Usual rows are told here, so that their road has no file more; and by Python's own
-            # numbers, which are quicker for few rows. NaN hides none that is far: it is kept only
-            # where it is the first, and then the rule looks at each.
+            # Usual rows are told here, so that their road has no file more, and by Python's own
+            # numbers, which are quicker for few rows. A NaN that comes first is all that min and
+            # max find, and is not within any limits; elsewhere they pass over it.
             (lowest, highest), means = usual.limits, inputs.tensor_means.tolist()
             if not (lowest <= min(means) and max(means) <= highest):
                 far = usual.far(means)

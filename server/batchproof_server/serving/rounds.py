@@ -5,7 +5,7 @@ A request with early exit has two rounds, every other one.
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -181,14 +181,11 @@ def tensor_statistics(model: ServedModel, tensors: Tensors) -> InputStatistics |
     if not model.is_watched:
         return None
     array = tensors[model.loaded.backend.signature.inputs[0].name]  # a profile is of the one input
-    rows = len(array)
-    no_ratios = _NO_RATIOS[:rows] if rows <= len(_NO_RATIOS) else np.full(rows, np.nan)
-    return InputStatistics((None,) * rows, no_ratios, tensor_means(array))
-
-
-# Of the rows of most requests, which share them.
-_NO_RATIOS: Final = np.full(8, np.nan)
-_NO_RATIOS.flags.writeable = False
+    return InputStatistics(
+        pixels=(None,) * len(array),
+        aspect_ratios=np.full(len(array), np.nan),
+        tensor_means=tensor_means(array),
+    )
 
 
 def check_numbers(model: ServedModel, tensors: Tensors) -> None:
