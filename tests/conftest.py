@@ -1,5 +1,6 @@
 """What every test shares: how hard Hypothesis searches, certificates, and that Ctrl-C is heard."""
 
+import gc
 import os
 import signal
 import threading
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from batchproof_server.commands.ending import OF_MODELS
 from batchproof_server.rpc.fronts.polling import read_on_the_queue
 from support.certificates import SHARED_CERTIFICATES
 from support.distribution import longest_first
+from support.patience import PATIENCE_S
 
 # Servers in the tests read their connections as those of `serve` do. No test has imported gRPC yet.
 read_on_the_queue()
@@ -57,6 +60,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the workers of one run begin with the long files; one process keeps the random order."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         longest_first(items, Path(__file__).parent)
+
+
+# A thread that hangs is there for the tests that come after it, which may count or end threads.
+@pytest.fixture(scope="module", autouse=True)
+def no_thread_of_a_model_stays() -> Iterator[None]:
+    """What a module makes hang, it lets go on before it ends."""
+    before = {*threading.enumerate()}
+    yield
+    begun = [each for each in threading.enumerate() if each not in before]
+    of_models = [each for each in begun if each.name.startswith(OF_MODELS)]
+    if of_models:
+        gc.collect()  # the idle thread of a pool ends with the pool, which may be in a cycle
+    for thread in of_models:
+        thread.join(PATIENCE_S)
+    assert [thread.name for thread in of_models if thread.is_alive()] == []
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final, TypeAlias
@@ -97,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"batchproof-server: {printable(str(failed))}\n")
     finally:
         if is_whole_process:
-            end_if_hanging(code)
+            end_if_hanging(code, threading.enumerate())
     return code
 
 

@@ -13,6 +13,7 @@ import pytest
 from batchproof_server.base.clock import MonotonicClock
 from batchproof_server.devices.arena import Arena, make_arena
 from batchproof_server.devices.child import ChildListener, DeviceProcess, Loss, start_process
+from support.descriptors import open_descriptors
 from support.fakes import until
 
 # Says the request back, then what it is sent, until the front hangs up.
@@ -56,9 +57,9 @@ class Heard:
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
     """No descriptor stays open."""
-    before = _descriptors()
+    before = open_descriptors()
     yield
-    assert _descriptors() == before
+    assert open_descriptors() - before == set()
 
 
 async def test_it_gets_its_request_and_answers() -> None:
@@ -153,7 +154,3 @@ async def test_a_child_that_finds_no_descriptors_left_leaves_nothing_open(
 async def _is_reaped(child: DeviceProcess) -> None:
     await until(lambda: not Path(f"/proc/{child.pid}").exists())
     await asyncio.sleep(0)
-
-
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))

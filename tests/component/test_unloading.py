@@ -91,7 +91,7 @@ async def test_an_unload_under_load_answers_everything_accepted_and_everything_l
     assert life.state() is VersionState.DRAINING
     with pytest.raises(Draining):
         await ask(life, 99.0)
-    backends.newest().release(1_000)
+    backends.newest().release_all()
     assert await asyncio.gather(*tasks) == list(range(6))
     assert not unloading.done()
     decoded.set()
@@ -153,7 +153,7 @@ async def test_a_stuck_version_is_released_without_waiting_for_its_device() -> N
     hanging.cancel()  # its caller's time is over
     await asyncio.wait_for(unloading, PATIENCE_S)
     assert life.state() is VersionState.UNLOADED
-    backend.release(1_000)
+    backend.release_all()
 
 
 async def test_two_versions_of_a_name_are_leased_apart() -> None:

@@ -166,7 +166,7 @@ async def running(
         raise
     finally:
         for backend in (gated or {}).values():
-            backend.release(1_000)
+            backend.release_all()
         await drain_ports(server.ports, 0)
         server.close()
 

@@ -39,7 +39,7 @@ async def full(path: Path, *others: str) -> AsyncIterator[tuple[Running, GatedBa
         waiting = asyncio.ensure_future(serving.stub.Predict(gated_request(rows=4)))
         await until(lambda: serving.waiting_rows("slow") == 4)
         yield serving, slow
-        slow.release(1_000)
+        slow.release_all()
         await asyncio.gather(executing, waiting)
 
 
@@ -115,7 +115,7 @@ async def pressed(path: Path) -> AsyncIterator[tuple[Running, GatedBackend]]:
         waiting = asyncio.ensure_future(serving.stub.Predict(gated_request(rows=4)))
         await until(lambda: serving.waiting_rows("slow") == 4)
         yield serving, slow
-        slow.release(1_000)
+        slow.release_all()
         await asyncio.gather(executing, waiting)
 
 

@@ -24,7 +24,7 @@ async def test_a_version_that_hangs_while_it_is_loaded_fails_and_others_are_load
             assert "no progress within 0.5 s" in str(refused.details())
             await serving.stub.Predict(request(model="b works"))
         finally:
-            hanging.release(1_000)
+            hanging.release_all()
 
 
 async def test_a_version_whose_execution_hangs_is_not_ready_until_it_comes_back(

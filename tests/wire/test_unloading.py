@@ -76,7 +76,7 @@ async def test_what_was_accepted_is_answered_before_the_version_is_released(
         error = await refused(serving, gated_request(2))
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         released = [slow.is_closed]
-        slow.release(1_000)
+        slow.release_all()
         await asyncio.gather(*waiting)
         await unloading
         assert [*released, slow.is_closed] == [False, True]

@@ -18,7 +18,7 @@ def test_nobody_waits_for_a_thread_of_a_model_that_hangs(
     thread = threading.Thread(target=over.wait, name=name)
     thread.start()
     try:
-        ending.end_if_hanging(3)
+        ending.end_if_hanging(3, [thread])
     finally:
         over.set()
         thread.join()
@@ -32,7 +32,7 @@ def test_a_process_without_threads_of_models_ends_in_order(monkeypatch: pytest.M
     other = threading.Thread(target=over.wait, name="decode")
     other.start()
     try:
-        ending.end_if_hanging(3)
+        ending.end_if_hanging(3, [other])
     finally:
         over.set()
         other.join()
