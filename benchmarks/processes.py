@@ -81,10 +81,15 @@ class Server:
 def started(
     core: int | str, *command: str, log: Path | None = None, **settings: str
 ) -> Iterator[Any]:
-    """A process of this Python on one core, or on such as ``0,1``; ended at the end."""
+    """A process of this Python on one core, or on such as ``0,1``.
+
+    It ends at the end, and with this process: one that stayed would slow down what is measured
+    next.
+    """
+    pinned = ("setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(core))
     with (log or Path(os.devnull)).open("w") as errors:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), sys.executable, *command],  # noqa: S607 - of util-linux
+            [*pinned, sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
