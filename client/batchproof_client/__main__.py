@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from batchproof.command_line import INTERRUPTED
+from batchproof.command_line import INTERRUPTED, open_standard_streams
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import (
     Arguments,
@@ -107,4 +107,5 @@ def _abandon_output() -> None:
 
 
 if __name__ == "__main__":
+    open_standard_streams()
     sys.exit(main())

@@ -28,6 +28,7 @@ def server() -> int:
 # Imported by name and not before: this package knows neither of the two, and Ctrl-C while gRPC is
 # imported is heard here already.
 def _run(module: str) -> int:
+    open_standard_streams()
     try:
         code: int = importlib.import_module(module).main()
     except KeyboardInterrupt:
@@ -35,6 +36,22 @@ def _run(module: str) -> int:
     if code == INTERRUPTED:
         _leave()
     return code
+
+
+def open_standard_streams() -> None:
+    """Lets those that are closed lead nowhere.
+
+    The next file or connection would get the number of standard error, and the lines of whoever
+    writes to that.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - it has no name
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - as long as the process
 
 
 def _leave() -> NoReturn:

@@ -10,7 +10,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final, TypeAlias
 
-from batchproof.command_line import INTERRUPTED, add_completion, command_first, completion_script
+from batchproof.command_line import (
+    INTERRUPTED,
+    add_completion,
+    command_first,
+    completion_script,
+    open_standard_streams,
+)
 from batchproof.text import printable
 from batchproof_server.base.errors import ServingError
 from batchproof_server.commands.certify.arguments import add_certify
@@ -139,4 +145,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    open_standard_streams()
     sys.exit(main())

@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import json
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
@@ -123,5 +125,11 @@ async def _reload(server: Server, stop: StopRequest) -> None:
 
 
 def _announce(addresses: Mapping[str, str], announcement: TextIO, logger: Logger) -> None:
-    print(json.dumps(addresses), file=announcement, flush=True)
     logger.info("listening", **addresses)
+    try:
+        print(json.dumps(addresses), file=announcement, flush=True)
+    except OSError as fault:
+        logger.warning("addresses not written", reason=str(fault))
+        # What could not be written would be tried again at the end of the process.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), announcement.fileno())

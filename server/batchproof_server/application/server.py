@@ -26,6 +26,7 @@ from batchproof_server.models.orders import Orders
 from batchproof_server.models.overview import is_as_ordered
 from batchproof_server.observing.logs import Logger, LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
+from batchproof_server.observing.result_counts import LOG_LINES, ResultCounts
 from batchproof_server.offline.diagnosing.desk import DiagnosisDesk
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
@@ -156,7 +157,7 @@ _POLL_S = 0.02
 _LAST_ANSWERS_S = 5.0
 
 
-def compose(
+def compose(  # noqa: PLR0913 - each is a plug; bundling them would only hide them
     config: Config,
     places: tuple[Place, ...],
     logger: Logger,
@@ -164,6 +165,7 @@ def compose(
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
     make_front: MakeFront | None = None,
     reread: Callable[[], Sources] | None = None,
+    log_lines: ResultCounts | None = None,
 ) -> Server:
     """Builds the server; opens and loads nothing.
 
@@ -175,6 +177,7 @@ def compose(
         make_front: in place of the one that is configured.
         reread: says once more where versions lie and what is wanted of them; without it they are
             where they were.
+        log_lines: what becomes of the lines; without it nobody counts them.
 
     Raises:
         ValueError: a version label stands for a version that does not exist, or the keys of
@@ -186,7 +189,9 @@ def compose(
     config = beginning.configured(config)
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
     log = LogObserver(logger)
-    observing = compose_observing(config, build_version, clock, log)
+    observing = compose_observing(
+        config, build_version, clock, log, log_lines or ResultCounts(LOG_LINES)
+    )
     observer, health = observing.observer, observing.health
     log.write_ignored(beginning.restored.ignored)
     core = _compose_core(config, beginning.places(places, sources), plugs, observing, log)

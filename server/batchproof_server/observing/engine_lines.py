@@ -8,9 +8,11 @@ abort are read too. It runs this file alone, and knows nothing but the standard 
 
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -83,13 +85,15 @@ def engine_lines_apart(*, as_json: bool = False) -> Iterator[None]:
         sys.stderr = before
         with suppress(subprocess.TimeoutExpired):  # a child of ours may still hold the pipe
             reader.wait(_PATIENCE_S)
-        ours.close()
+        with suppress(OSError):
+            ours.close()
 
 
 def _lead(reader: "subprocess.Popen[bytes]", ours: TextIO) -> TextIO:
     """Makes the reader's pipe descriptor 2; returns what ``sys.stderr`` was."""
     before = sys.stderr
-    before.flush()
+    with suppress(OSError):
+        before.flush()
     pipe = reader.stdin
     if pipe is not None:
         os.dup2(pipe.fileno(), _STDERR)
@@ -99,20 +103,41 @@ def _lead(reader: "subprocess.Popen[bytes]", ours: TextIO) -> TextIO:
 
 
 def pass_on(source: BinaryIO, target: BinaryIO, least: int, *, as_json: bool) -> None:
-    """Reads lines to their end and writes those that are shown; a long one is cut into several."""
+    """Reads lines to their end and writes those that are shown; a long one is cut into several.
+
+    It goes on to read when nobody takes the lines, and drops what does not fit into its queue: an
+    engine that had to wait for its own lines would answer nobody.
+    """
+    waiting: queue.Queue[bytes] = queue.Queue(_MOST_LINES)
+    writer = threading.Thread(target=_write, args=(waiting, target), daemon=True)
+    writer.start()
     while line := source.readline(_MOST_BYTES):
         text = line.decode(errors="backslashreplace")
         answer = shown(text.rstrip("\r\n"), least, as_json=as_json)
         if answer is not None:
-            target.write(answer.encode(errors="backslashreplace") + b"\n")
+            with suppress(queue.Full):
+                waiting.put_nowait(answer.encode(errors="backslashreplace") + b"\n")
+    with suppress(queue.Full):
+        waiting.put(_END, timeout=_PATIENCE_S)
+    writer.join(_PATIENCE_S)
+
+
+def _write(waiting: "queue.Queue[bytes]", target: BinaryIO) -> None:
+    while (line := waiting.get()) != _END:
+        with suppress(OSError):
+            target.write(line)
             target.flush()
+
+
+_MOST_LINES: Final = 256
+_END: Final = b""
 
 
 if __name__ == "__main__":
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", _DEFAULT_LEVEL)
     pass_on(
         sys.stdin.buffer,
-        sys.stderr.buffer,
+        open(_STDERR, "wb", buffering=0, closefd=False),  # noqa: SIM115 - a descriptor, not ours to close
         int(level) if level in _KNOWN_LEVELS else 0,
         as_json=sys.argv[1] == "json",
     )

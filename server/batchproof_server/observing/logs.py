@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
-from typing import Any, Final, Literal, TextIO, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
@@ -49,7 +49,23 @@ _WARNINGS = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 _ERRORS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
 
 
-def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO) -> Logger:
+class LineStream(Protocol):
+    """What takes lines; as ``TextIO``."""
+
+    def write(self, text: str, /) -> int:
+        """Takes whole lines."""
+        ...
+
+    def flush(self) -> None:
+        """Called behind each write."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether people read the lines as they come."""
+        ...
+
+
+def configure_logs(level: LogLevel, log_format: LogFormat, stream: LineStream) -> Logger:
     """Returns a logger that writes to ``stream``, which no one else should write to.
 
     Args:
@@ -58,16 +74,29 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO) -> Lo
         stream: where the lines go.
     """
     lazy = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
-        processors=[_render_json] if log_format == "json" else _console(colors=stream.isatty()),
+        structlog.WriteLogger(cast("Any", stream)),
+        processors=[_renderer(log_format, colors=stream.isatty())],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     logger: Logger = lazy.bind()  # once, and not again for each line
     return logger
 
 
-def _console(*, colors: bool) -> list[Processor]:
-    """One processor, which makes a line of each request."""
+def say_lost(log_format: LogFormat, lines: int) -> str:
+    """The line that says how many could not be written before it."""
+    event = {"event": "log lines lost", "lines": lines, "consequence": _LOST}
+    return str(_renderer(log_format, colors=False)(None, "warning", event))
+
+
+_LOST: Final = "nobody waits for whoever reads the log; batchproof_log_lines_total counts them"
+
+
+def _renderer(log_format: LogFormat, *, colors: bool) -> Processor:
+    return _render_json if log_format == "json" else _console(colors=colors)
+
+
+def _console(*, colors: bool) -> Processor:
+    """The processor that makes a line of each request."""
     # repr of every value: quoted, and with its control characters escaped
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors,
@@ -90,7 +119,7 @@ def _console(*, colors: bool) -> list[Processor]:
         each = [line(logger, method, {**fields_of(record), **event}) for record in records]
         return "\n".join(each)
 
-    return [lines]
+    return lines
 
 
 def _stamp(_logger: object, _method: str, event: Event) -> Event:

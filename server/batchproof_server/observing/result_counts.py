@@ -1,4 +1,4 @@
-"""What became of things that may be lost on their way out, such as spans and captured rows."""
+"""What became of things that may be lost on their way out, such as spans and log lines."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,10 +8,12 @@ SPANS: Final = ("exported", "queue_full", "failed")
 """Spans: taken by the collector; dropped since too many waited; not taken by the collector."""
 CAPTURED_ROWS: Final = ("kept", "queue_full", "rate", "redacted", "failed")
 """Rows chosen to be captured. ``queue_full`` counts requests at which nobody looked."""
+LOG_LINES: Final = ("written", "queue_full", "failed")
+"""Lines of the log: dropped since too many waited; not taken by whatever they are written to."""
 
 
-# Contract: each number has one thread that adds to it (``queue_full`` the loop thread, the others
-# the thread that sends or writes); every thread may read them.
+# Contract: one thread at a time adds to a number (``queue_full`` the loop thread, or under a lock;
+# the others the thread that sends or writes); every thread may read them.
 class ResultCounts:
     """Counts by what became of it.
 

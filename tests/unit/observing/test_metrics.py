@@ -39,7 +39,7 @@ from batchproof_server.observing.prometheus.priorities import PriorityMetrics
 from batchproof_server.observing.prometheus.results import ResultMetrics
 from batchproof_server.observing.prometheus.serving import Metrics
 from batchproof_server.observing.prometheus.shadows import ShadowMetrics
-from batchproof_server.observing.result_counts import CAPTURED_ROWS, SPANS, ResultCounts
+from batchproof_server.observing.result_counts import CAPTURED_ROWS, LOG_LINES, SPANS, ResultCounts
 from batchproof_server.outcomes.counting import class_bins
 from batchproof_server.shadowing.records import ShadowRecord
 from support.drift_fixtures import profile
@@ -453,7 +453,10 @@ def test_the_documentation_lists_what_the_server_exports() -> None:
     outcomes.expect_outcomes("digits", 3, class_bins(["0", "1"]))
     shadows = ShadowMetrics()
     shadows.count(ShadowRecord("digits", 2, 3, "same"))
-    left, priorities = ResultMetrics(*map(ResultCounts, (SPANS, CAPTURED_ROWS))), PriorityMetrics()
+    left, priorities = (
+        ResultMetrics(*map(ResultCounts, (SPANS, CAPTURED_ROWS, LOG_LINES))),
+        PriorityMetrics(),
+    )
     priorities.follow_version(model())
     ends = CertificateEnds({"grpc": CERTIFICATE})
     metrics = Metrics("0.1.0", (outcomes, drift, shadows, ends, left, priorities))

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from batchproof_server.observing.prometheus.results import ResultMetrics
-from batchproof_server.observing.result_counts import CAPTURED_ROWS, SPANS, ResultCounts
+from batchproof_server.observing.result_counts import CAPTURED_ROWS, LOG_LINES, SPANS, ResultCounts
 from batchproof_server.observing.traces.outlet import CountedExporter, SpanOutlet, open_outlet
 from batchproof_server.observing.traces.settings import CollectorTls, TracingSettings
 from support.otlp import collecting
@@ -125,9 +125,12 @@ def test_every_result_has_a_series_from_the_start() -> None:
 
     counted = {
         family.name: {each.labels["result"]: each.value for each in family.samples}
-        for family in ResultMetrics(spans, ResultCounts(CAPTURED_ROWS)).collect()
+        for family in ResultMetrics(
+            spans, ResultCounts(CAPTURED_ROWS), ResultCounts(LOG_LINES)
+        ).collect()
     }
     assert counted == {
         "batchproof_trace_spans": {"exported": 2, "queue_full": 0, "failed": 1},
         "batchproof_captured_rows": dict.fromkeys(CAPTURED_ROWS, 0),
+        "batchproof_log_lines": dict.fromkeys(LOG_LINES, 0),
     }

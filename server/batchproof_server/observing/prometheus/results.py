@@ -1,4 +1,4 @@
-"""What became of spans and captured rows becomes Prometheus series."""
+"""What became of spans, captured rows and log lines becomes Prometheus series."""
 
 from collections.abc import Iterable
 
@@ -9,19 +9,23 @@ from batchproof_server.observing.result_counts import ResultCounts
 
 
 # Contract: reads what is counted on other threads; every result stands at 0 from the start, also
-# where nothing is traced or kept.
+# where nothing is traced, kept or written.
 class ResultMetrics(Collector):
-    """Two families, of spans and of captured rows.
+    """A family of each.
 
     Args:
         spans: of traces.
         captured: rows.
+        log_lines: of the server's own log.
     """
 
-    def __init__(self, spans: ResultCounts, captured: ResultCounts) -> None:
+    def __init__(
+        self, spans: ResultCounts, captured: ResultCounts, log_lines: ResultCounts
+    ) -> None:
         self._families = (
             ("batchproof_trace_spans", "Spans of sampled requests.", spans),
             ("batchproof_captured_rows", "Rows chosen to be captured.", captured),
+            ("batchproof_log_lines", "Lines of the log.", log_lines),
         )
 
     def collect(self) -> Iterable[core.Metric]:

@@ -1,0 +1,122 @@
+"""The way out of the log: a bounded queue of lines, a thread that writes, and counts of the lost.
+
+Whoever reads a log may stall or die, and a disk may be full. A line that waited for them on the
+loop's thread would hold up every request, and an error there would end the server.
+"""
+
+import os
+import select
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from batchproof_server.observing.result_counts import ResultCounts
+
+
+# Contract: ``write`` never waits and never raises, on any thread. Lines leave in the order in which
+# they came, whole or not at all but for the one at which writing failed. Each is counted once. As
+# soon as lines are taken again, the first says how many were lost.
+class LogOutlet:
+    """Writes lines to a descriptor from a queue of its own, between entering and leaving.
+
+    Args:
+        descriptor: gets the lines; it stays open.
+        counts: of ``LOG_LINES``.
+        say_lost: makes the line that says how many were lost.
+    """
+
+    def __init__(
+        self, descriptor: int, counts: ResultCounts, say_lost: Callable[[int], str]
+    ) -> None:
+        self._descriptor = descriptor
+        self._counts = counts
+        self._say_lost = say_lost
+        self._lock = threading.Lock()
+        self._waiting: list[str] = []
+        self._waiting_characters = 0
+        self._is_needed = threading.Event()
+        self._is_closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._said_lost = 0
+        self._is_torn = False
+
+    def __enter__(self) -> Self:
+        """Begins to write."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Writes what waits, for a short while."""
+        self._is_closing.set()
+        self._is_needed.set()
+        self._thread.join(_LAST_S)
+
+    def write(self, text: str) -> int:
+        """Takes whole lines, or drops them where too much waits."""
+        with self._lock:
+            waiting_characters = self._waiting_characters + len(text)
+            if self._waiting and waiting_characters > _MOST_CHARACTERS:
+                self._counts.add("queue_full", text.count("\n"))
+            else:
+                self._waiting.append(text)
+                self._waiting_characters = waiting_characters
+        if not self._is_needed.is_set():
+            self._is_needed.set()
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: nobody waits for lines."""
+
+    def isatty(self) -> bool:
+        """Whether people read the lines as they come."""
+        return os.isatty(self._descriptor)
+
+    def _run(self) -> None:
+        while not (self._is_closing.is_set() and not self._waiting):
+            self._is_needed.wait()
+            # A server with many callers would wake this thread with every turn of its loop.
+            self._is_closing.wait(_GATHERED_S)
+            self._is_needed.clear()
+            with self._lock:
+                texts, self._waiting, self._waiting_characters = self._waiting, [], 0
+            self._write_lines("".join(texts).encode("utf-8", "backslashreplace"))
+
+    def _write_lines(self, lines: bytes) -> None:
+        lost = self._counts.of("queue_full", "failed")
+        first = b"\n" if self._is_torn else b""
+        if lost > self._said_lost:
+            first += f"{self._say_lost(lost - self._said_lost)}\n".encode("utf-8", "replace")
+        content = first + lines
+        written_bytes = self._write(content)
+        if written_bytes >= len(first):
+            self._said_lost = lost
+        if written_bytes:
+            self._is_torn = content[written_bytes - 1] != _LINE_END
+        written_lines = content.count(b"\n", len(first), max(len(first), written_bytes))
+        self._counts.add("written", written_lines)
+        self._counts.add("failed", lines.count(b"\n") - written_lines)
+
+    def _write(self, content: bytes) -> int:
+        """Waits until everything is written, or nothing more is taken; how many bytes were."""
+        left = memoryview(content)
+        try:
+            while left:
+                try:
+                    left = left[os.write(self._descriptor, left) :]
+                except BlockingIOError:  # somebody who shares the descriptor made it so
+                    select.select((), (self._descriptor,), ())
+        except OSError:
+            pass
+        return len(content) - len(left)
+
+
+_MOST_CHARACTERS: Final = 1 << 20  # some 4,000 lines
+_GATHERED_S: Final = 0.01
+_LAST_S: Final = 2.0
+_LINE_END: Final = ord("\n")
