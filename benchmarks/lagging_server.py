@@ -19,7 +19,7 @@ from pathlib import Path
 from batchproof_server.application.config import Config
 from batchproof_server.application.server import compose
 from batchproof_server.models.discovery import discover
-from batchproof_server.observing.logs import configure_logs
+from batchproof_server.observing.logs import LogObserver, configure_logs
 
 _PERIOD_S = 0.001
 
@@ -64,7 +64,9 @@ async def _serve(bundle: Path) -> None:
     config = Config()
     config = replace(config, server=replace(config.server, grpc_port=0, http_port=0))
     config = replace(config, engine=replace(config.engine, intra_op_threads=1, inter_op_threads=1))
-    server = compose(config, discover(bundle), configure_logs("warning", "json", sys.stderr))
+    server = compose(
+        config, discover(bundle), LogObserver(configure_logs("warning", "json", sys.stderr))
+    )
     addresses = await server.open()
     await server.load()
     gc.freeze()  # as the life-cycle does

@@ -26,7 +26,7 @@ from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.models.discovery import discover
 from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.looking import Sources, look_at
-from batchproof_server.observing.logs import configure_logs
+from batchproof_server.observing.logs import LogObserver, configure_logs
 from batchproof_server.proof.settings import Tell
 from support.certificates import SHARED_CERTIFICATES
 from support.fakes import GatedBackend, until
@@ -148,7 +148,7 @@ async def running(
     server = compose(
         replace(config, server=ports),
         discover(path),
-        logger,
+        LogObserver(logger),
         plugs=plugs,
         make_front=CHOSEN.make,
         reread=lambda: Sources(partial(look_at, path), config.repository, config.version_labels),

@@ -108,6 +108,43 @@ def test_any_other_end_of_a_command_is_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert command_line.client() == 1
 
 
+TELLS_WHERE_ITS_STREAMS_LEAD = """
+import os, sys
+from batchproof.command_line import open_standard_streams
+open_standard_streams()
+print("out", flush=True)
+sys.stdin.read()
+sys.stderr.write("error")
+assert [each.fileno() for each in (sys.stdin, sys.stdout, sys.stderr)] == [0, 1, 2]
+opened = os.open("/dev/zero", os.O_RDONLY)
+child = os.spawnlp(os.P_WAIT, "sh", "sh", "-c", "test -c /dev/fd/0 -o -p /dev/fd/0 && echo x >&2")
+os._exit(opened if child == 0 else 1)
+"""
+
+
+@pytest.mark.parametrize("closed", [(2,), (0,), (0, 1, 2)])
+def test_standard_streams_that_are_closed_lead_nowhere(closed: tuple[int, ...]) -> None:
+    redirects = " ".join(f"{each}<&-" if each == 0 else f"{each}>&-" for each in closed)
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            f'exec "$0" -c "$1" {redirects}',
+            sys.executable,
+            TELLS_WHERE_ITS_STREAMS_LEAD,
+        ],
+        env=os.environ | {"PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    # Whatever is opened next gets the number of none of them.
+    assert done.returncode == 3
+    assert done.stdout == (b"" if 1 in closed else b"out\n")
+
+
 def test_ctrl_c_ends_every_command_of_the_server_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_arguments: argparse.Namespace) -> int:
         raise KeyboardInterrupt

@@ -73,16 +73,9 @@ class Observing:
 
 
 def compose_observing(
-    config: Config, build_version: str, clock: Clock, log: LogObserver, log_lines: ResultCounts
+    config: Config, build_version: str, clock: Clock, log: LogObserver
 ) -> Observing:
     """Puts them together.
-
-    Args:
-        config: everything that can be set.
-        build_version: of this server.
-        clock: says what time it is.
-        log: gets the lines.
-        log_lines: what becomes of them.
 
     Raises:
         ValueError: the keys of handles cannot be read, or see ``compose_tracing`` and
@@ -100,7 +93,7 @@ def compose_observing(
     capturing = compose_capturing(config.capture, captured, log)
     priorities = PriorityMetrics()
     others = (outcome_metrics, drift, shadow_metrics, priorities, _certificate_ends(config))
-    metrics = Metrics(build_version, (*others, ResultMetrics(spans, captured, log_lines)))
+    metrics = Metrics(build_version, (*others, ResultMetrics(spans, captured, log.lines)))
     statistics = Statistics(epoch_ms)
     health = Health(all_must_answer=config.server.failed_model == "not_ready")
     subscribers = (drift, metrics, statistics, outcomes, log, health, shadow_metrics, tallies)

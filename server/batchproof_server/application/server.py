@@ -24,9 +24,8 @@ from batchproof_server.models.loading import LoadingPlugs
 from batchproof_server.models.looking import Sources
 from batchproof_server.models.orders import Orders
 from batchproof_server.models.overview import is_as_ordered
-from batchproof_server.observing.logs import Logger, LogObserver
+from batchproof_server.observing.logs import LogObserver
 from batchproof_server.observing.prometheus.drift import DriftMetrics
-from batchproof_server.observing.result_counts import LOG_LINES, ResultCounts
 from batchproof_server.offline.diagnosing.desk import DiagnosisDesk
 from batchproof_server.proof.settings import Tell
 from batchproof_server.rpc.fronts.choosing import FrontOfChoice
@@ -157,27 +156,25 @@ _POLL_S = 0.02
 _LAST_ANSWERS_S = 5.0
 
 
-def compose(  # noqa: PLR0913 - each is a plug; bundling them would only hide them
+def compose(
     config: Config,
     places: tuple[Place, ...],
-    logger: Logger,
+    log: LogObserver,
     *,
     plugs: Callable[[Config, Tell], LoadingPlugs] = loading_plugs,
     make_front: MakeFront | None = None,
     reread: Callable[[], Sources] | None = None,
-    log_lines: ResultCounts | None = None,
 ) -> Server:
     """Builds the server; opens and loads nothing.
 
     Args:
         config: everything that can be set.
         places: of the versions.
-        logger: gets the lines.
+        log: gets the lines.
         plugs: what loads and proves.
         make_front: in place of the one that is configured.
         reread: says once more where versions lie and what is wanted of them; without it they are
             where they were.
-        log_lines: what becomes of the lines; without it nobody counts them.
 
     Raises:
         ValueError: a version label stands for a version that does not exist, or the keys of
@@ -188,10 +185,7 @@ def compose(  # noqa: PLR0913 - each is a plug; bundling them would only hide th
     beginning = read_beginning(config, sources, places)
     config = beginning.configured(config)
     clock, build_version = MonotonicClock(), importlib.metadata.version("batchproof")
-    log = LogObserver(logger)
-    observing = compose_observing(
-        config, build_version, clock, log, log_lines or ResultCounts(LOG_LINES)
-    )
+    observing = compose_observing(config, build_version, clock, log)
     observer, health = observing.observer, observing.health
     log.write_ignored(beginning.restored.ignored)
     core = _compose_core(config, beginning.places(places, sources), plugs, observing, log)

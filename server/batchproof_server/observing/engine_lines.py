@@ -105,18 +105,22 @@ def _lead(reader: "subprocess.Popen[bytes]", ours: TextIO) -> TextIO:
 def pass_on(source: BinaryIO, target: BinaryIO, least: int, *, as_json: bool) -> None:
     """Reads lines to their end and writes those that are shown; a long one is cut into several.
 
-    It goes on to read when nobody takes the lines, and drops what does not fit into its queue: an
-    engine that had to wait for its own lines would answer nobody.
+    It goes on to read when nobody takes the lines, and drops those that come meanwhile: an engine
+    that had to wait for its own lines would answer nobody.
     """
     waiting: queue.Queue[bytes] = queue.Queue(_MOST_LINES)
     writer = threading.Thread(target=_write, args=(waiting, target), daemon=True)
     writer.start()
+    patience_s = _PATIENCE_S
     while line := source.readline(_MOST_BYTES):
         text = line.decode(errors="backslashreplace")
         answer = shown(text.rstrip("\r\n"), least, as_json=as_json)
         if answer is not None:
-            with suppress(queue.Full):
-                waiting.put_nowait(answer.encode(errors="backslashreplace") + b"\n")
+            try:
+                waiting.put(answer.encode(errors="backslashreplace") + b"\n", timeout=patience_s)
+                patience_s = _PATIENCE_S
+            except queue.Full:
+                patience_s = 0.0
     with suppress(queue.Full):
         waiting.put(_END, timeout=_PATIENCE_S)
     writer.join(_PATIENCE_S)

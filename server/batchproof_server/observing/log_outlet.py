@@ -94,7 +94,7 @@ class LogOutlet:
             first += f"{self._say_lost(lost - self._said_lost)}\n".encode("utf-8", "replace")
         content = first + lines
         written_bytes = self._write(content)
-        if written_bytes >= len(first):
+        if written_bytes >= len(first) - 1:  # but for the end of its line
             self._said_lost = lost
         if written_bytes:
             self._is_torn = content[written_bytes - 1] != _LINE_END

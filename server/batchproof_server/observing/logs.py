@@ -33,6 +33,7 @@ from batchproof_server.base.events import (
 )
 from batchproof_server.models.version_changed import VersionChanged
 from batchproof_server.models.version_states import VersionState
+from batchproof_server.observing.result_counts import LOG_LINES, ResultCounts
 from batchproof_server.proof.settings import Progress
 
 Logger: TypeAlias = FilteringBoundLogger
@@ -216,10 +217,15 @@ class LogObserver:
 
     Args:
         logger: from ``configure_logs``.
+        lines: what becomes of its lines, where somebody counts them.
+
+    Attributes:
+        lines: the same.
     """
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, lines: ResultCounts | None = None) -> None:
         self._logger = logger
+        self.lines = lines or ResultCounts(LOG_LINES)
         self._repository_failure = ""
 
     def set_level(self, level: LogLevel) -> None:

@@ -1,14 +1,18 @@
 """Lines of engines are left out, passed on or become JSON; nothing else is lost."""
 
+import errno
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
 
+from batchproof_server.observing import engine_lines
 from batchproof_server.observing.engine_lines import level_of, pass_on, shown
 from support.patience import PATIENCE_S
 
@@ -78,6 +82,46 @@ def test_bytes_that_are_no_text_and_a_line_without_end_are_passed_on() -> None:
     target = io.BytesIO()
     pass_on(io.BytesIO(b"\xff\n" + NOTE.encode() + b"\nlast"), target, 2, as_json=False)
     assert target.getvalue() == b"\\xff\nlast\n"
+
+
+class Stalling(io.BytesIO):
+    """Takes one line, and no other until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def write(self, content: Any) -> int:
+        """As a pipe that nobody reads."""
+        written = super().write(content)
+        assert self.go_on.wait(PATIENCE_S)
+        return written
+
+
+def test_lines_that_nobody_takes_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_lines, "_PATIENCE_S", 0.01)
+    source, target = io.BytesIO(b"a line\n" * 10_000), Stalling()
+    pass_on(source, target, 2, as_json=False)
+    target.go_on.set()
+    assert source.read() == b""
+    assert target.getvalue().splitlines()[0] == b"a line"
+
+
+def test_a_burst_of_lines_arrives_whole() -> None:
+    lines = b"".join(b"line %d\n" % number for number in range(5_000))
+    target = io.BytesIO()
+    pass_on(io.BytesIO(lines), target, 2, as_json=False)
+    assert target.getvalue() == lines
+
+
+def test_a_target_that_takes_nothing_more_ends_nothing() -> None:
+    class Full(io.BytesIO):
+        def write(self, _content: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = io.BytesIO(b"a line\n" * 1_000)
+    pass_on(source, Full(), 2, as_json=False)
+    assert source.read() == b""
 
 
 def test_a_process_shows_its_own_lines_and_the_errors_of_the_engine() -> None:

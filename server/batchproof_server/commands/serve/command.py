@@ -24,7 +24,7 @@ from batchproof_server.models.looking import Sources
 from batchproof_server.observing.engine_lines import engine_lines_apart
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.log_outlet import LogOutlet
-from batchproof_server.observing.logs import Logger, configure_logs, say_lost
+from batchproof_server.observing.logs import Logger, LogObserver, configure_logs, say_lost
 from batchproof_server.observing.result_counts import LOG_LINES, ResultCounts
 from batchproof_server.rpc.fronts.choosing import loop_of
 from batchproof_server.rpc.settings import FrontName
@@ -69,7 +69,7 @@ def _serve(arguments: Namespace, scratch: PrivateDirectory) -> int:
             if path is not None and (hint := what_pack_would_add(arguments.path, places)):
                 logger.info("no manifest", detail=hint)
             try:
-                server = compose(config, places, logger, reread=reread, log_lines=counts)
+                server = compose(config, places, LogObserver(logger, counts), reread=reread)
             except (ValueError, OSError) as fault:
                 write_error(str(fault))
                 return USAGE
