@@ -148,14 +148,14 @@ def _kept_taps(method: ResizeMethod, came: int, made: int, start: int, stop: int
 def quick_passes() -> QuickPasses | None:
     """Passes that agree with the Pillow at hand; found out once, in about two seconds.
 
-    None without numba, where no known order gives Pillow's pixels, and on processors for which
-    compilers may fuse the multiplications and additions of Pillow's weights.
+    None without numba or where it fails, where no known order gives Pillow's pixels, and on
+    processors for which compilers may fuse the multiplications and additions of Pillow's weights.
     """
     if platform.machine() not in ("x86_64", "AMD64"):
         return None
     try:
         compiled = compile_passes()
-    except ImportError:
+    except Exception:  # noqa: BLE001 - whatever keeps numba from it, Pillow makes the same pixels
         return None
     candidates = (QuickPasses(compiled, order) for order in get_args(PassOrder))
     return next((each for each in candidates if all(_agreements(each))), None)

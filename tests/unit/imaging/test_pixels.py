@@ -1,5 +1,7 @@
 """Who makes Pillow's pixels: Pillow wherever the others are missing or differ."""
 
+import errno
+import importlib
 import platform
 import sys
 from typing import Any
@@ -60,6 +62,20 @@ def test_one_part_of_the_extra_alone_is_not_used(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr(pixels, "turbo_agrees", turbo_agrees.__wrapped__)
+    monkeypatch.setattr(pixels, "quick_passes", passes_found_anew)
+
+    assert pixels.quick.__wrapped__() is None
+
+
+@pytest.mark.parametrize(("broken", "function"), [("numba", "njit"), ("simplejpeg", "decode_jpeg")])
+def test_a_part_that_fails_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, broken: str, function: str
+) -> None:
+    def fails(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(importlib.import_module(broken), function, fails)
     monkeypatch.setattr(pixels, "turbo_agrees", turbo_agrees.__wrapped__)
     monkeypatch.setattr(pixels, "quick_passes", passes_found_anew)
 
