@@ -43,6 +43,8 @@ class LogOutlet:
 
     def __enter__(self) -> Self:
         """Begins to write."""
+        # Its own: the number of one that was closed may be a connection's when a reader goes on.
+        self._descriptor = os.dup(self._descriptor)
         self._thread.start()
         return self
 
@@ -78,6 +80,12 @@ class LogOutlet:
         return os.isatty(self._descriptor)
 
     def _run(self) -> None:
+        try:
+            self._write_until_closing()
+        finally:
+            os.close(self._descriptor)
+
+    def _write_until_closing(self) -> None:
         while not (self._is_closing.is_set() and not self._waiting):
             self._is_needed.wait()
             # A server with many callers would wake this thread with every turn of its loop.

@@ -166,12 +166,12 @@ class Disk:
 
 
 async def test_what_comes_behind_a_torn_line_begins_a_line_of_its_own(
-    counts: ResultCounts, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, counts: ResultCounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk()
     monkeypatch.setattr(os, "write", disk.write)
     disk.room = 7
-    with LogOutlet(-1, counts, lost) as lines:
+    with LogOutlet(pipe.writer, counts, lost) as lines:
         lines.write("first\nsecond\nthird\n")
         await until(lambda: sum(by_result(counts)) == 3)
         assert by_result(counts) == (1, 0, 2)
