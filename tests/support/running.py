@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from grpc import aio
@@ -47,12 +47,17 @@ class Log:
 
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def write(self, lines: str) -> None:
+    def write(self, lines: str, /) -> int:
         """Reads whole lines, as many as came in one call."""
         self.events += map(json.loads, lines.splitlines())
+        return len(lines)
 
     def flush(self) -> None:
         """Has nothing to do."""
+
+    def isatty(self) -> bool:
+        """No: nobody reads it as it comes."""
+        return False
 
     def requests(self) -> list[dict[str, Any]]:
         """The finished requests, in order."""
@@ -136,7 +141,7 @@ async def running(
         shared = os.environ[SHARED_CERTIFICATES]
         config = replace(config, proof=replace(config.proof, certificate_directory=shared))
     log = Log()
-    logger = configure_logs("info", "json", cast("Any", log))
+    logger = configure_logs("info", "json", log)
 
     def plugs(config: Config, tell: Tell) -> LoadingPlugs:
         real = loading_plugs(config, tell)
