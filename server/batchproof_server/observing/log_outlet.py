@@ -5,9 +5,12 @@ loop's thread would hold up every request, and an error there would end the serv
 """
 
 import os
+import queue
 import select
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,7 +19,9 @@ from batchproof_server.observing.result_counts import ResultCounts
 
 # Contract: ``write`` never waits and never raises, on any thread. Lines leave in the order in which
 # they came, whole or not at all but for the one at which writing failed. Each is counted once. As
-# soon as lines are taken again, the first says how many were lost.
+# soon as lines are taken again, the first says how many were lost. A finalizer that the garbage
+# collector calls may log on any thread and in the middle of anything, so the lock and the queue are
+# such as a thread may enter again.
 class LogOutlet:
     """Writes lines to a descriptor from a queue of its own, between entering and leaving.
 
@@ -32,11 +37,10 @@ class LogOutlet:
         self._descriptor = descriptor
         self._counts = counts
         self._say_lost = say_lost
-        self._lock = threading.Lock()
-        self._waiting: list[str] = []
-        self._waiting_characters = 0
-        self._is_needed = threading.Event()
-        self._is_closing = threading.Event()
+        self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lock = threading.RLock()
+        self._came_characters = 0
+        self._taken_characters = 0
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._said_lost = 0
         self._is_torn = False
@@ -55,21 +59,18 @@ class LogOutlet:
         traceback: TracebackType | None,
     ) -> None:
         """Writes what waits, for a short while."""
-        self._is_closing.set()
-        self._is_needed.set()
+        self._texts.put(None)
         self._thread.join(_LAST_S)
 
     def write(self, text: str) -> int:
         """Takes whole lines, or drops them where too much waits."""
         with self._lock:
-            waiting_characters = self._waiting_characters + len(text)
-            if self._waiting and waiting_characters > _MOST_CHARACTERS:
+            waiting_characters = self._came_characters - self._taken_characters
+            if waiting_characters and waiting_characters + len(text) > _MOST_CHARACTERS:
                 self._counts.add("queue_full", text.count("\n"))
             else:
-                self._waiting.append(text)
-                self._waiting_characters = waiting_characters
-        if not self._is_needed.is_set():
-            self._is_needed.set()
+                self._came_characters += len(text)
+                self._texts.put(text)
         return len(text)
 
     def flush(self) -> None:
@@ -81,19 +82,23 @@ class LogOutlet:
 
     def _run(self) -> None:
         try:
-            self._write_until_closing()
+            while self._write_waiting():
+                pass
         finally:
             os.close(self._descriptor)
 
-    def _write_until_closing(self) -> None:
-        while not (self._is_closing.is_set() and not self._waiting):
-            self._is_needed.wait()
-            # A server with many callers would wake this thread with every turn of its loop.
-            self._is_closing.wait(_GATHERED_S)
-            self._is_needed.clear()
-            with self._lock:
-                texts, self._waiting, self._waiting_characters = self._waiting, [], 0
-            self._write_lines("".join(texts).encode("utf-8", "backslashreplace"))
+    def _write_waiting(self) -> bool:
+        """Writes what waits, once there is something; whether there may be more."""
+        waiting = [self._texts.get()]
+        # A server with many callers would wake this thread with every turn of its loop.
+        time.sleep(_GATHERED_S)
+        with suppress(queue.Empty):
+            while True:
+                waiting.append(self._texts.get_nowait())
+        lines = "".join(text for text in waiting if text is not None)
+        self._taken_characters += len(lines)
+        self._write_lines(lines.encode("utf-8", "backslashreplace"))
+        return None not in waiting
 
     def _write_lines(self, lines: bytes) -> None:
         lost = self._counts.of("queue_full", "failed")
@@ -118,7 +123,9 @@ class LogOutlet:
                 try:
                     left = left[os.write(self._descriptor, left) :]
                 except BlockingIOError:  # somebody who shares the descriptor made it so
-                    select.select((), (self._descriptor,), ())
+                    room = select.poll()
+                    room.register(self._descriptor, select.POLLOUT)
+                    room.poll()
         except OSError:
             pass
         return len(content) - len(left)

@@ -1,6 +1,7 @@
 """Lines of the log: nobody waits for whoever takes them, and each is counted once."""
 
 import errno
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -215,3 +216,36 @@ def test_the_line_of_the_lost_is_as_all_others() -> None:
     assert "log lines lost" in say_lost("console", 3)
     assert say_lost("json", 3).startswith('{"event": "log lines lost", "lines": 3, ')
     assert "\n" not in partial(say_lost, "json")(3)
+
+
+class Dropped:
+    """Logs when it is dropped, as a task does that nobody waited for."""
+
+    def __init__(self, lines: LogOutlet) -> None:
+        self.lines, self.itself = lines, self  # a cycle, which is left to the garbage collector
+
+    def __del__(self) -> None:
+        self.lines.write("dropped\n")
+
+
+def test_what_is_logged_by_the_garbage_collector_in_the_middle_of_a_line_holds_nobody_up(
+    pipe: Pipe, counts: ResultCounts
+) -> None:
+    threshold = gc.get_threshold()
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_all()))
+    reader.start()
+    gc.set_threshold(1)  # with nearly every object
+    try:
+        with LogOutlet(pipe.writer, counts, lost) as lines:
+            for number in range(2_000):
+                Dropped(lines)
+                lines.write(f"{number}\n")
+            gc.collect()
+    finally:
+        gc.set_threshold(*threshold)
+    os.close(pipe.writer)
+    reader.join(PATIENCE_S)
+    came = read[0].decode().split()
+    assert came.count("dropped") == 2_000
+    assert [each for each in came if each != "dropped"] == [*map(str, range(2_000))]
