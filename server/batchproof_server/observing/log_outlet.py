@@ -8,7 +8,6 @@ import os
 import queue
 import select
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -91,7 +90,7 @@ class LogOutlet:
         """Writes what waits, once there is something; whether there may be more."""
         waiting = [self._texts.get()]
         # A server with many callers would wake this thread with every turn of its loop.
-        time.sleep(_GATHERED_S)
+        threading.Event().wait(_GATHERED_S)
         with suppress(queue.Empty):
             while True:
                 waiting.append(self._texts.get_nowait())
