@@ -6,12 +6,11 @@ when a load was limited by the client, 130 after Ctrl-C and 141 when its reader 
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from batchproof.command_line import INTERRUPTED, open_standard_streams
+from batchproof.command_line import INTERRUPTED, lead_nowhere, open_standard_streams
 from batchproof_client.client import AsyncClient
 from batchproof_client.commands.arguments import (
     Arguments,
@@ -52,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _abandon_output()
+        lead_nowhere(sys.stdout)
         return _READER_GONE
     except SystemExit as asked:  # argparse after --help and --version
         return int(asked.code or 0)
@@ -99,11 +98,6 @@ async def _ask(arguments: Asking, given: bytes) -> int:
 
 def _reads_standard_input(arguments: Arguments) -> bool:
     return isinstance(arguments, PredictArguments) and arguments.reads_standard_input
-
-
-def _abandon_output() -> None:
-    """Keeps the interpreter from flushing into the broken pipe when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 SHELLS: Final = ("bash", "zsh", "fish")
 _NAMES_OF_FILES: Final = ("FILE", "IMAGE", "PATH", "PICTURE")
@@ -52,6 +52,13 @@ def open_standard_streams() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - stays open
+
+
+def lead_nowhere(stream: TextIO) -> None:
+    """Keeps the interpreter from writing again, when it ends, what could not be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _leave() -> NoReturn:

@@ -39,7 +39,6 @@ from batchproof_server.models.recorded import load_warm
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.log_outlet import LogOutlet
 from batchproof_server.observing.logs import configure_logs, say_lost
-from batchproof_server.observing.result_counts import LOG_LINES, ResultCounts
 from batchproof_server.observing.traces.settings import TracingSettings
 from batchproof_server.proof.settings import Progress
 from batchproof_server.tta.expansion import Expansion
@@ -80,9 +79,8 @@ def main(arguments: Sequence[str]) -> int:
     config = parse_settings(Config, request["config"])
     place = Place(**{**request["place"], "directory": Path(request["place"]["directory"])})
     prepare_engines()
-    say, counts = partial(say_lost, config.log.format), ResultCounts(LOG_LINES)
     with (
-        LogOutlet(sys.stderr.fileno(), counts, say) as lines,
+        LogOutlet(sys.stderr.fileno(), partial(say_lost, config.log.format)) as lines,
         capture_library_logs(configure_logs(config.log.level, config.log.format, lines)),
     ):
         loaded = _load(config, place, _Reports(channel, arena))

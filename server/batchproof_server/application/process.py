@@ -3,14 +3,13 @@
 import asyncio
 import gc
 import json
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from batchproof.command_line import lead_nowhere
 from batchproof_server.application.server import Server
 from batchproof_server.observing.logs import Logger
 
@@ -130,6 +129,4 @@ def _announce(addresses: Mapping[str, str], announcement: TextIO, logger: Logger
         print(json.dumps(addresses), file=announcement, flush=True)
     except OSError as fault:
         logger.warning("addresses not written", reason=str(fault))
-        # What could not be written would be tried again at the end of the process.
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), announcement.fileno())
+        lead_nowhere(announcement)

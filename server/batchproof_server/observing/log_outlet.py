@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from batchproof_server.observing.result_counts import ResultCounts
+from batchproof_server.observing.result_counts import LOG_LINES, ResultCounts
 
 
 # Contract: ``write`` never waits and never raises, on any thread. Lines leave in the order in which
@@ -26,15 +26,15 @@ class LogOutlet:
 
     Args:
         descriptor: gets the lines; it stays open.
-        counts: of ``LOG_LINES``.
         say_lost: makes the line that says how many were lost.
+
+    Attributes:
+        counts: what became of the lines.
     """
 
-    def __init__(
-        self, descriptor: int, counts: ResultCounts, say_lost: Callable[[int], str]
-    ) -> None:
+    def __init__(self, descriptor: int, say_lost: Callable[[int], str]) -> None:
         self._descriptor = descriptor
-        self._counts = counts
+        self.counts = ResultCounts(LOG_LINES)
         self._say_lost = say_lost
         self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._lock = threading.RLock()
@@ -66,7 +66,7 @@ class LogOutlet:
         with self._lock:
             waiting_characters = self._came_characters - self._taken_characters
             if waiting_characters and waiting_characters + len(text) > _MOST_CHARACTERS:
-                self._counts.add("queue_full", text.count("\n"))
+                self.counts.add("queue_full", text.count("\n"))
             else:
                 self._came_characters += len(text)
                 self._texts.put(text)
@@ -100,7 +100,7 @@ class LogOutlet:
         return None not in waiting
 
     def _write_lines(self, lines: bytes) -> None:
-        lost = self._counts.of("queue_full", "failed")
+        lost = self.counts.of("queue_full", "failed")
         first = b"\n" if self._is_torn else b""
         if lost > self._said_lost:
             first += f"{self._say_lost(lost - self._said_lost)}\n".encode("utf-8", "replace")
@@ -111,8 +111,8 @@ class LogOutlet:
         if written_bytes:
             self._is_torn = content[written_bytes - 1] != _LINE_END
         written_lines = content.count(b"\n", len(first), max(len(first), written_bytes))
-        self._counts.add("written", written_lines)
-        self._counts.add("failed", lines.count(b"\n") - written_lines)
+        self.counts.add("written", written_lines)
+        self.counts.add("failed", lines.count(b"\n") - written_lines)
 
     def _write(self, content: bytes) -> int:
         """Waits until everything is written, or nothing more is taken; how many bytes were."""

@@ -49,11 +49,6 @@ def pipe() -> Iterator[Pipe]:
     made.close()
 
 
-@pytest.fixture
-def counts() -> ResultCounts:
-    return ResultCounts(LOG_LINES)
-
-
 def lost(lines: int) -> str:
     return f"lost {lines} lines"
 
@@ -62,8 +57,8 @@ def by_result(counts: ResultCounts) -> tuple[int, ...]:
     return tuple(counts.of(each) for each in LOG_LINES)
 
 
-def test_lines_arrive_in_their_order_and_each_is_counted(pipe: Pipe, counts: ResultCounts) -> None:
-    with LogOutlet(pipe.writer, counts, lost) as lines:
+def test_lines_arrive_in_their_order_and_each_is_counted(pipe: Pipe) -> None:
+    with LogOutlet(pipe.writer, lost) as lines:
         for number in range(100):
             assert lines.write(f"{number}\n") == len(f"{number}\n")
         lines.write("one\ntwo\n\udce9\n")
@@ -72,26 +67,26 @@ def test_lines_arrive_in_their_order_and_each_is_counted(pipe: Pipe, counts: Res
     os.close(pipe.writer)
     expected = [*map(str, range(100)), "one", "two", "\\udce9"]
     assert pipe.read_all().decode().splitlines() == expected
-    assert by_result(counts) == (103, 0, 0)
+    assert by_result(lines.counts) == (103, 0, 0)
 
 
 async def test_a_reader_that_stalls_holds_nobody_up_and_learns_how_many_lines_it_missed(
-    pipe: Pipe, counts: ResultCounts, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_outlet, "_MOST_CHARACTERS", 100_000)
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_all()))
-    with LogOutlet(pipe.writer, counts, lost) as lines:
+    with LogOutlet(pipe.writer, lost) as lines:
         for number in range(100_000):  # far more than pipe and queue hold together
             lines.write(f"line {number}\n")
-        assert counts.of("queue_full") > 0
+        assert lines.counts.of("queue_full") > 0
         reader.start()
-        await until(lambda: sum(by_result(counts)) == 100_000)
+        await until(lambda: sum(by_result(lines.counts)) == 100_000)
         lines.write("after\n")
     os.close(pipe.writer)
     reader.join(PATIENCE_S)
     came = read[0].decode().splitlines()
-    written, dropped, failed = by_result(counts)
+    written, dropped, failed = by_result(lines.counts)
     said = [int(each.split()[1]) for each in came if each.startswith("lost ")]
     numbers = [int(each.split()[1]) for each in came if each.startswith("line ")]
     assert numbers == sorted(numbers)
@@ -101,47 +96,45 @@ async def test_a_reader_that_stalls_holds_nobody_up_and_learns_how_many_lines_it
 
 
 async def test_a_reader_that_stalls_for_good_does_not_hold_up_the_end(
-    pipe: Pipe, counts: ResultCounts, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_outlet, "_LAST_S", 0.05)
-    with LogOutlet(pipe.writer, counts, lost) as lines:
+    with LogOutlet(pipe.writer, lost) as lines:
         lines.write("x" * (1 << 20) + "\n")
-    assert by_result(counts) == (0, 0, 0)
+    assert by_result(lines.counts) == (0, 0, 0)
     assert pipe.reader  # the thread waits for it, and nobody for the thread
     os.close(pipe.reader)
-    await until(lambda: counts.of("failed") == 1)
+    await until(lambda: lines.counts.of("failed") == 1)
 
 
-async def test_a_reader_that_died_fails_nobody(pipe: Pipe, counts: ResultCounts) -> None:
+async def test_a_reader_that_died_fails_nobody(pipe: Pipe) -> None:
     os.close(pipe.reader)
-    with LogOutlet(pipe.writer, counts, lost) as lines:
+    with LogOutlet(pipe.writer, lost) as lines:
         lines.write("one\ntwo\n")
-        await until(lambda: counts.of("failed") == 2)
+        await until(lambda: lines.counts.of("failed") == 2)
         lines.write("three\n")
-    assert by_result(counts) == (0, 0, 3)
+    assert by_result(lines.counts) == (0, 0, 3)
 
 
-def test_a_disk_that_is_full_fails_nobody(counts: ResultCounts) -> None:
+def test_a_disk_that_is_full_fails_nobody() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     try:
-        with LogOutlet(full, counts, lost) as lines:
+        with LogOutlet(full, lost) as lines:
             lines.write("one\n")
     finally:
         os.close(full)
-    assert by_result(counts) == (0, 0, 1)
+    assert by_result(lines.counts) == (0, 0, 1)
 
 
-async def test_a_descriptor_that_somebody_made_non_blocking_takes_every_line(
-    pipe: Pipe, counts: ResultCounts
-) -> None:
+async def test_a_descriptor_that_somebody_made_non_blocking_takes_every_line(pipe: Pipe) -> None:
     os.set_blocking(pipe.writer, False)
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_all()))
-    with LogOutlet(pipe.writer, counts, lost) as lines:
+    with LogOutlet(pipe.writer, lost) as lines:
         for number in range(20_000):
             lines.write(f"{number}\n")
         reader.start()
-        await until(lambda: counts.of("written") == 20_000)
+        await until(lambda: lines.counts.of("written") == 20_000)
     os.close(pipe.writer)
     reader.join(PATIENCE_S)
     assert read[0].decode().split() == [*map(str, range(20_000))]
@@ -166,19 +159,19 @@ class Disk:
 
 
 async def test_what_comes_behind_a_torn_line_begins_a_line_of_its_own(
-    pipe: Pipe, counts: ResultCounts, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk()
     monkeypatch.setattr(os, "write", disk.write)
     disk.room = 7
-    with LogOutlet(pipe.writer, counts, lost) as lines:
+    with LogOutlet(pipe.writer, lost) as lines:
         lines.write("first\nsecond\nthird\n")
-        await until(lambda: sum(by_result(counts)) == 3)
-        assert by_result(counts) == (1, 0, 2)
+        await until(lambda: sum(by_result(lines.counts)) == 3)
+        assert by_result(lines.counts) == (1, 0, 2)
         disk.room = None
         lines.write("fourth\n")
     assert disk.content == b"first\ns\nlost 2 lines\nfourth\n"
-    assert by_result(counts) == (2, 0, 2)
+    assert by_result(lines.counts) == (2, 0, 2)
 
 
 @given(
@@ -193,21 +186,21 @@ async def test_what_comes_behind_a_torn_line_begins_a_line_of_its_own(
 def test_each_line_is_counted_once_wherever_the_disk_is_full(
     turns: list[tuple[list[str], int | None]],
 ) -> None:
-    counts, disk, sent = ResultCounts(LOG_LINES), Disk(), 0
+    disk, sent = Disk(), 0
+    lines = LogOutlet(-1, lost)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "write", disk.write)
-        outlet = LogOutlet(-1, counts, lost)
         for texts, disk.room in turns:
-            outlet._write_lines("".join(f"{text}\n" for text in texts).encode())
+            lines._write_lines("".join(f"{text}\n" for text in texts).encode())
             sent += len(texts)
-            assert sum(by_result(counts)) == sent
+            assert sum(by_result(lines.counts)) == sent
         disk.room = None
-        outlet._write_lines(b"end\n")
+        lines._write_lines(b"end\n")
     came = disk.content.decode(errors="replace").splitlines()
     assert came[-1] == "end"
     said = sum(int(each.split()[1]) for each in came if each.endswith(" lines"))
-    assert said == counts.of("failed")
-    assert counts.of("written") <= len(came)
+    assert said == lines.counts.of("failed")
+    assert lines.counts.of("written") <= len(came)
 
 
 def test_the_line_of_the_lost_is_as_all_others() -> None:
@@ -228,11 +221,9 @@ class Interrupted(str):
         return super().__len__()
 
 
-async def test_what_is_logged_in_the_middle_of_a_line_holds_nobody_up(
-    pipe: Pipe, counts: ResultCounts
-) -> None:
+async def test_what_is_logged_in_the_middle_of_a_line_holds_nobody_up(pipe: Pipe) -> None:
     text = Interrupted("outside\n")
-    with LogOutlet(pipe.writer, counts, lost) as lines:
+    with LogOutlet(pipe.writer, lost) as lines:
         text.lines = lines
         writing = threading.Thread(target=lines.write, args=(text,), daemon=True)
         writing.start()

@@ -25,7 +25,6 @@ from batchproof_server.observing.engine_lines import engine_lines_apart
 from batchproof_server.observing.library_logs import capture_library_logs
 from batchproof_server.observing.log_outlet import LogOutlet
 from batchproof_server.observing.logs import Logger, LogObserver, configure_logs, say_lost
-from batchproof_server.observing.result_counts import LOG_LINES, ResultCounts
 from batchproof_server.rpc.fronts.choosing import loop_of
 from batchproof_server.rpc.settings import FrontName
 
@@ -61,19 +60,20 @@ def _serve(arguments: Namespace, scratch: PrivateDirectory) -> int:
         return USAGE
     prepare_engines()
     # The processes of the devices inherit what takes the lines of engines.
-    with engine_lines_apart(as_json=config.log.format == "json"):
-        say, counts = partial(say_lost, config.log.format), ResultCounts(LOG_LINES)
-        with LogOutlet(sys.stderr.fileno(), counts, say) as lines:
-            logger = configure_logs(config.log.level, config.log.format, lines)
-            logger.info("starting", batchproof=version("batchproof"), process_id=os.getpid())
-            if path is not None and (hint := what_pack_would_add(arguments.path, places)):
-                logger.info("no manifest", detail=hint)
-            try:
-                server = compose(config, places, LogObserver(logger, counts), reread=reread)
-            except (ValueError, OSError) as fault:
-                write_error(str(fault))
-                return USAGE
-            code = _run(server, config.server.front, logger)
+    with (
+        engine_lines_apart(as_json=config.log.format == "json"),
+        LogOutlet(sys.stderr.fileno(), partial(say_lost, config.log.format)) as lines,
+    ):
+        logger = configure_logs(config.log.level, config.log.format, lines)
+        logger.info("starting", batchproof=version("batchproof"), process_id=os.getpid())
+        if path is not None and (hint := what_pack_would_add(arguments.path, places)):
+            logger.info("no manifest", detail=hint)
+        try:
+            server = compose(config, places, LogObserver(logger, lines.counts), reread=reread)
+        except (ValueError, OSError) as fault:
+            write_error(str(fault))
+            return USAGE
+        code = _run(server, config.server.front, logger)
     scratch.close()
     _leave_busy_threads(code)
     return code
