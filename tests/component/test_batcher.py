@@ -46,6 +46,19 @@ async def test_what_arrives_while_the_device_is_busy_rides_in_the_next_micro_bat
     assert bench.executed() == [[1, 1], [2, 3]]
 
 
+async def test_it_is_occupied_while_it_executes_and_has_enough_for_the_next_micro_batch() -> None:
+    bench = Bench()
+    occupied = [bench.batcher.is_occupied]
+    tasks = []
+    for asked in ((1,), (2, 3, 4), (5,)):
+        tasks += await bench.asked(*asked)
+        occupied.append(bench.batcher.is_occupied)
+    await bench.run_device()
+    occupied.append(bench.batcher.is_occupied)
+    assert occupied == [False, False, False, True, False]
+    assert [values(await task) for task in tasks] == [[1], [2], [3], [4], [5]]
+
+
 async def test_rows_are_counted_not_requests_and_parts_of_mixed_sizes_get_their_own_rows() -> None:
     bench = Bench()
     tasks = [bench.ask(1, rows=3), bench.ask(2, rows=2), bench.ask(3), bench.ask(4)]

@@ -43,6 +43,10 @@ class ClosedGate:
         """Whether the method is refused."""
         return method in self.refuses
 
+    def is_occupied(self) -> bool:
+        """Nobody waits."""
+        return False
+
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Refuses them."""
         del let_in

@@ -55,6 +55,10 @@ class NoGate:
         del method
         return False
 
+    def is_occupied(self) -> bool:
+        """Nobody waits."""
+        return False
+
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Lets all go on."""
         del let_in

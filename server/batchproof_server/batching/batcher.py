@@ -126,6 +126,11 @@ class Batcher:
         """Whether more than the running micro-batch and the next are to be executed."""
         return self._queue.waiting_rows >= self.max_batch_rows
 
+    @property
+    def is_occupied(self) -> bool:
+        """Whether the device is busy and has enough to do next without whoever comes now."""
+        return not self._device.room and self._queue.has_enough
+
     def listen(self, tell: TellTrouble) -> None:
         """Says who is told that this version cannot answer, with the reason, and that it can."""
         self._watch.listen(tell)

@@ -49,6 +49,18 @@ def _cheapest_length(
     return best_length
 
 
+def cheapest_rows(buckets_rows: Sequence[int], costs: Sequence[float], default: int) -> int:
+    """Rows of the bucket whose rows cost the least, of equals the most; without buckets a default.
+
+    Args:
+        buckets_rows: ascending.
+        costs: of each bucket.
+        default: more than 0.
+    """
+    each = zip(buckets_rows, costs, strict=True)
+    return -min(((cost / rows, -rows) for rows, cost in each), default=(0.0, -default))[1]
+
+
 def assumed_costs(buckets_rows: tuple[int, ...]) -> tuple[float, ...]:
     """Of a model that was not measured: its rows, and as much as half of the largest bucket."""
     return tuple(rows + buckets_rows[-1] / 2 for rows in buckets_rows)

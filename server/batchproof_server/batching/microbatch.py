@@ -9,7 +9,7 @@ from typing import Generic, TypeAlias
 
 from batchproof_server.base.errors import Draining, QueueFull
 from batchproof_server.batching.connections import address_of
-from batchproof_server.batching.cost import assumed_costs, cheapest_batch
+from batchproof_server.batching.cost import assumed_costs, cheapest_batch, cheapest_rows
 from batchproof_server.batching.task import Limits, Payload, Task
 from batchproof_server.batching.turns import Line, Turn, Turns
 
@@ -60,6 +60,7 @@ class MicroBatchQueue(Generic[Payload]):
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._costs = limits.buckets_cost or assumed_costs(limits.buckets_rows)
+        self._enough_rows = cheapest_rows(limits.buckets_rows, self._costs, limits.max_batch_rows)
         self._waiting: OrderedDict[Task[Payload], _QueueEntry[Payload]] = OrderedDict()
         self.turns: Turns[Payload] = Turns(limits.max_queued_rows)
         self._lines = self.turns.lines
@@ -77,6 +78,11 @@ class MicroBatchQueue(Generic[Payload]):
     def waiting_tasks(self) -> int:
         """Tasks that wait."""
         return len(self._waiting)
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether no more rows than wait could make the next micro-batch cheaper."""
+        return self.waiting_rows >= self._enough_rows
 
     @property
     def settled(self) -> bool:

@@ -212,6 +212,10 @@ class GuardGate:
         """Whether the method is not open to all."""
         return kind_of(method) is not None
 
+    def is_occupied(self) -> bool:
+        """As the gate behind it says."""
+        return self._gate.is_occupied()
+
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Of each head how its call is refused; None lets it go on."""
         looked: list[Status | None] = [None] * len(heads)

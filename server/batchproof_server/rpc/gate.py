@@ -41,6 +41,11 @@ class LoadShedder:
                 return True
         return False
 
+    def is_occupied(self) -> bool:
+        """Whether every version that answers has others to answer before whoever comes now."""
+        models = self._versions.ready()
+        return bool(models) and all(model.batcher.is_occupied for model in models)
+
     def check(
         self,
         timeout_s: float | None,
@@ -107,6 +112,10 @@ class Gate:
     def wants(self, method: str) -> bool:
         """Whether a call that came just now asks for a prediction of a server that is pressed."""
         return method in self._predictions and self._shedder.is_pressed()
+
+    def is_occupied(self) -> bool:
+        """Whether whoever comes now waits, whatever it asks for."""
+        return self._shedder.is_occupied()
 
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Failure | None]:
         """Of each head how its call is refused; None lets it go on."""

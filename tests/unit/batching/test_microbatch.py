@@ -280,3 +280,22 @@ def test_a_task_of_many_rows_is_taken_whole_even_when_fewer_would_be_cheaper() -
     queue: MicroBatchQueue[int] = MicroBatchQueue(Limits(8, 64, 0, (2, 8), (1, 100)))
     queue.offer(Task(1, 5), 0)
     assert [task.payload for task in queue.take(0)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "costs", "enough"),
+    [
+        ((2, 4, 8), (2, 4, 8), 8),  # a row costs the same anywhere: as many as fit
+        ((2, 4, 8), (2, 3, 8), 4),
+        ((2, 4, 8), (1, 3, 8), 2),
+        ((2, 4, 8), (), 8),
+        ((), (), 8),
+    ],
+)
+def test_it_has_enough_when_more_rows_would_make_no_micro_batch_cheaper(
+    buckets: tuple[int, ...], costs: tuple[float, ...], enough: int
+) -> None:
+    queue = MicroBatchQueue[object](Limits(8, 64, 0, buckets, costs))
+    for rows in range(1, 9):
+        offered(queue, Task[object](rows, 1))
+        assert queue.has_enough is (rows >= enough)

@@ -133,6 +133,13 @@ ServeStream: TypeAlias = Callable[[CallHead, Messages], Awaitable[Status]]
 class HeadGate(Protocol):
     """Refuses calls before their bodies are read."""
 
+    def is_occupied(self) -> bool:
+        """Whether whatever comes now waits for what is being executed, and for others before it.
+
+        A front need not hurry then to look at what comes.
+        """
+        ...
+
     def wants(self, method: str) -> bool:
         """Whether a call of this method, which came just now, must be looked at first.
 

@@ -72,3 +72,18 @@ def test_a_version_whose_answer_would_be_late_without_any_wait_is_a_full_one() -
             0.9, "", Ahead()
         )
     assert refused.value is SOONER
+
+
+@pytest.mark.parametrize(
+    ("occupied", "all_are"), [((True, True), True), ((True, False), False), ((), False)]
+)
+def test_who_comes_waits_where_every_version_has_others_to_answer_before(
+    occupied: tuple[bool, ...], *, all_are: bool
+) -> None:
+    versions: Any = SimpleNamespace(
+        ready=lambda: [
+            SimpleNamespace(batcher=SimpleNamespace(is_occupied=each)) for each in occupied
+        ]
+    )
+    nobody: Any = None
+    assert LoadShedder(nobody, versions, nobody).is_occupied() is all_are

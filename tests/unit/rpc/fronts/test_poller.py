@@ -36,7 +36,7 @@ class Queue:
 
 async def lists(*sizes_bytes: int) -> list[list[int]]:
     """The numbers of the messages, as they are handed over."""
-    poller = Poller(object(), frozenset(), Allowance())
+    poller = Poller(object(), frozenset(), Allowance(), lambda: False)
     poller._queue = cast("Any", Queue(sizes_bytes))
     handed: list[list[int]] = []
     while sum(map(len, handed)) < len(sizes_bytes):
@@ -73,7 +73,7 @@ class Core:
 async def test_what_comes_while_the_loop_is_busy_is_one_list() -> None:
     taken: list[Arrived] = []
     core = Core()
-    poller = Poller(core, frozenset(), Allowance())
+    poller = Poller(core, frozenset(), Allowance(), lambda: False)
     poller._take = taken.append
     poller._lists += [
         Arrived(heads=[head(1)], closed=[7]),
@@ -91,7 +91,7 @@ async def test_what_comes_while_the_loop_is_busy_is_one_list() -> None:
 
 async def test_large_messages_are_handed_over_apart_from_what_came_behind_them() -> None:
     taken: list[Arrived] = []
-    poller = Poller(Core(), frozenset(), Allowance())
+    poller = Poller(Core(), frozenset(), Allowance(), lambda: False)
     poller._take = taken.append
     large = 5 << 20
     poller._lists += [
@@ -127,10 +127,18 @@ class QueueOfHeads:
 
 @pytest.mark.parametrize("heads", [0, 31, 32, 64])
 async def test_half_of_the_calls_that_were_asked_for_say_that_more_may_wait(heads: int) -> None:
-    poller = Poller(Core(), frozenset(), Allowance())
+    poller = Poller(Core(), frozenset(), Allowance(), lambda: False)
     poller.has_more = heads < 32
     poller._queue = cast("Any", QueueOfHeads(heads))
     poller.collect(0)
     assert poller.has_more is (heads >= 32)
     poller.collect(0)
     assert poller.has_more is False
+
+
+@pytest.mark.parametrize("is_occupied", [True, False])
+async def test_the_queue_may_be_left_where_whatever_comes_would_wait(*, is_occupied: bool) -> None:
+    poller = Poller(Core(), frozenset(), Allowance(), lambda: is_occupied)
+    assert poller.may_be_left is is_occupied
+    poller.has_more = True
+    assert not poller.may_be_left

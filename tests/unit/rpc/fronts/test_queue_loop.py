@@ -34,10 +34,12 @@ class StandIn:
 
     Args:
         can_be_woken: whether a wait can be ended.
+        may_be_left: whether whatever comes would wait.
     """
 
-    def __init__(self, *, can_be_woken: bool = True) -> None:
+    def __init__(self, *, can_be_woken: bool = True, may_be_left: bool = False) -> None:
         self.can_be_woken = can_be_woken
+        self.may_be_left = may_be_left
         self.has_more = False
         self.waiting: deque[int] = deque()
         self.taken: list[int] = []
@@ -80,6 +82,13 @@ def loop() -> QueueLoop:
     running = asyncio.get_running_loop()
     assert isinstance(running, QueueLoop)
     return running
+
+
+@pytest.fixture
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait ends by itself."""
+    for name in ("_BETWEEN_LOOKS_S", "_REST_S", "_LONGEST_WAIT_S"):
+        monkeypatch.setattr(queue_loop, name, 2 * PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -301,8 +310,11 @@ async def test_no_wait_is_longer_than_a_clock_that_is_set_back_may_make_timers_l
         assert 0 < queue.longest_s <= 0.2
 
 
-async def test_a_queue_that_cannot_be_woken_is_looked_at_again_and_again() -> None:
-    with attached_to_loop(StandIn(can_be_woken=False)) as queue:
+@pytest.mark.parametrize("queue", [StandIn(can_be_woken=False), StandIn(may_be_left=True)])
+async def test_a_queue_that_cannot_be_woken_or_may_be_left_is_looked_at_again_and_again(
+    queue: StandIn,
+) -> None:
+    with attached_to_loop(queue):
         later = threading.Timer(0.03, queue.put, (1,))
         later.start()
         await until(lambda: queue.taken == [1])
@@ -310,14 +322,27 @@ async def test_a_queue_that_cannot_be_woken_is_looked_at_again_and_again() -> No
         assert queue.longest_s <= 0
 
 
-async def test_while_it_cannot_be_woken_other_threads_end_the_wait(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(queue_loop, "_BETWEEN_LOOKS_S", 2 * PATIENCE_S)
-    monkeypatch.setattr(queue_loop, "_LONGEST_WAIT_S", 2 * PATIENCE_S)
-    with attached_to_loop(StandIn(can_be_woken=False)):
+@pytest.mark.parametrize("queue", [StandIn(can_be_woken=False), StandIn(may_be_left=True)])
+@pytest.mark.usefixtures("long_waits")
+async def test_meanwhile_other_threads_end_the_wait(queue: StandIn) -> None:
+    with attached_to_loop(queue):
         for number in range(50):
             assert await asyncio.to_thread(abs, -number) == number
+
+
+@pytest.mark.usefixtures("long_waits")
+async def test_what_came_while_the_queue_was_left_is_found_when_something_else_ends() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, attached_to_loop(StandIn(may_be_left=True)) as queue:
+        ended = asyncio.Event()
+        loop().add_reader(ours, ended.set)
+        later = threading.Timer(0.03, theirs.send, (b"x",))
+        queue.put(1)
+        later.start()
+        await ended.wait()
+        later.join()
+        loop().remove_reader(ours)
+        await until(lambda: queue.taken == [1])
 
 
 async def test_a_second_queue_is_not_waited_for() -> None:

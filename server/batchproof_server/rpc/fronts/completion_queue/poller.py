@@ -61,13 +61,21 @@ class Poller:
         server: of the core; has its port, and is not started.
         read_at_once: methods whose message may be read before anybody asks.
         allowance: to read.
+        is_occupied: whether whatever comes now would wait.
     """
 
-    def __init__(self, server: Any, read_at_once: AbstractSet[bytes], allowance: Allowance) -> None:
+    def __init__(
+        self,
+        server: Any,
+        read_at_once: AbstractSet[bytes],
+        allowance: Allowance,
+        is_occupied: Callable[[], bool],
+    ) -> None:
         self._server = server
         self._queue = cygrpc.CompletionQueue()
         self._read_at_once = read_at_once
         self._allowance = allowance
+        self._is_occupied = is_occupied
         self._ids = itertools.count(1)
         self._loop = asyncio.get_running_loop()
         self._lists: deque[Arrived] = deque()
@@ -100,6 +108,11 @@ class Poller:
         else:
             self._thread = threading.Thread(target=self._run, name="grpc-queue", daemon=True)
             self._thread.start()
+
+    @property
+    def may_be_left(self) -> bool:
+        """Whether whatever comes would wait; see ``WaitedQueue``."""
+        return not self.has_more and self._is_occupied()
 
     def shut(self) -> None:
         """Takes no more calls."""

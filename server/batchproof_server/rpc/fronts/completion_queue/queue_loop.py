@@ -22,6 +22,8 @@ _AT_QUEUE: Final = 2
 _LONGEST_WAIT_S: Final = 0.2
 # While nothing can wake the queue the descriptors are waited for, and the queue is looked at.
 _BETWEEN_LOOKS_S: Final = 0.05
+# Where whatever comes would have to wait, it may as well come together.
+_REST_S: Final = 0.01
 # A look at either costs as much as a tenth of a request, and lets other threads run. While there is
 # work at hand it is left out, so that what comes meanwhile is found together; but not where so much
 # comes that it would be refused too late.
@@ -39,6 +41,11 @@ class WaitedQueue(Protocol):
     @property
     def has_more(self) -> bool:
         """Whether the last look found so much that more may wait for the next one."""
+        ...
+
+    @property
+    def may_be_left(self) -> bool:
+        """Whether nothing is lost when nobody looks for a moment."""
         ...
 
     def collect(self, until_epoch_s: float) -> object:
@@ -114,9 +121,10 @@ class QueueSelector(selectors.BaseSelector):
                 self._place = _AT_DESCRIPTORS
                 return inner.select(0 if self._is_woken else timeout)
             longest_s = _LONGEST_WAIT_S if timeout is None else min(timeout, _LONGEST_WAIT_S)
-            if not queue.can_be_woken:
+            rest_s = self._rest_s(queue) if longest_s > 0 else 0
+            if rest_s > 0:
                 self._place = _AT_DESCRIPTORS
-                found = inner.select(0 if self._is_woken else min(longest_s, _BETWEEN_LOOKS_S))
+                found = inner.select(0 if self._is_woken else min(longest_s, rest_s))
                 queue.collect(0)
                 return found
             if longest_s > 0:
@@ -131,6 +139,11 @@ class QueueSelector(selectors.BaseSelector):
         finally:
             self._place = _AT_WORK
             self._is_woken = False
+
+    def _rest_s(self, queue: WaitedQueue) -> float:
+        if not queue.can_be_woken:
+            return _BETWEEN_LOOKS_S
+        return _REST_S if queue.may_be_left else 0
 
     def _note_descriptor(self) -> None:
         queue = self._attached

@@ -24,6 +24,10 @@ class NoGate:
         del method
         return False
 
+    def is_occupied(self) -> bool:
+        """Nobody waits."""
+        return False
+
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> Sequence[Status | None]:
         """Everything may go on."""
         del let_in

@@ -47,7 +47,8 @@ class CompletionQueueFront:
         calls = OpenCalls(self._settings, self._routes, self._clock, allowance)
         unary = self._routes.unary if self._routes.reads_at_once else ()
         at_once = frozenset(path.encode() for path in unary)
-        self._port = _OpenPort(server, calls, Poller(server, at_once, allowance))
+        poller = Poller(server, at_once, allowance, self._routes.gate.is_occupied)
+        self._port = _OpenPort(server, calls, poller)
         return self._bound
 
     def stop_listening(self) -> None:
