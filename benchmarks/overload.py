@@ -52,7 +52,8 @@ def run(bench: Bench) -> Outcome:
         how="Poisson arrivals with a deadline of 500 ms from the due instant. Capacity is what a "
         "closed loop of 32 gets right before and after. A refused request costs the server's "
         "processor time beside the engine, less what the answered ones cost at half load. "
-        "Recovered is a server that answers a lone request within twice its usual time.",
+        "Recovered is a server that answers a lone request within twice its usual time. A sender "
+        "that is busy all the time sends and reads late, and is measured with the server.",
         tables=(
             Table(
                 "By load",
@@ -67,6 +68,7 @@ def run(bench: Bench) -> Outcome:
                     "too busy, %",
                     "late, %",
                     "other, %",
+                    "the sender busy, %",
                     "a refusal, ms",
                     "recovered, s",
                 ),
@@ -195,6 +197,7 @@ def _row(subject: Subject, rounds: list[_Round]) -> tuple[Any, ...]:
         share("RESOURCE_EXHAUSTED"),
         share("DEADLINE_EXCEEDED"),
         share(*others),
+        median(lambda each: 100 * each.total["busy_share"]),
         median(lambda each: each.refused_cost_ms),
         median(lambda each: each.recovery_s),
     )

@@ -182,15 +182,16 @@ def _asker() -> Any:
 
 
 def load(server: Server, *options: str) -> dict[str, Any]:
-    """The ``total`` of a report of ``batchproof load``."""
+    """The ``total`` of a report of ``batchproof load``, and how busy its busiest sender was."""
     report = KEPT / f"load-{os.getpid()}.json"
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "batchproof_client", "load"]
     target = ["--server", server.grpc, "--save-json", str(report)]
     # Its exit code judges the run; here the figures do.
     subprocess.run([*command, *target, *options], check=False, capture_output=True)
-    total: dict[str, Any] = json.loads(report.read_text())["total"]
+    measured = json.loads(report.read_text())
     report.unlink()
-    return total
+    total: dict[str, Any] = measured["total"]
+    return total | {"busy_share": max(measured["busy_shares"])}
 
 
 def recovery(

@@ -69,7 +69,9 @@ class WaitedQueue(Protocol):
 # wakes, so what it said may be forgotten at the end of each turn. Descriptors that become ready
 # while the loop waits for the queue are noticed by another thread, and those that became so before
 # by the look that comes before each wait. Both kinds are looked at together: before each wait, and
-# while the loop does not wait in one turn of five.
+# while the loop does not wait in one turn of five. A queue that may be left, or that cannot wake
+# the loop, is not waited for: then the loop waits for its descriptors, and looks at the queue when
+# one is ready, when it is woken, and after a moment at the latest.
 class QueueSelector(selectors.BaseSelector):
     """Waits for descriptors, and for a queue as long as one is attached."""
 
