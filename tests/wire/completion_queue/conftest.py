@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from batchproof_server.rpc.fronts.completion_queue.calls import OpenCalls
 from batchproof_server.rpc.fronts.front import MakeFront
-from support.front_bench import ClosedGate
 from support.fronts import choose
 
 
@@ -17,5 +17,5 @@ def make_front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     if request.param == "thread":
         monkeypatch.setattr(asyncio.events, "new_event_loop", asyncios_own)
     if request.param == "occupied loop":
-        monkeypatch.setattr(ClosedGate, "is_occupied", lambda _: True)
+        monkeypatch.setattr(OpenCalls, "all_would_wait", lambda _: True)
     return front

@@ -134,11 +134,3 @@ async def test_half_of_the_calls_that_were_asked_for_say_that_more_may_wait(head
     assert poller.has_more is (heads >= 32)
     poller.collect(0)
     assert poller.has_more is False
-
-
-@pytest.mark.parametrize("is_occupied", [True, False])
-async def test_the_queue_may_be_left_where_whatever_comes_would_wait(*, is_occupied: bool) -> None:
-    poller = Poller(Core(), frozenset(), Allowance(), lambda: is_occupied)
-    assert poller.may_be_left is is_occupied
-    poller.has_more = True
-    assert not poller.may_be_left

@@ -39,7 +39,7 @@ class StandIn:
 
     def __init__(self, *, can_be_woken: bool = True, may_be_left: bool = False) -> None:
         self.can_be_woken = can_be_woken
-        self.may_be_left = may_be_left
+        self._may_be_left = may_be_left
         self.has_more = False
         self.waiting: deque[int] = deque()
         self.taken: list[int] = []
@@ -56,6 +56,10 @@ class StandIn:
         self._bell.clear()
         while self.waiting:
             asyncio.get_running_loop().call_soon(self.taken.append, self.waiting.popleft())
+
+    def may_be_left(self) -> bool:
+        """As the test says."""
+        return self._may_be_left
 
     def wake(self) -> None:
         """Ends the wait."""
@@ -276,6 +280,13 @@ async def test_what_another_thread_asks_for_waits_for_no_look() -> None:
         thread.join()
         await turns(2)
         assert asked == [1]
+
+
+async def test_where_more_may_wait_there_is_no_rest() -> None:
+    with attached_to_loop(StandIn(may_be_left=True)) as queue:
+        queue.has_more = True
+        await asyncio.sleep(0.02)
+        assert queue.longest_s > 0
 
 
 async def test_a_queue_that_always_has_something_keeps_no_descriptor_waiting() -> None:

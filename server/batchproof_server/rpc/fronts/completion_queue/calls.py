@@ -108,6 +108,10 @@ class OpenCalls:
         self._lists.begin(bodies)
         self._read_next()
 
+    def all_would_wait(self) -> bool:
+        """Whether whatever comes now waits for calls that came before; one call keeps nobody."""
+        return len(self._open) > 1 and self._routes.gate.is_occupied()
+
     def start_draining(self) -> None:
         """Refuses every call that comes from now on."""
         self._is_draining = True

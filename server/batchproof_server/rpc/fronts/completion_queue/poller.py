@@ -61,7 +61,7 @@ class Poller:
         server: of the core; has its port, and is not started.
         read_at_once: methods whose message may be read before anybody asks.
         allowance: to read.
-        is_occupied: whether whatever comes now would wait.
+        may_be_left: whether nothing is lost when nobody looks for a moment; see ``WaitedQueue``.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Poller:
         server: Any,
         read_at_once: AbstractSet[bytes],
         allowance: Allowance,
-        is_occupied: Callable[[], bool],
+        may_be_left: Callable[[], bool],
     ) -> None:
         self._server = server
         self._queue = cygrpc.CompletionQueue()
         self._read_at_once = read_at_once
         self._allowance = allowance
-        self._is_occupied = is_occupied
+        self.may_be_left = may_be_left
         self._ids = itertools.count(1)
         self._loop = asyncio.get_running_loop()
         self._lists: deque[Arrived] = deque()
@@ -108,11 +108,6 @@ class Poller:
         else:
             self._thread = threading.Thread(target=self._run, name="grpc-queue", daemon=True)
             self._thread.start()
-
-    @property
-    def may_be_left(self) -> bool:
-        """Whether whatever comes would wait; see ``WaitedQueue``."""
-        return not self.has_more and self._is_occupied()
 
     def shut(self) -> None:
         """Takes no more calls."""

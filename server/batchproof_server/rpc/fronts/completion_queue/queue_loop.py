@@ -43,9 +43,8 @@ class WaitedQueue(Protocol):
         """Whether the last look found so much that more may wait for the next one."""
         ...
 
-    @property
     def may_be_left(self) -> bool:
-        """Whether nothing is lost when nobody looks for a moment."""
+        """Whether nothing is lost when nobody looks for a moment, unless more may wait."""
         ...
 
     def collect(self, until_epoch_s: float) -> object:
@@ -123,7 +122,11 @@ class QueueSelector(selectors.BaseSelector):
                 self._place = _AT_DESCRIPTORS
                 return inner.select(0 if self._is_woken else timeout)
             longest_s = _LONGEST_WAIT_S if timeout is None else min(timeout, _LONGEST_WAIT_S)
-            rest_s = self._rest_s(queue) if longest_s > 0 else 0
+            rest_s = 0.0
+            if not queue.can_be_woken:
+                rest_s = _BETWEEN_LOOKS_S
+            elif longest_s > 0 and not queue.has_more and queue.may_be_left():
+                rest_s = _REST_S
             if rest_s > 0:
                 self._place = _AT_DESCRIPTORS
                 found = inner.select(0 if self._is_woken else min(longest_s, rest_s))
@@ -141,11 +144,6 @@ class QueueSelector(selectors.BaseSelector):
         finally:
             self._place = _AT_WORK
             self._is_woken = False
-
-    def _rest_s(self, queue: WaitedQueue) -> float:
-        if not queue.can_be_woken:
-            return _BETWEEN_LOOKS_S
-        return _REST_S if queue.may_be_left else 0
 
     def _note_descriptor(self) -> None:
         queue = self._attached

@@ -47,7 +47,7 @@ class CompletionQueueFront:
         calls = OpenCalls(self._settings, self._routes, self._clock, allowance)
         unary = self._routes.unary if self._routes.reads_at_once else ()
         at_once = frozenset(path.encode() for path in unary)
-        poller = Poller(server, at_once, allowance, self._routes.gate.is_occupied)
+        poller = Poller(server, at_once, allowance, calls.all_would_wait)
         self._port = _OpenPort(server, calls, poller)
         return self._bound
 
