@@ -191,7 +191,7 @@ def load(server: Server, *options: str) -> dict[str, Any]:
     measured = json.loads(report.read_text())
     report.unlink()
     total: dict[str, Any] = measured["total"]
-    return total | {"busy_share": max(measured["busy_shares"])}
+    return total | {"busy_share": max(measured["client"]["busy_shares"])}
 
 
 def recovery(
