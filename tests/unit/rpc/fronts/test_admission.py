@@ -75,15 +75,18 @@ def test_a_version_whose_answer_would_be_late_without_any_wait_is_a_full_one() -
 
 
 @pytest.mark.parametrize(
-    ("occupied", "all_are"), [((True, True), True), ((True, False), False), ((), False)]
+    ("occupied", "under_way", "all_would_wait"),
+    [
+        ((True, True), 12, True),
+        ((True, True), 13, False),  # the others are being decoded
+        ((True, False), 4, False),
+        ((), 0, False),
+    ],
 )
 def test_who_comes_waits_where_every_version_has_others_to_answer_before(
-    occupied: tuple[bool, ...], *, all_are: bool
+    occupied: tuple[bool, ...], under_way: int, *, all_would_wait: bool
 ) -> None:
-    versions: Any = SimpleNamespace(
-        ready=lambda: [
-            SimpleNamespace(batcher=SimpleNamespace(is_occupied=each)) for each in occupied
-        ]
-    )
-    nobody: Any = None
-    assert LoadShedder(nobody, versions, nobody).is_occupied() is all_are
+    batchers = [SimpleNamespace(is_occupied=each, waiting_tasks=2) for each in occupied]
+    versions: Any = SimpleNamespace(ready=lambda: [SimpleNamespace(batcher=b) for b in batchers])
+    pressure: Any = SimpleNamespace(under_way=under_way)
+    assert LoadShedder(cast("Any", None), versions, pressure).is_occupied() is all_would_wait
