@@ -345,15 +345,21 @@ async def test_meanwhile_other_threads_end_the_wait(queue: StandIn) -> None:
 async def test_what_came_while_the_queue_was_left_is_found_when_something_else_ends() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, attached_to_loop(StandIn(may_be_left=True)) as queue:
-        ended = asyncio.Event()
-        loop().add_reader(ours, ended.set)
+        ended, left = asyncio.Event(), list[int]()
+
+        def note() -> None:
+            left.append(len(queue.waiting))
+            ended.set()
+
+        loop().add_reader(ours, note)
         later = threading.Timer(0.03, theirs.send, (b"x",))
         queue.put(1)
         later.start()
         await ended.wait()
         later.join()
         loop().remove_reader(ours)
-        await until(lambda: queue.taken == [1])
+        # By the same look that found the descriptor.
+        assert (left[0], queue.taken) == (0, [1])
 
 
 async def test_a_second_queue_is_not_waited_for() -> None:

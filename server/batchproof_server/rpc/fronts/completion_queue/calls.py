@@ -109,7 +109,10 @@ class OpenCalls:
         self._read_next()
 
     def all_would_wait(self) -> bool:
-        """Whether whatever comes now waits for calls that came before; one call keeps nobody."""
+        """Whether whatever comes now waits for calls that came before.
+
+        The gate is asked only where several are open, since a lone call asks before each wait.
+        """
         return len(self._open) > 1 and self._routes.gate.is_occupied()
 
     def start_draining(self) -> None:
