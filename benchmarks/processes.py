@@ -182,7 +182,7 @@ def _asker() -> Any:
 
 
 def load(server: Server, *options: str) -> dict[str, Any]:
-    """The ``total`` of a report of ``batchproof load``, and how busy its busiest sender was."""
+    """The ``total`` of a report of ``batchproof load``."""
     report = KEPT / f"load-{os.getpid()}.json"
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "batchproof_client", "load"]
     target = ["--server", server.grpc, "--save-json", str(report)]
@@ -191,7 +191,21 @@ def load(server: Server, *options: str) -> dict[str, Any]:
     measured = json.loads(report.read_text())
     report.unlink()
     total: dict[str, Any] = measured["total"]
-    return total | {"busy_share": max(measured["client"]["busy_shares"])}
+    return total
+
+
+def open_loop(
+    address: str, subject: Subject, rate_hz: float, duration_s: float, deadline_s: float
+) -> dict[str, Any]:
+    """What becomes of calls that come at a rate, from a sender that spends as little as it can."""
+    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, str(HERE / "open_loop.py"), address]
+    numbers = [f"{each:.4f}" for each in (rate_hz, duration_s, deadline_s)]
+    messages = [str(each) for each in subject.messages]
+    run = subprocess.run(
+        [*command, *numbers, *messages], check=True, stdout=subprocess.PIPE, text=True
+    )
+    figures: dict[str, Any] = json.loads(run.stdout)
+    return figures
 
 
 def recovery(

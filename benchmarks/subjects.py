@@ -24,7 +24,7 @@ class Subject:
         message: the file with a PredictRequest of one image.
         shape: of a row.
         dtype: of a row.
-        pictures: the folder whose pictures ``batchproof load`` sends; tensors without one.
+        others: further such messages, which an open loop sends in turn with it.
     """
 
     label: str
@@ -32,14 +32,12 @@ class Subject:
     message: Path
     shape: tuple[int, ...]
     dtype: str = "float32"
-    pictures: Path | None = None
+    others: tuple[Path, ...] = ()
 
     @property
-    def load_options(self) -> tuple[str, ...]:
-        """What ``batchproof load`` sends."""
-        if self.pictures is not None:
-            return (f"--images={self.pictures}",)
-        return (f"--shape={'x'.join(map(str, self.shape))}",)
+    def messages(self) -> tuple[Path, ...]:
+        """All of them."""
+        return (self.message, *self.others)
 
 
 def _affine(name: str, label: str, shape: tuple[int, ...], dtype: str) -> Subject:
@@ -71,12 +69,13 @@ def embedded() -> Subject:
 
 def embedded_pictures() -> Subject:
     """The same, which is sent the pictures that it ships with."""
-    pictures = EMBEDDED / "samples"
-    content = min(pictures.glob("*.png")).read_bytes()
-    request = pb.PredictRequest(images=pb.EncodedImages(contents=[content]))
-    message = KEPT / "embedded-picture.bin"
-    message.write_bytes(request.SerializeToString())
-    return Subject("embedded, pictures", EMBEDDED, message, (28, 28, 1), pictures=pictures)
+    messages = []
+    for number, picture in enumerate(sorted((EMBEDDED / "samples").glob("*.png"))):
+        request = pb.PredictRequest(images=pb.EncodedImages(contents=[picture.read_bytes()]))
+        messages.append(KEPT / f"embedded-picture-{number}.bin")
+        messages[-1].write_bytes(request.SerializeToString())
+    first, *others = messages
+    return Subject("embedded, pictures", EMBEDDED, first, (28, 28, 1), others=tuple(others))
 
 
 def small_cnn() -> Subject:

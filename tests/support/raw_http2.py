@@ -13,7 +13,8 @@ _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _STREAM: Final = 1
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """A frame of RFC 9113, section 4.1."""
     head = len(payload).to_bytes(3, "big") + bytes((kind, flags))
     return head + stream.to_bytes(4, "big") + payload
 
@@ -26,7 +27,7 @@ def _literal(name: str, value: str) -> bytes:
 
 def settings_frame() -> bytes:
     """What a client says first: that it has nothing to set."""
-    return _frame(_SETTINGS, 0, 0)
+    return frame(_SETTINGS, 0, 0)
 
 
 def headers_frame(method: str, stream: int, headers: Iterable[tuple[str, str]] = ()) -> bytes:
@@ -41,7 +42,7 @@ def headers_frame(method: str, stream: int, headers: Iterable[tuple[str, str]] =
         *headers,
     )
     block = b"".join(_literal(*field) for field in fields)
-    return _frame(_HEADERS, _END_HEADERS, stream, block)
+    return frame(_HEADERS, _END_HEADERS, stream, block)
 
 
 class RawCall:
@@ -70,12 +71,12 @@ class RawCall:
             is_last: whether the caller has said all.
         """
         payload = b"\0" + announced_bytes.to_bytes(4, "big") + content
-        self._writer.write(_frame(_DATA, _END_STREAM if is_last else 0, _STREAM, payload))
+        self._writer.write(frame(_DATA, _END_STREAM if is_last else 0, _STREAM, payload))
         await self._writer.drain()
 
     async def finish(self) -> None:
         """Says all without a message."""
-        self._writer.write(_frame(_DATA, _END_STREAM, _STREAM))
+        self._writer.write(frame(_DATA, _END_STREAM, _STREAM))
         await self._writer.drain()
 
     async def status(self) -> int:
@@ -85,7 +86,7 @@ class RawCall:
                 head = await self._reader.readexactly(9)
                 payload = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
                 if head[3] == _SETTINGS and not head[4] & _ACK:
-                    self._writer.write(_frame(_SETTINGS, _ACK, 0))
+                    self._writer.write(frame(_SETTINGS, _ACK, 0))
                 if head[3] == _HEADERS and head[4] & _END_STREAM:
                     _, _, rest = payload.partition(b"grpc-status")
                     return int(rest[1 : 1 + rest[0]])

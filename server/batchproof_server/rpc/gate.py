@@ -79,6 +79,7 @@ class LoadShedder:
         full = [each for each in refusals if isinstance(each, QueueFull)]
         # Where a version drains, the call goes on to be told so.
         if full and len(full) == len(models):
+            self._pressure.learn_refusal()
             raise min(full, key=lambda each: each.retry_after_s)
 
     def _refusal(

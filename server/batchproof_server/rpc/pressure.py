@@ -25,19 +25,19 @@ FORGETS_S = 2.0
 # What an answer takes beside its wait in a queue grows with the requests that are under way: they
 # are read, decoded and sent by the same few threads. So the time is kept for each of them, and
 # foretold for as many as are under way now (Little 1961, "A Proof for the Queuing Formula
-# L = lambda W"). It follows the latest answers, and sooner where they are quicker than foretold: a
-# model that does not wait for the requests of another must not be judged by their number for long.
-# The caution says how many times what is foretold must fit into the caller's time. It grows by half
-# with an answer that came late, or took most of its caller's time, if that was let in after it grew
-# before (what was let in earlier says nothing of it), and fades in some seconds. A model of which
-# nothing was heard is forgotten: a server that refuses by it must try again.
+# L = lambda W"). It is a mean of the latest answers that fades with time and not with each of them:
+# those of a micro-batch come at once and took different times, and the last is no better than the
+# first. The caution says how many times what is foretold must fit into the caller's time. It grows
+# by half with an answer that came late, or took most of its caller's time, if that was let in after
+# it grew before (what was let in earlier says nothing of it), and fades in some seconds. A model of
+# which nothing was heard is forgotten: a server that refuses by it must try again.
 class Pace:
     """What answers of one model took of late, and how far that can be relied on."""
 
     def __init__(self) -> None:
-        self._each_s = 0.0
+        self._took_s = self._were_under_way = 0.0
         self._caution = 1.0
-        self._heard_s = self._grown_s = self._tried_s = -math.inf
+        self._heard_s = self._learned_s = self._grown_s = self._tried_s = -math.inf
 
     def learn(self, duration_s: float, under_way: int, now_s: float) -> None:
         """An answer took so long.
@@ -47,12 +47,12 @@ class Pace:
             under_way: how many requests were, itself included, when it came.
             now_s: the instant.
         """
-        each_s = duration_s / under_way
         if now_s - self._heard_s >= FORGETS_S:
-            self._each_s = each_s
-        share = _SHARE_OF_QUICKER if each_s < self._each_s else _SHARE_OF_SLOWER
-        self._each_s += (each_s - self._each_s) * share
-        self._heard_s = now_s
+            self._took_s = self._were_under_way = 0.0
+        kept = math.exp((self._learned_s - now_s) / _FOLLOWS_S)
+        self._took_s = self._took_s * kept + duration_s
+        self._were_under_way = self._were_under_way * kept + under_way
+        self._heard_s = self._learned_s = now_s
 
     def learn_late(self, duration_s: float, now_s: float) -> None:
         """An answer was not there in time, or not well before.
@@ -69,7 +69,9 @@ class Pace:
 
     def likely_s(self, under_way: int, now_s: float) -> float:
         """What an answer takes now that so many are under way; 0 when nothing is known."""
-        return 0.0 if now_s - self._heard_s >= FORGETS_S else self._each_s * under_way
+        if now_s - self._heard_s >= FORGETS_S:
+            return 0.0
+        return self._took_s / self._were_under_way * under_way
 
     def caution(self, now_s: float) -> float:
         """How many times what is foretold must fit; 1 or more."""
@@ -83,8 +85,7 @@ class Pace:
         return True
 
 
-_SHARE_OF_QUICKER = 0.3
-_SHARE_OF_SLOWER = 0.1
+_FOLLOWS_S = 0.5
 _GROWTH = 1.5
 _MOST_CAUTION = 4.0
 _FADES_S = 5.0
@@ -145,10 +146,7 @@ class Pressure:
 
     @property
     def is_pressed(self) -> bool:
-        """Whether one more request would be refused, or one that was read was, or was late.
-
-        Refusing unread does not keep it so: now and then one is read to see whether it is needed.
-        """
+        """Whether one more request would be refused, or one was, or was late, a moment ago."""
         return self.is_full or self._clock.now_s() - self._pressed_s < _WARY_S
 
     def begin_request(self, caller: str) -> int:
@@ -182,7 +180,7 @@ class Pressure:
             pace.learn_late(duration_s, now_s)
 
     def learn_refusal(self) -> None:
-        """A request that had been read found no room."""
+        """A request found no room."""
         self._pressed_s = self._clock.now_s()
 
     def learn_late(self, model: str, duration_s: float) -> None:

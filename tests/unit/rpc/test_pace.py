@@ -48,8 +48,18 @@ def test_a_model_that_does_not_wait_for_the_others_is_not_judged_by_their_number
 
 
 def test_it_follows_the_latest_answers() -> None:
-    pace = answered(Pace(), *[0.5] * 50, *[0.01] * 50)
-    assert pace.likely_s(1, 1.0) < 0.02
+    pace = answered(Pace(), *[0.5] * 50)
+    for moment in range(50):
+        answered(pace, 0.01, now_s=1.5 + moment / 50)
+    assert pace.likely_s(1, 2.5) < 0.15
+    for moment in range(50):
+        answered(pace, 0.01, now_s=2.5 + moment / 50)
+    assert pace.likely_s(1, 3.5) < 0.03
+
+
+def test_of_answers_that_come_together_none_counts_more_than_another() -> None:
+    assert answered(Pace(), *[0.1] * 32, *[0.3] * 32).likely_s(1, 1.0) == pytest.approx(0.2)
+    assert answered(Pace(), *[0.3] * 32, *[0.1] * 32).likely_s(1, 1.0) == pytest.approx(0.2)
 
 
 def test_late_answers_make_it_cautious_and_time_makes_it_trusting_again() -> None:

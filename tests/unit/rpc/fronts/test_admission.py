@@ -8,6 +8,8 @@ import pytest
 from batchproof_server.base.errors import Draining, QueueFull, ServingError
 from batchproof_server.batching.connections import Ahead
 from batchproof_server.rpc.gate import LoadShedder
+from batchproof_server.rpc.pressure import Pressure
+from support.fakes import FakeClock
 
 FULL = QueueFull("full", 0.5)
 SOONER = QueueFull("full", 0.2)
@@ -25,6 +27,7 @@ def admission(*refusals: ServingError | None) -> LoadShedder:
         deadline_s=lambda _: 1.0,
         check_room=lambda *_: None,
         executed_by_s=lambda _model, deadline_s, _ahead: deadline_s,
+        learn_refusal=lambda: None,
     )
     return LoadShedder(cast("Any", parts), cast("Any", parts), cast("Any", parts))
 
@@ -33,6 +36,22 @@ def test_when_all_queues_are_full_the_soonest_says_when_to_try_again() -> None:
     with pytest.raises(QueueFull) as refused:
         admission(FULL, SOONER).check(None, "", Ahead())
     assert refused.value.retry_after_s == 0.2
+
+
+def test_while_calls_are_refused_unread_every_call_is_looked_at() -> None:
+    clock = FakeClock()
+    pressure = Pressure(99, clock)
+    model = SimpleNamespace(
+        name="m", batcher=SimpleNamespace(is_pressed=False, refusal=lambda *_: FULL)
+    )
+    parts: Any = SimpleNamespace(ready=lambda: [model], deadline_s=lambda _: 1.0)
+    shedder = LoadShedder(cast("Any", parts), cast("Any", parts), pressure)
+    assert not shedder.is_pressed()
+    with pytest.raises(QueueFull):
+        shedder.check(None, "", Ahead())
+    assert shedder.is_pressed()
+    clock.advance(1.1)
+    assert not shedder.is_pressed()
 
 
 @pytest.mark.parametrize("refusals", [(FULL, None), (FULL, DRAINING), (DRAINING, DRAINING), ()])
@@ -66,6 +85,7 @@ def test_a_version_whose_answer_would_be_late_without_any_wait_is_a_full_one() -
         deadline_s=lambda _: 1.0,
         check_room=lambda *_: None,
         executed_by_s=late,
+        learn_refusal=lambda: None,
     )
     with pytest.raises(QueueFull) as refused:
         LoadShedder(cast("Any", parts), cast("Any", parts), cast("Any", parts)).check(

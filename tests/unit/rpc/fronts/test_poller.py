@@ -125,12 +125,12 @@ class QueueOfHeads:
         )
 
 
-@pytest.mark.parametrize("heads", [0, 31, 32, 64])
+@pytest.mark.parametrize("heads", [0, 127, 128, 256])
 async def test_half_of_the_calls_that_were_asked_for_say_that_more_may_wait(heads: int) -> None:
     poller = Poller(Core(), frozenset(), Allowance(), lambda: False)
-    poller.has_more = heads < 32
+    poller.has_more = heads < 128
     poller._queue = cast("Any", QueueOfHeads(heads))
     poller.collect(0)
-    assert poller.has_more is (heads >= 32)
+    assert poller.has_more is (heads >= 128)
     poller.collect(0)
     assert poller.has_more is False

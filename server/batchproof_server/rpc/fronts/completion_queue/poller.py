@@ -31,7 +31,9 @@ from batchproof_server.rpc.fronts.completion_queue.private_api import (
 from batchproof_server.rpc.fronts.completion_queue.queue_loop import QueueLoop
 from batchproof_server.rpc.fronts.room import Allowance
 
-_HEADS_ASKED_FOR: Final = 64
+# What the loop takes in one turn at most. What is beyond waits in the core, in the order of its
+# coming, and loses its time there: a refusal after half of it is late, and so is an answer.
+_HEADS_ASKED_FOR: Final = 256
 # So many in one look, and the others that were asked for are soon taken, too.
 _MANY_HEADS: Final = _HEADS_ASKED_FOR // 2
 _MOST_EVENTS: Final = 512

@@ -1,0 +1,176 @@
+"""An open loop over one connection, which costs its core next to nothing.
+
+    python benchmarks/open_loop.py ADDRESS RATE SECONDS DEADLINE MESSAGE_FILE...
+
+sends Predict at instants of a Poisson process, the messages in turn, and prints one JSON object:
+how the calls ended, the latencies of the answered from their due instants, and how busy and how
+late the sender itself was. What is due in the first second is sent and not counted.
+"""
+
+import json
+import math
+import random
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from raw_connection import RawConnection
+
+WARM_UP_S: Final = 1.0
+_ANSWERED: Final = "OK"
+_LATE: Final = "DEADLINE_EXCEEDED"
+
+
+@dataclass
+class Count:
+    """How the calls ended that were due after the warm-up.
+
+    Attributes:
+        from_s: what was due before is not counted.
+        codes: how many ended with each.
+        latencies_s: of those answered, from the due instant.
+        lateness_s: of each, how long after its due instant it was written.
+    """
+
+    from_s: float
+    codes: Counter[str] = field(default_factory=Counter)
+    latencies_s: list[float] = field(default_factory=list)
+    lateness_s: list[float] = field(default_factory=list)
+
+    def sent(self, due_s: float, now_s: float) -> None:
+        """A call was written."""
+        if due_s >= self.from_s:
+            self.lateness_s.append(now_s - due_s)
+
+    def ended(self, due_s: float, now_s: float, code: str) -> None:
+        """A call ended, with a code of gRPC."""
+        if due_s < self.from_s:
+            return
+        self.codes[code] += 1
+        if code == _ANSWERED:
+            self.latencies_s.append(now_s - due_s)
+
+
+class Sender:
+    """Sends what is due and counts what ends.
+
+    Args:
+        connection: to the server.
+        contents: of the messages, sent in turn.
+        deadline_s: of each call, from its due instant; then it is given up.
+        count: is told.
+    """
+
+    def __init__(
+        self, connection: RawConnection, contents: list[bytes], deadline_s: float, count: Count
+    ) -> None:
+        self._connection = connection
+        self._contents = contents
+        self._deadline_s = deadline_s
+        self._count = count
+        self._due_s: deque[float] = deque()
+        self._open: dict[int, float] = {}
+        self._next_stream = 1
+
+    def run(self, instants_s: Iterator[float], until_s: float) -> None:
+        """Until nothing is due or open any more.
+
+        Args:
+            instants_s: when each call is due, by the clock of this process.
+            until_s: the last is due before.
+        """
+        next_s = next(instants_s)
+        while next_s < until_s or self._open or self._due_s:
+            now_s = time.perf_counter()
+            while next_s <= now_s and next_s < until_s:
+                self._due_s.append(next_s)
+                next_s = next(instants_s)
+            self._give_up(now_s)
+            self._send(now_s)
+            self._connection.write()
+            self._connection.wait(self._rest_s(next_s if next_s < until_s else math.inf))
+            for stream, code in self._connection.read():
+                self._end(stream, code)
+
+    def _rest_s(self, next_s: float) -> float:
+        oldest_s = next(iter(self._open.values()), math.inf)
+        soonest_s = min(next_s, oldest_s + self._deadline_s)
+        return max(0.0, min(soonest_s - time.perf_counter(), self._deadline_s))
+
+    def _send(self, now_s: float) -> None:
+        while self._due_s and len(self._open) < self._connection.most_streams:
+            content = self._contents[self._next_stream // 2 % len(self._contents)]
+            due_s = self._due_s.popleft()
+            self._connection.begin(self._next_stream, due_s + self._deadline_s - now_s, content)
+            self._count.sent(due_s, now_s)
+            self._open[self._next_stream] = due_s
+            self._next_stream += 2
+
+    def _give_up(self, now_s: float) -> None:
+        """Calls are open in the order of their deadlines."""
+        late_s = now_s - self._deadline_s
+        while self._due_s and self._due_s[0] <= late_s:
+            self._count.ended(self._due_s.popleft(), now_s, _LATE)
+        while self._open:
+            stream, due_s = next(iter(self._open.items()))
+            if due_s > late_s:
+                return
+            self._connection.cancel(stream)
+            self._end(stream, _LATE)
+
+    def _end(self, stream: int, code: str) -> None:
+        due_s = self._open.pop(stream, None)
+        if due_s is not None:
+            self._count.ended(due_s, time.perf_counter(), code)
+
+
+def instants(begin_s: float, rate_hz: float) -> Iterator[float]:
+    """Of a Poisson process, without end."""
+    at_s = begin_s
+    while True:
+        at_s += random.expovariate(rate_hz)
+        yield at_s
+
+
+def measure(
+    address: str, rate_hz: float, duration_s: float, deadline_s: float, messages: list[bytes]
+) -> dict[str, Any]:
+    """Sends; see the head of this file."""
+    contents = [b"\0" + len(each).to_bytes(4, "big") + each for each in messages]
+    connection = RawConnection(address)
+    begin_s, spent_s = time.perf_counter(), time.process_time()
+    count = Count(begin_s + WARM_UP_S)
+    until_s = count.from_s + duration_s
+    try:
+        Sender(connection, contents, deadline_s, count).run(instants(begin_s, rate_hz), until_s)
+    finally:
+        connection.close()
+    busy_share = (time.process_time() - spent_s) / (time.perf_counter() - begin_s)
+    return _figures(count, duration_s) | {"busy_share": busy_share}
+
+
+def _figures(count: Count, duration_s: float) -> dict[str, Any]:
+    requests = count.codes.total()
+    p50_s, p99_s = np.percentile(count.latencies_s, (50, 99)) if count.latencies_s else (None, None)
+    return {
+        "requests": requests,
+        "duration_s": duration_s,
+        "sent_hz": len(count.lateness_s) / duration_s,
+        "goodput_hz": len(count.latencies_s) / duration_s,
+        "codes": dict(count.codes),
+        "p50_s": p50_s,
+        "p99_s": p99_s,
+        "sent_late_p99_s": float(np.percentile(count.lateness_s, 99)),
+    }
+
+
+if __name__ == "__main__":
+    target, rate, seconds, deadline, *files = sys.argv[1:]
+    found = [Path(each).read_bytes() for each in files]
+    print(json.dumps(measure(target, float(rate), float(seconds), float(deadline), found)))
