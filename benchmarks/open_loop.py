@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from raw_connection import RawConnection
+from raw_connection import RawConnection, prefixed
 
 WARM_UP_S: Final = 1.0
 _ANSWERED: Final = "OK"
@@ -142,7 +142,7 @@ def measure(
     address: str, rate_hz: float, duration_s: float, deadline_s: float, messages: list[bytes]
 ) -> dict[str, Any]:
     """Sends; see the head of this file."""
-    contents = [b"\0" + len(each).to_bytes(4, "big") + each for each in messages]
+    contents = [prefixed(each) for each in messages]
     connection = RawConnection(address)
     begin_s, spent_s = time.perf_counter(), time.process_time()
     count = Count(begin_s + WARM_UP_S)

@@ -176,6 +176,11 @@ class RawConnection:
                     self._windows_bytes[stream] += more_bytes
 
 
+def prefixed(message: bytes) -> bytes:
+    """What goes over the wire for a message that is not compressed."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
 def _code(block: bytes) -> str:
     _, found, rest = block.partition(b"grpc-status")
     if not found:
