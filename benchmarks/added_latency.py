@@ -3,6 +3,7 @@
 from typing import Final
 
 from bench import Bench
+from closed_loop import APART, METHOD
 from measuring import Figures, difference, interleaved, medians, ratio
 from processes import Server, asking, closed_loop, echoing, served
 from results import Aim, Cell, Outcome, Table
@@ -30,9 +31,11 @@ def run(bench: Bench) -> Outcome:
             lone = interleaved(_SIDES, bench.repeats + _REPEATS_MORE, alone)
             in_lists = asking(sides, subject.message, _MANY, bench.seconds)
             many = interleaved(_SIDES, bench.repeats, in_lists)
+            apart = asking(sides, subject.message, _MANY, bench.seconds, APART + METHOD)
+            many_apart = interleaved(_SIDES, bench.repeats, apart)
             if make is affine_small:
                 aims += _null_aims(bench, server, subject, lone, many)
-        rows += _rows(subject, lone, many)
+        rows += _rows(subject, lone, many, many_apart)
         aims.append(
             Aim(
                 f"{subject.label}: ms added to an empty server at concurrency 1",
@@ -41,18 +44,29 @@ def run(bench: Bench) -> Outcome:
                 at_least=False,
             )
         )
-    columns = ("message", "server", "c = 1: p50, ms", "p99, ms", "c = 32: requests/s")
+    columns = (
+        "message",
+        "server",
+        "c = 1: p50, ms",
+        "p99, ms",
+        "c = 32: requests/s",
+        "each on its own connection",
+    )
     return Outcome(
         title="The server itself, against an empty one",
         how="A model that costs next to nothing, beside a grpc.aio server that answers every "
-        "message with 64 bytes. Added is the median of the differences of rounds side by side.",
+        "message with 64 bytes. 32 callers share a connection, or have one each. Added is the "
+        "median of the differences of rounds side by side.",
         tables=(Table("Latency at concurrency 1, and requests/s at 32", columns, tuple(rows)),),
         aims=tuple(aims),
     )
 
 
 def _rows(
-    subject: Subject, lone: dict[str, list[Figures]], many: dict[str, list[Figures]]
+    subject: Subject,
+    lone: dict[str, list[Figures]],
+    many: dict[str, list[Figures]],
+    apart: dict[str, list[Figures]],
 ) -> list[tuple[Cell, ...]]:
     of_sides: list[tuple[Cell, ...]] = [
         (
@@ -61,12 +75,13 @@ def _rows(
             medians(lone[side])["p50_ms"],
             medians(lone[side])["p99_ms"],
             medians(many[side])["requests_per_s"],
+            medians(apart[side])["requests_per_s"],
         )
         for side in _SIDES
     ]
     added_ms = difference(lone["batchproof"], lone["echo"], "p50_ms")
-    share = ratio(many["batchproof"], many["echo"], "requests_per_s")
-    return [*of_sides, (subject.label, "added; share of requests/s", added_ms, None, share)]
+    shares = [ratio(each["batchproof"], each["echo"], "requests_per_s") for each in (many, apart)]
+    return [*of_sides, (subject.label, "added; share of requests/s", added_ms, None, *shares)]
 
 
 def _null_aims(

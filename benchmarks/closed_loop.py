@@ -3,8 +3,9 @@
     python benchmarks/closed_loop.py
 
 answers every line "ADDRESS METHOD CONCURRENCY SECONDS MESSAGE_FILE" on standard input by one JSON
-object: requests/s, latency percentiles in milliseconds, and errors. METHOD is one of gRPC, or HTTP;
-the message is then a whole request of HTTP/1.1. It is sent as it is, so that the client spends
+object: requests/s, latency percentiles in milliseconds, and errors. METHOD is one of gRPC, which
+all workers ask over one connection, or each over its own where "apart:" stands before it; or HTTP,
+and the message is then a whole request of HTTP/1.1. It is sent as it is, so that the client spends
 nothing on building it.
 """
 
@@ -13,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,11 @@ import grpc
 import numpy as np
 
 METHOD: Final = "/batchproof.v1.PredictionService/Predict"
+APART: Final = "apart:"
 HTTP: Final = "HTTP"
 COHORTS = 4
 PATIENCE_S = 30
+_OF_ITS_OWN: Final = (("grpc.use_local_subchannel_pool", 1),)
 POLL_S = 0.002
 # Sends the message and says whether it was answered without an error.
 Ask: TypeAlias = Callable[[], Awaitable[bool]]
@@ -76,18 +79,23 @@ class _Count:
 async def over_grpc(
     address: str, method: str, message: bytes, workers: int
 ) -> AsyncIterator[list[Ask]]:
-    """What each worker asks with, over a channel that all share."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+    """What each worker asks with, over a channel that all share, or apart over its own."""
+    channels = workers if method.startswith(APART) else 1
+    calls: list[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = []
+    async with AsyncExitStack() as stack:
+        for _ in range(channels):
+            opened = grpc.aio.insecure_channel(address, options=_OF_ITS_OWN)
+            channel = await stack.enter_async_context(opened)
+            calls.append(channel.unary_unary(method.removeprefix(APART)))
+        yield [partial(_ask, calls[number % channels], message) for number in range(workers)]
 
-        async def ask() -> bool:
-            try:
-                await call(message)
-            except grpc.aio.AioRpcError:
-                return False
-            return True
 
-        yield [ask] * workers
+async def _ask(call: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]", message: bytes) -> bool:
+    try:
+        await call(message)
+    except grpc.aio.AioRpcError:
+        return False
+    return True
 
 
 @asynccontextmanager

@@ -1,9 +1,9 @@
-"""An open loop over one connection, which costs its core next to nothing.
+"""An open loop over eight connections, which costs its core next to nothing.
 
     python benchmarks/open_loop.py ADDRESS RATE SECONDS DEADLINE MESSAGE_FILE...
 
-sends Predict at instants of a Poisson process, the messages in turn, and prints one JSON object:
-how the calls ended, the latencies of the answered from their due instants, and how busy and how
+sends Predict at instants of a Poisson process, over each connection and of each message in turn,
+and prints one JSON object: how the calls ended, the latencies of the answered from their due instants, and how busy and how
 late the sender itself was. What is due in the first second is sent and not counted.
 """
 
@@ -13,15 +13,19 @@ import random
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from raw_connection import RawConnection, prefixed
+from raw_connection import RawConnection, prefixed, wait
 
+# A call is named by its connection and its stream there.
+_Place: TypeAlias = tuple[RawConnection, int]
+
+CONNECTIONS: Final = 8
 WARM_UP_S: Final = 1.0
 _ANSWERED: Final = "OK"
 _LATE: Final = "DEADLINE_EXCEEDED"
@@ -61,22 +65,26 @@ class Sender:
     """Sends what is due and counts what ends.
 
     Args:
-        connection: to the server.
+        connections: to the server; used in turn.
         contents: of the messages, sent in turn.
         deadline_s: of each call, from its due instant; then it is given up.
         count: is told.
     """
 
     def __init__(
-        self, connection: RawConnection, contents: list[bytes], deadline_s: float, count: Count
+        self,
+        connections: Sequence[RawConnection],
+        contents: Sequence[bytes],
+        deadline_s: float,
+        count: Count,
     ) -> None:
-        self._connection = connection
+        self._connections = connections
         self._contents = contents
         self._deadline_s = deadline_s
         self._count = count
         self._due_s: deque[float] = deque()
-        self._open: dict[int, float] = {}
-        self._next_stream = 1
+        self._open: dict[_Place, float] = {}
+        self._sent = 0
 
     def run(self, instants_s: Iterator[float], until_s: float) -> None:
         """Until nothing is due or open any more.
@@ -93,10 +101,12 @@ class Sender:
                 next_s = next(instants_s)
             self._give_up(now_s)
             self._send(now_s)
-            self._connection.write()
-            self._connection.wait(self._rest_s(next_s if next_s < until_s else math.inf))
-            for stream, code in self._connection.read():
-                self._end(stream, code)
+            for connection in self._connections:
+                connection.write()
+            wait(self._connections, self._rest_s(next_s if next_s < until_s else math.inf))
+            for connection in self._connections:
+                for stream, code in connection.read():
+                    self._end((connection, stream), code)
 
     def _rest_s(self, next_s: float) -> float:
         oldest_s = next(iter(self._open.values()), math.inf)
@@ -104,13 +114,16 @@ class Sender:
         return max(0.0, min(soonest_s - time.perf_counter(), self._deadline_s))
 
     def _send(self, now_s: float) -> None:
-        while self._due_s and len(self._open) < self._connection.most_streams:
-            content = self._contents[self._next_stream // 2 % len(self._contents)]
+        room = sum(each.most_streams for each in self._connections) - len(self._open)
+        for _ in range(min(room, len(self._due_s))):
             due_s = self._due_s.popleft()
-            self._connection.begin(self._next_stream, due_s + self._deadline_s - now_s, content)
+            round_, turn = divmod(self._sent, len(self._connections))
+            connection, stream = self._connections[turn], 2 * round_ + 1
+            content = self._contents[self._sent % len(self._contents)]
+            connection.begin(stream, due_s + self._deadline_s - now_s, content)
             self._count.sent(due_s, now_s)
-            self._open[self._next_stream] = due_s
-            self._next_stream += 2
+            self._open[connection, stream] = due_s
+            self._sent += 1
 
     def _give_up(self, now_s: float) -> None:
         """Calls are open in the order of their deadlines."""
@@ -118,14 +131,15 @@ class Sender:
         while self._due_s and self._due_s[0] <= late_s:
             self._count.ended(self._due_s.popleft(), now_s, _LATE)
         while self._open:
-            stream, due_s = next(iter(self._open.items()))
+            place, due_s = next(iter(self._open.items()))
             if due_s > late_s:
                 return
-            self._connection.cancel(stream)
-            self._end(stream, _LATE)
+            connection, stream = place
+            connection.cancel(stream)
+            self._end(place, _LATE)
 
-    def _end(self, stream: int, code: str) -> None:
-        due_s = self._open.pop(stream, None)
+    def _end(self, place: _Place, code: str) -> None:
+        due_s = self._open.pop(place, None)
         if due_s is not None:
             self._count.ended(due_s, time.perf_counter(), code)
 
@@ -143,14 +157,15 @@ def measure(
 ) -> dict[str, Any]:
     """Sends; see the head of this file."""
     contents = [prefixed(each) for each in messages]
-    connection = RawConnection(address)
+    connections = [RawConnection(address) for _ in range(CONNECTIONS)]
     begin_s, spent_s = time.perf_counter(), time.process_time()
     count = Count(begin_s + WARM_UP_S)
     until_s = count.from_s + duration_s
     try:
-        Sender(connection, contents, deadline_s, count).run(instants(begin_s, rate_hz), until_s)
+        Sender(connections, contents, deadline_s, count).run(instants(begin_s, rate_hz), until_s)
     finally:
-        connection.close()
+        for each in connections:
+            each.close()
     busy_share = (time.process_time() - spent_s) / (time.perf_counter() - begin_s)
     return _figures(count, duration_s) | {"busy_share": busy_share}
 

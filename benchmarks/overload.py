@@ -49,10 +49,10 @@ def run(bench: Bench) -> Outcome:
         aims += _aims(subject, by_load[LOADS[-1]])
     return Outcome(
         title="Overload",
-        how="Poisson arrivals with a deadline of 500 ms from the due instant, from a sender that "
-        "writes and reads the frames of HTTP/2 by itself: at such rates a gRPC client is busy all "
-        "the time and would be measured with the server. Capacity is what a "
-        "closed loop of 32 gets right before and after. A refused request costs the server's "
+        how="Poisson arrivals over eight connections with a deadline of 500 ms from the due "
+        "instant, from a sender that writes and reads the frames of HTTP/2 by itself: at such "
+        "rates a gRPC client is busy all the time and would be measured with the server. Capacity "
+        "is what a closed loop of 32 gets right before and after. A refused request costs the server's "
         "processor time beside the engine, less what the answered ones cost at half load. "
         "Recovered is a server that answers a lone request within twice its usual time.",
         tables=(

@@ -220,11 +220,15 @@ def recovery(
 
 
 def asking(
-    addresses: Mapping[str, str], message: Path, concurrency: int, duration_s: float
+    addresses: Mapping[str, str],
+    message: Path,
+    concurrency: int,
+    duration_s: float,
+    method: str = METHOD,
 ) -> Callable[[str], dict[str, float]]:
     """What measures each of several servers, by their names, in the same way."""
 
     def measure(name: str) -> dict[str, float]:
-        return closed_loop(addresses[name], message, concurrency, duration_s)
+        return closed_loop(addresses[name], message, concurrency, duration_s, method)
 
     return measure

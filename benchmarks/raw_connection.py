@@ -8,7 +8,7 @@ answer read with all others that came.
 import select
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -88,10 +88,14 @@ class RawConnection:
             except BlockingIOError:
                 return
 
-    def wait(self, most_s: float) -> None:
-        """Until something came, or more can be written."""
-        writing = [self._socket] if self._out else []
-        select.select([self._socket], writing, [], most_s)
+    def fileno(self) -> int:
+        """Of its socket."""
+        return self._socket.fileno()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the kernel did not take all."""
+        return bool(self._out)
 
     def read(self) -> Iterator[tuple[int, str]]:
         """The calls that ended, each with the name of its code.
@@ -174,6 +178,12 @@ class RawConnection:
                 self._first_window_bytes = value
                 for stream in self._windows_bytes:
                     self._windows_bytes[stream] += more_bytes
+
+
+def wait(connections: Sequence[RawConnection], most_s: float) -> None:
+    """Until something came, or more can be written."""
+    writing = [each for each in connections if each.is_writing]
+    select.select(connections, writing, [], most_s)
 
 
 def prefixed(message: bytes) -> bytes:

@@ -34,7 +34,7 @@ def _recovery_s(
         call(message)
         begun_s = time.perf_counter()
         ended_s = begun_s + duration_s
-        sender = Sender(connection, [prefixed(message)], deadline_s, Count(begun_s))
+        sender = Sender([connection], [prefixed(message)], deadline_s, Count(begun_s))
         due_s = instants(begun_s, rate_hz)
         overload = threading.Thread(target=sender.run, args=(due_s, ended_s), daemon=True)
         overload.start()

@@ -3,17 +3,23 @@
 import asyncio
 import socket
 import urllib.request
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from batchproof.v1.prediction_pb2_grpc import PredictionServiceStub
+from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueueFront
-from batchproof_server.rpc.fronts.front import MakeFront
+from batchproof_server.rpc.fronts.front import CallHead, MakeFront, Status
 from batchproof_server.rpc.settings import RpcSettings
 from support.bundles_on_disk import RAW, write_bundle
 from support.fakes import settle_loop, until
-from support.front_bench import CHAT, ECHO, HELD, front_bench
+from support.front_bench import CHAT, ECHO, HELD, REFUSAL, front_bench
 from support.raw_http2 import PREFACE, headers_frame, settings_frame
 from support.running import Running, failure, request, running
 
@@ -66,6 +72,28 @@ async def test_what_came_while_the_loop_was_busy_is_looked_at_in_one_turn(
     assert bench.gate.lists <= 2
 
 
+async def test_a_gate_that_raises_costs_the_calls_that_it_was_asked_about_and_no_others(
+    make_front: MakeFront,
+) -> None:
+    told: list[object] = []
+    async with front_bench(make_front) as bench:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: told.append(1))
+        bench.gate.refuses.add(HELD)
+        look, bench.gate.look = bench.gate.look, _raising  # type: ignore[method-assign] # once
+        broken = await failure(bench.call(HELD)(b""))
+        bench.gate.look = look  # type: ignore[method-assign] # as it was
+        assert broken.code() is grpc.StatusCode.INTERNAL
+        for _ in range(300):  # more than the core was asked for at first
+            assert (await failure(bench.call(HELD)(b""))).details() == REFUSAL.text
+        assert await bench.call(ECHO)(b"x") == b"x"
+    assert len(told) == 1
+
+
+def _raising(heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
+    del heads, let_in
+    raise RuntimeError("a gate that raises")
+
+
 async def micro_batch_rows(serving: Running) -> tuple[float, float]:
     """Rows and micro-batches so far."""
     address = f"http://127.0.0.1:{serving.server.operations.port}/metrics"
@@ -80,18 +108,27 @@ async def micro_batch_rows(serving: Running) -> tuple[float, float]:
     return found["batchproof_micro_batch_rows_sum"], found["batchproof_micro_batch_rows_count"]
 
 
-async def test_callers_who_wait_together_are_answered_together(tmp_path: Path) -> None:
+@pytest.mark.parametrize("connections", [1, 32])
+async def test_callers_who_wait_together_are_answered_together(
+    tmp_path: Path, connections: int
+) -> None:
     manifest = RAW.replace("[2, 4]", "[2, 8, 32]").replace("16", "512")
     write_bundle(tmp_path / "null" / "1", manifest)
-    async with running(tmp_path) as serving:
-        await serving.stub.Predict(request())
+    async with running(tmp_path) as serving, AsyncExitStack() as stack:
+        stubs = [serving.stub]
+        for _ in range(connections - 1):
+            channel = grpc.aio.insecure_channel(serving.address, options=ALONE)
+            stubs.append(PredictionServiceStub(await stack.enter_async_context(channel)))
+        for stub in stubs:
+            await stub.Predict(request())
         rows, batches = await micro_batch_rows(serving)
 
-        async def ask() -> None:
+        async def ask(stub: Any) -> None:
             for _ in range(40):
-                await serving.stub.Predict(request())
+                await stub.Predict(request())
 
-        await asyncio.gather(*(ask() for _ in range(32)))
+        callers = [ask(stubs[number % connections]) for number in range(32)]
+        await asyncio.gather(*callers)
         more_rows, more_batches = await micro_batch_rows(serving)
     assert more_rows - rows == 32 * 40
     assert (more_rows - rows) / (more_batches - batches) >= 8

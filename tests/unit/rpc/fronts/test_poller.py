@@ -1,5 +1,6 @@
 """What the thread of the completion queue hands over in one list."""
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -54,6 +55,27 @@ async def test_nobody_waits_for_the_copying_of_a_large_message_that_came_behind(
     assert await lists(10, 5 << 20, 5 << 20, 10, 10) == [[0, 1], [2], [3, 4]]
 
 
+class StaleQueue(Queue):
+    """Says after each message once that nothing is there, as after something was sent."""
+
+    def __init__(self, sizes_bytes: Iterable[int]) -> None:
+        super().__init__(sizes_bytes)
+        self._is_stale = False
+
+    def poll(self, deadline: float | None = None) -> Any:
+        """The next event, every other time."""
+        self._is_stale = not self._is_stale
+        return super().poll(deadline) if self._is_stale else Queue(()).poll(deadline)
+
+
+async def test_that_nothing_is_there_is_believed_when_it_was_said_twice() -> None:
+    poller = Poller(object(), frozenset(), Allowance(), lambda: False)
+    poller._queue = cast("Any", StaleQueue([10] * 9))
+    arrived = Arrived()
+    assert poller._collect(arrived, poller._queue.poll())
+    assert [number for number, _, _ in arrived.messages] == list(range(9))
+
+
 def head(number: int) -> RawHead:
     """Headers of a call."""
     return RawHead(number, None, b"/a.B/C", 0.0, (), is_read=False)
@@ -87,6 +109,31 @@ async def test_what_comes_while_the_loop_is_busy_is_one_list() -> None:
     assert (arrived.written, arrived.reads, arrived.size_bytes) == ([(5, True)], 1, 1)
     # The core hands out as many more calls as the loop has taken, and no more than that.
     assert core.asked == 2
+
+
+async def test_after_a_list_that_cannot_be_taken_the_next_is_taken_and_calls_are_asked_for() -> (
+    None
+):
+    taken: list[Arrived] = []
+    given_up: list[Arrived] = []
+    told: list[dict[str, Any]] = []
+    core = Core()
+    poller = Poller(core, frozenset(), Allowance(), lambda: False)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def take(arrived: Arrived) -> None:
+        if not given_up:
+            raise RuntimeError("a gate that raises")
+        taken.append(arrived)
+
+    poller._take, poller._give_up = take, given_up.append
+    for numbers in ((1, 2), (3,)):
+        poller._lists.append(Arrived(heads=[head(number) for number in numbers]))
+        poller._hand_over()
+    assert [[each.id for each in arrived.heads] for arrived in given_up] == [[1, 2]]
+    assert [[each.id for each in arrived.heads] for arrived in taken] == [[3]]
+    assert core.asked == 3
+    assert [str(each["exception"]) for each in told] == ["a gate that raises"]
 
 
 async def test_large_messages_are_handed_over_apart_from_what_came_behind_them() -> None:

@@ -108,6 +108,18 @@ class OpenCalls:
         self._lists.begin(bodies)
         self._read_next()
 
+    def give_up(self, arrived: Arrived) -> None:
+        """Ends the calls of a list that could not be taken, whatever became of them."""
+        for raw in arrived.heads:
+            if raw.id not in self._open:
+                self._room.forget(raw.id)
+                raw.call.cancel(Code.INTERNAL, _FAULT.text)  # harmless for one that was refused
+        for call_id in (*(raw.id for raw in arrived.heads), *(id_ for id_, *_ in arrived.messages)):
+            if (opened := self._open.get(call_id)) is not None:
+                is_first = opened.stream is None or not opened.stream.is_begun
+                _end(opened.call, _FAULT, is_first=is_first)
+                self._close(call_id)
+
     def all_would_wait(self) -> bool:
         """Whether whatever comes now waits for calls that came before.
 
@@ -351,6 +363,7 @@ _CANCELLED_WORK_S: Final = 1.0
 _UNKNOWN_METHOD: Final = Status(Code.UNIMPLEMENTED, "this server has no such method")
 _FULL: Final = "too many bytes of requests are being read or answered"
 _CROWDED: Final = Status(Code.RESOURCE_EXHAUSTED, _FULL)
+_FAULT: Final = Status(Code.INTERNAL, "internal error")
 _UNREAD: Final = Status(Code.INTERNAL, "the message could not be read")
 
 
@@ -374,4 +387,4 @@ def _end(
         asyncio.get_running_loop().call_exception_handler(told)
         failed = True
     if failed:
-        call.cancel(Code.INTERNAL, "internal error")
+        call.cancel(Code.INTERNAL, _FAULT.text)

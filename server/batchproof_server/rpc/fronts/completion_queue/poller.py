@@ -50,12 +50,14 @@ def watch_close(call: CoreCall, call_id: int) -> bool:
 # Contract
 #
 # Events are taken off the queue, as many as are there and no more than a few megabytes, and handed
-# to the loop in one list. By the loop itself, where it is one that can wait for the queue and does
-# not wait for another; else by a thread. A unary call is begun to be read at once, while that is
-# allowed: so a call needs one turn of the loop and not two. For each call that the loop has taken
-# the core is asked for another: what the loop has no time for waits in the core, which forgets it
-# when its caller does, and what the loop has to do beside the calls that come is never far behind
-# them. All else is decided on the loop thread. It ends with the queue, or with the loop.
+# to the loop in one list. That nothing is there must be said twice: a look reads one connection at
+# most, and none after something was sent while nobody waited, which the core takes for a reason to
+# return. By the loop itself, where it is one that can wait for the queue and does not wait for
+# another; else by a thread. A unary call is begun to be read at once, while that is allowed: so a
+# call needs one turn of the loop and not two. For each call that the loop has taken, or has failed
+# to take, the core is asked for another: what the loop has no time for waits in the core, which
+# forgets it when its caller does, and what the loop has to do beside the calls that come is never
+# far behind them. All else is decided on the loop thread. It ends with the queue, or with the loop.
 class Poller:
     """Waits for the queue.
 
@@ -83,6 +85,7 @@ class Poller:
         self._lists: deque[Arrived] = deque()
         self._is_told = False
         self._take: Callable[[Arrived], None] = lambda _: None
+        self._give_up: Callable[[Arrived], None] = lambda _: None
         self._note_shut: Callable[[], None] = lambda: None
         # From the first call until the server is shut; see ``WaitedQueue``.
         self.can_be_woken = False
@@ -92,14 +95,20 @@ class Poller:
         self._waiting_loop: QueueLoop | None = None
         self._is_over = asyncio.Event()
 
-    def start(self, take: Callable[[Arrived], None], note_shut: Callable[[], None]) -> None:
+    def start(
+        self,
+        take: Callable[[Arrived], None],
+        give_up: Callable[[Arrived], None],
+        note_shut: Callable[[], None],
+    ) -> None:
         """Begins to take calls.
 
         Args:
             take: called on the loop thread with each list.
+            give_up: called there with a list after ``take`` has raised.
             note_shut: called there when the server is shut and the last call is over.
         """
-        self._take = take
+        self._take, self._give_up = take, give_up
         self._note_shut = note_shut
         self._server.register_completion_queue(self._queue)
         self._server.start()
@@ -183,7 +192,11 @@ class Poller:
             arrived = self._lists.popleft()
             while self._lists and arrived.size_bytes <= _MOST_BYTES:
                 arrived.add(self._lists.popleft())
-            self._take(arrived)
+            try:
+                self._take(arrived)
+            except Exception as fault:  # noqa: BLE001 - else no call would be asked for any more
+                self._report(fault)
+                self._give_up(arrived)
             for _ in arrived.heads:
                 self._ask_for_head()
 
@@ -196,6 +209,8 @@ class Poller:
                 return True
             event = None  # holds the call, which should not live longer than it must
             event = self._queue.poll(deadline=0)
+            if event.completion_type == _QUEUE_TIMEOUT:
+                event = self._queue.poll(deadline=0)
         if event.completion_type == _COMPLETE:
             self._note(event, arrived)
         return bool(event.completion_type != _QUEUE_SHUTDOWN)

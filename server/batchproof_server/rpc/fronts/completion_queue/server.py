@@ -100,7 +100,7 @@ class _OpenPort:
         self._is_shut = asyncio.Event()
         self._grace_is_over = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
-        poller.start(calls.take, self._is_shut.set)
+        poller.start(calls.take, calls.give_up, self._is_shut.set)
 
     async def drain(self, grace_s: float) -> None:
         """Ends the port; whoever has the least patience decides."""
