@@ -3,8 +3,9 @@
     python benchmarks/open_loop.py ADDRESS RATE SECONDS DEADLINE MESSAGE_FILE...
 
 sends Predict at instants of a Poisson process, over each connection and of each message in turn,
-and prints one JSON object: how the calls ended, the latencies of the answered from their due instants, and how busy and how
-late the sender itself was. What is due in the first second is sent and not counted.
+and prints one JSON object: how the calls ended, the latencies of the answered from their due
+instants, and how busy and how late the sender itself was. What is due in the first second is sent
+and not counted.
 """
 
 import json

@@ -52,8 +52,8 @@ def run(bench: Bench) -> Outcome:
         how="Poisson arrivals over eight connections with a deadline of 500 ms from the due "
         "instant, from a sender that writes and reads the frames of HTTP/2 by itself: at such "
         "rates a gRPC client is busy all the time and would be measured with the server. Capacity "
-        "is what a closed loop of 32 gets right before and after. A refused request costs the server's "
-        "processor time beside the engine, less what the answered ones cost at half load. "
+        "is what a closed loop of 32 gets right before and after. A refused request costs the "
+        "server's processor time beside the engine, less what the answered ones cost at half load. "
         "Recovered is a server that answers a lone request within twice its usual time.",
         tables=(
             Table(
