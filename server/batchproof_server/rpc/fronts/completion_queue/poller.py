@@ -197,8 +197,9 @@ class Poller:
             except Exception as fault:  # noqa: BLE001 - else no call would be asked for any more
                 self._report(fault)
                 self._give_up(arrived)
-            for _ in arrived.heads:
-                self._ask_for_head()
+            finally:
+                for _ in arrived.heads:
+                    self._ask_for_head()
 
     def _collect(self, arrived: Arrived, event: CoreEvent) -> bool:
         for _ in range(_MOST_EVENTS):
