@@ -33,17 +33,10 @@ REFUSAL: Final = Status(Code.FAILED_PRECONDITION, "größer\nals 100 %", (("why"
 
 
 class ClosedGate:
-    """Refuses every call of the methods that it was told of, and lets no other be looked at.
-
-    Attributes:
-        refuses: these methods.
-        looked: the calls that it was asked about.
-        lists: in how many lists.
-    """
+    """Refuses every call of the methods that it was told of, and lets no other be looked at."""
 
     def __init__(self) -> None:
         self.refuses: set[str] = set()
-        self.lists = 0
         self.looked: list[CallHead] = []
 
     def wants(self, method: str) -> bool:
@@ -57,7 +50,6 @@ class ClosedGate:
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Refuses them."""
         del let_in
-        self.lists += 1
         self.looked += heads
         return [REFUSAL for _ in heads]
 

@@ -1,7 +1,6 @@
 """Bytes in flight over all calls, messages that do not come, and calls that form micro-batches."""
 
 import asyncio
-import socket
 import urllib.request
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -18,9 +17,8 @@ from batchproof_server.rpc.fronts.completion_queue.server import CompletionQueue
 from batchproof_server.rpc.fronts.front import CallHead, MakeFront, Status
 from batchproof_server.rpc.settings import RpcSettings
 from support.bundles_on_disk import RAW, write_bundle
-from support.fakes import settle_loop, until
+from support.fakes import settle_loop
 from support.front_bench import CHAT, ECHO, HELD, REFUSAL, front_bench
-from support.raw_http2 import PREFACE, headers_frame, settings_frame
 from support.running import Running, failure, request, running
 
 SMALL = RpcSettings(max_message_bytes=1000, max_bytes_in_flight=2000, reading_counts_bytes=1000)
@@ -54,22 +52,6 @@ async def test_the_first_messages_are_read_at_once_and_none_of_a_server_that_is_
         assert await bench.call(ECHO)(b"read when it was looked at") != b""
         await settle_loop()
         assert front._port._poller._allowance.take()
-
-
-async def test_what_came_while_the_loop_was_busy_is_looked_at_in_one_turn(
-    make_front: MakeFront,
-) -> None:
-    calls = 200
-    async with front_bench(make_front) as bench:
-        assert await bench.call(ECHO)(b"") == b""
-        bench.gate.refuses.add(HELD)
-        host, _, port = bench.address.rpartition(":")
-        with socket.create_connection((host, int(port))) as connection:
-            # At once, as far as the loop is concerned, which has no turn in between.
-            heads = (headers_frame(HELD, 2 * number + 1) for number in range(calls))
-            connection.sendall(PREFACE + settings_frame() + b"".join(heads))
-            await until(lambda: len(bench.gate.looked) == calls)
-    assert bench.gate.lists <= 2
 
 
 async def test_a_gate_that_raises_costs_the_calls_that_it_was_asked_about_and_no_others(

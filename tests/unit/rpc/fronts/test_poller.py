@@ -12,6 +12,7 @@ from batchproof_server.rpc.fronts.completion_queue.arrived import HEAD, MESSAGE,
 from batchproof_server.rpc.fronts.completion_queue.poller import Poller
 from batchproof_server.rpc.fronts.completion_queue.private_api import cygrpc
 from batchproof_server.rpc.fronts.room import Allowance
+from support.fakes import until
 
 
 class Queue:
@@ -181,3 +182,41 @@ async def test_half_of_the_calls_that_were_asked_for_say_that_more_may_wait(head
     assert poller.has_more is (heads >= 128)
     poller.collect(0)
     assert poller.has_more is False
+
+
+class Backlog(QueueOfHeads):
+    """A core and its queue: hands out as many of the calls that wait as it was asked for."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__(heads)
+        self._asked = 0
+
+    def register_completion_queue(self, queue: object) -> None:
+        """Is told where its calls go."""
+
+    def start(self) -> None:
+        """Begins."""
+
+    def request_call(self, *_: object) -> None:
+        """Is asked."""
+        self._asked += 1
+
+    def poll(self, deadline: float | None = None) -> Any:
+        """The next call; the end where one would wait for ever."""
+        if self._asked:
+            self._asked -= 1
+            return super().poll(deadline)
+        ended = cygrpc.CompletionType.queue_shutdown
+        nothing = cygrpc.CompletionType.queue_timeout
+        return SimpleNamespace(completion_type=ended if deadline is None else nothing)
+
+
+async def test_what_came_during_a_long_turn_is_one_list() -> None:
+    taken: list[Arrived] = []
+    core = Backlog(200)
+    poller = Poller(core, frozenset(), Allowance(), lambda: False)
+    poller._queue = cast("Any", core)
+    poller.start(taken.append, taken.append, lambda: None)
+    await until(lambda: bool(taken))
+    (arrived,) = taken
+    assert len(arrived.heads) == 200
