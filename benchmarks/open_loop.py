@@ -10,7 +10,6 @@ and not counted.
 
 import json
 import math
-import random
 import sys
 import time
 from collections import Counter, deque
@@ -21,6 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from batchproof_client.loadtest.arrivals import OpenLoop, Phase, schedule
 from raw_connection import RawConnection, prefixed, wait
 
 # A call is named by its connection and its stream there.
@@ -146,11 +146,9 @@ class Sender:
 
 
 def instants(begin_s: float, rate_hz: float) -> Iterator[float]:
-    """Of a Poisson process, without end."""
-    at_s = begin_s
-    while True:
-        at_s += random.expovariate(rate_hz)
-        yield at_s
+    """Of a Poisson process, without end; the same for the same rate."""
+    load = OpenLoop((Phase(math.inf, rate_hz, rate_hz),))
+    return (begin_s + arrival.due_s for arrival in schedule(load))
 
 
 def measure(

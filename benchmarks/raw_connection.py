@@ -49,7 +49,7 @@ class RawConnection:
         host, _, port = address.rpartition(":")
         self._socket = socket.create_connection((host, int(port)))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setblocking(False)  # noqa: FBT003 - socket's own signature
+        self._socket.settimeout(0)
         no_table = _HEADER_TABLE_SIZE.to_bytes(2, "big") + bytes(4)
         wider = (_MOST_WINDOW_BYTES - _WINDOW_BYTES).to_bytes(4, "big")
         settings = frame(_SETTINGS, 0, 0, no_table)

@@ -33,10 +33,17 @@ REFUSAL: Final = Status(Code.FAILED_PRECONDITION, "größer\nals 100 %", (("why"
 
 
 class ClosedGate:
-    """Refuses every call of the methods that it was told of, and lets no other be looked at."""
+    """Refuses every call of the methods that it was told of, and lets no other be looked at.
+
+    Attributes:
+        refuses: these methods.
+        fault: is raised instead, where there is one.
+        looked: the calls that it was asked about.
+    """
 
     def __init__(self) -> None:
         self.refuses: set[str] = set()
+        self.fault: Exception | None = None
         self.looked: list[CallHead] = []
 
     def wants(self, method: str) -> bool:
@@ -50,6 +57,8 @@ class ClosedGate:
     def look(self, heads: Sequence[CallHead], let_in: LetIn) -> list[Status | None]:
         """Refuses them."""
         del let_in
+        if self.fault is not None:
+            raise self.fault
         self.looked += heads
         return [REFUSAL for _ in heads]
 
