@@ -38,9 +38,8 @@ def _recovery_s(
         due_s = instants(begun_s, rate_hz)
         overload = threading.Thread(target=sender.run, args=(due_s, ended_s), daemon=True)
         overload.start()
-        overload.join(
-            max(0.0, ended_s - time.perf_counter())
-        )  # it waits for its answers after that
+        # It waits for its answers after that.
+        overload.join(max(0.0, ended_s - time.perf_counter()))
         while (asked_s := time.perf_counter()) < ended_s + PATIENCE_S:
             if _is_answered(call, message, deadline_s) and time.perf_counter() - asked_s < quick_s:
                 break
