@@ -15,6 +15,7 @@ from batchproof_server.base.spans import TRACE_KEYS
 from batchproof_server.batching.connections import LetIn
 from batchproof_server.rpc.access import AUTHORIZATION, PRIORITY, Guard
 from batchproof_server.rpc.calls import Call, Calls, Method
+from batchproof_server.rpc.contents import NO_CONTENTS, Contents
 from batchproof_server.rpc.fronts.front import CallHead, Code
 from batchproof_server.rpc.gate import Gate, LoadShedder
 from batchproof_server.rpc.methods import Service
@@ -183,7 +184,7 @@ class RestAnswers:
             call.trailers.append((REQUEST_ID_KEY, call.request_id))
             return done.body
 
-        once = replace(method, check=_pass, parse=lambda _: message, behaviour=behave)
+        once = replace(method, scan=_pass, parse=lambda _: message, behaviour=behave)
         try:
             async with asyncio.timeout(self._calls.timeout_s(call)):
                 outcome = await self._calls.answer(once, call, b"")
@@ -242,9 +243,9 @@ def _methods(services: tuple[Service, ...]) -> Mapping[str, Method]:
     }
 
 
-def _pass(content: bytes) -> None:
+def _pass(content: bytes) -> tuple[bytes, Contents]:
     """The body was read already."""
-    del content
+    return content, NO_CONTENTS
 
 
 def _as_it_is(content: bytes) -> bytes:
