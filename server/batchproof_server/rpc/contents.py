@@ -1,6 +1,5 @@
 """Large contents stay in the bytes of a message: whoever parses it would copy them twice."""
 
-from collections.abc import Sequence
 from typing import Final
 
 # In bytes: from here on two copies cost more than cutting does.
@@ -23,14 +22,18 @@ class Contents:
 
     Args:
         token: begins every ticket.
-        views: of the message's bytes, read-only, by their numbers on the tickets.
     """
 
     __slots__ = ("_token", "_views")
 
-    def __init__(self, token: bytes, views: Sequence[memoryview]) -> None:
+    def __init__(self, token: bytes) -> None:
         self._token = token
-        self._views = views
+        self._views: list[memoryview] = []
+
+    def leave(self, content: memoryview) -> bytes:
+        """The ticket of content that stays where it is; nobody may change it from now on."""
+        self._views.append(content)
+        return self._token + (len(self._views) - 1).to_bytes(_NUMBER_BYTES)
 
     def of(self, field: bytes) -> bytes | memoryview:
         """What came in a field that the message holds, not copied where it is large."""
@@ -39,7 +42,7 @@ class Contents:
         return self._views[int.from_bytes(field[TOKEN_BYTES:])]
 
 
-NO_CONTENTS: Final = Contents(b"", ())
+NO_CONTENTS: Final = Contents(b"")
 
 
 class Cuts:
@@ -52,8 +55,7 @@ class Cuts:
 
     def __init__(self, message: bytes, token: bytes) -> None:
         self._message = message
-        self._token = token
-        self._views: list[memoryview] = []
+        self._contents = Contents(token)
         # From where to where, and what stands there instead.
         self._cuts: list[tuple[int, int, bytes]] = []
 
@@ -68,8 +70,7 @@ class Cuts:
         Returns:
             By how many bytes the message is shorter.
         """
-        ticket = self._token + len(self._views).to_bytes(_NUMBER_BYTES)
-        self._views.append(memoryview(self._message)[at:stop])
+        ticket = self._contents.leave(memoryview(self._message)[at:stop])
         return self._replace(size_at, stop, _varint(len(ticket)) + ticket)
 
     def shorten(self, size_at: int, at: int, size_bytes: int) -> int:
@@ -90,7 +91,7 @@ class Cuts:
             pieces += (left[at:start], by)
             at = stop
         pieces.append(left[at:])
-        return b"".join(pieces), Contents(self._token, self._views)
+        return b"".join(pieces), self._contents
 
 
 def _varint(number: int) -> bytes:
