@@ -80,7 +80,7 @@ def from_proto(tensor: pb.Tensor) -> Array:
     return from_bytes(dtype_of(tensor.data_type), tuple(tensor.shape), tensor.content)
 
 
-def from_bytes(dtype: np.dtype[Any], shape: tuple[int, ...], content: bytes) -> Array:
+def from_bytes(dtype: np.dtype[Any], shape: tuple[int, ...], content: bytes | memoryview) -> Array:
     """Reads dense, little-endian, row-major bytes as a read-only array, without a copy.
 
     Args:

@@ -13,6 +13,7 @@ from batchproof.compat import tensorflow_pb2 as tf
 from batchproof.tensors import TensorError, check_shape
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
+from batchproof_server.rpc.contents import NO_CONTENTS
 from batchproof_server.rpc.open_inference import tensors as open_inference_tensors
 from batchproof_server.rpc.tensorflow_serving import tensors as tensorflow_tensors
 from support.compat_requests import framed, shaped
@@ -39,7 +40,7 @@ arrays = st.sampled_from(DTYPES).flatmap(
 
 
 def read_serving(tensor: tf.TensorProto) -> Array:
-    return tensorflow_tensors.read_inputs({"x": tensor}, MAX_BYTES)["x"].array()
+    return tensorflow_tensors.read_inputs({"x": tensor}, MAX_BYTES, NO_CONTENTS)["x"].array()
 
 
 @given(arrays)
@@ -49,7 +50,7 @@ def test_an_array_survives_the_open_inference_protocol(array: Array) -> None:
     (written,) = response.outputs
     request = oip.ModelInferRequest(raw_input_contents=response.raw_output_contents)
     request.inputs.add(name="x", datatype=written.datatype, shape=written.shape)
-    read = open_inference_tensors.read_inputs(request)["x"].array()
+    read = open_inference_tensors.read_inputs(request, NO_CONTENTS)["x"].array()
     assert (read.dtype, read.shape) == (array.dtype, array.shape)
     assert read.tobytes() == array.tobytes()
 
@@ -126,7 +127,7 @@ def test_a_shape_of_any_size_costs_no_memory(
     """Whatever is said of the shape, no more than the bound is ever allocated."""
     number = tensorflow_tensors.dtype_number(np.dtype(dtype))
     tensor = tf.TensorProto(dtype=number, tensor_shape=shaped(*shape), int_val=values)
-    incoming = tensorflow_tensors.read_inputs({"x": tensor}, MAX_BYTES)["x"]
+    incoming = tensorflow_tensors.read_inputs({"x": tensor}, MAX_BYTES, NO_CONTENTS)["x"]
     try:
         check_shape(incoming.shape, np.dtype(dtype))
         read = incoming.array()
@@ -139,7 +140,7 @@ def test_a_shape_of_any_size_costs_no_memory(
 def _framed(raw: bytes, count: int) -> Any:
     request = oip.ModelInferRequest(raw_input_contents=[raw])
     request.inputs.add(name="x", datatype="BYTES", shape=[count])
-    return open_inference_tensors.read_inputs(request)["x"].strings()
+    return open_inference_tensors.read_inputs(request, NO_CONTENTS)["x"].strings()
 
 
 @pytest.mark.parametrize("value", [-1, 256])

@@ -26,6 +26,15 @@ FILES: Final[tuple[Any, ...]] = (
 )
 # Of a port of its own.
 MANAGEMENT: Final[tuple[Any, ...]] = (management_pb2.DESCRIPTOR,)
+# Those of which a field of bytes may be large enough to stay where it came.
+METHODS_OF_TENSORS: Final = (
+    "/batchproof.v1.PredictionService/Predict",
+    "/batchproof.v1.PredictionService/PredictStream",
+    "/batchproof.v1.PredictionService/Diagnose",
+    "/inference.GRPCInferenceService/ModelInfer",
+    "/inference.GRPCInferenceService/ModelStreamInfer",
+    "/tensorflow.serving.PredictionService/Predict",
+)
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 _WIRES: Final = {
     FieldDescriptor.CPPTYPE_DOUBLE: 1,

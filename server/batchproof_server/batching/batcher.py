@@ -127,11 +127,6 @@ class Batcher:
         return self._queue.waiting_rows >= self.max_batch_rows
 
     @property
-    def waiting_tasks(self) -> int:
-        """How many tasks wait for the device."""
-        return self._queue.waiting_tasks
-
-    @property
     def is_occupied(self) -> bool:
         """Whether the device is busy and has enough to do next without whoever comes now."""
         return not self._device.room and self._queue.has_enough

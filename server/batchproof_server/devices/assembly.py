@@ -1,18 +1,24 @@
 """The rows of a micro-batch put together before it is executed, and parted after it."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from batchproof_server.base.errors import BackendFailed
 from batchproof_server.base.signature import Array, Tensors
 
+# As malloc aligns, and numpy with it.
+_ALIGNED_BYTES: Final = 16
+
 
 def assemble(parts: Sequence[Tensors], bucket_rows: int) -> Tensors:
     """Concatenates the rows of ``parts`` in order and pads them up to ``bucket_rows``.
 
     The padding repeats the last real row: a row that the model is known to accept, which zeros or
-    noise are not. The arrays of a single part that fills the bucket are passed on as they are.
+    noise are not. The arrays of a single part that fills the bucket are passed on as they are, if
+    they begin where an allocation may: those of a message begin at any byte, and what a kernel
+    rounds must not depend on it.
 
     Args:
         parts: one or more, each with the same names, dtypes and row shapes, and with 1 or more
@@ -31,11 +37,16 @@ def assemble(parts: Sequence[Tensors], bucket_rows: int) -> Tensors:
 
 def _joined(arrays: list[Array], bucket_rows: int) -> Array:
     first = arrays[0]
-    if len(arrays) == 1 and first.shape[0] == bucket_rows:
+    if len(arrays) == 1 and first.shape[0] == bucket_rows and _begins_aligned(first):
         return first
     joined = np.empty((bucket_rows, *first.shape[1:]), first.dtype)
     fill(joined, arrays)
     return joined
+
+
+def _begins_aligned(array: Array) -> bool:
+    address: int = array.__array_interface__["data"][0]
+    return address % _ALIGNED_BYTES == 0
 
 
 def fill(target: Array, arrays: Sequence[Array]) -> None:

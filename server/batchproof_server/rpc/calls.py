@@ -25,6 +25,7 @@ from batchproof_server.batching.priorities import with_priority
 from batchproof_server.batching.replies import SHED_REASONS
 from batchproof_server.models.served import ServedModel
 from batchproof_server.rpc.cancellation import is_cancelled, is_late
+from batchproof_server.rpc.contents import NO_CONTENTS, Contents
 from batchproof_server.rpc.fronts.front import CallHead, Code, Metadata, Reply
 from batchproof_server.rpc.large_messages import QUICK_BYTES, LargeMessages
 from batchproof_server.rpc.pressure import Pressure
@@ -49,6 +50,7 @@ class Call:
         trailers: filled in on the way; the trailing metadata of an RPC that succeeds.
         metadata: as it came.
         size_bytes: of its message.
+        contents: that the message has tickets for.
     """
 
     request_id: str
@@ -58,6 +60,7 @@ class Call:
     trailers: list[tuple[str, str]] = field(default_factory=list)
     metadata: Metadata = ()
     size_bytes: int = 0
+    contents: Contents = NO_CONTENTS
 
     def note_model(self, model: ServedModel) -> None:
         """The version that answers is known.
@@ -82,7 +85,8 @@ class Method:
 
     Attributes:
         name: in records.
-        check: counts what is in the bytes before they are parsed; raises InvalidInput, DecodeError.
+        scan: counts what is in the bytes before they are parsed, and leaves large contents out of
+            them; raises InvalidInput, DecodeError.
         parse: from bytes to a message; raises DecodeError.
         behaviour: from that message to its answer.
         serialize: from the answer to bytes.
@@ -92,7 +96,7 @@ class Method:
     """
 
     name: str
-    check: Callable[[bytes], None]
+    scan: Callable[[bytes], tuple[bytes, Contents]]
     parse: Callable[[bytes], Any]
     behaviour: Behaviour
     serialize: Callable[[Any], bytes]
@@ -213,7 +217,7 @@ class Calls:
         if content is None:
             return self.refuse(method.name, InvalidInput(_NO_MESSAGE), _id_of(method, head), trace)
         try:
-            message = await self._read(method, content)
+            message, contents = await self._read(method, content)
         except DecodeError:
             return self.refuse(method.name, InvalidInput(_UNREADABLE), _id_of(method, head), trace)
         except InvalidInput as too_much:
@@ -233,6 +237,7 @@ class Calls:
             trace,
             metadata=head.metadata,
             size_bytes=len(content),
+            contents=contents,
         )
         is_full = self._pressure.is_full_for(head.peer, head.priority)
         under_way = self._pressure.begin_request(head.peer)
@@ -254,11 +259,11 @@ class Calls:
         self._finish_failed(method.name, call, self._clock.now_s() - started_s, failure)
         return failure
 
-    async def _read(self, method: Method, content: bytes) -> Any:
-        method.check(content)
+    async def _read(self, method: Method, content: bytes) -> tuple[Any, Contents]:
+        content, contents = method.scan(content)
         if len(content) <= QUICK_BYTES:
-            return method.parse(content)
-        return await self._large.parse(method.parse, content)
+            return method.parse(content), contents
+        return await self._large.parse(method.parse, content), contents
 
     # Asking the system lets other threads run, and costs two of their turns: so many at once.
     def _new_id(self) -> str:

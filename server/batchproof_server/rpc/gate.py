@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from batchproof_server.base.errors import QueueFull, ServingError
 from batchproof_server.base.priorities import Priority
@@ -43,16 +42,12 @@ class LoadShedder:
         return False
 
     def is_occupied(self) -> bool:
-        """Whether every version that answers has others to answer before whoever comes now.
-
-        Not while many are being decoded: threads are at work for them, and wake the loop anyhow.
-        """
-        waiting = 0
-        for model in self._versions.ready():
+        """Whether every version that answers has others to answer before whoever comes now."""
+        models = self._versions.ready()
+        for model in models:
             if not model.batcher.is_occupied:
                 return False
-            waiting += model.batcher.waiting_tasks
-        return 0 < self._pressure.under_way <= _MOST_ELSEWHERE * waiting
+        return bool(models)
 
     def check(
         self,
@@ -95,10 +90,6 @@ class LoadShedder:
         """Name and version when only one answers; else an empty name and 0."""
         models = self._versions.ready()
         return (models[0].name, models[0].version) if len(models) == 1 else ("", 0)
-
-
-# Of so many that are under way one at least waits for a device; others are executed or decoded.
-_MOST_ELSEWHERE: Final = 3
 
 
 # Contract

@@ -116,12 +116,12 @@ def _method(
     name, form = f"{records}{descriptor.name}", spec.stream
     if not spec.takes_large:
         limits = replace(limits, message_bytes=SMALL_MESSAGE_BYTES)
-    check, parse = WireScan(descriptor.input_type, limits).check, _parse(descriptor.input_type)
+    scan, parse = WireScan(descriptor.input_type, limits).read, _parse(descriptor.input_type)
     if form is None:
-        return Method(name, check, parse, spec.behaviour, response.SerializeToString, spec.id_field)
+        return Method(name, scan, parse, spec.behaviour, response.SerializeToString, spec.id_field)
     return Method(
         name,
-        check,
+        scan,
         lambda content: form.read(parse(content)),
         spec.behaviour,
         lambda answer: response.SerializeToString(form.write(answer)),

@@ -44,6 +44,8 @@ class WireLimits:
         unknown_bytes: of all fields together that the contract does not have.
         depth: messages within messages.
         message_bytes: of the whole; None leaves it to the front.
+        in_place: the full names of fields of bytes whose large contents stay where they came; who
+            reads them asks ``rpc.contents.Contents``.
     """
 
     fields: Mapping[str, FieldLimit] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class WireLimits:
     unknown_bytes: int = 1 << 16
     depth: int = 16
     message_bytes: int | None = None
+    in_place: frozenset[str] = frozenset()
 
     def of(self, full_name: str) -> FieldLimit:
         """The limit of a repeated field or map."""
@@ -63,21 +66,26 @@ class WireLimits:
 Fields: TypeAlias = dict[tuple[type[Message], str], FieldLimit]
 
 
-def limits_with_rows(max_rows: int, fields: Fields) -> WireLimits:
+def limits_with_rows(
+    max_rows: int, fields: Fields, in_place: tuple[type[Message], str] | None = None
+) -> WireLimits:
     """The limits of messages in which each row may have a part of its own.
 
     Args:
         max_rows: of one request.
         fields: that differ from the others.
+        in_place: the field whose large contents stay where they came.
 
     Raises:
         KeyError: there is no such field.
     """
-    by_name = {
-        message.DESCRIPTOR.fields_by_name[name].full_name: limit
-        for (message, name), limit in fields.items()
-    }
-    return WireLimits(by_name, parts=_OTHER_PARTS + 4 * max_rows)
+    by_name = {_full_name(*field): limit for field, limit in fields.items()}
+    stay = frozenset() if in_place is None else frozenset({_full_name(*in_place)})
+    return WireLimits(by_name, parts=_OTHER_PARTS + 4 * max_rows, in_place=stay)
+
+
+def _full_name(message: type[Message], name: str) -> str:
+    return message.DESCRIPTOR.fields_by_name[name].full_name
 
 
 def tensor_values(message: type[Message]) -> Fields:

@@ -29,6 +29,17 @@ def test_a_single_part_that_fills_the_bucket_is_not_copied() -> None:
     assert assemble([{"x": array}], 2)["x"] is array
 
 
+@pytest.mark.parametrize("offset", [1, 2, 3, 4, 8])
+def test_one_that_begins_at_any_byte_is_copied_to_where_an_array_may(offset: int) -> None:
+    given = np.empty(256, np.uint8)  # begins at a multiple of 16 bytes
+    given[offset : offset + 8] = rows(1, 2).view(np.uint8).reshape(-1)
+    array = np.ndarray((2, 1), np.float32, buffer=given, offset=offset)
+    alone = assemble([{"x": array}], 2)["x"]
+    assert not np.shares_memory(alone, given)
+    assert alone.flags.aligned
+    assert alone.tolist() == [[1], [2]]
+
+
 def test_parts_of_mixed_sizes_follow_each_other() -> None:
     joined = assemble([{"x": rows(1)}, {"x": rows(2, 3, 4)}, {"x": rows(5, 6)}], 8)
     assert joined["x"][:, 0].tolist() == [1, 2, 3, 4, 5, 6, 6, 6]

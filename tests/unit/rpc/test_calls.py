@@ -15,6 +15,7 @@ from batchproof_server.base.events import ShedRecord
 from batchproof_server.base.priorities import Priority
 from batchproof_server.batching.connections import Ahead, LetIn
 from batchproof_server.rpc.calls import Call, Calls, Method
+from batchproof_server.rpc.contents import NO_CONTENTS, Contents
 from batchproof_server.rpc.fronts.front import CallHead, Code, Reply
 from batchproof_server.rpc.gate import Gate, LoadShedder
 from batchproof_server.rpc.large_messages import QUICK_BYTES
@@ -37,10 +38,11 @@ async def say_who(_message: Any, call: Call) -> str:
     return call.request_id
 
 
-def check(content: bytes) -> None:
+def scan(content: bytes) -> tuple[bytes, Contents]:
     """Refuses what holds too much."""
     if content == b"too much":
         raise InvalidInput("too much came")
+    return content, NO_CONTENTS
 
 
 class Bench:
@@ -53,7 +55,7 @@ class Bench:
         self.calls = Calls(
             self.pressure, self.clock, self.recorder, lambda error, _: self.unforeseen.append(error)
         )
-        self.method = Method("C", check, parse, behaviour, str.encode, "id")
+        self.method = Method("C", scan, parse, behaviour, str.encode, "id")
 
     async def answer(self, content: bytes | None, head: CallHead = HEAD) -> Reply | Failure:
         """The outcome of one unary call."""

@@ -61,7 +61,7 @@ async def test_a_selector_keeps_what_was_set(
 def test_tensors_are_read_by_name_and_without_a_copy() -> None:
     array = np.arange(6, dtype=np.int16).reshape(2, 3)
     tensors = pb.NamedTensors(tensors={"a": to_proto(array), "b": to_proto(array.T)})
-    read = messages.read_tensors(tensors)
+    read = messages.read_tensors(tensors, Call("id", None))
     np.testing.assert_array_equal(read["a"], array)
     np.testing.assert_array_equal(read["b"], array.T)
     assert not read["a"].flags.writeable
@@ -70,7 +70,7 @@ def test_tensors_are_read_by_name_and_without_a_copy() -> None:
 def test_a_tensor_that_contradicts_itself_is_named() -> None:
     tensors = pb.NamedTensors(tensors={"x" * 100: pb.Tensor(data_type=99)})  # type: ignore[arg-type] # open enum
     with pytest.raises(InvalidInput, match=r'^input "x{80}\.\.\.": data_type is 99'):
-        messages.read_tensors(tensors)
+        messages.read_tensors(tensors, Call("id", None))
 
 
 async def test_scores_become_rows_and_executions_are_told() -> None:

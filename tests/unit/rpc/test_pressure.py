@@ -8,6 +8,7 @@ import pytest
 from batchproof_server.base.errors import DeadlineExceeded, QueueFull
 from batchproof_server.base.events import ShedRecord
 from batchproof_server.rpc.calls import Behaviour, Call, Calls, Method
+from batchproof_server.rpc.contents import NO_CONTENTS
 from batchproof_server.rpc.fronts.front import CallHead, Reply
 from batchproof_server.rpc.pressure import Pressure
 from batchproof_server.rpc.status import Failure
@@ -19,7 +20,7 @@ HEAD = CallHead(1, "/Predict", (), "ipv4:127.0.0.1:1", 10.0)
 
 async def answer(calls: Calls, work: Behaviour) -> Reply | Failure:
     """One request whose answer is the work of the test."""
-    method = Method("Predict", lambda _: None, bytes, work, lambda _: b"")
+    method = Method("Predict", lambda content: (content, NO_CONTENTS), bytes, work, lambda _: b"")
     head = HEAD._replace(deadline_s=10.0 + calls._clock.now_s())
     return await calls.answer(method, head, b"")
 

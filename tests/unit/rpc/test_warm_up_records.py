@@ -16,6 +16,7 @@ from batchproof.compat import tensorflow_serving_pb2 as pb
 from batchproof_server.base.errors import BackendFailed, ModelRefused
 from batchproof_server.base.signature import Signature, Tensors, TensorSpec
 from batchproof_server.models.recorded import execute_recorded
+from batchproof_server.rpc.contents import LARGE_BYTES
 from batchproof_server.rpc.tensorflow_serving.tensors import write_tensor
 from batchproof_server.rpc.tensorflow_serving.warm_up import (
     WARM_UP_NAME,
@@ -23,6 +24,7 @@ from batchproof_server.rpc.tensorflow_serving.warm_up import (
     read_warm_up,
     records_of,
 )
+from support.compat_requests import content
 
 FLOAT = np.dtype(np.float32)
 SIGNATURE = Signature((TensorSpec("x", FLOAT, (2,)),), (TensorSpec("y", FLOAT, (2,)),))
@@ -42,6 +44,12 @@ def log(array: Any = ((1, 2),), name: str = "x", signature: str = "") -> bytes:
     """One record."""
     request = pb.PredictRequest(model_spec=pb.ModelSpec(name="m", signature_name=signature))
     write_tensor(request.inputs[name], np.asarray(array, np.float32))
+    return pb.PredictionLog(predict_log=pb.PredictLog(request=request)).SerializeToString()
+
+
+def log_of_content(array: Any) -> bytes:
+    """One record, whose numbers are bytes."""
+    request = pb.PredictRequest(model_spec=pb.ModelSpec(name="m"), inputs={"x": content(array)})
     return pb.PredictionLog(predict_log=pb.PredictLog(request=request)).SerializeToString()
 
 
@@ -75,6 +83,14 @@ def test_the_requests_are_read_in_their_order(write: Callable[[bytes], Path]) ->
     one, two = read_warm_up(bundle, SIGNATURE)
     assert one["x"].tolist() == [[1, 2]]
     assert two["x"].tolist() == [[3, 4], [5, 6]]
+
+
+def test_a_request_that_is_large_is_read_as_the_others(write: Callable[[bytes], Path]) -> None:
+    array = np.arange(LARGE_BYTES // 4, dtype=np.float32).reshape(1, -1)
+    bundle = write(framed(log_of_content(array)))
+    wide = TensorSpec("x", FLOAT, (LARGE_BYTES // 4,))
+    (read,) = read_warm_up(bundle, Signature((wide,), SIGNATURE.outputs))
+    np.testing.assert_array_equal(read["x"], array)
 
 
 def test_a_bundle_without_records_has_none(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from support.every_method import (
 )
 
 ROWS = 256
-CHECKS = {path: method.check for path, method in published(ROWS).items()}
+CHECKS = {path: method.scan for path, method in published(ROWS).items()}
 MOST_PARTS = limits_with_rows(ROWS, {}).parts
 # Of one part: its tag and its length, of up to ten bytes each.
 MOST_READS = 20 * (MOST_PARTS + 1)
@@ -121,7 +121,7 @@ def test_neither_may_a_field_that_comes_once_come_so_often(case: str) -> None:
     "path", [path for path, each in methods().items() if each.input_type.fields]
 )
 def test_fields_that_nobody_knows_may_not_take_much(path: str) -> None:
-    check = CHECKS.get(path, WireScan(methods()[path].input_type, WireLimits()).check)
+    check = CHECKS.get(path, WireScan(methods()[path].input_type, WireLimits()).read)
     number = 1_000 << 3
     one = varint(number | 2) + varint(1 << 16) + bytes(1 << 16)
     assert refusal(check, one) == (
@@ -175,7 +175,7 @@ def test_as_many_rows_as_a_request_may_have_pass_and_those_near_are_left_to_who_
 
 
 def test_a_server_of_more_rows_takes_more_entries() -> None:
-    check = published(10_000)[PREDICT].check
+    check = published(10_000)[PREDICT].scan
     check(pb.PredictRequest(images=pb.EncodedImages(contents=[b""] * 10_000)).SerializeToString())
 
 
@@ -229,11 +229,11 @@ def test_packed_integers_are_counted_over_all_tensors_and_by_their_last_bytes() 
 
 def test_packed_sizes_of_a_shape_are_counted_by_the_fewest_that_take_so_many_bytes() -> None:
     scan = scan_of(pb.Tensor, other=FieldLimit(1))
-    scan.check(pb.Tensor(shape=[1] * 20).SerializeToString())
+    scan.read(pb.Tensor(shape=[1] * 20).SerializeToString())
     with pytest.raises(InvalidInput, match=r"Tensor\.shape has more than 2 entries"):
-        scan.check(pb.Tensor(shape=[1] * 21).SerializeToString())
+        scan.read(pb.Tensor(shape=[1] * 21).SerializeToString())
     with pytest.raises(InvalidInput, match=r"Tensor\.shape has more than 2 entries"):
-        scan.check(pb.Tensor(shape=[1]).SerializeToString() * 3)
+        scan.read(pb.Tensor(shape=[1]).SerializeToString() * 3)
 
 
 def test_only_repeated_numbers_of_a_message_are_values_of_a_tensor() -> None:
@@ -258,15 +258,15 @@ def test_messages_that_hold_each_other_are_followed_to_a_limit() -> None:
     value = struct_pb2.Value(number_value=1.0)
     for _ in range(3):
         value = struct_pb2.Value(list_value=struct_pb2.ListValue(values=[value]))
-    scan_of(struct_pb2.Value, depth=6).check(value.SerializeToString())
+    scan_of(struct_pb2.Value, depth=6).read(value.SerializeToString())
     with pytest.raises(InvalidInput, match="more than 5 messages within each other, expected 5"):
-        scan_of(struct_pb2.Value, depth=5).check(value.SerializeToString())
+        scan_of(struct_pb2.Value, depth=5).read(value.SerializeToString())
 
 
 def test_of_a_type_without_fields_any_bytes_of_a_message_are_taken_and_none_is_kept() -> None:
     method = published(ROWS)["/tensorflow.serving.PredictionService/Classify"]
     content = pb.Tensor(content=bytes(10_000_000)).SerializeToString()
-    method.check(content)
+    method.scan(content)
     assert method.parse(content).ByteSize() == 0
 
 

@@ -13,6 +13,7 @@ from batchproof.compat import inference_pb2 as pb
 from batchproof.v1 import prediction_pb2 as own
 from batchproof_server.application.config import Config
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.rpc.contents import NO_CONTENTS
 from batchproof_server.rpc.open_inference.tensors import read_inputs
 from batchproof_server.rpc.settings import RpcSettings
 from support.bundles_on_disk import RAW, picture, write_bundle
@@ -260,7 +261,7 @@ async def test_values_beyond_their_datatype_are_refused(
 
 def test_typed_halves_are_refused() -> None:
     request = _typed([1, 4], "FP16", fp32_contents=[1] * 4)
-    tensor = read_inputs(request)["image"]
+    tensor = read_inputs(request, NO_CONTENTS)["image"]
     with pytest.raises(InvalidInput, match="FP16 values are typed, expected raw_input_contents"):
         tensor.array()
 

@@ -12,6 +12,7 @@ import pytest
 
 from batchproof_server.application.config import Config
 from batchproof_server.proof.settings import ProofSettings
+from batchproof_server.rpc.contents import LARGE_BYTES
 from batchproof_server.web.settings import WebSettings
 from support.bundles_on_disk import RAW, picture, write_bundle
 from support.compat_requests import infer, infer_images, open_inference, outputs_of
@@ -98,6 +99,19 @@ async def test_the_bits_are_those_of_grpc(serving: Running) -> None:
     ]
     assert sizes == [24, 24]
     assert in_binary.body[length:] == b"".join(expected[name] for name in wanted)
+
+
+@pytest.mark.parametrize("id_", ["a", "ab", "abc", "abcd"])
+async def test_large_tensors_in_binary_are_answered_wherever_they_begin(
+    tmp_path: Path, id_: str
+) -> None:
+    size = LARGE_BYTES // 4 + 1
+    write_bundle(tmp_path / "raw" / "1", RAW, shape=(size,))
+    rows = (np.arange(2 * size) % 251).reshape(2, size).astype(np.float32)
+    body, headers = behind(asking(binary_input(rows.tobytes(), [2, size]), id=id_), rows.tobytes())
+    async with running(tmp_path, Config(web=WebSettings(enabled=True))) as serving:
+        reply = await ask(serving.web, "/v2/models/raw/infer", body, headers=headers)
+    assert reply.json()["outputs"][0]["data"] == (2 * rows[:, :3] + 1).ravel().tolist()
 
 
 @pytest.mark.parametrize(

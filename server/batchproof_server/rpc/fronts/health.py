@@ -75,7 +75,7 @@ def _service(content: bytes | None) -> str | Status:
     if content is None:
         return _UNREADABLE
     try:
-        _SCAN.check(content)
+        _SCAN.read(content)
         return health_pb2.HealthCheckRequest.FromString(content).service
     except DecodeError:
         return _UNREADABLE

@@ -39,7 +39,7 @@ def reflection_routes(services: Iterable[ServiceDescriptor]) -> dict[str, ServeS
         del head
         while (content := await messages.read()) is not None:
             try:
-                scan.check(content)
+                scan.read(content)
                 request = reflection_pb2.ServerReflectionRequest.FromString(content)
             except DecodeError:
                 return Status(Code.INVALID_ARGUMENT, "the message cannot be read")

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from batchproof.tensors import TensorError, from_proto
+from batchproof.tensors import TensorError
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput
 from batchproof_server.base.signature import Array
 from batchproof_server.models.versions import Versions
 from batchproof_server.offline.diagnosing.desk import DiagnosisDesk, PictureQuestion, Report
 from batchproof_server.rpc.calls import Call
-from batchproof_server.rpc.native.messages import read_selector
+from batchproof_server.rpc.native.messages import read_selector, read_tensor
 
 _MAX_NAME_CHARACTERS: Final = 1_024
 
@@ -50,16 +50,16 @@ def _read(message: pb.DiagnoseRequest, call: Call) -> PictureQuestion:
         name=message.name or "picture",
         encoded=message.image,
         label=message.label,
-        tensor=_array("tensor", message.tensor) if message.HasField("tensor") else None,
-        scores=_array("scores", message.scores) if message.HasField("scores") else None,
+        tensor=_array("tensor", message.tensor, call) if message.HasField("tensor") else None,
+        scores=_array("scores", message.scores, call) if message.HasField("scores") else None,
         wants_page=message.return_page,
         timeout_s=call.timeout_s,
     )
 
 
-def _array(name: str, tensor: pb.Tensor) -> Array:
+def _array(name: str, tensor: pb.Tensor, call: Call) -> Array:
     try:
-        array = from_proto(tensor)
+        array = read_tensor(tensor, call)
     except TensorError as fault:
         raise InvalidInput(f"{name}: {fault}") from fault
     if array.dtype.kind not in "iuf":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from batchproof.tensors import TensorError, fill, from_proto
+from batchproof.tensors import TensorError, dtype_of, fill, from_bytes
 from batchproof.v1 import prediction_pb2 as pb
 from batchproof_server.base.errors import InvalidInput, NotImplementedYet, cut
 from batchproof_server.base.scores import Scores
@@ -41,20 +41,29 @@ def read_selector(selector: pb.ModelSelector, call: Call) -> ModelSelector:
             return ModelSelector(selector.name)
 
 
-def read_tensors(tensors: pb.NamedTensors) -> dict[str, Array]:
+def read_tensors(tensors: pb.NamedTensors, call: Call) -> dict[str, Array]:
     """The input tensors, as read-only views of the message.
 
     Raises:
         InvalidInput: a tensor's dtype, shape and bytes contradict each other.
     """
-    return {name: _tensor(name, tensors.tensors[name]) for name in tensors.tensors}
+    arrays = {}
+    for name in tensors.tensors:
+        try:
+            arrays[name] = read_tensor(tensors.tensors[name], call)
+        except TensorError as fault:
+            raise InvalidInput(f'input "{cut(name)}": {fault}') from fault
+    return arrays
 
 
-def _tensor(name: str, tensor: pb.Tensor) -> Array:
-    try:
-        return from_proto(tensor)
-    except TensorError as fault:
-        raise InvalidInput(f'input "{cut(name)}": {fault}') from fault
+def read_tensor(tensor: pb.Tensor, call: Call) -> Array:
+    """A tensor, as a read-only view of the message.
+
+    Raises:
+        TensorError: as ``batchproof.tensors.from_bytes`` and ``dtype_of`` say.
+    """
+    content = call.contents.of(tensor.content)
+    return from_bytes(dtype_of(tensor.data_type), tuple(tensor.shape), content)
 
 
 def read_request(
@@ -78,7 +87,7 @@ def read_request(
     if kind == "tensors":
         if options.HasField("tta"):
             raise InvalidInput("options.tta: the request has tensors, expected images")
-        tensors = read_tensors(message.tensors)
+        tensors = read_tensors(message.tensors, call)
         for array in tensors.values():
             call.trace.rows = max(call.trace.rows, array.shape[0] if array.ndim else 0)
         return PredictRequest(

@@ -95,4 +95,4 @@ def _limits(max_rows: int) -> WireLimits:
         (pb.Tensor, "shape"): FieldLimit(MAX_DIMENSIONS),
         (pb.TestTimeAugmentation, "views"): FieldLimit(MAX_VIEWS),
     }
-    return limits_with_rows(max_rows, fields)
+    return limits_with_rows(max_rows, fields, in_place=(pb.Tensor, "content"))

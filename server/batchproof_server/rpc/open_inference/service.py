@@ -214,7 +214,8 @@ def _limits(max_rows: int) -> WireLimits:
         (pb.InferTensorContents, "bytes_contents"): FieldLimit(max_rows),
         (pb.ModelInferRequest.InferInputTensor, "shape"): FieldLimit(MAX_DIMENSIONS),
     }
-    return limits_with_rows(max_rows, fields)
+    in_place = (pb.ModelInferRequest, "raw_input_contents")
+    return limits_with_rows(max_rows, fields, in_place)
 
 
 async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
@@ -222,7 +223,6 @@ async def _refuse(name: str, sentence: str, request: Any, call: Call) -> Any:
     raise NotImplementedYet(f"{name}: {sentence}")
 
 
-# Raw contents are copied out of the message once they are looked at.
 def _read(
     model: ServedModel,
     request: pb.ModelInferRequest,
@@ -230,7 +230,7 @@ def _read(
     deadline_s: float,
     tta: TtaRequest | None,
 ) -> PredictRequest:
-    return read_request(model, read_inputs(request), call, deadline_s, tta=tta)
+    return read_request(model, read_inputs(request, call.contents), call, deadline_s, tta=tta)
 
 
 def _write_prediction(

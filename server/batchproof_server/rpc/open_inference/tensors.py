@@ -12,6 +12,7 @@ from batchproof.tensors import TensorError, from_bytes
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array
 from batchproof_server.base.unguarded import unguarded
+from batchproof_server.rpc.contents import Contents
 from batchproof_server.rpc.intake import Incoming
 
 BYTES = "BYTES"
@@ -53,7 +54,7 @@ class InferTensor:
     """
 
     message: pb.ModelInferRequest.InferInputTensor
-    raw: bytes | None
+    raw: bytes | memoryview | None
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
@@ -113,7 +114,7 @@ class InferTensor:
             return self._values("bytes_contents")
         return list(self._framed(self.raw, math.prod(self.shape)))
 
-    def _framed(self, raw: bytes, count: int) -> Iterable[bytes]:
+    def _framed(self, raw: bytes | memoryview, count: int) -> Iterable[bytes]:
         """Each byte string comes after its length, 4 bytes, little-endian."""
         end = 0
         for number in range(count):
@@ -125,7 +126,7 @@ class InferTensor:
                 raise self._fault(
                     f"element {number} is {end - start} bytes, only {len(raw) - start} are left"
                 )
-            yield raw[start:end]
+            yield bytes(raw[start:end])
         if end != len(raw):
             raise self._fault(f"{len(raw) - end} bytes come after the last of {count} elements")
 
@@ -133,14 +134,20 @@ class InferTensor:
         return InvalidInput(f'input "{cut(self.message.name)}": {sentence}')
 
 
-def read_inputs(request: pb.ModelInferRequest) -> dict[str, Incoming]:
+def read_inputs(request: pb.ModelInferRequest, contents: Contents) -> dict[str, Incoming]:
     """The inputs by name; nothing of their content is read.
+
+    Args:
+        request: the message.
+        contents: that it has tickets for.
 
     Raises:
         InvalidInput: raw and typed contents are mixed, their number is wrong, a datatype is
             unknown, or a name comes twice.
     """
-    raws: Sequence[bytes | None] = request.raw_input_contents
+    raws: Sequence[bytes | memoryview | None] = [
+        contents.of(raw) for raw in request.raw_input_contents
+    ]
     if not raws:
         raws = [None] * len(request.inputs)
     elif len(raws) != len(request.inputs):
@@ -156,7 +163,9 @@ def read_inputs(request: pb.ModelInferRequest) -> dict[str, Incoming]:
 
 
 def _check_input(
-    message: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, others: dict[str, Incoming]
+    message: pb.ModelInferRequest.InferInputTensor,
+    raw: bytes | memoryview | None,
+    others: dict[str, Incoming],
 ) -> None:
     name = cut(message.name)
     if message.name in others:

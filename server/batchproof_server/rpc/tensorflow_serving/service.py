@@ -87,7 +87,7 @@ class TensorFlowServing:
             named = signature_name(request.model_spec, model)
             names = _wanted(request, model)
             _check_inputs(request, model)
-            inputs = read_inputs(request.inputs, self._max_tensor_bytes)
+            inputs = read_inputs(request.inputs, self._max_tensor_bytes, call.contents)
             read = partial(read_request, model, inputs, call, deadline_s)
             asked = await self._predictor.read(read, call.size_bytes)
             prediction = await self._predictor.predict(asked)

@@ -11,6 +11,7 @@ from batchproof.tensors import MAX_DIMENSIONS, TensorError, from_bytes
 from batchproof_server.base.errors import InvalidInput, cut
 from batchproof_server.base.signature import Array, TensorSpec
 from batchproof_server.base.unguarded import unguarded
+from batchproof_server.rpc.contents import NO_CONTENTS, Contents
 from batchproof_server.rpc.intake import Incoming
 from batchproof_server.rpc.wire_limits import (
     FieldLimit,
@@ -52,7 +53,7 @@ def limits_of_tensors(max_rows: int) -> WireLimits:
         (pb.TensorProto, "string_val"): FieldLimit(max_rows),
         (pb.TensorShapeProto, "dim"): FieldLimit(MAX_DIMENSIONS),
     }
-    return limits_with_rows(max_rows, fields)
+    return limits_with_rows(max_rows, fields, in_place=(pb.TensorProto, "tensor_content"))
 
 
 def dtype_number(dtype: np.dtype[Any]) -> pb.DataType:
@@ -66,11 +67,13 @@ class ServingTensor:
 
     Attributes:
         max_bytes: of the array that typed values may stand for.
+        contents: that the message has tickets for.
     """
 
     name: str
     message: pb.TensorProto
     max_bytes: int
+    contents: Contents = NO_CONTENTS
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
@@ -92,7 +95,7 @@ class ServingTensor:
         """
         dtype, field, wide = _DTYPES[self.message.dtype]
         values = self._values(field)
-        content = self.message.tensor_content
+        content = self.contents.of(self.message.tensor_content)
         if content or not (values or math.prod(self.shape)):
             try:
                 return from_bytes(np.dtype(dtype), self.shape, content)
@@ -157,20 +160,25 @@ class ServingTensor:
         return InvalidInput(f'input "{cut(self.name)}": {sentence}')
 
 
-def read_inputs(messages: Mapping[str, pb.TensorProto], max_bytes: int) -> dict[str, Incoming]:
+def read_inputs(
+    messages: Mapping[str, pb.TensorProto], max_bytes: int, contents: Contents
+) -> dict[str, Incoming]:
     """The inputs by name; nothing of their content is read.
 
     Args:
         messages: by name.
         max_bytes: of the array that typed values may stand for.
+        contents: that the messages have tickets for.
 
     Raises:
         InvalidInput: a dtype or rank is unknown.
     """
-    return {name: _input(name, messages[name], max_bytes) for name in messages}
+    for name in messages:
+        _check_kind(name, messages[name])
+    return {name: ServingTensor(name, messages[name], max_bytes, contents) for name in messages}
 
 
-def _input(name: str, message: pb.TensorProto, max_bytes: int) -> Incoming:
+def _check_kind(name: str, message: pb.TensorProto) -> None:
     if message.dtype != pb.DT_STRING and message.dtype not in _DTYPES:
         known = ", ".join(pb.DataType.Name(number) for number in (*_DTYPES, pb.DT_STRING))
         raise InvalidInput(
@@ -178,7 +186,6 @@ def _input(name: str, message: pb.TensorProto, max_bytes: int) -> Incoming:
         )
     if message.tensor_shape.unknown_rank:
         raise InvalidInput(f'input "{cut(name)}": its rank is unknown, expected a shape')
-    return ServingTensor(name, message, max_bytes)
 
 
 def write_tensor(tensor: pb.TensorProto, array: Array) -> None:

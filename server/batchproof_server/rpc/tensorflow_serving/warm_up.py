@@ -67,8 +67,8 @@ def _inputs(number: int, record: bytes, signature: Signature) -> Tensors:
     if number > _MAX_RECORDS:
         raise InvalidInput(f"it is one too many, expected {_MAX_RECORDS} at most")
     try:
-        _SCAN.check(record)
-        log = pb.PredictionLog.FromString(record)
+        content, contents = _SCAN.read(record)
+        log = pb.PredictionLog.FromString(content)
     except DecodeError as fault:
         raise InvalidInput("it is no PredictionLog") from fault
     if log.WhichOneof("log_type") is None:
@@ -77,7 +77,7 @@ def _inputs(number: int, record: bytes, signature: Signature) -> Tensors:
     name = request.model_spec.signature_name
     if name not in _SIGNATURES:
         raise InvalidInput(f'its signature is "{cut(name)}", expected "serving_default"')
-    inputs = read_inputs(request.inputs, _MAX_TENSOR_BYTES)
+    inputs = read_inputs(request.inputs, _MAX_TENSOR_BYTES, contents)
     strings = [each for each, tensor in inputs.items() if tensor.dtype is None]
     if strings:
         raise InvalidInput(f'input "{cut(strings[0])}" is byte strings, expected numbers')

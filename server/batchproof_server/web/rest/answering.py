@@ -172,7 +172,9 @@ class RestAnswers:
         self, route: Route, method: Method, call: CallHead, head: RestHead, body: bytes
     ) -> RestAnswer:
         read = partial(route.endpoint.read, route.asked(head.headers, body))
-        message, write = await self._off_loop.run(read, copied_bytes=_PARSED_TIMES * len(body))
+        message, write, contents = await self._off_loop.run(
+            read, copied_bytes=_PARSED_TIMES * len(body)
+        )
         written: list[Written] = []
 
         async def behave(message: Any, call: Call) -> bytes:
@@ -183,7 +185,12 @@ class RestAnswers:
             call.trailers.append((REQUEST_ID_KEY, call.request_id))
             return done.body
 
-        once = replace(method, check=_pass, parse=lambda _: message, behaviour=behave)
+        once = replace(
+            method,
+            scan=lambda _: (b"", contents),
+            parse=lambda _: message,
+            behaviour=behave,
+        )
         try:
             async with asyncio.timeout(self._calls.timeout_s(call)):
                 outcome = await self._calls.answer(once, call, b"")
@@ -240,11 +247,6 @@ def _methods(services: tuple[Service, ...]) -> Mapping[str, Method]:
         for service in services
         for path, method in service.methods.items()
     }
-
-
-def _pass(content: bytes) -> None:
-    """The body was read already."""
-    del content
 
 
 def _as_it_is(content: bytes) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from batchproof_server.base.errors import InvalidInput
+from batchproof_server.rpc.contents import NO_CONTENTS, Contents
 from batchproof_server.web.rest.exchange import JSON, Headers
 
 
@@ -46,10 +47,12 @@ class ReadRequest(NamedTuple):
     Attributes:
         message: what the method takes.
         write: makes the body of what the method answers.
+        contents: that the message has tickets for.
     """
 
     message: Any
     write: Callable[[Any], Written]
+    contents: Contents = NO_CONTENTS
 
 
 # Raises ServingError.

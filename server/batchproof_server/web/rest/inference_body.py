@@ -1,6 +1,7 @@
 """The bodies of inference in the Open Inference Protocol v2: JSON, and binary tensors behind it."""
 
 import math
+import secrets
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 from batchproof.compat import inference_pb2 as pb
 from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import InvalidInput, cut
+from batchproof_server.rpc.contents import LARGE_BYTES, TOKEN_BYTES, Contents
 from batchproof_server.rpc.open_inference.tensors import BYTES, InferTensor, dtype_of
 from batchproof_server.web.rest.endpoint import ReadRequest, RestAsked, Written
 from batchproof_server.web.rest.exchange import BINARY
@@ -42,12 +44,12 @@ def read_infer(asked: RestAsked) -> ReadRequest:
     for wanted in _objects(body, "outputs"):
         output = request.outputs.add(name=_text(wanted, "name", "an output"))
         _read_parameters(output.parameters, wanted, f'output "{cut(output.name)}"', (_BINARY,))
-    end = 0
+    end, contents = 0, Contents(secrets.token_bytes(TOKEN_BYTES))
     for given in _objects(body, "inputs"):
-        end = _read_input(request, given, rest, end)
+        end = _read_input(request, given, rest, end, contents)
     if end != len(rest):
         raise InvalidInput(f"{len(rest) - end} bytes come after the binary data of the inputs")
-    return ReadRequest(request, partial(write_infer, _binary_outputs(body)))
+    return ReadRequest(request, partial(write_infer, _binary_outputs(body)), contents)
 
 
 def _binary_outputs(body: Mapping[str, Any]) -> Callable[[str], bool]:
@@ -79,7 +81,11 @@ _MOST_DIGITS: Final = 18
 
 
 def _read_input(
-    request: pb.ModelInferRequest, given: Mapping[str, Any], rest: memoryview, begin: int
+    request: pb.ModelInferRequest,
+    given: Mapping[str, Any],
+    rest: memoryview,
+    begin: int,
+    contents: Contents,
 ) -> int:
     """Adds an input; where its bytes end."""
     tensor = request.inputs.add(
@@ -98,7 +104,8 @@ def _read_input(
     if not _is_whole(size) or not 0 <= size <= len(rest) - begin:
         left = len(rest) - begin
         raise InvalidInput(f"{name}: {_SIZE} is {cut(str(size))}, and {left} bytes are left")
-    request.raw_input_contents.append(bytes(rest[begin : begin + size]))
+    raw = rest[begin : begin + size]
+    request.raw_input_contents.append(contents.leave(raw) if size >= LARGE_BYTES else bytes(raw))
     return begin + int(size)
 
 
