@@ -1,6 +1,7 @@
 """The benchmarks, as ratios: measures, writes the figures as JSON, and makes the page of them.
 
     python benchmarks/run.py [--scenarios "a e"] [--seconds 1.5] [--repeats 3] [--page-only]
+                             [--to docs]
 
 Servers and the in-process ceilings run on the first core with one engine thread, the load on the
 second. What is not measured again keeps its figures.
@@ -37,9 +38,9 @@ from results import SCHEMA, Outcome, outcome_from_json
 from subjects import KEPT
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
-FIGURES: Final = DOCS / "performance.json"
-NOTES: Final = DOCS / "performance-notes.md"
-PAGE: Final = DOCS / "performance.md"
+FIGURES: Final = "performance.json"
+NOTES: Final = "performance-notes.md"
+PAGE: Final = "performance.md"
 SCENARIOS: Final[Mapping[str, Callable[[Bench], Outcome]]] = {
     "a": ceiling.run,
     "b": added_latency.run,
@@ -64,7 +65,9 @@ def main() -> int:
         known = " ".join(SCENARIOS)
         print(f"no scenario {' '.join(sorted(unknown))}; there are {known}", file=sys.stderr)
         return 2
-    results = json.loads(FIGURES.read_text()) if FIGURES.exists() else {"scenarios": {}}
+    docs: Path = arguments.to
+    figures = docs / FIGURES
+    results = json.loads(figures.read_text()) if figures.exists() else {"scenarios": {}}
     KEPT.mkdir(parents=True, exist_ok=True)
     if not arguments.page_only:
         results["schema"] = SCHEMA
@@ -72,8 +75,8 @@ def main() -> int:
         for letter in arguments.scenarios.split() or SCENARIOS:
             results["scenarios"][letter] = _measured(letter, bench)
             # After each: an interrupted run keeps what it has.
-            FIGURES.write_text(json.dumps(results, indent=1) + "\n")
-    _write_page(results)
+            figures.write_text(json.dumps(results, indent=1) + "\n")
+    _write_page(docs, results)
     return 0
 
 
@@ -83,6 +86,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.5, help="of one measurement")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement")
     parser.add_argument("--page-only", action="store_true", help="measure nothing")
+    parser.add_argument("--to", type=Path, default=DOCS, help="a folder, for figures and page")
     return parser.parse_args()
 
 
@@ -103,13 +107,14 @@ def _measured(letter: str, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _write_page(results: Mapping[str, Any]) -> None:
+def _write_page(docs: Path, results: Mapping[str, Any]) -> None:
     for each in results["scenarios"].values():
         for chart in outcome_from_json(each["outcome"]).charts:
-            charts.draw(chart, DOCS / "images")
-    notes = NOTES.read_text(encoding="utf-8") if NOTES.exists() else ""
-    PAGE.write_text(page(results, notes), encoding="utf-8")
-    print(f"wrote {FIGURES.name}, {PAGE.name} and their charts")
+            charts.draw(chart, docs / "images")
+    notes = docs / NOTES
+    text = notes.read_text(encoding="utf-8") if notes.exists() else ""
+    (docs / PAGE).write_text(page(results, text), encoding="utf-8")
+    print(f"wrote {FIGURES}, {PAGE} and their charts")
 
 
 def _print(letter: str, outcome: Outcome) -> None:
