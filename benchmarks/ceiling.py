@@ -1,43 +1,18 @@
 """(a) What is served of what the engine can do, over model size, engine and concurrency."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from bench import Bench
 from measuring import Figures, interleaved, medians, ratio
 from processes import Ceiling, Server, closed_loop, in_process, served
-from results import Aim, Cell, Chart, Outcome, Table
+from results import Cell, Chart, Outcome, Table
 from subjects import ALL, Subject, affine_small
 
 CONCURRENCY: Final = (1, 4, 16, 32, 64)
 TENSORFLOW: Final = "tensorflow"
 OPENVINO: Final = "openvino"
 _NO_ENGINE: Final = "auto"
-_LONE_MORE_MS: Final = 0.8
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What is owed for a model on OpenVINO.
-
-    Attributes:
-        concurrency: at which the share of the engine's own loop is judged.
-        share: of it.
-        is_lone: whether a lone request is judged too.
-    """
-
-    concurrency: int
-    share: float
-    is_lone: bool = field(default=False, kw_only=True)
-
-
-_WANTED: Final = {
-    "EfficientNet-Lite0, uint8": _Wanted(16, 0.93, is_lone=True),
-    "EfficientNet-Lite0, float32": _Wanted(16, 0.88),
-    "MobileNetV2, uint8": _Wanted(16, 0.93, is_lone=True),
-    "MobileNetV2, float32": _Wanted(16, 0.88),
-    "small CNN": _Wanted(32, 0.82),
-}
 
 
 @dataclass(frozen=True)
@@ -86,26 +61,6 @@ class _Measured:
             for concurrency, rounds in self.rounds.items()
         ]
 
-    def aims(self) -> list[Aim]:
-        """What is owed of it, on the engine that the server chooses by itself."""
-        label = self.subject.label
-        wanted = next((each for name, each in _WANTED.items() if label.startswith(name)), None)
-        if wanted is None or self.engine != OPENVINO:
-            return []
-        at = wanted.concurrency
-        text = f"{self.label}: served of the engine's own loop at concurrency {at}"
-        share = Aim(text, self.share(at), wanted.share)
-        return [share, self._lone()] if wanted.is_lone else [share]
-
-    def _lone(self) -> Aim:
-        text = f"{self.label}: a lone request's p50 less the engine's own time of one row, ms"
-        pairs = zip(self.rounds[1], self.alone[1], strict=True)
-        more = [
-            {"more_ms": served_as["p50_ms"] - 1e3 / bare["images_per_s"]}
-            for served_as, bare in pairs
-        ]
-        return Aim(text, medians(more)["more_ms"], _LONE_MORE_MS, at_least=False)
-
 
 def run(bench: Bench) -> Outcome:
     """Measures every model on each engine."""
@@ -125,10 +80,9 @@ def run(bench: Bench) -> Outcome:
         how="One image in a request, closed loop; the function of the best micro-batch called in a "
         "loop on the server's core. A share is the median of the shares of rounds side by side. "
         "OpenVINO is the engine that the server takes by itself where its proof allows; the chart "
-        "shows it.",
+        "shows it. What is owed is measured in (m).",
         tables=(Table("Images/s, and the share of the engine's own loop", _COLUMNS, rows),),
         charts=(Chart("performance-ceiling", title, "concurrency", "share", lines, log_x=True),),
-        aims=tuple(aim for each in measured for aim in each.aims()),
     )
 
 

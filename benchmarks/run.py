@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import added_latency
 import bare
+import beside_engine
 import ceiling
 import charts
 import cold_start
@@ -54,6 +55,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Bench], Outcome]]] = {
     "j": rest.run,
     "k": two_cores.run,
     "l": bare.run,
+    "m": beside_engine.run,
 }
 
 
