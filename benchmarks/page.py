@@ -20,7 +20,7 @@ $ make bench
 $ make bench SCENARIOS="a e"
 ```
 
-The first command takes about 50 minutes. The second measures two scenarios again and keeps the
+The first command takes about 70 minutes. The second measures two scenarios again and keeps the
 others.
 """
 
