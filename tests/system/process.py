@@ -29,6 +29,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 _POLL_S = 0.02
+_BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def until(what: str, condition: Callable[[], Value | None]) -> Value:
@@ -64,8 +65,19 @@ def run(
     *arguments: str | Path, variables: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Runs a command of the server that is expected to end by itself."""
+    return _ended(command(*arguments), variables)
+
+
+def run_benchmark(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a program of benchmarks/ to its end."""
+    return _ended([sys.executable, str(_BENCHMARKS / script), *arguments])
+
+
+def _ended(
+    line: list[str], variables: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command(*arguments),
+        line,
         capture_output=True,
         text=True,
         check=False,

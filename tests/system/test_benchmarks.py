@@ -1,36 +1,24 @@
 """The benchmarks measure answers of real servers, and write what they measured."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from batchproof.v1 import prediction_pb2 as pb
 from support.patience import PATIENCE_S
 from system.bundles import samples
-from system.process import ServerProcess, environment
-
-ROOT = Path(__file__).resolve().parents[2]
+from system.process import ServerProcess, run_benchmark
 
 
-def benchmark(*arguments: str) -> str:
+def benchmark(script: str, *arguments: str) -> str:
     """What a benchmark prints that succeeds."""
-    ended = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-        env=environment(),
-    )
+    ended = run_benchmark(script, *arguments)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
 def test_a_scenario_leaves_its_figures_and_a_page(tmp_path: Path) -> None:
     options = ("--scenarios=b", "--seconds=0.1", "--repeats=1", f"--to={tmp_path}")
-    benchmark("benchmarks/run.py", *options)
+    benchmark("run.py", *options)
     measured = json.loads((tmp_path / "performance.json").read_text())["scenarios"]["b"]
     (table,) = measured["outcome"]["tables"]
     for _, side, *figures in table["rows"]:
@@ -48,7 +36,7 @@ def test_an_open_loop_counts_how_its_calls_ended(embedded: ServerProcess, tmp_pa
         files[-1].write_bytes(request.SerializeToString())
     rate_hz, seconds, deadline_s = "20", "3", str(PATIENCE_S)
     options = (embedded.grpc, rate_hz, seconds, deadline_s, *map(str, files))
-    printed = benchmark("benchmarks/open_loop.py", *options)
+    printed = benchmark("open_loop.py", *options)
     total = json.loads(printed)
     assert total["codes"] == {"OK": total["requests"]}
     assert total["requests"] > 0

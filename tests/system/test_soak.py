@@ -1,15 +1,11 @@
 """A soak of seconds: everything is on, every caller comes, and nothing is lost or wrong."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from support.patience import PATIENCE_S
 from system.bundles import write_image_model
-from system.process import environment
+from system.process import run_benchmark
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 4
 CALLERS = 11
 OTHERS = ("cancelling", "garbage", "half asking", "metrics", "operating", "vanishing")
@@ -17,15 +13,7 @@ OTHERS = ("cancelling", "garbage", "half asking", "metrics", "operating", "vanis
 
 def test_a_soak_loses_nothing_and_prints_the_slopes(tmp_path: Path) -> None:
     bundle = write_image_model(tmp_path / "pictures" / "1")
-    ended = subprocess.run(
-        [sys.executable, "benchmarks/soak.py", f"--minutes={SECONDS / 60}", f"--bundle={bundle}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-        env=environment(),
-    )
+    ended = run_benchmark("soak.py", f"--minutes={SECONDS / 60}", f"--bundle={bundle}")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr == ""
     assert ended.stdout.endswith("\nnothing was lost\n")

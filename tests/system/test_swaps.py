@@ -5,20 +5,16 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from support.model_fixtures import save_function
-from support.patience import PATIENCE_S
 from system.bundles import write_affine
 from system.conftest import Serve
-from system.process import SERVING, ServerProcess, environment, until
+from system.process import SERVING, ServerProcess, run_benchmark, until
 
-ROOT = Path(__file__).resolve().parents[2]
 LATEST = {"BATCHPROOF_REPOSITORY__POLICY": "{ latest = 1 }"}
 POLLING = {
     **LATEST,
@@ -43,15 +39,7 @@ def ready_versions(server: ServerProcess) -> set[str]:
 
 
 def test_swaps_under_load_fail_nobody_and_mix_nothing() -> None:
-    ended = subprocess.run(
-        [sys.executable, "benchmarks/swaps.py", "--swaps=5", "--requests=800"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-        env=environment(),
-    )
+    ended = run_benchmark("swaps.py", "--swaps=5", "--requests=800")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "failed 0, wrong or mixed 0, not READY 0\n" in ended.stdout
     (versions,) = re.findall(r"versions that answered (\d+)", ended.stdout)

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from batchproof.v1 import prediction_pb2 as pb
+from batchproof.wire import varint
 
 Call: TypeAlias = "grpc.aio.StreamStreamCall[bytes, pb.PredictStreamResponse]"
 _Future: TypeAlias = "asyncio.Future[pb.PredictStreamResponse]"
@@ -18,8 +19,6 @@ _Future: TypeAlias = "asyncio.Future[pb.PredictStreamResponse]"
 # message: tag and length of PredictRequest.request_id, and of PredictStreamRequest.request.
 _ID_TAG: Final = b"\x0a"
 _REQUEST_TAG: Final = b"\x0a"
-_LOW_BITS: Final = 0x7F
-_MORE: Final = 0x80
 
 
 # Contract: each question gets its own answer, None when its time is up, or the call's error. A call
@@ -107,17 +106,8 @@ def framed(message: bytes, request_id: str) -> bytes:
     """Serialises a PredictStreamRequest around a serialised PredictRequest, with an id."""
     identity = request_id.encode()
     inner_bytes = len(message) + len(_ID_TAG) + 1 + len(identity)  # an id is shorter than 128
-    head = _REQUEST_TAG + _varint(inner_bytes)
-    return b"".join((head, message, _ID_TAG, _varint(len(identity)), identity))
-
-
-def _varint(number: int) -> bytes:
-    written = bytearray()
-    while number > _LOW_BITS:
-        written.append(number & _LOW_BITS | _MORE)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
+    head = _REQUEST_TAG + varint(inner_bytes)
+    return b"".join((head, message, _ID_TAG, varint(len(identity)), identity))
 
 
 def _ended() -> grpc.aio.AioRpcError:

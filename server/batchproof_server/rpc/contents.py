@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from batchproof.wire import varint
+
 # In bytes: from here on two copies cost more than cutting does.
 LARGE_BYTES: Final = 1 << 16
 TOKEN_BYTES: Final = 16
 _NUMBER_BYTES: Final = 4
 _TICKET_BYTES: Final = TOKEN_BYTES + _NUMBER_BYTES
-_LOW_BITS: Final = 0x7F
-_MORE: Final = 0x80
 
 
 # Contract
@@ -71,11 +71,11 @@ class Cuts:
             By how many bytes the message is shorter.
         """
         ticket = self._contents.leave(memoryview(self._message)[at:stop])
-        return self._replace(size_at, stop, _varint(len(ticket)) + ticket)
+        return self._replace(size_at, stop, varint(len(ticket)) + ticket)
 
     def shorten(self, size_at: int, at: int, size_bytes: int) -> int:
         """Writes how long a part is of which contents were taken; returns as ``take`` does."""
-        return self._replace(size_at, at, _varint(size_bytes))
+        return self._replace(size_at, at, varint(size_bytes))
 
     def _replace(self, start: int, stop: int, by: bytes) -> int:
         self._cuts.append((start, stop, by))
@@ -92,12 +92,3 @@ class Cuts:
             at = stop
         pieces.append(left[at:])
         return b"".join(pieces), self._contents
-
-
-def _varint(number: int) -> bytes:
-    written = bytearray()
-    while number > _LOW_BITS:
-        written.append(number & _LOW_BITS | _MORE)
-        number >>= 7
-    written.append(number)
-    return bytes(written)

@@ -1,6 +1,6 @@
 """What the contract knows of a message type, by the tags that stand in its bytes."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -12,8 +12,6 @@ EIGHT_BYTES: Final = 1
 LENGTH: Final = 2
 FOUR_BYTES: Final = 5
 MOST_VARINT_BYTES: Final = 10
-# Who is near a limit gets to the checks behind it, which know the model and how many came.
-_SLACK: Final = 2
 
 
 class WireTable:
@@ -42,8 +40,7 @@ class KnownField:
 
     Attributes:
         name: for the caller.
-        limit: of one that repeats.
-        most: entries; 0 for a field that does not repeat.
+        limit: of one that repeats; of another no entries.
         place: of its count among those of its message.
         packed_bytes: the most that a packed number takes; 0 when an entry has a tag of its own.
         inner: what is known of the message that it holds.
@@ -53,15 +50,11 @@ class KnownField:
 
     name: str = ""
     limit: FieldLimit = _UNCOUNTED
-    most: int = field(init=False)
     place: int = 0
     packed_bytes: int = 0
     inner: WireTable | None = None
     is_varints: bool = False
     stays: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "most", self.limit.entries * _SLACK)
 
 
 _Field: TypeAlias = FieldDescriptor

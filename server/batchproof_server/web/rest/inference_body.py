@@ -12,7 +12,7 @@ import numpy as np
 from batchproof.compat import inference_pb2 as pb
 from batchproof.tensors import MAX_DIMENSIONS
 from batchproof_server.base.errors import InvalidInput, cut
-from batchproof_server.rpc.contents import LARGE_BYTES, TOKEN_BYTES, Contents
+from batchproof_server.rpc.contents import LARGE_BYTES, NO_CONTENTS, TOKEN_BYTES, Contents
 from batchproof_server.rpc.open_inference.tensors import BYTES, InferTensor, dtype_of
 from batchproof_server.web.rest.endpoint import ReadRequest, RestAsked, Written
 from batchproof_server.web.rest.exchange import BINARY
@@ -44,7 +44,9 @@ def read_infer(asked: RestAsked) -> ReadRequest:
     for wanted in _objects(body, "outputs"):
         output = request.outputs.add(name=_text(wanted, "name", "an output"))
         _read_parameters(output.parameters, wanted, f'output "{cut(output.name)}"', (_BINARY,))
-    end, contents = 0, Contents(secrets.token_bytes(TOKEN_BYTES))
+    end, contents = 0, NO_CONTENTS
+    if len(rest) >= LARGE_BYTES:
+        contents = Contents(secrets.token_bytes(TOKEN_BYTES))
     for given in _objects(body, "inputs"):
         end = _read_input(request, given, rest, end, contents)
     if end != len(rest):
