@@ -204,5 +204,5 @@ def _entropy(probabilities: Array) -> Array:
     """-sum p ln p with 0 ln 0 = 0 (Shannon 1948, section 6); never below 0 through rounding."""
     positive = np.where(probabilities > 0, probabilities, 1.0)
     # The minus sign alone would make -0.0 of a certain answer, and JSON shows it.
-    entropy: Array = np.maximum(0.0, 0.0 - np.add.reduce(positive * np.log(positive), axis=1))
+    entropy: Array = np.maximum(0.0, 0.0 - (positive * np.log(positive)).sum(axis=1))
     return entropy

@@ -255,8 +255,8 @@ def _sigmoids(rows: Array, declared: str, expected: str) -> Contradiction | None
 
 
 def _softmax(logits: Array) -> Array:
-    shifted = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
-    result: Array = shifted / np.add.reduce(shifted, axis=1, keepdims=True)
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Array = shifted / shifted.sum(axis=1, keepdims=True)
     return result
 
 

@@ -91,7 +91,7 @@ class Scores:
 
 
 def _best_first(probabilities: Array) -> Array:
-    order: Array = (-probabilities).argsort(kind="stable")
+    order: Array = np.argsort(-probabilities, kind="stable")
     return order
 
 
@@ -239,7 +239,7 @@ def _finite_columns(
 ) -> Array:
     """One column a class, float64."""
     finite = np.isfinite(output)
-    if not np.logical_and.reduce(finite, axis=None):
+    if not finite.all():
         row = int(np.argmin(finite.reshape(len(output), -1).all(axis=1)))
         raise InvalidInput(
             f"the model's output for {name_of(row)} is not finite; expected an "

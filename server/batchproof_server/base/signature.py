@@ -127,7 +127,7 @@ def _check_one(name: str, array: Array) -> None:
     if array.size > _MANY and np.isfinite(np.einsum("i->", array.reshape(-1))):
         return
     finite = np.isfinite(array)
-    if np.logical_and.reduce(finite, axis=None):
+    if finite.all():
         return
     row = int(np.argwhere(~finite)[0][0])
     raise InvalidInput(f'input "{name}" holds NaN or infinity in row {row}, expected finite values')

@@ -53,7 +53,7 @@ def measure_execution_s(
 
 
 _MOST_ROUNDS = 5
-# Of all rounds together, for each bucket.
+# All rounds together, for each of the buckets.
 _ENOUGH_S = 0.2
 
 

@@ -29,12 +29,10 @@ class TimedBackend(ElementwiseBackend):
         return outputs
 
 
-def measured_s(
-    slowness: Callable[[float], float], buckets_rows: tuple[int, ...] = BUCKETS_ROWS
-) -> tuple[tuple[float, ...], TimedBackend]:
+def measured_s(slowness: Callable[[float], float]) -> tuple[tuple[float, ...], TimedBackend]:
     clock = FakeClock()
     backend = TimedBackend(clock, slowness)
-    return measure_execution_s(backend, buckets_rows, clock), backend
+    return measure_execution_s(backend, BUCKETS_ROWS, clock), backend
 
 
 def test_each_bucket_has_the_time_of_its_own_executions() -> None:
