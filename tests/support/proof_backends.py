@@ -209,8 +209,12 @@ class Bench:
 
     def prove(self, candidate: Candidate) -> Certificate:
         """Proves."""
+        return self.prover()(candidate)
+
+    def prover(self) -> Prover:
+        """What proves."""
         kept = self.settings.certificate_directory
-        prover = Prover(
+        return Prover(
             settings=self.settings,
             engine=self.engine,
             machine=self.machine,
@@ -221,7 +225,6 @@ class Bench:
             tell=self.told.append,
             kept=KeptCertificates(Path(kept) if kept else None, self.trusted),
         )
-        return prover(candidate)
 
     def steps(self) -> list[str]:
         """The steps that were told, without repetition."""

@@ -238,4 +238,4 @@ def queue_limits(settings: BatchingSettings, execution_s: tuple[float, ...]) -> 
 
 # What a micro-batch costs beside its execution. An engine leaves cold caches behind, so that all
 # which is done once for a micro-batch takes two to three times as long as for an empty model.
-_HAND_OVER_S = 0.0005
+_HAND_OVER_S = 0.001

@@ -29,9 +29,10 @@ class _QueueEntry(Generic[Payload]):
 #
 # Fate        An accepted task meets exactly one: taken, expired, withdrawn or displaced.
 # Order       A micro-batch is a prefix, in order of turns, of the live tasks of one kind, with at
-#             most max_batch_rows rows: the one whose bucket costs the least for each of its rows,
-#             and of several such the longest. A task is never split. The turns of one connection
-#             are those of arrival; several take turns, as ``turns.py`` says.
+#             most max_batch_rows rows: the one whose bucket costs the least for each of its rows;
+#             of several that cost nearly that, the fullest of the smallest bucket. A task is never
+#             split. The turns of one connection are those of arrival; several take turns, as
+#             ``turns.py`` says.
 #             Where there is room for several, each has at most its equal share, or one task.
 # Due         A micro-batch is due when max_batch_rows rows wait, when the oldest live task has
 #             waited for max_queue_delay, when waiting that long would let a task expire, or when

@@ -16,7 +16,7 @@ from batchproof_server.backends.examining import (
 )
 from batchproof_server.backends.plug_list import AUTO
 from batchproof_server.backends.reopening import reopen
-from batchproof_server.base.backend import Backend, EngineSettings, Shrinking
+from batchproof_server.base.backend import Backend, EngineSettings
 from batchproof_server.base.clock import Clock
 from batchproof_server.base.errors import ModelRefused
 from batchproof_server.base.signature import Signature, Tensors
@@ -36,7 +36,8 @@ from batchproof_server.models.fitting import (
 )
 from batchproof_server.models.loaded import LoadedModel, candidate_of, model_facts
 from batchproof_server.models.profiles import read_bundle_profile
-from batchproof_server.models.warm_up import measure_execution_s, warm_up
+from batchproof_server.models.sub_batches import in_quickest_passes
+from batchproof_server.models.warm_up import warm_up
 from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
 from batchproof_server.proof.certificate.kept import FoundCertificate
 from batchproof_server.proof.examination import Examined
@@ -266,12 +267,10 @@ class _Loading:
 
     def _certified(self, model: LoadedModel, certificate: Certificate) -> LoadedModel:
         certified = _add_certificate(model, certificate, self.plugs)
-        rows = certified.batching.buckets_rows
-        took_s = measure_execution_s(certified.backend, rows, self.plugs.clock)
-        # What the probes took is taken again by the buckets that callers really fill.
-        if isinstance(certified.backend, Shrinking):
-            certified.backend.keep_buckets(rows)
-        return replace(certified, execution_s=took_s)
+        rows, clock = certified.batching.buckets_rows, self.plugs.clock
+        is_one = certificate.gives_one_answer
+        quickest = in_quickest_passes(certified.backend, rows, clock, gives_one_answer=is_one)
+        return replace(certified, backend=quickest[0], execution_s=quickest[1])
 
 
 @contextmanager

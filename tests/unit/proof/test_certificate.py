@@ -82,6 +82,24 @@ def test_probed_and_signed_certificates_fit_the_schema_and_probed_needs_a_reason
         jsonschema.validate(document, SCHEMA, jsonschema.Draft202012Validator)
 
 
+@pytest.mark.parametrize(
+    ("backend", "consistency", "is_given"),
+    [
+        (Good(), "strict", True),
+        (Good(), "tolerant", True),
+        (OddOne(), "strict", True),  # the odd bucket is not served
+        (OddOne(), "tolerant", False),
+        (Mixing(), "strict", False),
+    ],
+)
+def test_it_says_whether_all_buckets_that_are_served_give_one_answer(
+    backend: Good, consistency: Consistency, *, is_given: bool
+) -> None:
+    bench = Bench(ProofSettings(consistency=consistency))
+    certificate = bench.prove(candidate(backend, buckets_rows=(1, 2, 4)))
+    assert certificate.gives_one_answer is is_given
+
+
 def test_a_certificate_comes_back_as_it_was_written(certificate: Certificate) -> None:
     assert parse_certificate(certificate.to_json()) == CertificateDocument(certificate)
 

@@ -237,6 +237,13 @@ class Certificate:
         return tuple(finding.sentence for finding in self.findings if is_undecided(finding))
 
     @property
+    def gives_one_answer(self) -> bool:
+        """Whether a row has the same bits in whatever bucket it is served."""
+        served = set(self.measured.served_buckets_rows)
+        is_one_class = any(served <= set(each) for each in self.measured.classes)
+        return is_one_class and self.verdict != "unproven"
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON without date and durations, in hexadecimal."""
         values = self._values()
