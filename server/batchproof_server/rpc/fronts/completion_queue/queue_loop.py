@@ -23,7 +23,7 @@ _LONGEST_WAIT_S: Final = 0.2
 # While nothing can wake the queue the descriptors are waited for, and the queue is looked at.
 _BETWEEN_LOOKS_S: Final = 0.05
 # Where whatever comes would have to wait, it may as well come together.
-_REST_S: Final = 0.01
+_REST_S: Final = 0.03
 # A look at either costs as much as a tenth of a request, and lets other threads run. While there is
 # work at hand it is left out, so that what comes meanwhile is found together; but not where so much
 # comes that it would be refused too late.
