@@ -119,7 +119,7 @@ async def test_an_idle_device_refuses_no_deadline_for_its_outlook_may_be_wrong()
 
 
 async def test_what_would_be_executed_too_late_makes_room_for_who_can_wait() -> None:
-    bench = measured(0.1, 0.2)
+    bench = measured(0.1, 0.19)
     running = await bench.asked(1, patience_s=10)
     hopeless = await bench.asked(2, patience_s=0.4)
     patient = await bench.asked(3, 4, 5, 6, patience_s=10)

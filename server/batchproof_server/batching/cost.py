@@ -68,5 +68,5 @@ def cheapest_rows(buckets_rows: Sequence[int], costs: Sequence[float], default: 
 
 
 def assumed_costs(buckets_rows: tuple[int, ...]) -> tuple[float, ...]:
-    """Of a model that was not measured: its rows, and as much as half of the largest bucket."""
-    return tuple(rows + buckets_rows[-1] / 2 for rows in buckets_rows)
+    """Of a model that was not measured: its rows, and as much as those of the largest bucket."""
+    return tuple(float(rows + buckets_rows[-1]) for rows in buckets_rows)
