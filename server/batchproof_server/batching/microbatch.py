@@ -82,7 +82,7 @@ class MicroBatchQueue(Generic[Payload]):
 
     @property
     def has_enough(self) -> bool:
-        """Whether no more rows than wait could make the next micro-batch cheaper."""
+        """Whether more rows than wait would make the next micro-batch hardly cheaper."""
         return self.waiting_rows >= self._enough_rows
 
     @property

@@ -35,8 +35,8 @@ from batchproof_server.models.fitting import (
     tta_choice,
 )
 from batchproof_server.models.loaded import LoadedModel, candidate_of, model_facts
+from batchproof_server.models.passes import in_passes
 from batchproof_server.models.profiles import read_bundle_profile
-from batchproof_server.models.sub_batches import in_quickest_passes
 from batchproof_server.models.warm_up import warm_up
 from batchproof_server.proof.certificate.certificate import Certificate, PassedOver
 from batchproof_server.proof.certificate.kept import FoundCertificate
@@ -269,8 +269,8 @@ class _Loading:
         certified = _add_certificate(model, certificate, self.plugs)
         rows, clock = certified.batching.buckets_rows, self.plugs.clock
         is_one = certificate.gives_one_answer
-        quickest = in_quickest_passes(certified.backend, rows, clock, gives_one_answer=is_one)
-        return replace(certified, backend=quickest[0], execution_s=quickest[1])
+        backend, took_s = in_passes(certified.backend, rows, clock, gives_one_answer=is_one)
+        return replace(certified, backend=backend, execution_s=took_s)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from batchproof_server.backends.keras import kind as keras
 from batchproof_server.backends.openvino import engine as openvino
 from batchproof_server.base.backend import Backend
-from batchproof_server.models.sub_batches import SubBatchedBackend
+from batchproof_server.models.passes import BackendInPasses
 from support.backend_contract import BUCKETS_ROWS, BackendContract, random_rows, same_bits
 from support.model_fixtures import save_cnn
 from support.plugs import load
@@ -22,7 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Backend:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Backend]:
     artefact = save_cnn(tmp_path_factory.mktemp("artefact"))
-    return lambda: SubBatchedBackend(
+    return lambda: BackendInPasses(
         load(keras.KIND, artefact, BUCKETS_ROWS, engines=(openvino.ENGINE,)),
         dict.fromkeys(BUCKETS_ROWS, BUCKETS_ROWS[0]),
     )

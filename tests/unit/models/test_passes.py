@@ -14,9 +14,9 @@ from batchproof_server.imaging.limits import ImageLimits
 from batchproof_server.imaging.recipe import pillow_plugs
 from batchproof_server.models.discovery import Place
 from batchproof_server.models.loading import LoadingPlugs, load_version
-from batchproof_server.models.sub_batches import (
-    SubBatchedBackend,
-    in_quickest_passes,
+from batchproof_server.models.passes import (
+    BackendInPasses,
+    in_passes,
     passes_rows,
 )
 from batchproof_server.proof.settings import Consistency, ProofSettings
@@ -64,34 +64,34 @@ def test_only_buckets_that_divide_a_bucket_are_its_passes() -> None:
 
 def test_a_backend_whose_buckets_are_the_quickest_whole_stays_as_it_is() -> None:
     inner = ShrinkingBackend(3)
-    backend, _ = in_quickest_passes(inner, (2, 8), FakeClock(), gives_one_answer=True)
+    backend, _ = in_passes(inner, (2, 8), FakeClock(), gives_one_answer=True)
     assert backend is inner
     assert inner.kept == (2, 8)
 
 
 def test_all_rows_are_answered_in_their_order() -> None:
     inner = ElementwiseBackend(3)
-    outputs = SubBatchedBackend(inner, {2: 2, 8: 2}).execute({"x": rows(8)})
+    outputs = BackendInPasses(inner, {2: 2, 8: 2}).execute({"x": rows(8)})
     np.testing.assert_array_equal(outputs["y"], 2 * rows(8) + 1)
     assert inner.shapes == [(2, 3)] * 4
 
 
 def test_a_bucket_that_is_the_quickest_whole_is_executed_whole() -> None:
     inner = ElementwiseBackend(3)
-    SubBatchedBackend(inner, {2: 2, 8: 2}).execute({"x": rows(2)})
+    BackendInPasses(inner, {2: 2, 8: 2}).execute({"x": rows(2)})
     assert inner.shapes == [(2, 3)]
 
 
 @pytest.mark.parametrize("count", [1, 4, 16])
 def test_other_rows_than_those_of_a_bucket_are_refused(count: int) -> None:
-    backend = SubBatchedBackend(ElementwiseBackend(3), {2: 2, 8: 2})
+    backend = BackendInPasses(ElementwiseBackend(3), {2: 2, 8: 2})
     with pytest.raises(ValueError, match=f"has {count} rows, expected one of the buckets 2, 8"):
         backend.execute({"x": rows(count)})
 
 
 def test_buckets_that_are_executed_in_passes_are_released() -> None:
     inner = ShrinkingBackend(3)
-    backend = SubBatchedBackend(inner, {1: 1, 2: 2, 8: 2, 16: 16})
+    backend = BackendInPasses(inner, {1: 1, 2: 2, 8: 2, 16: 16})
     backend.keep_buckets((2, 8))
     assert inner.kept == (2,)
     with pytest.raises(ValueError, match="expected one of the buckets 2, 8"):
@@ -100,7 +100,7 @@ def test_buckets_that_are_executed_in_passes_are_released() -> None:
 
 @pytest.mark.parametrize("inner", [ElementwiseBackend(3), ShrinkingBackend(3)])
 def test_it_is_what_it_executes(inner: ElementwiseBackend) -> None:
-    backend: Backend = SubBatchedBackend(inner, {2: 2})
+    backend: Backend = BackendInPasses(inner, {2: 2})
     assert (backend.signature, backend.engine) == (inner.signature, inner.engine)
     assert isinstance(backend, Shrinking)
     assert isinstance(backend, Looping)

@@ -34,7 +34,7 @@ def passes_rows(buckets_rows: Sequence[int], took_s: Sequence[float]) -> dict[in
     return passes
 
 
-def in_quickest_passes(
+def in_passes(
     backend: Backend, buckets_rows: tuple[int, ...], clock: Clock, *, gives_one_answer: bool
 ) -> tuple[Backend, tuple[float, ...]]:
     """The backend, each of its buckets executed the quickest way, and what each takes then.
@@ -50,7 +50,7 @@ def in_quickest_passes(
     if any(rows != size for rows, size in passes.items()):
         took = dict(zip(buckets_rows, took_s, strict=True))
         took_s = tuple(took[size] * (rows // size) for rows, size in passes.items())
-        backend = SubBatchedBackend(backend, passes)
+        backend = BackendInPasses(backend, passes)
     # What the probes took is taken again by the buckets that callers really fill.
     if isinstance(backend, Shrinking):
         backend.keep_buckets(buckets_rows)
@@ -59,7 +59,7 @@ def in_quickest_passes(
 
 # Contract: what ``Backend`` promises, as long as all buckets give the same bits: a row's answer
 # then depends neither on the bucket nor on the pass.
-class SubBatchedBackend:
+class BackendInPasses:
     """A backend that executes some of its buckets in passes.
 
     Args:
@@ -97,13 +97,13 @@ class SubBatchedBackend:
         size = self._passes[rows]
         if size == rows:
             return self._backend.execute(inputs)
-        passes = [
+        answers = [
             self._backend.execute(
                 {name: array[start : start + size] for name, array in inputs.items()}
             )
             for start in range(0, rows, size)
         ]
-        return {name: np.concatenate([each[name] for each in passes]) for name in passes[0]}
+        return {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
 
     def keep_buckets(self, buckets_rows: Collection[int]) -> None:
         """Releases all that these do not need: the buckets that are executed in passes, too."""
