@@ -29,6 +29,7 @@ BROKEN: Final = "/test.Front/Broken"
 REFUSED: Final = "/test.Front/Refused"
 CHAT: Final = "/test.Front/Chat"
 FLOOD: Final = "/test.Front/Flood"
+LINGER: Final = "/test.Front/Linger"
 REFUSAL: Final = Status(Code.FAILED_PRECONDITION, "größer\nals 100 %", (("why", "because"),))
 
 
@@ -86,7 +87,8 @@ class FrontBench:
             BROKEN: self._broken,
             REFUSED: self._refused,
         }
-        routes = Routes(unary, {CHAT: self._chat, FLOOD: self._flood}, self.gate)
+        streams = {CHAT: self._chat, FLOOD: self._flood, LINGER: self._linger}
+        routes = Routes(unary, streams, self.gate)
         self.front: Front = make_front(settings, routes, clock)
         self.address = ""
         self.channel: Any = None
@@ -140,6 +142,17 @@ class FrontBench:
         except (asyncio.CancelledError, CallEnded):
             self.cancelled += 1
             raise
+
+    async def _linger(self, head: CallHead, messages: Messages) -> Status:
+        self.begun.append(head)
+        try:
+            while await messages.read() is not None:
+                pass
+            await self.opened.wait()
+        except (asyncio.CancelledError, CallEnded):
+            self.cancelled += 1
+            raise
+        return Status(Code.OK)
 
     def _note(self, head: CallHead, content: bytes | None) -> None:
         self.begun.append(head)

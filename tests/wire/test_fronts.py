@@ -18,6 +18,7 @@ from support.front_bench import (
     ECHO,
     FLOOD,
     HELD,
+    LINGER,
     REFUSED,
     FrontBench,
     front_bench,
@@ -197,6 +198,20 @@ async def test_a_stream_whose_caller_goes_is_told(bench: FrontBench, asked: int)
     await until(lambda: len(bench.begun) == 1)
     call.cancel()
     await until(lambda: bench.ended == 1)
+
+
+async def test_what_a_stream_still_does_after_its_last_message_ends_with_its_caller(
+    bench: FrontBench,
+) -> None:
+    goes, stays = (bench.channel.stream_stream(LINGER)() for _ in range(2))
+    await stays.write(b"last")
+    await stays.done_writing()
+    await until(lambda: len(bench.begun) == 2)
+    goes.cancel()
+    await until(lambda: bench.cancelled == 1)
+    bench.opened.set()
+    assert await stays.code() is grpc.StatusCode.OK
+    assert bench.cancelled == 1
 
 
 async def test_whoever_does_not_read_is_not_written_to_and_may_go(bench: FrontBench) -> None:

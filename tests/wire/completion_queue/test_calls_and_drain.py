@@ -8,7 +8,7 @@ import pytest
 
 from batchproof_server.rpc.fronts.front import MakeFront
 from support.fakes import until
-from support.front_bench import CHAT, ECHO, HELD, FrontBench, front_bench
+from support.front_bench import ECHO, HELD, FrontBench, front_bench
 from support.patience import PATIENCE_S
 from support.raw_http2 import raw_call
 
@@ -34,14 +34,6 @@ async def test_a_message_that_ends_half_way_is_none(bench: FrontBench) -> None:
         assert await call.status() == grpc.StatusCode.OK.value[0]
     assert bench.contents == [None]
     assert await bench.call(ECHO)(b"next") == b"next"
-
-
-async def test_a_caller_that_goes_ends_the_read_of_its_stream(bench: FrontBench) -> None:
-    call = bench.channel.stream_stream(CHAT)()
-    await until(lambda: len(bench.begun) == 1)
-    call.cancel()
-    await until(lambda: bench.ended == 1)
-    assert bench.cancelled == 1
 
 
 async def test_a_drain_answers_what_was_accepted_twenty_times(make_front: MakeFront) -> None:

@@ -104,6 +104,9 @@ GOING: Final = Status(Code.UNAVAILABLE, "the server is going away")
 # One read and one write may be under way at the same time, not two of a kind. A write returns when
 # the front has room for the next one, so that HTTP/2 holds back whoever writes too much for its
 # caller; and what is not read holds back the caller. A cancelled read is lost with its message.
+# A caller that goes away and one that has sent all look the same at first: the core says that there
+# is no more, and only in a moment that the call is over. Unlike a call's only message, a stream's
+# end is not waited for, since each stream has one; what its route still does is cancelled then.
 class Messages(Protocol):
     """The messages of a stream, both ways."""
 
@@ -111,7 +114,7 @@ class Messages(Protocol):
         """The caller's next message, after decompression; None when there will be no more.
 
         Raises:
-            CallEnded: the call is over.
+            CallEnded: the call is over, and the core has said so.
         """
         ...
 
